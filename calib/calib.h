@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * calib.h: activation statistics, thresholds and calibration tables. Knows names and numbers,
+ * no graphs and no frames.
+ *
+ *   float tensors --calib_histogram_add()--> CalibStatistics --calib_threshold()--> CalibTable
+ *
+ * Files are written atomically (temporary file in the same folder, fsync, rename): a reader sees
+ * the old file or the new one. Errors are GErrors: CALIB_ERROR for contents, G_FILE_ERROR for the
+ * file system; a message names the file, the line where there is one, the cause, and what to do.
+ *
+ * Threads: an object belongs to one thread at a time; different objects are independent. Merging
+ * is how threads work together: one set of statistics each, merged at the end.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+#define CALIB_ERROR (calib_error_quark ())
+GQuark calib_error_quark (void);
+typedef enum {
+  CALIB_ERROR_FORMAT,     /* the text or bytes are not what the format says */
+  CALIB_ERROR_TRUNCATED,  /* the file ends early */
+  CALIB_ERROR_MISMATCH,   /* other model or preprocessing, or tensors that do not correspond */
+  CALIB_ERROR_EMPTY,      /* no frame was seen, no range can be told */
+  CALIB_ERROR_UNAVAILABLE /* a method needs statistics that were not collected */
+} CalibError;
+
+/* Replaces the contents of `path` atomically. The folder must exist. On any error (disk full
+ * included) the old file stays as it was and no temporary file is left. */
+gboolean calib_file_replace (const char *path, const void *data, gsize size, GError **error);
+
+/* --- Histogram ------------------------------------------------------------------------------ */
+
+/* The distribution of one tensor, streamed. Bin width 2^exponent, 16384 bins for each sign; when a
+ * larger value comes, neighbouring bins are folded in pairs and the exponent grows. Zeros and
+ * non-finite values are counted apart. Bit-identical for any order, batching and merge tree of the
+ * same values.
+ *
+ * Memory: 256 KiB, plus 16 bytes a channel, plus 16 KiB for TensorRT's own histogram. */
+#define CALIB_BINS 16384
+typedef struct _CalibHistogram CalibHistogram;
+
+typedef enum {
+  CALIB_HISTOGRAM_DEFAULT = 0,
+  /* also keep TensorRT's order-dependent histogram of 2048 bins, for entropy2-trt; statistics that
+   * hold it do not merge exactly, and calib_histogram_merge() drops it */
+  CALIB_HISTOGRAM_TENSORRT = 1 << 0,
+} CalibHistogramFlags;
+
+/* channels: the length of the tensor's last axis, for per-channel sums; 0 for none. */
+CalibHistogram *calib_histogram_new (guint channels, CalibHistogramFlags flags);
+void calib_histogram_free (CalibHistogram *histogram); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibHistogram, calib_histogram_free)
+
+/* Adds n values, a multiple of channels, in the order of memory (channel last). One call is one
+ * batch as far as TensorRT's histogram is concerned. */
+void calib_histogram_add (CalibHistogram *histogram, const float *x, gsize n);
+
+/* Adds everything `from` saw. FALSE with CALIB_ERROR_MISMATCH if the channels differ. */
+gboolean calib_histogram_merge (CalibHistogram *histogram, const CalibHistogram *from,
+    GError **error);
+
+/* What is known of the values: exact. min and max are 0 when nothing finite was seen. */
+typedef struct {
+  guint64 n;           /* all values, zeros and non-finite ones included */
+  guint64 n_zero;
+  guint64 n_nonfinite;
+  float min, max;
+  int exponent;        /* bin width 2^exponent; 0 before the first non-zero value */
+} CalibSummary;
+void calib_histogram_summary (const CalibHistogram *histogram, CalibSummary *summary);
+
+/* The counts of one half: bin j holds |x| in [j, j + 1) * 2^exponent. Valid until the next add or
+ * merge. */
+const guint64 *calib_histogram_bins (const CalibHistogram *histogram, gboolean negative);
+
+/* Mean of one channel, from 128-bit fixed point sums (2^-40 a unit). NAN when nothing was seen or no
+ * sums are kept. */
+double calib_histogram_channel_mean (const CalibHistogram *histogram, guint channel);
+
+/* --- Thresholds ----------------------------------------------------------------------------- */
+
+typedef enum {
+  CALIB_METHOD_MINMAX,       /* T = max |x| */
+  CALIB_METHOD_ENTROPY2,     /* TensorRT's objective on the order-independent histogram */
+  CALIB_METHOD_ENTROPY2_TRT, /* ... on TensorRT's own histogram: its tables, bin for bin */
+  CALIB_METHOD_PERCENTILE,   /* `percentile` of |x| */
+  CALIB_METHOD_MSE,          /* least squared quantisation error */
+  CALIB_METHOD_COUNT
+} CalibMethod;
+/* "minmax", "entropy2", "entropy2-trt", "percentile", "mse". */
+const char *calib_method_name (CalibMethod method);
+gboolean calib_method_from_name (const char *name, CalibMethod *method);
+
+/* How the levels will be spent (NUMERICS): mse looks at the error of that very grid. */
+typedef enum {
+  CALIB_RANGE_SYMMETRIC, /* 255 levels over [-T, T] */
+  CALIB_RANGE_FULL       /* 256 levels over [0, T]: the tensor is never negative */
+} CalibRange;
+
+typedef struct {
+  CalibMethod method;
+  double percentile; /* in (0, 100]; only CALIB_METHOD_PERCENTILE; e.g. 99.99 */
+  CalibRange range;
+} CalibThresholdOptions;
+
+typedef struct {
+  float threshold; /* T: real values are clipped to [-T, T] or [0, T]. 0 for an all-zero tensor */
+  guint bin;       /* entropy2, entropy2-trt: m, the first of the best bins; else 0 */
+  double score;    /* entropy2*: the divergence; mse: the mean squared error; else 0 */
+} CalibThreshold;
+
+/* Source: docs/CALIBRATION.md holds the formulas; entropy2 after Migacz, "8-bit inference with
+ * TensorRT", GTC 2017, as recovered from NVIDIA's published tables.
+ * CALIB_ERROR_EMPTY when no finite value was seen; CALIB_ERROR_UNAVAILABLE for entropy2-trt without
+ * CALIB_HISTOGRAM_TENSORRT. */
+gboolean calib_threshold (const CalibHistogram *histogram, const CalibThresholdOptions *options,
+    CalibThreshold *threshold, GError **error);
+
+/* --- Statistics: histograms by tensor name, with provenance --------------------------------- */
+
+typedef struct _CalibStatistics CalibStatistics;
+
+/* Where numbers come from. Strings are owned by the object that holds them; NULL is "unknown".
+ * A mismatch of model or preprocessing makes statistics unmergeable and a table unusable. */
+typedef struct {
+  char *model_sha256;      /* hex */
+  char *preprocess_sha256; /* hex, of the canonical text of the preprocessing */
+  char *source;            /* for people: an element, a URI, a folder */
+  char *tool;              /* "gst-int8 0.1.0" */
+  guint64 frames;
+} CalibProvenance;
+
+CalibStatistics *calib_statistics_new (const CalibProvenance *provenance, CalibHistogramFlags flags);
+void calib_statistics_free (CalibStatistics *statistics);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibStatistics, calib_statistics_free)
+
+/* The histogram of a tensor, made on first use. Owned by the statistics, valid while they live.
+ * Asking again with other channels is a programming error. */
+CalibHistogram *calib_statistics_tensor (CalibStatistics *statistics, const char *name,
+    guint channels);
+/* NULL when the name is not there. */
+const CalibHistogram *calib_statistics_lookup (const CalibStatistics *statistics, const char *name);
+guint calib_statistics_n_tensors (const CalibStatistics *statistics);
+/* In the order in which they were made. */
+const char *calib_statistics_name (const CalibStatistics *statistics, guint index);
+const CalibProvenance *calib_statistics_provenance (const CalibStatistics *statistics);
+void calib_statistics_add_frames (CalibStatistics *statistics, guint64 frames);
+
+/* CALIB_ERROR_MISMATCH names what differs: model, preprocessing or a tensor; nothing is changed
+ * then. The source texts are joined with ", " where they differ. */
+gboolean calib_statistics_merge (CalibStatistics *statistics, const CalibStatistics *from,
+    GError **error);
+
+/* The .int8stats file; its layout is described in calib/statistics.c. The same statistics give the
+ * same bytes. Loading trusts nothing: every size is checked against the file's. */
+gboolean calib_statistics_save (const CalibStatistics *statistics, const char *path,
+    GError **error);
+CalibStatistics *calib_statistics_load (const char *path, GError **error);
+
+/* --- Calibration table ---------------------------------------------------------------------- */
+
+/* TensorRT's text format: a header line, then `name: hex`, hex being the bits of the float32 scale
+ * T / 127. Names may hold anything but a line feed: a line is split at its last ": ". */
+typedef struct _CalibTable CalibTable;
+
+/* header: the first line without its line feed; calib_table_header() makes TensorRT's. */
+CalibTable *calib_table_new (const char *header);
+void calib_table_free (CalibTable *table);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibTable, calib_table_free)
+
+/* "TRT-<version>-<algorithm>": EntropyCalibration2 for the entropy2 methods, MinMaxCalibration
+ * for the others (a header TensorRT reads; the method itself is in the side file). version is
+ * TensorRT's number, such as 8601 or 101400. */
+char *calib_table_header (CalibMethod method, guint version);
+
+void calib_table_set (CalibTable *table, const char *name, float scale); /* replaces in place */
+/* FALSE when the name is not there or its word is no finite number >= 0: no range. */
+gboolean calib_table_lookup (const CalibTable *table, const char *name, float *scale);
+const char *calib_table_get_header (const CalibTable *table);
+guint calib_table_n_entries (const CalibTable *table);
+const char *calib_table_entry (const CalibTable *table, guint index, float *scale);
+
+/* Reading is liberal (line ends of DOS, blank lines, 1 to 8 hex digits, any header); what cannot
+ * be understood is CALIB_ERROR_FORMAT with the line number. The same name twice: the later wins.
+ * text need not be terminated; where `name` is NULL messages say "table". */
+CalibTable *calib_table_parse (const char *text, gsize size, const char *name, GError **error);
+CalibTable *calib_table_load (const char *path, GError **error);
+char *calib_table_to_string (const CalibTable *table);
+gboolean calib_table_save (const CalibTable *table, const char *path, GError **error);
+
+/* The provenance of a table: JSON in `<path>.json`, beside it. method is calib_method_name(). */
+gboolean calib_provenance_save (const CalibProvenance *provenance, const char *method,
+    const char *table_path, GError **error);
+/* FALSE without error when there is no such file; provenance is filled with strings to be freed by
+ * calib_provenance_clear(). */
+gboolean calib_provenance_load (const char *table_path, CalibProvenance *provenance,
+    GError **error);
+void calib_provenance_clear (CalibProvenance *provenance);
+
+G_END_DECLS

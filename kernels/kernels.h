@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kernels.h: every kernel of the project, its arguments, and the back ends that carry them.
+ *
+ * A back end is a memory space, a queue and a table of kernels. `ref` is the specification in
+ * plain C; `cpu` and `cuda:N` give the same bytes, faster. One signature serves all of them:
+ *
+ *     void kernel (const KernelArgs *args, KernelQueue *queue);
+ *
+ * Kernels are total: they allocate nothing, keep no state and cannot fail. Whatever can be wrong
+ * (a shape, an overflow, a missing kernel) is refused earlier, by the planner of engine/; a
+ * device error sticks to the queue and is read with KernelBackend.queue_wait().
+ *
+ * Layout and units, everywhere:
+ *   activations   NHWC, dense:  [n][ih][iw][ic] -> [n][oh][ow][oc]
+ *   weights       OHWI, dense:  [oc][kh][kw][ic / groups]
+ *   int8 values   real = (q - zero) * scale, one scale and zero point per tensor
+ *   n             images in this call, 1 .. the batch the plan was made for
+ * Pointers live in the back end's memory space and are aligned to KERNEL_ALIGN bytes where they
+ * come from KernelBackend.alloc(); kernels require no more than the element's own alignment.
+ * No argument aliases another unless its comment says so.
+ *
+ * Threads: a queue belongs to one thread at a time; different queues are independent. Results do
+ * not depend on the number of threads of a queue, bit for bit, in float and in int8.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KERNEL_ALIGN 64
+#define KERNEL_MAX_RANK 6
+
+typedef struct KernelBackend KernelBackend;
+typedef struct KernelQueue KernelQueue;
+
+/* --- Convolution, depthwise convolution, fully connected ----------------------------------- */
+
+/* A fully connected layer is a convolution whose window is its whole input. Padding at the bottom
+ * and right follows from oh and ow. The planner guarantees kh * kw * (ic / groups) <= 131072, so
+ * that an int32 accumulator cannot overflow, and that every window touches at least one pixel. */
+typedef struct {
+  int n, ih, iw, ic, oh, ow, oc, kh, kw;
+  int stride_h, stride_w;
+  int dilation_h, dilation_w;
+  int pad_top, pad_left;
+  int groups; /* divides ic and oc; groups == ic == oc is depthwise */
+} KernelConvShape;
+
+/* conv_s8:      acc = sum x_q * w_q                    int32; padded positions count zero_x * w_q
+ *               t   = fmaf ((float) acc, m[k], b[k])
+ *               t   = fmaf ((float) r_q, mr, t)        where r is given
+ *               y_q = clamp (rintf (t), lo, hi)
+ * conv_s8_f32:  y   = fmaf ((float) acc, m[k], b[k])   the last layer: float logits; no r, lo, hi */
+typedef struct {
+  KernelConvShape shape;
+  const int8_t *x;
+  const void *w;   /* made by the same back end's conv_s8_pack() */
+  const float *m;  /* [oc] s_x * s_w[k] / s_y */
+  const float *b;  /* [oc] bias and zero points, in units of s_y */
+  const int8_t *r; /* [n][oh][ow][oc] residual, or NULL; may be y itself */
+  float mr;        /* s_r / s_y */
+  void *y;         /* int8_t or float */
+  void *scratch;   /* conv_s8_scratch() bytes, contents free */
+  int8_t zero_x, lo, hi;
+} KernelConvS8;
+
+/* conv_f32:     t = b[k]; t = fmaf (x, w, t) in the order (kh, kw, ic), padded positions as x = 0
+ *               t = t + r; y = min (max (t, lo), hi)
+ * One chain of fused multiply-adds per output on every instruction set, so float results, and the
+ * statistics made from them, are the same bytes on every machine. NaN propagates: comparisons are
+ * written so that a NaN passes both bounds. */
+typedef struct {
+  KernelConvShape shape;
+  const float *x;
+  const void *w;   /* made by conv_f32_pack() */
+  const float *b;  /* [oc] */
+  const float *r;  /* residual, or NULL; may be y itself */
+  float *y;
+  void *scratch;   /* conv_f32_scratch() bytes */
+  float lo, hi;    /* -INFINITY, INFINITY: no clamp */
+} KernelConvF32;
+
+/* --- Element-wise --------------------------------------------------------------------------- */
+
+/* y has n * rows * c values; x1 likewise. x2 has as many, or, with x2_broadcast, n * c: one value
+ * per image and channel (squeeze-and-excitation). y may be x1 (and x2 where not broadcast).
+ * add_s8:  t = fmaf (x1, m1, fmaf (x2, m2, b))               m1 = s_1 / s_y, m2 = s_2 / s_y
+ * mul_s8:  t = fmaf ((float) ((x1 - zero1) * (x2 - zero2)), m1, b)   m1 = s_1 * s_2 / s_y, b = zero_y
+ *          y = clamp (rintf (t), lo, hi) */
+typedef struct {
+  int n, rows, c;
+  bool x2_broadcast;
+  const int8_t *x1, *x2;
+  int8_t *y;
+  float m1, m2, b;
+  int8_t zero1, zero2, lo, hi;
+} KernelBinaryS8;
+
+/* add_f32, mul_f32: y = min (max (x1 op x2, lo), hi); shapes as above. */
+typedef struct {
+  int n, rows, c;
+  bool x2_broadcast;
+  const float *x1, *x2;
+  float *y;
+  float lo, hi;
+} KernelBinaryF32;
+
+/* lut_s8: y = lut[x + 128]. Any unary function on int8. y may be x. */
+typedef struct {
+  size_t size;
+  const int8_t *x;
+  const int8_t *lut; /* [256] */
+  int8_t *y;
+} KernelLutS8;
+
+typedef enum {
+  KERNEL_UNARY_CLIP,         /* min (max (x, alpha), beta) */
+  KERNEL_UNARY_LEAKY_RELU,   /* x < 0 ? alpha * x : x */
+  KERNEL_UNARY_SIGMOID,      /* 1 / (1 + exp (-x)) */
+  KERNEL_UNARY_HARD_SIGMOID, /* min (max (alpha * x + beta, 0), 1) */
+  KERNEL_UNARY_HARD_SWISH,   /* x * min (max (x / 6 + 0.5, 0), 1) */
+  KERNEL_UNARY_SILU,         /* x / (1 + exp (-x)) */
+  KERNEL_UNARY_COUNT
+} KernelUnary;
+
+/* unary_f32. exp is the project's own (kernels/float-math.h): a C library's differs between
+ * machines. y may be x. */
+typedef struct {
+  KernelUnary kind;
+  float alpha, beta;
+  size_t size;
+  const float *x;
+  float *y;
+} KernelUnaryF32;
+
+/* The same function in double: what tables (lut_s8) are computed from. */
+double kernel_unary (KernelUnary kind, double alpha, double beta, double x);
+
+/* quantise_s8: y = clamp (rintf (fmaf (x, m, zero)), -128, 127), m = 1 / scale; NaN gives -128
+ * dequantise_f32: y = (x - zero) * m, m = scale */
+typedef struct {
+  size_t size;
+  const void *x;
+  void *y;
+  float m;
+  int8_t zero;
+} KernelConvert;
+
+/* --- Pooling -------------------------------------------------------------------------------- */
+
+/* A global pool is a window of the whole input. v is the number of pixels of the window inside
+ * the input, d the divisor: kh * kw cut to the padded input (pad_bottom, pad_right) with
+ * include_pad, else v. Every window has v >= 1. */
+typedef struct {
+  int n, ih, iw, c, oh, ow, kh, kw;
+  int stride_h, stride_w;
+  int dilation_h, dilation_w; /* 1 for average pools */
+  int pad_top, pad_left, pad_bottom, pad_right;
+  bool include_pad;
+} KernelPoolShape;
+
+/* maxpool_s8:      maximum over the v pixels
+ * avgpool_s8:      y = clamp (rintf (fmaf ((float) sum, m, b)), -128, 127)
+ * avgpool_s8_f32:  y = fmaf ((float) sum, m, b)
+ *                  m = ratio / d, b = zero_y - v * zero_x * ratio / d, in double, rounded once:
+ *                  kernel_requant_average() of requant.h */
+typedef struct {
+  KernelPoolShape shape;
+  const int8_t *x;
+  void *y;
+  double ratio;           /* s_x / s_y; s_x for float output */
+  int8_t zero_x, zero_y;  /* zero_y is 0 for float output */
+} KernelPoolS8;
+
+/* maxpool_f32; avgpool_f32: (sum in (kh, kw) order, from +0) / d. NaN propagates. */
+typedef struct {
+  KernelPoolShape shape;
+  const float *x;
+  float *y;
+} KernelPoolF32;
+
+/* --- Moving bytes --------------------------------------------------------------------------- */
+
+/* copy_s8, copy_f32: rows of `width` elements between two strides (in elements): concatenation.
+ * lut (copy_s8 only): y = lut[x + 128], or NULL for plain bytes. */
+typedef struct {
+  size_t rows, width, x_stride, y_stride;
+  const void *x;
+  void *y;
+  const int8_t *lut;
+} KernelCopy;
+
+/* transpose_s8, transpose_f32: y's axis i is x's axis perm[i]. dims are x's. */
+typedef struct {
+  int rank;
+  int dims[KERNEL_MAX_RANK];
+  int perm[KERNEL_MAX_RANK];
+  const void *x;
+  void *y;
+} KernelTranspose;
+
+/* pad_s8, pad_f32: constant padding (never negative) on every axis; dims are x's. The value is
+ * given in the element's own type. */
+typedef struct {
+  int rank;
+  int dims[KERNEL_MAX_RANK];
+  int before[KERNEL_MAX_RANK], after[KERNEL_MAX_RANK];
+  const void *x;
+  void *y;
+  int8_t value_s8;
+  float value_f32;
+} KernelPad;
+
+/* --- The end of a classifier ---------------------------------------------------------------- */
+
+/* softmax_f32 over the last axis, the row's maximum subtracted; log: x - max - log (sum exp).
+ * y may be x. */
+typedef struct {
+  size_t rows;
+  int c;
+  bool log;
+  const float *x;
+  float *y;
+} KernelSoftmax;
+
+/* --- The beginning: pixels ------------------------------------------------------------------ */
+
+/* The taps of one axis of a resize, made on the host by kernel_resize_filter(). Output i reads
+ * count[i] pixels from first[i] on with the coefficients weight[i * taps ...], fixed point with
+ * KERNEL_RESIZE_BITS fraction bits. */
+#define KERNEL_RESIZE_BITS 22
+typedef struct {
+  int in, out, taps;
+  int *first, *count; /* [out] */
+  int32_t *weight;    /* [out][taps] */
+} KernelResizeAxis;
+
+typedef enum {
+  KERNEL_SCALING_ANTIALIAS, /* triangle whose support grows when shrinking: Pillow's BILINEAR */
+  KERNEL_SCALING_BILINEAR,  /* two taps, as DeepStream */
+  KERNEL_SCALING_NEAREST,
+  KERNEL_SCALING_COUNT
+} KernelScaling;
+
+/* Computes the taps for `out` outputs, numbers from .. from + out - 1 of an axis of `in` pixels
+ * that would be resized to `full` pixels as a whole (full == out, from == 0: no crop).
+ * Memory: ints and weights are placed in `memory`, which must hold
+ * kernel_resize_filter_size (in, full, out, scaling) bytes, and belong to the caller.
+ * Requires 1 <= in, full <= 32768 and 0 <= from <= full - out.
+ * Source: the arithmetic of Pillow's Image.resize (normalised in double, then rounded to 22 bits
+ * away from zero at one half). */
+size_t kernel_resize_filter_size (int in, int full, int out, KernelScaling scaling);
+void kernel_resize_filter (KernelResizeAxis *axis, int in, int full, int from, int out,
+    KernelScaling scaling, void *memory);
+
+/* resize_u8: both passes, horizontal first, rounded and clipped to uint8 between them; a pass
+ * whose in == out with unit taps is skipped, as Pillow does. Pixels have `channels` interleaved
+ * bytes (1..4), all of which are resized. Strides are in bytes. */
+typedef struct {
+  int channels;
+  const KernelResizeAxis *h, *v; /* h: widths, v: heights */
+  const uint8_t *x;
+  ptrdiff_t x_stride;
+  uint8_t *y;
+  ptrdiff_t y_stride;
+  uint8_t *scratch; /* kernel_resize_scratch() bytes */
+} KernelResize;
+
+/* Bytes of scratch for resize_u8: the rows of the vertical taps, horizontally resized. */
+size_t kernel_resize_scratch (const KernelResizeAxis *h, const KernelResizeAxis *v, int channels);
+
+/* One component of an image: `step` bytes from pixel to pixel, `stride` from row to row. */
+typedef struct {
+  const uint8_t *data;
+  ptrdiff_t stride;
+  int step;
+} KernelComponent;
+
+/* yuv_rgb_u8: three components of one size to interleaved RGB (3 bytes a pixel).
+ *   v = (sum_j matrix[i][j] * (in[j] - offset[j]) + 2^15) >> 16, clipped to 0..255 */
+typedef struct {
+  int width, height;
+  KernelComponent in[3];
+  int32_t matrix[3][3]; /* 16 fraction bits */
+  int32_t offset[3];
+  uint8_t *y;
+  ptrdiff_t y_stride;
+} KernelYuv;
+
+/* grey_u8: Rec. 601 luma of RGB components, as Pillow's convert ("L"):
+ *   (19595 r + 38470 g + 7471 b + 32768) >> 16 */
+typedef struct {
+  int width, height;
+  KernelComponent in[3]; /* r, g, b */
+  uint8_t *y;
+  ptrdiff_t y_stride;
+} KernelGrey;
+
+/* input_s8, input_f32: pixels to the input tensor through one table of 256 per channel.
+ *   y[row][col][k] = table[k][in[k] at (row, col)]     y dense: [height][width][channels] */
+typedef struct {
+  int width, height, channels; /* channels 1..4 */
+  KernelComponent in[4];
+  const void *table; /* int8_t or float [channels][256] */
+  void *y;
+} KernelInput;
+
+/* --- The table of a back end ---------------------------------------------------------------- */
+
+/* Packing: returns the bytes needed; writes them unless packed is NULL. Host memory on both
+ * sides; the result is uploaded by the caller. Depends on the shape (n aside) and the weights. */
+typedef size_t (*KernelConvS8PackFn) (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
+    void *packed);
+typedef size_t (*KernelConvF32PackFn) (const KernelConvShape *shape, const float *w, void *packed);
+/* Scratch of one call on this queue, for any n up to shape->n. 0 is common. */
+typedef size_t (*KernelConvScratchFn) (const KernelConvShape *shape, KernelQueue *queue);
+
+/* A NULL slot means "not on this back end"; the planner refuses by name. `ref` has all. */
+typedef struct {
+  KernelConvS8PackFn conv_s8_pack;
+  KernelConvF32PackFn conv_f32_pack;
+  KernelConvScratchFn conv_s8_scratch;
+  KernelConvScratchFn conv_f32_scratch;
+#define KERNEL_OP(name, Args) void (*name) (const Args *args, KernelQueue *queue);
+#include "kernel-ops.inc"
+#undef KERNEL_OP
+} KernelOps;
+
+/* --- Back ends ------------------------------------------------------------------------------ */
+
+struct KernelBackend {
+  const char *name;        /* "ref", "cpu", "cuda:0" */
+  const char *description; /* one line for people: "AVX-512 VNNI" */
+  const KernelOps *ops;
+  bool host_memory;        /* the CPU may read and write what alloc() returns */
+
+  /* NULL when there is no memory. KERNEL_ALIGN-aligned, contents undefined. */
+  void *(*alloc) (KernelBackend *backend, size_t size);
+  void (*free) (KernelBackend *backend, void *memory);
+
+  /* threads: 0 takes the CPUs this process may use; devices ignore it. NULL when no thread or no
+   * memory could be had. Free a queue before its back end. */
+  KernelQueue *(*queue_new) (KernelBackend *backend, int threads);
+  void (*queue_free) (KernelQueue *queue);
+  /* Waits for everything queued. NULL, or what failed, once per failure; the text is valid until
+   * the next call on the queue. */
+  const char *(*queue_wait) (KernelQueue *queue);
+
+  /* Ordered with the queue's kernels; the host side may be reused after queue_wait(). */
+  void (*upload) (KernelQueue *queue, void *device, const void *host, size_t size);
+  void (*download) (KernelQueue *queue, void *host, const void *device, size_t size);
+
+  void (*close) (KernelBackend *backend);
+};
+
+/* Opens "ref", "cpu", "cuda:N" or "cuda" (device 0). NULL when it is not to be had; `why` then
+ * holds one sentence with the cause (cut to why_size, always terminated). Thread-safe. */
+KernelBackend *kernel_open (const char *name, char *why, size_t why_size);
+/* NULL is fine. */
+void kernel_close (KernelBackend *backend);
+
+/* CPU features that kernels of `cpu` may use, rising. The one test hook: features outside the mask
+ * are treated as absent by back ends opened afterwards. INT8_CPU_MASK (hex) in the environment
+ * does the same for a whole process. Not thread-safe. */
+typedef enum {
+  KERNEL_CPU_AVX2 = 1 << 0,        /* AVX2 and FMA */
+  KERNEL_CPU_AVX512 = 1 << 1,      /* F, BW, DQ, VL */
+  KERNEL_CPU_AVX512_VNNI = 1 << 2,
+} KernelCpuFlags;
+void kernel_cpu_set_mask (unsigned mask);
+unsigned kernel_cpu_flags (void); /* detected & mask */
+
+#ifdef __cplusplus
+}
+#endif

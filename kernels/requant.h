@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * requant.h: the one requantisation, shared by C, SIMD tails and CUDA.
+ *
+ * Every file that includes it is compiled with -ffp-contract=off: the two steps are fused because
+ * fmaf says so, never because a compiler liked it.
+ */
+#pragma once
+
+#include <math.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define KERNEL_INLINE static inline __host__ __device__
+#else
+#define KERNEL_INLINE static inline
+#endif
+
+/* Round half to even, then clamp. The bounds are applied in float, before the conversion, so that
+ * no t overflows it; fmaxf drops a NaN, which therefore gives lo. */
+KERNEL_INLINE int8_t
+kernel_round_s8 (float t, int lo, int hi)
+{
+  return (int8_t) fminf (fmaxf (rintf (t), (float) lo), (float) hi);
+}
+
+KERNEL_INLINE int8_t
+kernel_requant_s8 (int32_t acc, float m, float b, int lo, int hi)
+{
+  return kernel_round_s8 (fmaf ((float) acc, m, b), lo, hi);
+}
+
+/* The factors of an average over v pixels divided by d. */
+KERNEL_INLINE void
+kernel_requant_average (double ratio, int d, int v, int zero_x, int zero_y, float *m, float *b)
+{
+  const double per_pixel = ratio / d;
+
+  *m = (float) per_pixel;
+  *b = (float) (zero_y - (double) v * zero_x * per_pixel);
+}
+
+/* Bounds for floats that let a NaN through. */
+KERNEL_INLINE float
+kernel_clamp_f32 (float t, float lo, float hi)
+{
+  t = t < lo ? lo : t;
+  return t > hi ? hi : t;
+}
