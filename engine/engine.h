@@ -19,6 +19,7 @@
 #include <gio/gio.h>
 #include "calib/calib.h"
 #include "engine/preprocess.h"
+#include "engine/tensor.h"
 #include "kernels/kernels.h"
 
 G_BEGIN_DECLS
@@ -125,7 +126,7 @@ int engine_n_classes (const Engine *engine);
 gboolean engine_has_softmax (const Engine *engine);
 EnginePrecision engine_precision (const Engine *engine);
 /* How images are written into the input tensor. */
-EngineTensorType engine_input_type (const Engine *engine, float *scale, int *zero);
+EngineType engine_input_type (const Engine *engine, float *scale, int *zero);
 char *engine_dump (const Engine *engine);
 
 /* --- Engine file ---------------------------------------------------------------------------- */

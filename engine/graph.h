@@ -19,6 +19,7 @@
 #pragma once
 
 #include <glib.h>
+#include "engine/tensor.h"
 #include "kernels/kernels.h"
 
 #define ENGINE_MAX_RANK KERNEL_MAX_RANK
@@ -26,8 +27,6 @@
 /* Bounds that keep every product of dims in int64 and every tensor addressable. */
 #define ENGINE_MAX_DIM (1 << 24)
 #define ENGINE_MAX_ELEMENTS ((gint64) 1 << 31)
-
-typedef enum { ENGINE_TYPE_F32, ENGINE_TYPE_S8 } EngineType;
 
 /* How the 256 levels are spent (NUMERICS). */
 typedef enum {
