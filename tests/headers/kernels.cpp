@@ -1,0 +1,3 @@
+#include "kernels/kernels.h"
+
+static_assert (sizeof (KernelOps) > 0, "kernels.h compiles as C++");
