@@ -43,6 +43,11 @@ const KernelOps kernel_ops_ref = {
   .pad_s8 = kernel_pad_s8_ref,
   .pad_f32 = kernel_pad_f32_ref,
   .softmax_f32 = kernel_softmax_f32_ref,
+  .resize_u8 = kernel_resize_u8_ref,
+  .yuv_rgb_u8 = kernel_yuv_rgb_u8_ref,
+  .grey_u8 = kernel_grey_u8_ref,
+  .input_s8 = kernel_input_s8_ref,
+  .input_f32 = kernel_input_f32_ref,
 };
 /* clang-format on */
 
