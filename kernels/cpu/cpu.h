@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cpu.h: what the kernels of the `cpu` back end share: their prototypes and their queue.
+ */
+#pragma once
+
+#include "kernels/cpu/pool.h"
+#include "kernels/kernels.h"
+
+struct KernelQueue {
+  KernelBackend *backend;
+  KernelPool *pool;
+};
+
+/* The slot's own type, so that a prototype cannot drift from the table. */
+#define KERNEL(slot, suffix, flag) __typeof__ (*(((KernelOps *)0)->slot)) kernel_##slot##_##suffix;
+#include "kernels/kernel-list.inc"
+#undef KERNEL

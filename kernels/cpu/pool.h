@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool.h: the threads of one queue of the `cpu` back end.
+ *
+ * A pool belongs to one calling thread at a time, which works along: a pool of one thread starts
+ * none. Nothing is allocated and no thread is started after kernel_pool_new().
+ */
+#pragma once
+
+typedef struct KernelPool KernelPool;
+
+/* `thread` is 0 .. kernel_pool_threads() - 1 and no two tasks run with the same number at the
+ * same time: it selects a thread's part of the scratch memory. Results must not depend on it. */
+typedef void (*KernelPoolFn) (const void *ctx, int task, int thread);
+
+/* threads: with the caller, at least 1; 0 takes the CPUs that this process may run on. NULL when
+ * no memory or no thread could be had. */
+KernelPool *kernel_pool_new (int threads);
+/* NULL is fine. No run may be in progress. */
+void kernel_pool_free (KernelPool *pool);
+int kernel_pool_threads (const KernelPool *pool);
+
+/* Calls fn for every task 0 .. tasks - 1, in any order, and returns when all are done. Must not be
+ * called from a task. */
+void kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks);
