@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* build.c: an engine file without a pipeline. */
+#include "tools/tool.h"
+
+gboolean
+tool_build (int argc, char **argv, GError **error)
+{
+  g_autofree char *model = NULL, *table = NULL, *output = NULL, *precision = g_strdup ("int8");
+  g_autofree char *ranges = g_strdup ("full"), *preset = NULL;
+  gboolean force = FALSE;
+  const GOptionEntry entries[] = {
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &model, "ONNX classifier", "FILE" },
+    { "table", 't', 0, G_OPTION_ARG_FILENAME, &table, "Calibration table (int8)", "FILE" },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Engine file to write (*.int8engine)", "FILE" },
+    { "precision", 0, 0, G_OPTION_ARG_STRING, &precision, "int8 (default) or fp32", "P" },
+    { "ranges", 0, 0, G_OPTION_ARG_STRING, &ranges, "full (default) or symmetric", "R" },
+    { "preprocess", 0, 0, G_OPTION_ARG_STRING, &preset,
+        "imagenet, imagenet-caffe, unit or raw: gives the input its exact range", "PRESET" },
+    { "force", 0, 0, G_OPTION_ARG_NONE, &force, "Use a table made for another model or preprocessing",
+        NULL },
+    { NULL },
+  };
+  EnginePreprocess preprocess;
+  EngineRequest request = { 0 };
+  EngineRequestReport report = { 0 };
+
+  if (!tool_parse (&argc, &argv, entries, NULL, "Builds an engine file.", error))
+    return FALSE;
+  if (!model || !output)
+    return tool_usage (error, "--model and --output are needed");
+  if (!tool_precision (precision, &request.precision, error) ||
+      !tool_ranges (ranges, &request.ranges, error))
+    return FALSE;
+  if (preset) {
+    if (!engine_preprocess_preset (&preprocess, preset))
+      return tool_usage (error, "there is no preset %s", preset);
+    request.preprocess = &preprocess;
+  }
+  request.model = model;
+  request.table = table;
+  request.engine = output;
+  request.force = force;
+
+  g_autoptr (Engine) engine = engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
+  if (engine && report.warning)
+    g_printerr ("warning: %s\n", report.warning);
+  if (engine)
+    g_print ("%s: %s, %.2f s, %d layers int8, %d fp32\n", report.path ? report.path : "(not kept)",
+        report.built ? report.reason : "up to date", report.seconds, report.build.layers_int8,
+        report.build.layers_fp32);
+  engine_request_report_clear (&report);
+  return engine != NULL;
+}

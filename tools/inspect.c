@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* inspect.c: a file of ours, as text. */
+#include "tools/tool.h"
+
+static gboolean
+inspect_model (const char *path, GError **error)
+{
+  g_autoptr (EngineModel) model = engine_model_load (path, error);
+  if (!model)
+    return FALSE;
+
+  EngineInputInfo input;
+  engine_model_input (model, &input);
+  g_autofree char *dump = engine_model_dump (model);
+  g_print ("# model %s, sha256 %s\n# input %s: %d x %d, %d channels; %d classes%s\n%s", path,
+      engine_model_sha256 (model), input.name, input.width, input.height, input.channels,
+      engine_model_n_classes (model), engine_model_has_softmax (model) ? " after softmax" : "", dump);
+  return TRUE;
+}
+
+static gboolean
+inspect_engine (const char *path, GError **error)
+{
+  g_autoptr (Engine) engine = engine_load (path, NULL, error);
+  if (!engine)
+    return FALSE;
+
+  EngineInputInfo input;
+  engine_input (engine, &input);
+  g_autofree char *dump = engine_dump (engine);
+  g_print ("# engine %s, %s\n# input %s: %d x %d, %d channels; %d classes%s\n%s", path,
+      engine_precision_name (engine_precision (engine)), input.name, input.width, input.height,
+      input.channels, engine_n_classes (engine), engine_has_softmax (engine) ? " after softmax" : "",
+      dump);
+  return TRUE;
+}
+
+static gboolean
+inspect_statistics (const char *path, GError **error)
+{
+  g_autoptr (CalibStatistics) statistics = calib_statistics_load (path, error);
+  if (!statistics)
+    return FALSE;
+
+  const CalibProvenance *from = calib_statistics_provenance (statistics);
+  g_print ("# statistics %s: %" G_GUINT64_FORMAT " frames from %s, by %s\n# model %s\n# preprocessing %s\n",
+      path, from->frames, from->source ? from->source : "(unknown)",
+      from->tool ? from->tool : "(unknown)", from->model_sha256 ? from->model_sha256 : "(unknown)",
+      from->preprocess_sha256 ? from->preprocess_sha256 : "(unknown)");
+  g_print ("%-32s %14s %8s %11s %13s %13s\n", "tensor", "values", "zero", "not finite", "min", "max");
+  for (guint i = 0; i < calib_statistics_n_tensors (statistics); i++) {
+    const char *name = calib_statistics_name (statistics, i);
+    CalibSummary s;
+    calib_histogram_summary (calib_statistics_lookup (statistics, name), &s);
+    g_print ("%-32s %14" G_GUINT64_FORMAT " %6.2f %% %11" G_GUINT64_FORMAT " %13.6g %13.6g\n", name,
+        s.n, s.n ? 100.0 * s.n_zero / s.n : 0, s.n_nonfinite, s.min, s.max);
+  }
+  return TRUE;
+}
+
+static gboolean
+inspect_table (const char *path, GError **error)
+{
+  g_autoptr (CalibTable) table = calib_table_load (path, error);
+  if (!table)
+    return FALSE;
+
+  g_print ("# calibration table %s, %s\n%-48s %14s %14s\n", path, calib_table_get_header (table),
+      "tensor", "threshold", "scale");
+  for (guint i = 0; i < calib_table_n_entries (table); i++) {
+    float scale;
+    const char *name = calib_table_entry (table, i, &scale);
+    g_print ("%-48s %14.7g %14.7g\n", name, scale * 127, scale);
+  }
+  return TRUE;
+}
+
+static const struct {
+  const char *kind, *suffix;
+  gboolean (*print) (const char *path, GError **error);
+} kinds[] = {
+  { "model", ".onnx", inspect_model },
+  { "engine", ".int8engine", inspect_engine },
+  { "statistics", ".int8stats", inspect_statistics },
+  { "table", "", inspect_table }, /* any other name */
+};
+
+gboolean
+tool_inspect (int argc, char **argv, GError **error)
+{
+  g_autofree char *kind = NULL;
+  const GOptionEntry entries[] = {
+    { "as", 0, 0, G_OPTION_ARG_STRING, &kind, "What the file is: model, engine, statistics or table",
+        "KIND" },
+    { NULL },
+  };
+
+  if (!tool_parse (&argc, &argv, entries, "FILE...",
+          "Prints files as text. The kind is told from the suffix: .onnx, .int8engine, .int8stats, "
+          "anything else is a table.", error))
+    return FALSE;
+  if (argc < 2)
+    return tool_usage (error, "no file is given");
+  for (int i = 1; i < argc; i++) {
+    guint k = 0;
+    while (k < G_N_ELEMENTS (kinds) &&
+           !(kind ? g_str_equal (kind, kinds[k].kind) : g_str_has_suffix (argv[i], kinds[k].suffix)))
+      k++;
+    if (k == G_N_ELEMENTS (kinds))
+      return tool_usage (error, "--as is model, engine, statistics or table, not %s", kind);
+    if (!kinds[k].print (argv[i], error))
+      return FALSE;
+  }
+  return TRUE;
+}

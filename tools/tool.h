@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tool.h: the commands of gst-int8-1.0. A command gets its own arguments (argv[0] is its name),
+ * prints to standard output, and returns FALSE with an error that main() prints. TOOL_USAGE errors
+ * exit with status 2, others with 1.
+ */
+#pragma once
+
+#include "engine/engine.h"
+
+#define TOOL_USAGE (tool_usage_quark ())
+GQuark tool_usage_quark (void);
+
+/* Parses argv with the entries; texts that are left stay in argv. FALSE: error is a usage error. */
+gboolean tool_parse (int *argc, char ***argv, const GOptionEntry *entries, const char *arguments,
+    const char *summary, GError **error);
+gboolean tool_usage (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+/* A progress line on standard error, for EngineProgressFn; only where that is a terminal. */
+void tool_progress (guint done, guint total, const char *what, gpointer data);
+
+gboolean tool_precision (const char *name, EnginePrecision *precision, GError **error);
+gboolean tool_ranges (const char *name, EngineRanges *ranges, GError **error);
+
+gboolean tool_inspect (int argc, char **argv, GError **error);
+gboolean tool_table (int argc, char **argv, GError **error);
+gboolean tool_merge (int argc, char **argv, GError **error);
+gboolean tool_build (int argc, char **argv, GError **error);
+gboolean tool_bench (int argc, char **argv, GError **error);
