@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * harness.h: compares the kernels of any back end with `ref`, byte for byte (dav1d's checkasm is
+ * the model). A test of one kernel looks so:
+ *
+ *     static void
+ *     test_lut_s8 (Harness *h)
+ *     {
+ *       for (size_t size = 1; size < 70; size++) {
+ *         KernelLutS8 args = {.size = size};
+ *         HarnessCase *c = harness_case (h, &args, "%zu values", size);
+ *
+ *         harness_fill_s8 (h, harness_in (c, HARNESS_S8, size, &args.x), size, HARNESS_RANDOM);
+ *         harness_fill_s8 (h, harness_in (c, HARNESS_S8, 256, &args.lut), 256, HARNESS_RANDOM);
+ *         harness_out (c, HARNESS_S8, size, &args.y);
+ *         harness_run (c);
+ *       }
+ *     }
+ *
+ * harness_run() calls the kernel of ref, and then that of each back end on queues of 1, 2 and 3
+ * threads, in memory of that back end. Buffers lie at the beginning of a page, or at its end, with
+ * an inaccessible page beside, or are aligned to no more than their element; the bytes around them
+ * are checked. Inputs must come back unchanged.
+ */
+#pragma once
+
+#include "kernels/kernels.h"
+
+typedef struct Harness Harness;
+typedef struct HarnessCase HarnessCase;
+
+/* A kernel's test: the slot's name as in kernel-ops.inc. bench() builds cases in the same way;
+ * harness_run() then measures them. A family ends with an entry whose kernel is NULL. */
+typedef struct {
+  const char *kernel;
+  void (*test) (Harness *h);
+  void (*bench) (Harness *h);
+} HarnessTest;
+
+extern const HarnessTest harness_conv[], harness_elementwise[], harness_pool[], harness_move[],
+    harness_softmax[], harness_pixels[];
+
+/* --- Cases ---------------------------------------------------------------------------------- */
+
+/* HARNESS_F32 is compared bit for bit too, but any NaN equals any NaN. */
+typedef enum { HARNESS_S8, HARNESS_U8, HARNESS_I32, HARNESS_F32 } HarnessType;
+
+/* Starts a case of the kernel under test and gives it its own random sequence. `args` is the
+ * kernel's argument struct; it must live until harness_run(). The description is printed when the
+ * case fails. Never NULL. */
+HarnessCase *harness_case (Harness *h, const void *args, const char *description, ...)
+    __attribute__ ((format (printf, 3, 4)));
+
+/* Adds a buffer of `count` elements and returns host memory for the test to fill (zero at first).
+ * `slot` is the address of the pointer, in args or in a struct that args points to, which must be
+ * set to the buffer before the kernel is called. */
+void *harness_in (HarnessCase *c, HarnessType type, size_t count, void *slot);
+/* Every element must be written. */
+void *harness_out (HarnessCase *c, HarnessType type, size_t count, void *slot);
+/* Keeps what the test puts there: outputs with gaps, kernels in place. */
+void *harness_in_out (HarnessCase *c, HarnessType type, size_t count, void *slot);
+/* Another pointer to `offset` bytes into a buffer: `data` is what one of the above returned. */
+void harness_point (HarnessCase *c, void *slot, const void *data, size_t offset);
+/* The bytes may be used freely. */
+void harness_scratch (HarnessCase *c, size_t size, void *slot);
+
+/* Buffers whose size or contents depend on the back end. Returns the size; writes the contents
+ * unless memory is NULL. */
+typedef size_t (*HarnessMakeFn) (const void *user, const KernelOps *ops, KernelQueue *queue,
+    void *memory);
+void harness_made_in (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
+void harness_made_scratch (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
+
+/* Operations of one call, for GOP/s in the bench; else GB/s of all buffers are printed. */
+void harness_operations (HarnessCase *c, double operations);
+
+/* Runs, compares (or measures) and frees the case. */
+void harness_run (HarnessCase *c);
+
+/* --- Data ----------------------------------------------------------------------------------- */
+
+uint64_t harness_random (Harness *h);
+int harness_range (Harness *h, int lo, int hi); /* both included */
+float harness_uniform (Harness *h, float lo, float hi);
+
+typedef enum {
+  HARNESS_RANDOM,
+  HARNESS_EXTREMES, /* the lowest and the highest value in random order */
+  HARNESS_LOW,
+  HARNESS_HIGH,
+  HARNESS_SMALL, /* -2 .. 2 */
+  HARNESS_DATA_COUNT
+} HarnessData;
+void harness_fill_s8 (Harness *h, int8_t *data, size_t count, HarnessData kind);
+void harness_fill_u8 (Harness *h, uint8_t *data, size_t count, HarnessData kind);
+const char *harness_data_name (HarnessData kind);
+
+typedef enum {
+  HARNESS_PLAIN,   /* -4 .. 4 */
+  HARNESS_WIDE,    /* both signs, magnitudes 2^-40 .. 2^40 */
+  HARNESS_SPECIAL, /* plain, and one in eight is NaN, infinite, zero, subnormal or huge */
+  HARNESS_FLOATS_COUNT
+} HarnessFloats;
+void harness_fill_f32 (Harness *h, float *data, size_t count, HarnessFloats kind);
+const char *harness_floats_name (HarnessFloats kind);
