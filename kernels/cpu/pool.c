@@ -26,6 +26,8 @@
 
 /* Rounds of a spin loop before sleeping: tens of microseconds, less than a wake-up costs twice. */
 #define SPIN_ROUNDS 2000
+/* As many as cpu_set_t has bits; more is a mistake. */
+#define MAX_THREADS 1024
 
 typedef struct {
   KernelPool *pool;
@@ -172,7 +174,7 @@ pool_cpus (void)
   /* More CPUs than the set has bits, or no such call. */
   const long online = sysconf (_SC_NPROCESSORS_ONLN);
 
-  return online > 0 ? (int)online : 1;
+  return online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
 }
 
 /* Workers take no signals: those are for the application's threads. */
@@ -201,6 +203,8 @@ kernel_pool_new (int threads)
 {
   if (threads <= 0)
     threads = pool_cpus ();
+  if (threads > MAX_THREADS)
+    return NULL;
 
   const size_t size = sizeof (KernelPool) + (size_t)(threads - 1) * sizeof (Worker);
   KernelPool *pool = aligned_alloc (64, (size + 63) / 64 * 64);

@@ -13,8 +13,8 @@ typedef struct KernelPool KernelPool;
  * same time: it selects a thread's part of the scratch memory. Results must not depend on it. */
 typedef void (*KernelPoolFn) (const void *ctx, int task, int thread);
 
-/* threads: with the caller, at least 1; 0 takes the CPUs that this process may run on. NULL when
- * no memory or no thread could be had. */
+/* threads: with the caller, 1 to 1024; 0 takes the CPUs that this process may run on. NULL when
+ * there are to be more, or no memory or no thread could be had. */
 KernelPool *kernel_pool_new (int threads);
 /* NULL is fine. No run may be in progress. */
 void kernel_pool_free (KernelPool *pool);
