@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * histogram.c: the streaming histogram of docs/CALIBRATION.md. Everything kept is a count, an
+ * extremum or an integer sum, and the exponent follows from the extrema: so the state depends on
+ * the values alone, not on their order, batches or the threads that saw them.
+ */
+#include "calib/private.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Values handled at a time: they and their bin numbers stay in the first-level cache. */
+#define BLOCK 1024
+
+#define SIGN 0x80000000u
+#define INF  0x7f800000u
+
+CalibHistogram *
+calib_histogram_new (guint channels, CalibHistogramFlags flags)
+{
+  CalibHistogram *h = g_new0 (CalibHistogram, 1);
+  h->channels = channels;
+  if (channels > 0)
+    h->sums = g_new0 (CalibSum, channels);
+  if (flags & CALIB_HISTOGRAM_TENSORRT)
+    h->trt = g_new0 (CalibTrtHistogram, 1);
+  return h;
+}
+
+void
+calib_histogram_free (CalibHistogram *h)
+{
+  if (!h)
+    return;
+  g_free (h->sums);
+  g_free (h->channel_nonfinite);
+  g_free (h->trt);
+  g_free (h);
+}
+
+gsize
+calib_histogram_memory (const CalibHistogram *h)
+{
+  return sizeof *h + h->channels * sizeof (CalibSum) +
+         (h->channel_nonfinite ? h->channels * sizeof (guint64) : 0) +
+         (h->trt ? sizeof *h->trt : 0);
+}
+
+void
+calib_histogram_drop_trt (CalibHistogram *h)
+{
+  g_clear_pointer (&h->trt, g_free);
+}
+
+/* --- Exponent ------------------------------------------------------------------------------- */
+
+/* |x| / 2^e lies in [8192, 16384) for the largest |x|, unless the smallest exponent is wider. */
+int
+calib_histogram_exponent_for (float max_abs)
+{
+  int k;
+  (void)frexpf (max_abs, &k);
+  return MAX (k - 14, CALIB_MIN_EXPONENT);
+}
+
+/* Makes room for magnitudes up to max_abs > 0. */
+static void
+grow (CalibHistogram *h, float max_abs)
+{
+  const int exponent = calib_histogram_exponent_for (max_abs);
+  if (calib_histogram_n_binned (h) == 0) {
+    h->exponent = exponent;
+    return;
+  }
+  /* 14 folds bring everything into bin 0: more change nothing. */
+  const int folds = MIN (exponent - h->exponent, 14);
+  for (int f = 0; f < folds; f++) {
+    for (int half = 0; half < 2; half++) {
+      guint64 *bins = h->bins[half];
+      for (int j = 0; j < CALIB_BINS / 2; j++)
+        bins[j] = bins[2 * j] + bins[2 * j + 1];
+      memset (bins + CALIB_BINS / 2, 0, CALIB_BINS / 2 * sizeof *bins);
+    }
+  }
+  h->exponent = MAX (h->exponent, exponent);
+}
+
+/* --- Adding --------------------------------------------------------------------------------- */
+
+static inline guint32
+bits_of (float x)
+{
+  guint32 bits;
+  memcpy (&bits, &x, sizeof bits);
+  return bits;
+}
+
+/* Integers in the order of the floats: -NaN < -inf < ... -1 < -0 < +0 < 1 ... < inf < NaN. Extrema
+ * and the search for non-finite values are then one loop of vectors. */
+static inline gint32
+key_of (float x)
+{
+  const guint32 bits = bits_of (x);
+  return (gint32)(bits ^ ((guint32)((gint32)bits >> 31) & ~SIGN));
+}
+
+static inline float
+float_of_key (gint32 key)
+{
+  const guint32 bits = (guint32)key ^ ((guint32)(key >> 31) & ~SIGN);
+  float x;
+  memcpy (&x, &bits, sizeof x);
+  return x + 0.0f; /* -0 + 0 = +0 */
+}
+
+typedef struct {
+  gint32 min, max; /* keys */
+  guint n_zero[2]; /* +0 and -0 */
+} BlockScan;
+
+static inline BlockScan
+scan (const float *x, guint n)
+{
+  gint32 min = G_MAXINT32, max = G_MININT32;
+  guint plus = 0, minus = 0;
+  for (guint i = 0; i < n; i++) {
+    const gint32 key = key_of (x[i]);
+    const guint32 bits = bits_of (x[i]);
+    min = MIN (min, key);
+    max = MAX (max, key);
+    plus += bits == 0;
+    minus += bits == SIGN;
+  }
+  return (BlockScan){min, max, {plus, minus}};
+}
+
+static inline gboolean
+all_finite (const BlockScan *s)
+{
+  return s->max < (gint32)INF && s->min > ~(gint32)INF;
+}
+
+/* Counts n finite values. Zeros are counted with bin 0 and taken out again: cheaper than a branch
+ * that no processor can predict behind a ReLU. */
+static void
+count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
+{
+  const float min = float_of_key (s->min), max = float_of_key (s->max);
+  const float max_abs = MAX (-min, max);
+
+  if (max_abs > 0)
+    grow (h, max_abs);
+  if (calib_histogram_n_finite (h) == 0) {
+    h->min = min;
+    h->max = max;
+  } else {
+    h->min = MIN (h->min, min);
+    h->max = MAX (h->max, max);
+  }
+
+  const float to_bin = ldexpf (1.0f, -h->exponent);
+  gint32 at[BLOCK];
+  for (guint i = 0; i < n; i++)
+    at[i] = (gint32)(fabsf (x[i]) * to_bin) + (gint32)(bits_of (x[i]) >> 31) * CALIB_BINS;
+  guint64 *bins = h->bins[0];
+  for (guint i = 0; i < n; i++)
+    bins[at[i]]++;
+  h->bins[0][0] -= s->n_zero[0];
+  h->bins[1][0] -= s->n_zero[1];
+  h->n_zero += s->n_zero[0] + s->n_zero[1];
+  h->n += n;
+}
+
+/* The sums of values below CALIB_SUM_LIMIT: times 2^40 is exact, the rest is cut off. */
+static guint
+sum (CalibHistogram *h, const float *x, guint n, guint channel)
+{
+  const guint channels = h->channels;
+  CalibSum *sums = h->sums;
+  for (guint i = 0; i < n; i++) {
+    sums[channel] += (gint64)(x[i] * 0x1p40f);
+    if (++channel == channels)
+      channel = 0;
+  }
+  return channel;
+}
+
+/* The sums of any values: large ones clamped, non-finite ones skipped and counted. */
+static guint
+sum_any (CalibHistogram *h, const float *x, guint n, guint channel)
+{
+  for (guint i = 0; i < n; i++) {
+    if (!isfinite (x[i])) {
+      if (!h->channel_nonfinite)
+        h->channel_nonfinite = g_new0 (guint64, h->channels);
+      h->channel_nonfinite[channel]++;
+    } else {
+      h->sums[channel] += (gint64)(CLAMP (x[i], -CALIB_SUM_LIMIT, CALIB_SUM_LIMIT) * 0x1p40f);
+    }
+    if (++channel == h->channels)
+      channel = 0;
+  }
+  return channel;
+}
+
+/* A block with NaNs or infinities in it: counts what remains without them. */
+static void
+count_finite (CalibHistogram *h, const float *x, guint n)
+{
+  float finite[BLOCK];
+  guint n_finite = 0;
+  for (guint i = 0; i < n; i++)
+    if (isfinite (x[i]))
+      finite[n_finite++] = x[i];
+  h->n += n - n_finite;
+  h->n_nonfinite += n - n_finite;
+  if (n_finite > 0) {
+    const BlockScan s = scan (finite, n_finite);
+    count (h, finite, n_finite, &s);
+  }
+}
+
+void
+calib_histogram_add (CalibHistogram *h, const float *x, gsize n)
+{
+  g_return_if_fail (h->channels == 0 || n % h->channels == 0);
+
+  if (h->trt)
+    calib_trt_add (h->trt, x, n);
+
+  guint channel = 0;
+  for (gsize i = 0; i < n; i += BLOCK) {
+    const guint length = MIN (BLOCK, n - i);
+    const BlockScan s = scan (x + i, length);
+    const gboolean finite = all_finite (&s);
+    if (finite)
+      count (h, x + i, length, &s);
+    else
+      count_finite (h, x + i, length);
+    if (h->channels == 0)
+      continue;
+    if (finite && h->max < CALIB_SUM_LIMIT && h->min > -CALIB_SUM_LIMIT)
+      channel = sum (h, x + i, length, channel);
+    else
+      channel = sum_any (h, x + i, length, channel);
+  }
+}
+
+/* --- Merging -------------------------------------------------------------------------------- */
+
+gboolean
+calib_histogram_merge_overflows (const CalibHistogram *h, const CalibHistogram *from)
+{
+  return from->n > G_MAXUINT64 - h->n;
+}
+
+static void
+merge_bins (CalibHistogram *h, const CalibHistogram *from)
+{
+  if (calib_histogram_n_binned (from) == 0)
+    return;
+  grow (h, calib_histogram_max_abs (from));
+  const int shift = MIN (h->exponent - from->exponent, 14);
+  for (int half = 0; half < 2; half++)
+    for (int j = 0; j < CALIB_BINS; j++)
+      h->bins[half][j >> shift] += from->bins[half][j];
+}
+
+gboolean
+calib_histogram_merge (CalibHistogram *h, const CalibHistogram *from, GError **error)
+{
+  if (h->channels != from->channels) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_MISMATCH,
+        "one histogram has %u channels, the other %u: they are not of the same tensor", h->channels,
+        from->channels);
+    return FALSE;
+  }
+  if (calib_histogram_merge_overflows (h, from)) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
+        "the histograms together count more than 2^64 values: a file must be damaged");
+    return FALSE;
+  }
+
+  merge_bins (h, from);
+  if (calib_histogram_n_finite (from) > 0) {
+    const gboolean first = calib_histogram_n_finite (h) == 0;
+    h->min = first ? from->min : MIN (h->min, from->min);
+    h->max = first ? from->max : MAX (h->max, from->max);
+  }
+  for (guint c = 0; c < h->channels; c++)
+    h->sums[c] += from->sums[c];
+  if (from->channel_nonfinite) {
+    if (!h->channel_nonfinite)
+      h->channel_nonfinite = g_new0 (guint64, h->channels);
+    for (guint c = 0; c < h->channels; c++)
+      h->channel_nonfinite[c] += from->channel_nonfinite[c];
+  }
+  h->n += from->n;
+  h->n_zero += from->n_zero;
+  h->n_nonfinite += from->n_nonfinite;
+  calib_histogram_drop_trt (h);
+  return TRUE;
+}
+
+/* --- Reading -------------------------------------------------------------------------------- */
+
+void
+calib_histogram_summary (const CalibHistogram *h, CalibSummary *summary)
+{
+  *summary = (CalibSummary){
+      .n = h->n,
+      .n_zero = h->n_zero,
+      .n_nonfinite = h->n_nonfinite,
+      .min = h->min,
+      .max = h->max,
+      .exponent = h->exponent,
+  };
+}
+
+const guint64 *
+calib_histogram_bins (const CalibHistogram *h, gboolean negative)
+{
+  return h->bins[negative ? 1 : 0];
+}
+
+double
+calib_histogram_channel_mean (const CalibHistogram *h, guint channel)
+{
+  if (channel >= h->channels || calib_histogram_max_abs (h) >= CALIB_SUM_LIMIT)
+    return NAN;
+  guint64 n = h->n / h->channels;
+  if (h->channel_nonfinite)
+    n -= h->channel_nonfinite[channel];
+  return n > 0 ? (double)h->sums[channel] * CALIB_SUM_UNIT / (double)n : NAN;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * private.h: what the files of calib/ and its tests share. No other room includes it.
+ */
+#pragma once
+
+#include "calib/calib.h"
+
+G_BEGIN_DECLS
+
+/* --- Histogram: histogram.c ----------------------------------------------------------------- */
+
+/* One channel's sum in units of 2^-40. A value contributes less than 2^62 units and there are fewer
+ * than 2^64 values, so the sum cannot overflow. */
+__extension__ typedef __int128 CalibSum;
+#define CALIB_SUM_UNIT 0x1p-40
+/* From here on values are clamped in the sums, and the channel's mean is unknown (NAN). */
+#define CALIB_SUM_LIMIT 0x1p22f
+
+/* Smallest bin width 2^-126: its inverse is a float32, and so is every product with it. */
+#define CALIB_MIN_EXPONENT (-126)
+
+typedef struct _CalibTrtHistogram CalibTrtHistogram;
+
+struct _CalibHistogram {
+  guint64 n, n_zero, n_nonfinite;
+  float min, max; /* of the finite values, -0 as +0; both 0 while there is none */
+  int exponent;
+  guint channels;
+  CalibSum *sums;             /* [channels] */
+  guint64 *channel_nonfinite; /* [channels]; NULL while n_nonfinite == 0 */
+  CalibTrtHistogram *trt;     /* NULL unless collected */
+  guint64 bins[2][CALIB_BINS];
+};
+
+static inline guint64
+calib_histogram_n_finite (const CalibHistogram *h)
+{
+  return h->n - h->n_nonfinite;
+}
+
+static inline guint64
+calib_histogram_n_binned (const CalibHistogram *h)
+{
+  return h->n - h->n_nonfinite - h->n_zero;
+}
+
+static inline float
+calib_histogram_max_abs (const CalibHistogram *h)
+{
+  return MAX (-h->min, h->max);
+}
+
+/* The exponent of a histogram whose largest magnitude is `max_abs`, which is finite and > 0. */
+int calib_histogram_exponent_for (float max_abs);
+/* Bytes allocated for this histogram. */
+gsize calib_histogram_memory (const CalibHistogram *histogram);
+/* TRUE if merging would overflow a count. */
+gboolean calib_histogram_merge_overflows (
+    const CalibHistogram *histogram, const CalibHistogram *from);
+void calib_histogram_drop_trt (CalibHistogram *histogram);
+
+/* --- TensorRT's histogram: histogram-trt.c -------------------------------------------------- */
+
+#define CALIB_TRT_BINS 2048
+
+/* bin = trunc (|x| * (2048 / range)) in float32; range is the first batch's maximum, doubled as
+ * often as needed. A double because the doubling may leave float32. */
+struct _CalibTrtHistogram {
+  double range;
+  guint64 bins[CALIB_TRT_BINS];
+};
+
+void calib_trt_add (CalibTrtHistogram *trt, const float *x, gsize n);
+
+/* --- Thresholds: entropy.c, mse.c ----------------------------------------------------------- */
+
+/* The state in 2048 equal bins over [0, max |x|]; at least one value is not zero. */
+void calib_entropy_rebin (const CalibHistogram *histogram, double bins[CALIB_TRT_BINS]);
+/* m of docs/CALIBRATION.md, 128..2048, and its divergence. bins[0] is overwritten. */
+guint calib_entropy_search (double bins[CALIB_TRT_BINS], double *divergence);
+/* T with the least mean squared error; at least one value is not zero. */
+float calib_mse_search (const CalibHistogram *histogram, CalibRange range, double *mse);
+
+/* --- Files: file.c, statistics-file.c ------------------------------------------------------- */
+
+/* Reads at most `limit` bytes; a larger file is CALIB_ERROR_FORMAT. Terminated by a 0 that `size`
+ * does not count. `what` names the kind of file in messages. */
+char *calib_file_read (
+    const char *path, gsize limit, const char *what, gsize *size, GError **error);
+
+/* The contents of an .int8stats file, to and from memory. */
+GBytes *calib_statistics_to_bytes (const CalibStatistics *statistics, GError **error);
+CalibStatistics *calib_statistics_parse (
+    const void *data, gsize size, const char *name, GError **error);
+
+#define CALIB_STATISTICS_MAX_TENSORS 8192
+
+struct _CalibStatistics {
+  CalibProvenance provenance;
+  CalibHistogramFlags flags;
+  GPtrArray *tensors; /* of CalibTensor, in the order in which they were made */
+  GHashTable *index;  /* name, owned by the tensor -> CalibTensor */
+};
+
+typedef struct {
+  char *name;
+  CalibHistogram *histogram;
+} CalibTensor;
+
+G_END_DECLS

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * threshold.c: from a histogram to the threshold T of a tensor, by the methods of
+ * docs/CALIBRATION.md.
+ */
+#include "calib/private.h"
+
+#include <math.h>
+
+static const char *const method_names[CALIB_METHOD_COUNT] = {
+    [CALIB_METHOD_MINMAX] = "minmax",
+    [CALIB_METHOD_ENTROPY2] = "entropy2",
+    [CALIB_METHOD_ENTROPY2_TRT] = "entropy2-trt",
+    [CALIB_METHOD_PERCENTILE] = "percentile",
+    [CALIB_METHOD_MSE] = "mse",
+};
+
+const char *
+calib_method_name (CalibMethod method)
+{
+  g_return_val_if_fail ((guint)method < CALIB_METHOD_COUNT, NULL);
+  return method_names[method];
+}
+
+gboolean
+calib_method_from_name (const char *name, CalibMethod *method)
+{
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++) {
+    if (g_str_equal (name, method_names[m])) {
+      *method = m;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+/* m bins of 2048 over [0, range], in float32 and in this order: TensorRT's words depend on it. */
+static float
+entropy_threshold (guint m, double range)
+{
+  const float width = (float)(range / CALIB_TRT_BINS);
+  const float t = ((float)m + 0.5f) * width;
+  return MIN (t, G_MAXFLOAT);
+}
+
+/* The upper edge of the bin with which at least `percentile` % of all finite values, zeros
+ * included, lie below T; the largest magnitude where that edge is beyond it. Above 0 even where
+ * nearly all values are zeros: 0 would say that there is nothing to represent. */
+static float
+percentile_threshold (const CalibHistogram *h, double percentile)
+{
+  const float max_abs = calib_histogram_max_abs (h);
+  const double wanted = percentile / 100 * (double)calib_histogram_n_finite (h);
+  guint64 below = h->n_zero;
+  for (int j = 0; j < CALIB_BINS; j++) {
+    const guint64 n = h->bins[0][j] + h->bins[1][j];
+    below += n;
+    if (n > 0 && (double)below >= wanted)
+      return MIN ((float)ldexp (j + 1, h->exponent), max_abs);
+  }
+  return max_abs;
+}
+
+static gboolean
+check (const CalibHistogram *h, const CalibThresholdOptions *options, GError **error)
+{
+  if (options->method == CALIB_METHOD_PERCENTILE &&
+      !(options->percentile > 0 && options->percentile <= 100)) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
+        "a percentile of %g cannot be: it must be above 0 and at most 100, such as 99.99",
+        options->percentile);
+    return FALSE;
+  }
+  if (calib_histogram_n_finite (h) == 0) {
+    if (h->n == 0)
+      g_set_error (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
+          "no value was seen: calibrate with at least one frame");
+    else
+      g_set_error (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
+          "all %" G_GUINT64_FORMAT " values are NaN or infinite: check the model and the "
+          "preprocessing (mean, std, scale)",
+          h->n);
+    return FALSE;
+  }
+  if (options->method == CALIB_METHOD_ENTROPY2_TRT && !h->trt) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
+        "entropy2-trt needs TensorRT's own histogram, which was not collected or was lost by "
+        "merging: calibrate with this method in one run, or use entropy2");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
+    CalibThreshold *threshold, GError **error)
+{
+  double bins[CALIB_TRT_BINS];
+
+  g_return_val_if_fail ((guint)options->method < CALIB_METHOD_COUNT, FALSE);
+  if (!check (h, options, error))
+    return FALSE;
+
+  *threshold = (CalibThreshold){0};
+  if (calib_histogram_n_binned (h) == 0)
+    return TRUE;
+
+  switch (options->method) {
+  case CALIB_METHOD_ENTROPY2:
+    calib_entropy_rebin (h, bins);
+    threshold->bin = calib_entropy_search (bins, &threshold->score);
+    threshold->threshold = entropy_threshold (threshold->bin, calib_histogram_max_abs (h));
+    break;
+  case CALIB_METHOD_ENTROPY2_TRT:
+    for (int b = 0; b < CALIB_TRT_BINS; b++)
+      bins[b] = (double)h->trt->bins[b];
+    threshold->bin = calib_entropy_search (bins, &threshold->score);
+    threshold->threshold = entropy_threshold (threshold->bin, h->trt->range);
+    break;
+  case CALIB_METHOD_PERCENTILE:
+    threshold->threshold = percentile_threshold (h, options->percentile);
+    break;
+  case CALIB_METHOD_MSE:
+    threshold->threshold = calib_mse_search (h, options->range, &threshold->score);
+    break;
+  case CALIB_METHOD_MINMAX:
+  case CALIB_METHOD_COUNT:
+    threshold->threshold = calib_histogram_max_abs (h);
+    break;
+  }
+  return TRUE;
+}
