@@ -17,6 +17,9 @@
 typedef struct {
   const EngineBuildOptions *options; /* NULL for the float passes */
   EngineBuildReport *report;         /* likewise */
+  EngineProgressFn progress;         /* may be NULL, as the next two */
+  gpointer progress_data;
+  GCancellable *cancellable;
 } EnginePassContext;
 
 typedef struct {
@@ -38,5 +41,4 @@ gboolean engine_pass_quantise (EngineGraph *, const EnginePassContext *, GError 
 gboolean engine_pass_lut (EngineGraph *, const EnginePassContext *, GError **);
 
 gboolean engine_passes_float (EngineGraph *graph, GError **error);
-gboolean engine_passes_int8 (EngineGraph *graph, const EngineBuildOptions *options,
-    EngineBuildReport *report, GError **error);
+gboolean engine_passes_int8 (EngineGraph *graph, const EnginePassContext *context, GError **error);
