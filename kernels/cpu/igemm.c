@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * igemm.c: the loops around a tile, and how they are shared by the threads of a queue.
+ *
+ * A task is a range of pixels times a range of blocks of one group. Blocks are cut so that the
+ * weights of a task stay in the second-level cache while its pixels pass; pixels are cut first to
+ * give every thread work, blocks again where there are too few pixels (fully connected layers).
+ */
+#include "kernels/cpu/igemm.h"
+
+#include <math.h>
+
+/* Bytes of weights that one task reads again and again. */
+#define TASK_WEIGHTS (256 * 1024)
+/* Multiplications below which a task costs more to hand over than to run. */
+#define TASK_PRODUCTS (256 * 1024)
+/* Tasks per thread, so that a thread that was late or slow does not keep the others waiting. */
+#define TASKS_PER_THREAD 4
+
+typedef struct {
+  Igemm g;
+  const IgemmArgs *args;
+  size_t pixels, tiles; /* of IGEMM_MR pixels */
+  int pixel_parts, block_parts;
+  size_t scratch_size; /* of one thread */
+} Run;
+
+static inline size_t
+round_up (size_t size)
+{
+  return (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
+}
+
+/* The part `i` of `parts` nearly equal parts of 0 .. count - 1 begins here. */
+static inline size_t
+part_begin (size_t count, int parts, int i)
+{
+  return count / parts * i + count % parts * i / parts;
+}
+
+static inline int
+min_int (int a, int b)
+{
+  return a < b ? a : b;
+}
+
+static size_t
+pointers_size (const Igemm *g)
+{
+  return round_up ((size_t)g->taps * IGEMM_MR * sizeof (void *));
+}
+
+static size_t
+scratch_size (const Igemm *g)
+{
+  return pointers_size (g) + round_up (kernel_igemm_rows_size (g));
+}
+
+size_t
+kernel_igemm_scratch (const IgemmKind *kind, const KernelConvShape *shape, KernelQueue *queue)
+{
+  const Igemm g = kernel_igemm (kind, shape);
+
+  return scratch_size (&g) * kernel_pool_threads (queue->pool);
+}
+
+static void
+split (Run *run, int threads)
+{
+  const Igemm *g = &run->g;
+  const double products = (double)run->pixels * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
+  const double useful = products / TASK_PRODUCTS;
+  const int wanted = threads == 1 ? 1 : (int)fmin (useful + 1, threads * TASKS_PER_THREAD);
+  const int widest = (g->blocks + g->kind->tile_blocks - 1) / g->kind->tile_blocks;
+
+  run->block_parts = (int)fmin (widest, 1 + (double)g->blocks * g->block_size / TASK_WEIGHTS);
+  const int tasks = g->groups * run->block_parts;
+
+  run->pixel_parts =
+      wanted <= tasks ? 1 : (int)fmin ((double)run->tiles, (wanted + tasks - 1) / tasks);
+  if (tasks * run->pixel_parts < wanted)
+    run->block_parts = min_int (
+        g->blocks, (wanted + g->groups * run->pixel_parts - 1) / (g->groups * run->pixel_parts));
+}
+
+/* Blocks for the next call: as many as the tile takes, and the rest in nearly equal parts. */
+static inline int
+next_blocks (int left, int tile_blocks)
+{
+  const int calls = (left + tile_blocks - 1) / tile_blocks;
+
+  return (left + calls - 1) / calls;
+}
+
+/* All blocks of the task for the pixels whose rows are set. */
+static void
+run_blocks (const Run *run, IgemmTile *tile, int group, int block, int block_end, size_t pixel)
+{
+  const Igemm *g = &run->g;
+  const IgemmArgs *args = run->args;
+  const int tile_blocks = g->kind->tile_blocks;
+
+  while (block < block_end) {
+    const int blocks = next_blocks (block_end - block, tile_blocks);
+    const int channel = block * IGEMM_NR, first = group * g->channels + channel;
+    const size_t output = pixel * args->shape->oc + first;
+
+    tile->w = (const uint8_t *)args->w + ((size_t)group * g->blocks + block) * g->block_size;
+    tile->channel = channel;
+    tile->channels = min_int (blocks * IGEMM_NR, g->channels - channel);
+    tile->y = (uint8_t *)args->y + output * args->y_element;
+    tile->r = args->r ? (const uint8_t *)args->r + output * args->y_element : NULL;
+    tile->m = args->m ? args->m + first : NULL;
+    tile->b = args->b + first;
+    g->kind->tile (tile);
+    block += blocks;
+  }
+}
+
+static void
+run_task (const void *ctx, int task, int thread)
+{
+  const Run *run = ctx;
+  const Igemm *g = &run->g;
+  const IgemmArgs *args = run->args;
+  uint8_t *scratch = (uint8_t *)args->scratch + thread * run->scratch_size;
+  const void **rows = (const void **)scratch;
+  const int pixel_part = task % run->pixel_parts, other = task / run->pixel_parts;
+  const int block_part = other % run->block_parts, group = other / run->block_parts;
+  const int block = part_begin (g->blocks, run->block_parts, block_part);
+  const int block_end = part_begin (g->blocks, run->block_parts, block_part + 1);
+  size_t pixel = part_begin (run->tiles, run->pixel_parts, pixel_part) * IGEMM_MR;
+  size_t end = part_begin (run->tiles, run->pixel_parts, pixel_part + 1) * IGEMM_MR;
+  IgemmTile tile = {
+      .rows = rows,
+      .w_stride = g->block_size,
+      .taps = g->taps,
+      .run = g->run,
+      .y_stride = args->shape->oc,
+      .mr = args->mr,
+      .lo = args->lo,
+      .hi = args->hi,
+      .y_f32 = args->y_f32,
+  };
+
+  for (; pixel < end; pixel += IGEMM_MR) {
+    tile.pixels = run->pixels - pixel < IGEMM_MR ? run->pixels - pixel : IGEMM_MR;
+    kernel_igemm_rows (
+        g, args->x, args->w, group, pixel, tile.pixels, rows, scratch + pointers_size (g));
+    run_blocks (run, &tile, group, block, block_end, pixel);
+  }
+}
+
+void
+kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *queue)
+{
+  const KernelConvShape *shape = args->shape;
+  Run run = {.g = kernel_igemm (kind, shape), .args = args};
+
+  run.pixels = (size_t)shape->n * shape->oh * shape->ow;
+  run.tiles = (run.pixels + IGEMM_MR - 1) / IGEMM_MR;
+  run.scratch_size = scratch_size (&run.g);
+  split (&run, kernel_pool_threads (queue->pool));
+  kernel_pool_run (queue->pool, run_task, &run, run.g.groups * run.block_parts * run.pixel_parts);
+}
+
+void
+kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f32, KernelQueue *queue)
+{
+  const IgemmArgs igemm = {
+      .shape = &args->shape,
+      .x = args->x,
+      .w = args->w,
+      .r = y_f32 ? NULL : args->r,
+      .m = args->m,
+      .b = args->b,
+      .mr = args->mr,
+      .lo = args->lo,
+      .hi = args->hi,
+      .y = args->y,
+      .scratch = args->scratch,
+      .y_f32 = y_f32,
+      .y_element = y_f32 ? sizeof (float) : 1,
+  };
+
+  kernel_igemm_run (kind, &igemm, queue);
+}
+
+void
+kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue *queue)
+{
+  const IgemmArgs igemm = {
+      .shape = &args->shape,
+      .x = args->x,
+      .w = args->w,
+      .r = args->r,
+      .b = args->b,
+      .lo = args->lo,
+      .hi = args->hi,
+      .y = args->y,
+      .scratch = args->scratch,
+      .y_f32 = true,
+      .y_element = sizeof (float),
+  };
+
+  kernel_igemm_run (kind, &igemm, queue);
+}

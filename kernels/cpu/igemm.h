@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * igemm.h: convolution as an indirect matrix product, int8 and float, dense and depthwise.
+ *
+ * The window of an output pixel is cut into `taps` rows: contiguous stretches of the input, read
+ * where they lie. Only a row that crosses the border of the image, or would be read past the end
+ * of the tensor, is copied into the thread's scratch; one that lies outside is the row of padding
+ * behind the packed weights. A micro-kernel ("tile") multiplies the rows of IGEMM_MR pixels with
+ * blocks of IGEMM_NR channels of packed weights and finishes the outputs in registers.
+ *
+ *     dense      kh rows of kw * ic values; kh * kw rows of ic / groups where the columns are not
+ *                adjacent (dilation) or the channels not all wanted (groups)
+ *     depthwise  kh * kw rows of oc values; with a channel multiplier, copied with repetition
+ *
+ * An instruction set brings an IgemmKind: a tile and what it wants to read. Everything else, in
+ * plain C, is here.
+ */
+#pragma once
+
+#include "kernels/cpu/cpu.h"
+
+#define IGEMM_MR 6  /* pixels of a tile */
+#define IGEMM_NR 16 /* channels of a block */
+
+/* One call of a micro-kernel. */
+typedef struct {
+  const void *const *rows; /* [taps][IGEMM_MR]; those beyond `pixels` repeat the last pixel's */
+  const void *w;           /* the first block */
+  size_t w_stride;         /* bytes from block to block */
+  int taps;
+  int run;            /* values of a dense row, a multiple of k_step */
+  int channel;        /* of the group, of the first output: where a depthwise row is read */
+  int pixels;         /* 1 .. IGEMM_MR outputs of */
+  int channels;       /* 1 .. tile_blocks * IGEMM_NR channels each */
+  size_t y_stride;    /* values from pixel to pixel, of y and r */
+  void *y;            /* the first output */
+  const void *r;      /* its residual, or NULL */
+  const float *m, *b; /* of the first channel; m is int8 only */
+  float mr, lo, hi;
+  bool y_f32; /* conv_s8_f32 */
+} IgemmTile;
+
+typedef struct {
+  void (*tile) (const IgemmTile *tile);
+  int element;     /* bytes of a value of x and w */
+  int k_step;      /* values of a row that are taken at once */
+  int tile_blocks; /* blocks that one call takes at most */
+  int x_offset;    /* the tile adds it to x; accumulators start at -x_offset * sum (w) */
+  bool depthwise;
+  /* Where a tile reads values wider than those of x: bytes of one, and the conversion. */
+  int wide_element;
+  void (*widen) (const void *x, int count, void *wide);
+} IgemmKind;
+
+/* A convolution as a kind sees it. */
+typedef struct {
+  const IgemmKind *kind;
+  const KernelConvShape *shape;
+  int groups;                 /* 1 for depthwise */
+  int channels;               /* outputs of a group */
+  int blocks;                 /* of a group */
+  int span;                   /* input pixels of a row */
+  int taps;                   /* rows of a window */
+  int k;                      /* weights of one tap and channel */
+  int run;                    /* k, rounded up to k_step */
+  int row;                    /* values that a row must offer */
+  size_t block_size, pad_row; /* bytes of a block; offset of the row of padding */
+  size_t packed_size;
+} Igemm;
+
+/* The union of KernelConvS8 and KernelConvF32. */
+typedef struct {
+  const KernelConvShape *shape;
+  const void *x, *w, *r;
+  const float *m, *b;
+  float mr, lo, hi;
+  void *y, *scratch;
+  bool y_f32;
+  int y_element;
+} IgemmArgs;
+
+/* Depthwise in the sense of IgemmKind: one input channel for every group. */
+static inline bool
+kernel_igemm_is_depthwise (const KernelConvShape *shape)
+{
+  return shape->groups == shape->ic && shape->groups > 1;
+}
+
+Igemm kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape);
+
+/* As KernelConvS8PackFn and KernelConvF32PackFn; zero is one value that a padded position has. */
+size_t kernel_igemm_pack (const IgemmKind *kind, const KernelConvShape *shape, const void *zero,
+    const void *w, void *packed);
+
+/* The part of a thread's scratch that holds what `rows` point to. */
+size_t kernel_igemm_rows_size (const Igemm *g);
+/* Points rows[] at the windows of `pixels` outputs from number `pixel` on, counted over all images;
+ * `memory` is kernel_igemm_rows_size() bytes. */
+void kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, size_t pixel,
+    int pixels, const void **rows, void *memory);
+
+size_t kernel_igemm_scratch (
+    const IgemmKind *kind, const KernelConvShape *shape, KernelQueue *queue);
+void kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *queue);
+
+/* The same for the arguments of the public kernels. */
+void kernel_igemm_s8 (
+    const IgemmKind *kind, const KernelConvS8 *args, bool y_f32, KernelQueue *queue);
+void kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue *queue);

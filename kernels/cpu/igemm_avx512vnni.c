@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * igemm_avx512vnni.c: conv_s8 with vpdpbusd: 4 products of 16 channels per instruction.
+ *
+ * Tile: 6 pixels x 4 blocks of 16 channels. 24 registers of accumulators, 4 of weights, 1 of x, 1
+ * of constants: 30 of 32. Every 4 steps of k take 24 vpdpbusd, 4 loads of weights and 6 broadcasts
+ * of x, so that the loads (10) hide behind the products. vpdpbusd wants unsigned x: x ^ 0x80 is
+ * x + 128, and the accumulators start at -128 * sum (w), wrapping.
+ */
+#include "kernels/cpu/igemm.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__ ((always_inline))
+
+/* Four values of x + 128 in every lane. */
+INLINE __m512i
+load_x (const uint8_t *x)
+{
+  int32_t four;
+
+  memcpy (&four, x, sizeof four);
+  return _mm512_xor_si512 (_mm512_set1_epi32 (four), _mm512_set1_epi32 ((int32_t)0x80808080));
+}
+
+INLINE void
+finish_s8 (const IgemmTile *t, __m512i acc, __mmask16 mask, __m512 m, __m512 b, size_t at)
+{
+  __m512 y = _mm512_fmadd_ps (_mm512_cvtepi32_ps (acc), m, b);
+
+  if (t->r) {
+    const __m128i r = _mm_maskz_loadu_epi8 (mask, (const int8_t *)t->r + at);
+
+    y = _mm512_fmadd_ps (_mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (r)), _mm512_set1_ps (t->mr), y);
+  }
+  y = _mm512_roundscale_ps (y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  /* Of a NaN and a number, max takes the second. */
+  y = _mm512_min_ps (_mm512_max_ps (y, _mm512_set1_ps (t->lo)), _mm512_set1_ps (t->hi));
+  _mm_mask_storeu_epi8 ((int8_t *)t->y + at, mask, _mm512_cvtepi32_epi8 (_mm512_cvtps_epi32 (y)));
+}
+
+INLINE void
+tile (const IgemmTile *t, const int mr, const int blocks)
+{
+  const uint8_t *w = t->w;
+  __m512i acc[IGEMM_MR][4];
+
+#pragma GCC unroll 4
+  for (int j = 0; j < blocks; j++) {
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++)
+      acc[i][j] = _mm512_loadu_si512 (w + j * t->w_stride);
+  }
+  w += IGEMM_NR * sizeof (int32_t);
+
+  for (int tap = 0; tap < t->taps; tap++) {
+    const uint8_t *x[IGEMM_MR];
+
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++)
+      x[i] = t->rows[tap * IGEMM_MR + i];
+    for (int k = 0; k < t->run; k += 4, w += IGEMM_NR * 4) {
+      __m512i weights[4];
+
+#pragma GCC unroll 4
+      for (int j = 0; j < blocks; j++)
+        weights[j] = _mm512_loadu_si512 (w + j * t->w_stride);
+#pragma GCC unroll 6
+      for (int i = 0; i < mr; i++) {
+        const __m512i four = load_x (x[i] + k);
+
+#pragma GCC unroll 4
+        for (int j = 0; j < blocks; j++)
+          acc[i][j] = _mm512_dpbusd_epi32 (acc[i][j], four, weights[j]);
+      }
+    }
+  }
+
+#pragma GCC unroll 4
+  for (int j = 0; j < blocks; j++) {
+    const int channels = t->channels - j * IGEMM_NR;
+    const __mmask16 mask = channels >= IGEMM_NR ? 0xffff : (__mmask16)((1 << channels) - 1);
+    const __m512 m = _mm512_maskz_loadu_ps (mask, t->m + j * IGEMM_NR);
+    const __m512 b = _mm512_maskz_loadu_ps (mask, t->b + j * IGEMM_NR);
+
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++) {
+      const size_t at = i * t->y_stride + j * IGEMM_NR;
+
+      if (i >= t->pixels)
+        break;
+      if (t->y_f32)
+        _mm512_mask_storeu_ps (
+            (float *)t->y + at, mask, _mm512_fmadd_ps (_mm512_cvtepi32_ps (acc[i][j]), m, b));
+      else
+        finish_s8 (t, acc[i][j], mask, m, b, at);
+    }
+  }
+}
+
+static void
+run_tile (const IgemmTile *t)
+{
+  const int blocks = (t->channels + IGEMM_NR - 1) / IGEMM_NR;
+
+  switch (t->pixels == 1 ? blocks : 4 + blocks) {
+  case 1:
+    tile (t, 1, 1);
+    break;
+  case 2:
+    tile (t, 1, 2);
+    break;
+  case 3:
+    tile (t, 1, 3);
+    break;
+  case 4:
+    tile (t, 1, 4);
+    break;
+  case 5:
+    tile (t, IGEMM_MR, 1);
+    break;
+  case 6:
+    tile (t, IGEMM_MR, 2);
+    break;
+  case 7:
+    tile (t, IGEMM_MR, 3);
+    break;
+  case 8:
+    tile (t, IGEMM_MR, 4);
+    break;
+  }
+}
+
+static const IgemmKind kind = {
+    .tile = run_tile,
+    .element = 1,
+    .k_step = 4,
+    .tile_blocks = 4,
+    .x_offset = 128,
+};
+
+size_t
+kernel_conv_s8_pack_avx512vnni (
+    const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
+{
+  return kernel_igemm_pack (&kind, shape, &zero_x, w, packed);
+}
+
+size_t
+kernel_conv_s8_scratch_avx512vnni (const KernelConvShape *shape, KernelQueue *queue)
+{
+  return kernel_igemm_scratch (&kind, shape, queue);
+}
+
+void
+kernel_conv_s8_avx512vnni (const KernelConvS8 *args, KernelQueue *queue)
+{
+  kernel_igemm_s8 (&kind, args, false, queue);
+}
+
+void
+kernel_conv_s8_f32_avx512vnni (const KernelConvS8 *args, KernelQueue *queue)
+{
+  kernel_igemm_s8 (&kind, args, true, queue);
+}
