@@ -79,6 +79,7 @@ typedef struct {
   int kh, kw, stride_h, stride_w, dilation_h, dilation_w;
   int pad_top, pad_left, pad_bottom, pad_right;
   gboolean include_pad; /* average pools: the divisor counts padding */
+  gboolean ceil_mode;   /* a last window may reach beyond the padding, if it starts before it */
 } EnginePoolParams;
 
 typedef struct {
@@ -114,10 +115,11 @@ typedef struct {
 } EngineNode;
 
 typedef struct {
-  GArray *values;  /* EngineValue */
-  GArray *nodes;   /* EngineNode, every node after its inputs' producers */
-  GArray *inputs;  /* int: value indices; one image input */
-  GArray *outputs; /* int: value indices */
+  GArray *values;    /* EngineValue */
+  GArray *nodes;     /* EngineNode, every node after its inputs' producers */
+  GArray *inputs;    /* int: value indices; one image input */
+  GArray *outputs;   /* int: value indices */
+  GHashTable *names; /* name (the value's own) to index + 1; kept by the functions below */
 } EngineGraph;
 
 EngineGraph *engine_graph_new (void);
@@ -157,8 +159,13 @@ const char *engine_op_name (EngineOp op);
 void engine_value_nhwc (const EngineValue *value, int nhwc[4]);
 
 /* Computes the dims of the node's output from its inputs and parameters (RESHAPE: checks that the
- * elements agree with dims already set). ENGINE_ERROR_MODEL names the node and what does not fit. */
+ * elements agree with dims already set; CONV and pools with one output pixel: an output that
+ * already has rank 2 keeps it, [n oc]). QUANTISE and DEQUANTISE set the type too. ENGINE_ERROR_MODEL
+ * names the node and what does not fit. */
 gboolean engine_graph_infer_shape (EngineGraph *graph, EngineNode *node, GError **error);
+/* The same without storing them; rank and dims are untouched on error. */
+gboolean engine_graph_output_dims (const EngineGraph *graph, const EngineNode *node, int *rank,
+    int dims[ENGINE_MAX_RANK], GError **error);
 
 /* The nodes that read a value; graph outputs are not counted. */
 int engine_graph_n_consumers (const EngineGraph *graph, int value);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bounds.c: what a value can be, whatever the image. Interval arithmetic over the nodes before it;
+ * an interval that is wider than the truth costs accuracy, one that is narrower would be wrong.
+ */
+#include "engine/graph.h"
+
+#include <math.h>
+
+typedef struct {
+  float lo, hi;
+} Bounds;
+
+static const Bounds unknown = {-INFINITY, INFINITY};
+
+/* Minima of x / (1 + exp (-x)) and x * min (max (x / 6 + 0.5, 0), 1), rounded down. */
+#define SILU_MIN       -0.2784646f
+#define HARD_SWISH_MIN -0.375f
+
+static Bounds
+clamp_to (Bounds b, float lo, float hi)
+{
+  return (Bounds){fminf (fmaxf (b.lo, lo), hi), fminf (fmaxf (b.hi, lo), hi)};
+}
+
+static Bounds
+merge (Bounds a, Bounds b)
+{
+  return (Bounds){fminf (a.lo, b.lo), fmaxf (a.hi, b.hi)};
+}
+
+/* inf - inf and 0 * inf: nothing is known. */
+static Bounds
+known_or_infinite (Bounds b)
+{
+  return (Bounds){isnan (b.lo) ? -INFINITY : b.lo, isnan (b.hi) ? INFINITY : b.hi};
+}
+
+/* fminf and fmaxf drop NaN, which 0 * inf gives; the bound of 0 * x for any finite x is 0. */
+static Bounds
+product (Bounds a, Bounds b)
+{
+  const float p[4] = {a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi};
+  Bounds out = {INFINITY, -INFINITY};
+
+  for (int i = 0; i < 4; i++) {
+    const float v = isnan (p[i]) ? 0 : p[i];
+
+    out.lo = fminf (out.lo, v);
+    out.hi = fmaxf (out.hi, v);
+  }
+  return out;
+}
+
+static Bounds
+unary_bounds (const EngineNode *node, Bounds x)
+{
+  const float alpha = node->unary.alpha, beta = node->unary.beta;
+
+  switch (node->unary.kind) {
+  case KERNEL_UNARY_CLIP:
+    return clamp_to (x, alpha, beta);
+  case KERNEL_UNARY_LEAKY_RELU:
+    if (alpha < 0)
+      return x.lo >= 0 ? x : unknown;
+    return (Bounds){x.lo < 0 ? alpha * x.lo : x.lo, x.hi < 0 ? alpha * x.hi : x.hi};
+  case KERNEL_UNARY_SIGMOID:
+  case KERNEL_UNARY_HARD_SIGMOID:
+    return (Bounds){0, 1};
+  case KERNEL_UNARY_HARD_SWISH:
+    return (Bounds){x.lo >= 0 ? 0 : HARD_SWISH_MIN, fmaxf (x.hi, 0)};
+  case KERNEL_UNARY_SILU:
+    return (Bounds){x.lo >= 0 ? 0 : SILU_MIN, fmaxf (x.hi, 0)};
+  case KERNEL_UNARY_COUNT:
+    break;
+  }
+  return unknown;
+}
+
+static Bounds
+pool_bounds (const EngineNode *node, Bounds x)
+{
+  const EnginePoolParams *p = &node->pool;
+  const gboolean padded = p->pad_top || p->pad_left || p->pad_bottom || p->pad_right;
+
+  /* An average leaves the interval by rounding only: far less than a quantisation step, and never
+   * across zero. */
+  return node->op == ENGINE_OP_AVGPOOL && p->include_pad && padded ? merge (x, (Bounds){0, 0}) : x;
+}
+
+static Bounds
+node_bounds (const EngineNode *node, const Bounds *of)
+{
+  const Bounds x = node->inputs[0] == ENGINE_NONE ? unknown : of[node->inputs[0]];
+  Bounds y = x;
+
+  switch (node->op) {
+  case ENGINE_OP_CONV:
+    return clamp_to (unknown, node->conv.lo, node->conv.hi);
+  case ENGINE_OP_ADD:
+    y = (Bounds){x.lo + of[node->inputs[1]].lo, x.hi + of[node->inputs[1]].hi};
+    return clamp_to (known_or_infinite (y), node->binary.lo, node->binary.hi);
+  case ENGINE_OP_MUL:
+    return clamp_to (product (x, of[node->inputs[1]]), node->binary.lo, node->binary.hi);
+  case ENGINE_OP_UNARY:
+    return unary_bounds (node, x);
+  case ENGINE_OP_MAXPOOL:
+  case ENGINE_OP_AVGPOOL:
+    return pool_bounds (node, x);
+  case ENGINE_OP_CONCAT:
+    for (int i = 1; i < node->n_inputs; i++)
+      y = merge (y, of[node->inputs[i]]);
+    return y;
+  case ENGINE_OP_PAD:
+    return merge (x, (Bounds){node->pad.value, node->pad.value});
+  case ENGINE_OP_SOFTMAX:
+    return node->softmax.log ? (Bounds){-INFINITY, 0} : (Bounds){0, 1};
+  case ENGINE_OP_RESHAPE:
+  case ENGINE_OP_TRANSPOSE:
+  case ENGINE_OP_QUANTISE:
+  case ENGINE_OP_DEQUANTISE:
+    return x;
+  case ENGINE_OP_AFFINE:
+  case ENGINE_OP_COUNT:
+    break;
+  }
+  return unknown;
+}
+
+void
+engine_graph_bounds (const EngineGraph *graph, int value, float *lo, float *hi)
+{
+  const int producer = engine_graph_value (graph, value)->producer;
+  g_autofree Bounds *of = g_new (Bounds, graph->values->len);
+
+  for (guint i = 0; i < graph->values->len; i++)
+    of[i] = unknown;
+  for (int i = 0; i <= producer; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    of[node->output] = node_bounds (node, of);
+  }
+  *lo = of[value].lo;
+  *hi = of[value].hi;
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * verify.c: what every later room relies on. Structure first (indices, names, order), then each
+ * node: operands, types, parameters, shape, and what a run of several images would break.
+ */
+#include "engine/engine.h"
+#include "engine/graph.h"
+
+#include <math.h>
+
+/* The largest sum of int8 products that int32 holds: 2^31 / 2^14. */
+#define MAX_ACCUMULATED 131072
+
+G_GNUC_PRINTF (3, 4)
+static gboolean
+refuse (GError **error, EngineError code, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  if (error)
+    *error = g_error_new_valist (ENGINE_ERROR, code, format, args);
+  va_end (args);
+  return FALSE;
+}
+
+#define REFUSE(...)      refuse (error, ENGINE_ERROR_MODEL, __VA_ARGS__)
+#define REFUSE_NODE(...) refuse_node (node, ENGINE_ERROR_MODEL, error, __VA_ARGS__)
+
+G_GNUC_PRINTF (4, 5)
+static gboolean
+refuse_node (const EngineNode *node, EngineError code, GError **error, const char *format, ...)
+{
+  g_autofree char *cause = NULL;
+  va_list args;
+
+  va_start (args, format);
+  cause = g_strdup_vprintf (format, args);
+  va_end (args);
+  return refuse (error, code, "node \"%s\" (%s): %s", node->name, engine_op_name (node->op), cause);
+}
+
+/* --- Values --------------------------------------------------------------------------------- */
+
+static gboolean
+verify_dims (const EngineValue *value, GError **error)
+{
+  gint64 elements = 1;
+
+  if (value->rank < 1 || value->rank > ENGINE_MAX_RANK)
+    return REFUSE (
+        "value \"%s\": rank %d; 1 to %d is possible", value->name, value->rank, ENGINE_MAX_RANK);
+  for (int i = 0; i < value->rank; i++) {
+    if (value->dims[i] < 1 || value->dims[i] > ENGINE_MAX_DIM)
+      return REFUSE ("value \"%s\": axis %d has size %d; 1 to %d is possible", value->name, i,
+          value->dims[i], ENGINE_MAX_DIM);
+    elements *= value->dims[i];
+    if (elements > ENGINE_MAX_ELEMENTS)
+      return REFUSE ("value \"%s\": more than %" G_GINT64_FORMAT " elements", value->name,
+          ENGINE_MAX_ELEMENTS);
+  }
+  return TRUE;
+}
+
+static gboolean
+verify_value (const EngineGraph *graph, int index, GError **error)
+{
+  const EngineValue *value = engine_graph_value (graph, index);
+  const EngineQuant *quant = &value->quant;
+
+  if (!value->name ||
+      GPOINTER_TO_INT (g_hash_table_lookup (graph->names, value->name)) != index + 1)
+    return REFUSE (
+        "value %d (\"%s\"): the name is not unique", index, value->name ? value->name : "");
+  if (!verify_dims (value, error))
+    return FALSE;
+  if (value->producer < ENGINE_NONE || value->producer >= (int)graph->nodes->len)
+    return REFUSE ("value \"%s\": producer %d does not exist", value->name, value->producer);
+  if (value->data) {
+    const gsize size = engine_value_elements (value) * engine_type_size (value->type);
+
+    if (value->producer != ENGINE_NONE)
+      return REFUSE ("value \"%s\": a constant with a producer", value->name);
+    if (g_bytes_get_size (value->data) != size)
+      return REFUSE ("constant \"%s\": %" G_GSIZE_FORMAT
+                     " bytes where its dims need %" G_GSIZE_FORMAT,
+          value->name, g_bytes_get_size (value->data), size);
+  } else if (value->type == ENGINE_TYPE_S8) {
+    if (!(quant->scale > 0 && quant->scale < INFINITY) || quant->zero < -128 || quant->zero > 127)
+      return REFUSE ("value \"%s\": scale %g, zero %d", value->name, quant->scale, quant->zero);
+  }
+  return TRUE;
+}
+
+static gboolean
+verify_interface (const EngineGraph *graph, GError **error)
+{
+  if (graph->inputs->len != 1)
+    return REFUSE ("%u inputs; one image is needed", graph->inputs->len);
+  if (graph->outputs->len == 0)
+    return REFUSE ("no output");
+  for (guint i = 0; i < graph->inputs->len + graph->outputs->len; i++) {
+    const gboolean input = i < graph->inputs->len;
+    const int index = input ? g_array_index (graph->inputs, int, i)
+                            : g_array_index (graph->outputs, int, i - graph->inputs->len);
+    const char *role = input ? "input" : "output";
+    const EngineValue *value;
+
+    if (index < 0 || index >= (int)graph->values->len)
+      return REFUSE ("%s: value %d does not exist", role, index);
+    value = engine_graph_value (graph, index);
+    if (value->data)
+      return REFUSE ("%s \"%s\" is a constant", role, value->name);
+    if (input && value->producer != ENGINE_NONE)
+      return REFUSE ("input \"%s\" has a producer", value->name);
+    if (!input && value->producer == ENGINE_NONE)
+      return REFUSE ("output \"%s\" is not computed by any node", value->name);
+  }
+  return TRUE;
+}
+
+/* --- Operands ------------------------------------------------------------------------------- */
+
+static gboolean
+optional_operand (const EngineNode *node, int i)
+{
+  return node->op == ENGINE_OP_CONV && i >= ENGINE_CONV_B;
+}
+
+static gboolean
+constant_operand (const EngineNode *node, int i)
+{
+  switch (node->op) {
+  case ENGINE_OP_CONV:
+    return i != ENGINE_CONV_X && i != ENGINE_CONV_R;
+  case ENGINE_OP_AFFINE:
+  case ENGINE_OP_UNARY:
+    return i > 0;
+  default:
+    return FALSE;
+  }
+}
+
+static gboolean
+verify_operands (const EngineGraph *graph, int index, GError **error)
+{
+  static const struct {
+    int min, max;
+  } arity[] = {
+#define ENGINE_OP(ID, name, min_inputs, max_inputs) {min_inputs, max_inputs},
+#include "engine/ops.inc"
+#undef ENGINE_OP
+  };
+  const EngineNode *node = engine_graph_node (graph, index);
+
+  if (node->op >= ENGINE_OP_COUNT)
+    return REFUSE ("node \"%s\": op %d does not exist", node->name, node->op);
+  if (node->n_inputs < arity[node->op].min || node->n_inputs > arity[node->op].max)
+    return REFUSE_NODE ("%d inputs; %d to %d are possible", node->n_inputs, arity[node->op].min,
+        arity[node->op].max);
+  if (node->output < 0 || node->output >= (int)graph->values->len ||
+      engine_graph_value (graph, node->output)->producer != index)
+    return REFUSE_NODE ("output %d is not its own", node->output);
+  for (int i = 0; i < node->n_inputs; i++) {
+    const EngineValue *value;
+
+    if (node->inputs[i] == ENGINE_NONE && optional_operand (node, i))
+      continue;
+    if (node->inputs[i] < 0 || node->inputs[i] >= (int)graph->values->len)
+      return REFUSE_NODE ("input %d: value %d does not exist", i, node->inputs[i]);
+    value = engine_graph_value (graph, node->inputs[i]);
+    if (!value->data != !constant_operand (node, i))
+      return REFUSE_NODE (
+          "input %d (\"%s\") is %s constant", i, value->name, value->data ? "a" : "not a");
+    if (!value->data && value->producer == ENGINE_NONE &&
+        node->inputs[i] != g_array_index (graph->inputs, int, 0))
+      return REFUSE_NODE ("input %d (\"%s\") is not computed by any node", i, value->name);
+    if (value->producer >= index)
+      return REFUSE_NODE ("input %d (\"%s\") is computed later", i, value->name);
+  }
+  return TRUE;
+}
+
+/* --- Types ---------------------------------------------------------------------------------- */
+
+static gboolean
+type_is (const EngineGraph *graph, int value, EngineType type)
+{
+  return value == ENGINE_NONE || engine_graph_value (graph, value)->type == type;
+}
+
+/* Bytes pass through these: what goes in and out shares scale and zero. */
+static gboolean
+passes_bytes (EngineOp op)
+{
+  return op == ENGINE_OP_MAXPOOL || op == ENGINE_OP_CONCAT || op == ENGINE_OP_RESHAPE ||
+         op == ENGINE_OP_TRANSPOSE || op == ENGINE_OP_PAD;
+}
+
+static gboolean
+verify_conv_types (const EngineGraph *graph, const EngineNode *node, GError **error)
+{
+  const EngineType x = engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->type;
+  const EngineType y = engine_graph_value (graph, node->output)->type;
+  const int b = node->inputs[ENGINE_CONV_B], m = node->inputs[ENGINE_CONV_M];
+  const int vectors[] = {b, m};
+  const int oc = engine_graph_value (graph, node->inputs[ENGINE_CONV_W])->dims[0];
+
+  if (!type_is (graph, node->inputs[ENGINE_CONV_W], x) ||
+      !type_is (graph, node->inputs[ENGINE_CONV_R], x) || (x == ENGINE_TYPE_F32 && y != x))
+    return REFUSE_NODE ("input, weights, residual and output differ in type");
+  if ((x == ENGINE_TYPE_S8) != (m != ENGINE_NONE) || (x == ENGINE_TYPE_S8 && b == ENGINE_NONE))
+    return REFUSE_NODE ("int8 needs both m and b, float takes no m");
+  if (x == ENGINE_TYPE_S8 && y == ENGINE_TYPE_F32 &&
+      (node->inputs[ENGINE_CONV_R] != ENGINE_NONE || node->conv.lo > -INFINITY ||
+          node->conv.hi < INFINITY))
+    return REFUSE_NODE ("a float output of int8 takes neither residual nor clamp");
+  for (guint i = 0; i < G_N_ELEMENTS (vectors); i++) {
+    const EngineValue *v;
+
+    if (vectors[i] == ENGINE_NONE)
+      continue;
+    v = engine_graph_value (graph, vectors[i]);
+    if (v->type != ENGINE_TYPE_F32 || v->rank != 1 || v->dims[0] != oc)
+      return REFUSE_NODE ("%s is not float [%d]", i ? "m" : "b", oc);
+  }
+  return TRUE;
+}
+
+static gboolean
+verify_types (const EngineGraph *graph, const EngineNode *node, GError **error)
+{
+  const EngineValue *x = engine_graph_value (graph, node->inputs[0]);
+  const EngineValue *y = engine_graph_value (graph, node->output);
+  const gboolean s8 = x->type == ENGINE_TYPE_S8;
+  gboolean ok = x->type == y->type;
+
+  if (node->op == ENGINE_OP_CONV)
+    return verify_conv_types (graph, node, error);
+  if (node->op == ENGINE_OP_QUANTISE)
+    ok = !s8 && y->type == ENGINE_TYPE_S8;
+  else if (node->op == ENGINE_OP_DEQUANTISE)
+    ok = s8 && y->type == ENGINE_TYPE_F32;
+  else if (node->op == ENGINE_OP_AVGPOOL)
+    ok = s8 || y->type == ENGINE_TYPE_F32;
+  else if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_AFFINE)
+    ok = ok && !s8;
+  for (int i = 1; i < node->n_inputs; i++)
+    ok = ok && type_is (graph, node->inputs[i], x->type);
+  if (node->op == ENGINE_OP_UNARY)
+    ok = ok && (node->n_inputs == 2) == s8 &&
+         (!s8 || engine_value_elements (engine_graph_value (graph, node->inputs[1])) == 256);
+  if (!ok)
+    return REFUSE_NODE ("the types of its inputs and output do not belong together");
+  for (int i = 0; s8 && passes_bytes (node->op) && i < node->n_inputs; i++) {
+    const EngineQuant *quant = &engine_graph_value (graph, node->inputs[i])->quant;
+
+    if (quant->scale != y->quant.scale || quant->zero != y->quant.zero)
+      return REFUSE_NODE ("bytes pass through, but input %d has another scale or zero", i);
+  }
+  return TRUE;
+}
+
+/* --- Parameters ----------------------------------------------------------------------------- */
+
+static gboolean
+is_clamp (float lo, float hi)
+{
+  return lo <= hi && lo < INFINITY && hi > -INFINITY; /* false for NaN */
+}
+
+/* Whether every window has a tap inside the input. Only windows that begin in the padding or end
+ * beyond the input can miss it. */
+static gboolean
+windows_touch (gint64 in, gint64 out, gint64 kernel, gint64 stride, gint64 dilation, gint64 before)
+{
+  for (gint64 o = 0; o < out; o++) {
+    const gint64 start = o * stride - before;
+    const gint64 skipped = start < 0 ? (-start + dilation - 1) / dilation : 0;
+
+    if (start >= 0 && start + (kernel - 1) * dilation < in) {
+      /* so do all up to the last that ends inside */
+      o = MAX (o, (in - 1 - (kernel - 1) * dilation + before) / stride);
+      continue;
+    }
+    if (skipped >= kernel || start + skipped * dilation >= in)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+verify_windows (const EngineGraph *graph, const EngineNode *node, GError **error)
+{
+  int x[4], y[4];
+  gboolean touch;
+
+  engine_value_nhwc (engine_graph_value (graph, node->inputs[0]), x);
+  engine_value_nhwc (engine_graph_value (graph, node->output), y);
+  if (node->op == ENGINE_OP_CONV) {
+    const EngineConvParams *p = &node->conv;
+    const int *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W])->dims;
+
+    touch = windows_touch (x[1], y[1], w[1], p->stride_h, p->dilation_h, p->pad_top) &&
+            windows_touch (x[2], y[2], w[2], p->stride_w, p->dilation_w, p->pad_left);
+    if ((gint64)w[1] * w[2] * w[3] > MAX_ACCUMULATED)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error,
+          "%" G_GINT64_FORMAT " products are summed for each output; int32 holds %d",
+          (gint64)w[1] * w[2] * w[3], MAX_ACCUMULATED);
+  } else {
+    const EnginePoolParams *p = &node->pool;
+
+    touch = windows_touch (x[1], y[1], p->kh, p->stride_h, p->dilation_h, p->pad_top) &&
+            windows_touch (x[2], y[2], p->kw, p->stride_w, p->dilation_w, p->pad_left);
+    if (node->op == ENGINE_OP_AVGPOOL && (p->dilation_h != 1 || p->dilation_w != 1))
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "an average pool with dilation");
+  }
+  if (!touch)
+    return refuse_node (
+        node, ENGINE_ERROR_UNSUPPORTED, error, "a window lies in the padding as a whole");
+  return TRUE;
+}
+
+static gboolean
+verify_parameters (const EngineGraph *graph, const EngineNode *node, GError **error)
+{
+  const int rank = engine_graph_value (graph, node->inputs[0])->rank;
+  const float alpha = node->unary.alpha, beta = node->unary.beta;
+
+  switch (node->op) {
+  case ENGINE_OP_CONV:
+    if (!is_clamp (node->conv.lo, node->conv.hi))
+      return REFUSE_NODE ("clamp %g..%g", node->conv.lo, node->conv.hi);
+    return verify_windows (graph, node, error);
+  case ENGINE_OP_MAXPOOL:
+  case ENGINE_OP_AVGPOOL:
+    return verify_windows (graph, node, error);
+  case ENGINE_OP_ADD:
+  case ENGINE_OP_MUL:
+    if (!is_clamp (node->binary.lo, node->binary.hi))
+      return REFUSE_NODE ("clamp %g..%g", node->binary.lo, node->binary.hi);
+    return TRUE;
+  case ENGINE_OP_UNARY:
+    if (node->unary.kind >= KERNEL_UNARY_COUNT)
+      return REFUSE_NODE ("function %d does not exist", node->unary.kind);
+    if (node->unary.kind == KERNEL_UNARY_CLIP ? !is_clamp (alpha, beta)
+                                              : !isfinite (alpha) || !isfinite (beta))
+      return REFUSE_NODE ("parameters %g and %g", alpha, beta);
+    return TRUE;
+  case ENGINE_OP_CONCAT:
+    if (node->concat.axis == 0)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it joins along the batch axis");
+    return TRUE;
+  case ENGINE_OP_TRANSPOSE:
+    if (node->transpose.perm[0] != 0)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it moves the batch axis");
+    return TRUE;
+  case ENGINE_OP_PAD:
+    if (!isfinite (node->pad.value))
+      return REFUSE_NODE ("padding with %g", node->pad.value);
+    if (node->pad.before[0] != 0 || node->pad.after[0] != 0)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it pads the batch axis");
+    return TRUE;
+  case ENGINE_OP_SOFTMAX:
+    if (rank < 2)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it sums over the batch axis");
+    return TRUE;
+  default:
+    return TRUE;
+  }
+}
+
+static gboolean
+verify_shape (const EngineGraph *graph, const EngineNode *node, GError **error)
+{
+  const EngineValue *y = engine_graph_value (graph, node->output);
+  int rank, dims[ENGINE_MAX_RANK];
+
+  if (!engine_graph_output_dims (graph, node, &rank, dims, error))
+    return FALSE;
+  for (int i = 0; rank == y->rank && i < rank; i++)
+    if (dims[i] != y->dims[i])
+      rank = ENGINE_NONE;
+  if (rank != y->rank)
+    return REFUSE_NODE ("its output does not have the shape that follows from its inputs");
+  return TRUE;
+}
+
+static gboolean
+verify_graph (const EngineGraph *graph, GError **error)
+{
+  for (guint i = 0; i < graph->values->len; i++)
+    if (!verify_value (graph, i, error))
+      return FALSE;
+  if (!verify_interface (graph, error))
+    return FALSE;
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    if (!verify_operands (graph, i, error) || !verify_shape (graph, node, error) ||
+        !verify_types (graph, node, error) || !verify_parameters (graph, node, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+engine_graph_verify (const EngineGraph *graph, const char *after, GError **error)
+{
+  if (verify_graph (graph, error))
+    return TRUE;
+  g_prefix_error (error, "after %s: ", after);
+  return FALSE;
+}
