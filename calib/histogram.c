@@ -12,16 +12,19 @@
 /* Values handled at a time: they and their bin numbers stay in the first-level cache. */
 #define BLOCK 1024
 
-#define SIGN 0x80000000u
-#define INF  0x7f800000u
+#define ZERO_CELLS CALIB_ZERO_CELLS
+#define SIGN       0x80000000u
+#define INF        0x7f800000u
 
 CalibHistogram *
 calib_histogram_new (guint channels, CalibHistogramFlags flags)
 {
   CalibHistogram *h = g_new0 (CalibHistogram, 1);
   h->channels = channels;
-  if (channels > 0)
-    h->sums = g_new0 (CalibSum, channels);
+  if (channels > 0) {
+    h->high = g_new0 (gint64, channels);
+    h->low = g_new0 (gint64, channels);
+  }
   if (flags & CALIB_HISTOGRAM_TENSORRT)
     h->trt = g_new0 (CalibTrtHistogram, 1);
   return h;
@@ -32,7 +35,8 @@ calib_histogram_free (CalibHistogram *h)
 {
   if (!h)
     return;
-  g_free (h->sums);
+  g_free (h->high);
+  g_free (h->low);
   g_free (h->channel_nonfinite);
   g_free (h->trt);
   g_free (h);
@@ -41,7 +45,7 @@ calib_histogram_free (CalibHistogram *h)
 gsize
 calib_histogram_memory (const CalibHistogram *h)
 {
-  return sizeof *h + h->channels * sizeof (CalibSum) +
+  return sizeof *h + h->channels * 2 * sizeof (gint64) +
          (h->channel_nonfinite ? h->channels * sizeof (guint64) : 0) +
          (h->trt ? sizeof *h->trt : 0);
 }
@@ -76,7 +80,7 @@ grow (CalibHistogram *h, float max_abs)
   const int folds = MIN (exponent - h->exponent, 14);
   for (int f = 0; f < folds; f++) {
     for (int half = 0; half < 2; half++) {
-      guint64 *bins = h->bins[half];
+      guint64 *bins = h->bins + half * CALIB_BINS;
       for (int j = 0; j < CALIB_BINS / 2; j++)
         bins[j] = bins[2 * j] + bins[2 * j + 1];
       memset (bins + CALIB_BINS / 2, 0, CALIB_BINS / 2 * sizeof *bins);
@@ -85,7 +89,7 @@ grow (CalibHistogram *h, float max_abs)
   h->exponent = MAX (h->exponent, exponent);
 }
 
-/* --- Adding --------------------------------------------------------------------------------- */
+/* --- A block's values ----------------------------------------------------------------------- */
 
 static inline guint32
 bits_of (float x)
@@ -115,23 +119,25 @@ float_of_key (gint32 key)
 
 typedef struct {
   gint32 min, max; /* keys */
-  guint n_zero[2]; /* +0 and -0 */
 } BlockScan;
 
+/* n is a constant in the one call that matters: so compilers vectorise at -O2 as well. */
 static inline BlockScan
-scan (const float *x, guint n)
+scan_n (const float *x, guint n)
 {
   gint32 min = G_MAXINT32, max = G_MININT32;
-  guint plus = 0, minus = 0;
   for (guint i = 0; i < n; i++) {
     const gint32 key = key_of (x[i]);
-    const guint32 bits = bits_of (x[i]);
     min = MIN (min, key);
     max = MAX (max, key);
-    plus += bits == 0;
-    minus += bits == SIGN;
   }
-  return (BlockScan){min, max, {plus, minus}};
+  return (BlockScan){min, max};
+}
+
+static BlockScan
+scan (const float *x, guint n)
+{
+  return n == BLOCK ? scan_n (x, BLOCK) : scan_n (x, n);
 }
 
 static inline gboolean
@@ -140,8 +146,19 @@ all_finite (const BlockScan *s)
   return s->max < (gint32)INF && s->min > ~(gint32)INF;
 }
 
-/* Counts n finite values. Zeros are counted with bin 0 and taken out again: cheaper than a branch
- * that no processor can predict behind a ReLU. */
+static inline void
+locate_n (const float *x, guint n, float to_bin, gint32 *at)
+{
+  for (guint i = 0; i < n; i++) {
+    const guint32 bits = bits_of (x[i]);
+    const gint32 bin = (gint32)(fabsf (x[i]) * to_bin) + (gint32)(bits >> 31) * CALIB_BINS;
+    const gint32 zero = -(gint32)((bits & ~SIGN) == 0); /* a mask: no branch is predictable here */
+    at[i] = (bin & ~zero) | ((2 * CALIB_BINS + (gint32)(i % ZERO_CELLS)) & zero);
+  }
+}
+
+/* Counts n finite values. Zeros go to cells of their own, several in turn: a processor waits when
+ * it increments one address over and over, and behind a ReLU half the values are zeros. */
 static void
 count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
 {
@@ -160,33 +177,64 @@ count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
 
   const float to_bin = ldexpf (1.0f, -h->exponent);
   gint32 at[BLOCK];
-  for (guint i = 0; i < n; i++)
-    at[i] = (gint32)(fabsf (x[i]) * to_bin) + (gint32)(bits_of (x[i]) >> 31) * CALIB_BINS;
-  guint64 *bins = h->bins[0];
+  if (n == BLOCK)
+    locate_n (x, BLOCK, to_bin, at);
+  else
+    locate_n (x, n, to_bin, at);
+  guint64 *bins = h->bins;
   for (guint i = 0; i < n; i++)
     bins[at[i]]++;
-  h->bins[0][0] -= s->n_zero[0];
-  h->bins[1][0] -= s->n_zero[1];
-  h->n_zero += s->n_zero[0] + s->n_zero[1];
+  for (guint i = 0; i < ZERO_CELLS; i++) {
+    h->n_zero += bins[2 * CALIB_BINS + i];
+    bins[2 * CALIB_BINS + i] = 0;
+  }
   h->n += n;
 }
 
-/* The sums of values below CALIB_SUM_LIMIT: times 2^40 is exact, the rest is cut off. */
-static guint
-sum (CalibHistogram *h, const float *x, guint n, guint channel)
+/* --- Sums by channel ------------------------------------------------------------------------ */
+
+#define LOW_BITS    62
+#define LOW_CARRIED ((gint64)1 << LOW_BITS)
+
+void
+calib_histogram_set_sum (CalibHistogram *h, guint channel, CalibSum sum)
 {
-  const guint channels = h->channels;
-  CalibSum *sums = h->sums;
-  for (guint i = 0; i < n; i++) {
-    sums[channel] += (gint64)(x[i] * 0x1p40f);
-    if (++channel == channels)
-      channel = 0;
-  }
-  return channel;
+  h->high[channel] = (gint64)(sum >> LOW_BITS);
+  h->low[channel] = (gint64)(sum & (LOW_CARRIED - 1));
+  h->low_bound = MAX (h->low_bound, LOW_CARRIED);
 }
 
-/* The sums of any values: large ones clamped, non-finite ones skipped and counted. */
-static guint
+/* x in units, to nearest, ties to even. |x| < FAST_LIMIT. Adding 1.5 * 2^52 leaves the integer in
+ * the low bits of the sum, and unlike a conversion to 64 bits every vector unit can do it. */
+#define FAST_LIMIT 0x1p10f
+#define MAGIC      0x1.8p52
+#define MAGIC_BITS G_GINT64_CONSTANT (0x4338000000000000)
+
+static inline gint64
+to_units_fast (float x)
+{
+  const double shifted = (double)x * 0x1p40 + MAGIC;
+  gint64 bits;
+  memcpy (&bits, &shifted, sizeof bits);
+  return bits - MAGIC_BITS;
+}
+
+static void
+sum_fast (CalibHistogram *h, const float *x, guint n, guint channel)
+{
+  while (n > 0) {
+    const guint run = MIN (n, h->channels - channel);
+    gint64 *restrict low = h->low + channel;
+    for (guint c = 0; c < run; c++)
+      low[c] += to_units_fast (x[c]);
+    x += run;
+    n -= run;
+    channel = 0;
+  }
+}
+
+/* Any values: large ones clamped, non-finite ones skipped and counted. */
+static void
 sum_any (CalibHistogram *h, const float *x, guint n, guint channel)
 {
   for (guint i = 0; i < n; i++) {
@@ -195,13 +243,37 @@ sum_any (CalibHistogram *h, const float *x, guint n, guint channel)
         h->channel_nonfinite = g_new0 (guint64, h->channels);
       h->channel_nonfinite[channel]++;
     } else {
-      h->sums[channel] += (gint64)(CLAMP (x[i], -CALIB_SUM_LIMIT, CALIB_SUM_LIMIT) * 0x1p40f);
+      const float clamped = CLAMP (x[i], -CALIB_SUM_LIMIT, CALIB_SUM_LIMIT);
+      calib_histogram_set_sum (
+          h, channel, calib_histogram_sum (h, channel) + llrint ((double)clamped * 0x1p40));
     }
     if (++channel == h->channels)
       channel = 0;
   }
-  return channel;
 }
+
+/* A block's values, the first of them being of `channel`. */
+static void
+add_sums (CalibHistogram *h, const float *x, guint n, guint channel, const BlockScan *s)
+{
+  const float max_abs =
+      all_finite (s) ? MAX (float_of_key (s->max), -float_of_key (s->min)) : INFINITY;
+  if (max_abs >= FAST_LIMIT) {
+    sum_any (h, x, n, channel);
+    return;
+  }
+  /* at most (BLOCK + 1) * 2^50 < 2^61 are added to a channel */
+  const gint64 most = ((gint64)(max_abs * 0x1p40f) + 1) * (n / h->channels + 1);
+  if (most > G_MAXINT64 - h->low_bound) {
+    for (guint c = 0; c < h->channels; c++)
+      calib_histogram_set_sum (h, c, calib_histogram_sum (h, c));
+    h->low_bound = LOW_CARRIED;
+  }
+  h->low_bound += most;
+  sum_fast (h, x, n, channel);
+}
+
+/* --- Adding --------------------------------------------------------------------------------- */
 
 /* A block with NaNs or infinities in it: counts what remains without them. */
 static void
@@ -228,21 +300,15 @@ calib_histogram_add (CalibHistogram *h, const float *x, gsize n)
   if (h->trt)
     calib_trt_add (h->trt, x, n);
 
-  guint channel = 0;
   for (gsize i = 0; i < n; i += BLOCK) {
     const guint length = MIN (BLOCK, n - i);
     const BlockScan s = scan (x + i, length);
-    const gboolean finite = all_finite (&s);
-    if (finite)
+    if (all_finite (&s))
       count (h, x + i, length, &s);
     else
       count_finite (h, x + i, length);
-    if (h->channels == 0)
-      continue;
-    if (finite && h->max < CALIB_SUM_LIMIT && h->min > -CALIB_SUM_LIMIT)
-      channel = sum (h, x + i, length, channel);
-    else
-      channel = sum_any (h, x + i, length, channel);
+    if (h->channels > 0)
+      add_sums (h, x + i, length, i % h->channels, &s);
   }
 }
 
@@ -261,9 +327,9 @@ merge_bins (CalibHistogram *h, const CalibHistogram *from)
     return;
   grow (h, calib_histogram_max_abs (from));
   const int shift = MIN (h->exponent - from->exponent, 14);
-  for (int half = 0; half < 2; half++)
+  for (int half = 0; half < 2 * CALIB_BINS; half += CALIB_BINS)
     for (int j = 0; j < CALIB_BINS; j++)
-      h->bins[half][j >> shift] += from->bins[half][j];
+      h->bins[half + (j >> shift)] += from->bins[half + j];
 }
 
 gboolean
@@ -288,7 +354,7 @@ calib_histogram_merge (CalibHistogram *h, const CalibHistogram *from, GError **e
     h->max = first ? from->max : MAX (h->max, from->max);
   }
   for (guint c = 0; c < h->channels; c++)
-    h->sums[c] += from->sums[c];
+    calib_histogram_set_sum (h, c, calib_histogram_sum (h, c) + calib_histogram_sum (from, c));
   if (from->channel_nonfinite) {
     if (!h->channel_nonfinite)
       h->channel_nonfinite = g_new0 (guint64, h->channels);
@@ -320,7 +386,7 @@ calib_histogram_summary (const CalibHistogram *h, CalibSummary *summary)
 const guint64 *
 calib_histogram_bins (const CalibHistogram *h, gboolean negative)
 {
-  return h->bins[negative ? 1 : 0];
+  return h->bins + (negative ? CALIB_BINS : 0);
 }
 
 double
@@ -331,5 +397,5 @@ calib_histogram_channel_mean (const CalibHistogram *h, guint channel)
   guint64 n = h->n / h->channels;
   if (h->channel_nonfinite)
     n -= h->channel_nonfinite[channel];
-  return n > 0 ? (double)h->sums[channel] * CALIB_SUM_UNIT / (double)n : NAN;
+  return n > 0 ? (double)calib_histogram_sum (h, channel) * CALIB_SUM_UNIT / (double)n : NAN;
 }

@@ -51,11 +51,11 @@ calib_mse_search (const CalibHistogram *h, CalibRange range, double *mse)
   double clipped = 0; /* the error of values that no threshold changes */
 
   for (int j = 0; j < CALIB_BINS; j++) {
-    count[j] = (double)h->bins[0][j];
+    count[j] = (double)h->bins[j];
     if (range == CALIB_RANGE_FULL)
-      clipped += (double)h->bins[1][j] * (j * (j + 1.0) + 1.0 / 3);
+      clipped += (double)h->bins[CALIB_BINS + j] * (j * (j + 1.0) + 1.0 / 3);
     else
-      count[j] += (double)h->bins[1][j];
+      count[j] += (double)h->bins[CALIB_BINS + j];
   }
 
   double best = INFINITY, threshold = r;

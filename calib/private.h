@@ -10,15 +10,17 @@ G_BEGIN_DECLS
 
 /* --- Histogram: histogram.c ----------------------------------------------------------------- */
 
-/* One channel's sum in units of 2^-40. A value contributes less than 2^62 units and there are fewer
- * than 2^64 values, so the sum cannot overflow. */
+/* A channel's sum in units of 2^-40. A value contributes less than 2^61 units and there are fewer
+ * than 2^64 values, so 126 bits suffice. */
 __extension__ typedef __int128 CalibSum;
 #define CALIB_SUM_UNIT 0x1p-40
 /* From here on values are clamped in the sums, and the channel's mean is unknown (NAN). */
-#define CALIB_SUM_LIMIT 0x1p22f
+#define CALIB_SUM_LIMIT 0x1p21f
 
 /* Smallest bin width 2^-126: its inverse is a float32, and so is every product with it. */
 #define CALIB_MIN_EXPONENT (-126)
+
+#define CALIB_ZERO_CELLS 8
 
 typedef struct _CalibTrtHistogram CalibTrtHistogram;
 
@@ -27,10 +29,15 @@ struct _CalibHistogram {
   float min, max; /* of the finite values, -0 as +0; both 0 while there is none */
   int exponent;
   guint channels;
-  CalibSum *sums;             /* [channels] */
+  /* The sums, [channels]: high * 2^62 + low. Values go to `low` alone, a single addition; it is
+   * carried to `high` when the bound of all |low| says that it might overflow. */
+  gint64 *high, *low;
+  gint64 low_bound;
   guint64 *channel_nonfinite; /* [channels]; NULL while n_nonfinite == 0 */
   CalibTrtHistogram *trt;     /* NULL unless collected */
-  guint64 bins[2][CALIB_BINS];
+  /* the positive half, the negative half, and cells of calib_histogram_add() that are 0 outside it
+   */
+  guint64 bins[2 * CALIB_BINS + CALIB_ZERO_CELLS];
 };
 
 static inline guint64
@@ -51,6 +58,13 @@ calib_histogram_max_abs (const CalibHistogram *h)
   return MAX (-h->min, h->max);
 }
 
+static inline CalibSum
+calib_histogram_sum (const CalibHistogram *h, guint channel)
+{
+  return h->high[channel] * ((CalibSum)1 << 62) + h->low[channel];
+}
+
+void calib_histogram_set_sum (CalibHistogram *histogram, guint channel, CalibSum sum);
 /* The exponent of a histogram whose largest magnitude is `max_abs`, which is finite and > 0. */
 int calib_histogram_exponent_for (float max_abs);
 /* Bytes allocated for this histogram. */

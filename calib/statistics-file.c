@@ -74,10 +74,10 @@ write_tensor (GByteArray *out, const CalibTensor *tensor)
   calib_write_varint (out, h->n_nonfinite);
   calib_write_le (out, float_bits (h->min), 4);
   calib_write_le (out, float_bits (h->max), 4);
-  write_bins (out, h->bins[0], CALIB_BINS);
-  write_bins (out, h->bins[1], CALIB_BINS);
+  write_bins (out, h->bins, CALIB_BINS);
+  write_bins (out, h->bins + CALIB_BINS, CALIB_BINS);
   for (guint c = 0; c < h->channels; c++) {
-    const CalibSum sum = h->sums[c];
+    const CalibSum sum = calib_histogram_sum (h, c);
     calib_write_varint (out, (CalibUint128)sum << 1 ^ (CalibUint128)(sum >> 127));
   }
   for (guint c = 0; h->n_nonfinite > 0 && c < h->channels; c++)
@@ -191,7 +191,7 @@ bins_fit (const CalibHistogram *h)
   const float high[2] = {h->max, -h->min};
 
   for (int half = 0; half < 2; half++) {
-    const guint64 *bins = h->bins[half];
+    const guint64 *bins = h->bins + half * CALIB_BINS;
     const int last = high[half] > 0 ? (int)ldexpf (high[half], -h->exponent) : -1;
     const int first = low > 0 && last >= 0 ? (int)ldexpf (low, -h->exponent) : 0;
     for (int j = 0; j < CALIB_BINS; j++)
@@ -234,7 +234,12 @@ read_sums (CalibReader *r, CalibHistogram *h)
 
   for (guint c = 0; c < h->channels; c++) {
     const CalibUint128 z = calib_read_varint_wide (r, 128);
-    h->sums[c] = (CalibSum)(z >> 1 ^ -(z & 1));
+    const CalibSum sum = (CalibSum)(z >> 1 ^ -(z & 1));
+    /* within what n values can sum up to, and so within high and low */
+    const CalibSum most = (CalibSum)(h->n / h->channels) << 61;
+    if (sum > most || sum < -most)
+      return FALSE;
+    calib_histogram_set_sum (h, c, sum);
   }
   if (h->n_nonfinite > 0 && h->channels > 0) {
     h->channel_nonfinite = g_new0 (guint64, h->channels);
@@ -245,12 +250,6 @@ read_sums (CalibReader *r, CalibHistogram *h)
       n_nonfinite += h->channel_nonfinite[c]; /* at most n */
     }
     if (n_nonfinite != h->n_nonfinite)
-      return FALSE;
-  }
-  for (guint c = 0; c < h->channels; c++) {
-    const guint64 n = h->n / h->channels - (h->channel_nonfinite ? h->channel_nonfinite[c] : 0);
-    const CalibSum most = (CalibSum)n << 62;
-    if (h->sums[c] > most || h->sums[c] < -most)
       return FALSE;
   }
   return !r->failed;
@@ -296,8 +295,8 @@ read_histogram (CalibReader *r, CalibHistogramFlags flags)
   const guint32 min = calib_read_le (r, 4), max = calib_read_le (r, 4);
   memcpy (&h->min, &min, 4);
   memcpy (&h->max, &max, 4);
-  if (!read_bins (r, h->bins[0], CALIB_BINS, &n_binned) ||
-      !read_bins (r, h->bins[1], CALIB_BINS, &n_binned) || !is_consistent (h, n_binned))
+  if (!read_bins (r, h->bins, CALIB_BINS, &n_binned) ||
+      !read_bins (r, h->bins + CALIB_BINS, CALIB_BINS, &n_binned) || !is_consistent (h, n_binned))
     return NULL;
   if (n_binned > 0)
     h->exponent = calib_histogram_exponent_for (calib_histogram_max_abs (h));

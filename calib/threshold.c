@@ -53,7 +53,7 @@ percentile_threshold (const CalibHistogram *h, double percentile)
   const double wanted = percentile / 100 * (double)calib_histogram_n_finite (h);
   guint64 below = h->n_zero;
   for (int j = 0; j < CALIB_BINS; j++) {
-    const guint64 n = h->bins[0][j] + h->bins[1][j];
+    const guint64 n = h->bins[j] + h->bins[CALIB_BINS + j];
     below += n;
     if (n > 0 && (double)below >= wanted)
       return MIN ((float)ldexp (j + 1, h->exponent), max_abs);
