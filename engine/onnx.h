@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * onnx.h: ONNX files as graphs. Internal to engine/; only model.c and the request key use it.
+ *
+ *   onnx-file     the bytes: mapped, recognised, checked on the wire, unpacked within a budget
+ *   onnx-tensor   constants: typed data, raw data, external data
+ *   onnx          the graph: order, names, the table of ops
+ *   onnx-*        one family of ops each
+ */
+#pragma once
+
+#include "engine/graph.h"
+
+/* Imports a file. The graph is verified, but no pass has run. sha256 (may be NULL) receives the hex
+ * digest over the bytes of the file and of every external data file, in order of first mention.
+ * Errors: G_FILE_ERROR, ENGINE_ERROR_MODEL, ENGINE_ERROR_UNSUPPORTED, ENGINE_ERROR_MEMORY. */
+EngineGraph *engine_onnx_import (const char *path, char **sha256, GError **error);
+
+/* Paths of the external data files that a model names, each once, in order of first mention; empty
+ * for most models. Every one lies in the model's folder. Free with g_ptr_array_unref(). */
+GPtrArray *engine_onnx_external_files (const char *path, GError **error);
