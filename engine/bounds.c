@@ -115,6 +115,7 @@ node_bounds (const EngineNode *node, const Bounds *of)
     return merge (x, (Bounds){node->pad.value, node->pad.value});
   case ENGINE_OP_SOFTMAX:
     return node->softmax.log ? (Bounds){-INFINITY, 0} : (Bounds){0, 1};
+  case ENGINE_OP_SLICE:
   case ENGINE_OP_RESHAPE:
   case ENGINE_OP_TRANSPOSE:
   case ENGINE_OP_QUANTISE:

@@ -150,6 +150,9 @@ append_parameters (GString *out, const EngineGraph *graph, const EngineNode *nod
   case ENGINE_OP_CONCAT:
     g_string_append_printf (out, " axis %d", node->concat.axis);
     break;
+  case ENGINE_OP_SLICE:
+    g_string_append_printf (out, " axis %d from %d", node->slice.axis, node->slice.start);
+    break;
   case ENGINE_OP_TRANSPOSE:
     g_string_append (out, " perm ");
     append_dims (out, node->transpose.perm, rank);

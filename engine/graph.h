@@ -102,6 +102,9 @@ typedef struct {
       int axis;
     } concat;
     struct {
+      int axis, start, size; /* start .. start + size - 1 of the axis; never axis 0 */
+    } slice;
+    struct {
       int perm[ENGINE_MAX_RANK];
     } transpose;
     struct {

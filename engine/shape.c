@@ -246,6 +246,21 @@ concat_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError
 }
 
 static gboolean
+slice_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError **error)
+{
+  const int axis = node->slice.axis, start = node->slice.start, size = node->slice.size;
+
+  *y = shape_of (graph, node->inputs[0]);
+  if (axis < 0 || axis >= y->rank)
+    return misfit (node, error, "axis %d of an input of rank %d", axis, y->rank);
+  if (start < 0 || size < 1 || start + (gint64)size > y->dims[axis])
+    return misfit (node, error, "%d elements from %d on, of %" G_GINT64_FORMAT " on axis %d", size,
+        start, y->dims[axis], axis);
+  y->dims[axis] = size;
+  return TRUE;
+}
+
+static gboolean
 reshape_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError **error)
 {
   const EngineValue *from = engine_graph_value (graph, node->inputs[0]);
@@ -309,6 +324,8 @@ output_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError
     return binary_shape (graph, node, y, error);
   case ENGINE_OP_CONCAT:
     return concat_shape (graph, node, y, error);
+  case ENGINE_OP_SLICE:
+    return slice_shape (graph, node, y, error);
   case ENGINE_OP_RESHAPE:
     return reshape_shape (graph, node, y, error);
   case ENGINE_OP_TRANSPOSE:

@@ -189,11 +189,12 @@ type_is (const EngineGraph *graph, int value, EngineType type)
   return value == ENGINE_NONE || engine_graph_value (graph, value)->type == type;
 }
 
-/* Bytes pass through these: what goes in and out shares scale and zero. */
+/* Bytes pass through these: what goes in and out shares scale and zero. (A concat may translate.)
+ */
 static gboolean
 passes_bytes (EngineOp op)
 {
-  return op == ENGINE_OP_MAXPOOL || op == ENGINE_OP_CONCAT || op == ENGINE_OP_RESHAPE ||
+  return op == ENGINE_OP_MAXPOOL || op == ENGINE_OP_SLICE || op == ENGINE_OP_RESHAPE ||
          op == ENGINE_OP_TRANSPOSE || op == ENGINE_OP_PAD;
 }
 
@@ -252,12 +253,9 @@ verify_types (const EngineGraph *graph, const EngineNode *node, GError **error)
          (!s8 || engine_value_elements (engine_graph_value (graph, node->inputs[1])) == 256);
   if (!ok)
     return REFUSE_NODE ("the types of its inputs and output do not belong together");
-  for (int i = 0; s8 && passes_bytes (node->op) && i < node->n_inputs; i++) {
-    const EngineQuant *quant = &engine_graph_value (graph, node->inputs[i])->quant;
-
-    if (quant->scale != y->quant.scale || quant->zero != y->quant.zero)
-      return REFUSE_NODE ("bytes pass through, but input %d has another scale or zero", i);
-  }
+  if (s8 && passes_bytes (node->op) &&
+      (x->quant.scale != y->quant.scale || x->quant.zero != y->quant.zero))
+    return REFUSE_NODE ("bytes pass through, but its input has another scale or zero");
   return TRUE;
 }
 
@@ -350,6 +348,10 @@ verify_parameters (const EngineGraph *graph, const EngineNode *node, GError **er
   case ENGINE_OP_CONCAT:
     if (node->concat.axis == 0)
       return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it joins along the batch axis");
+    return TRUE;
+  case ENGINE_OP_SLICE:
+    if (node->slice.axis == 0)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it cuts the batch axis");
     return TRUE;
   case ENGINE_OP_TRANSPOSE:
     if (node->transpose.perm[0] != 0)
