@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * step-conv.c: convolutions: shape, packed weights, and the constants that packing leaves.
+ */
+#include "engine/quant.h"
+#include "engine/step.h"
+
+static KernelConvShape
+conv_shape (const EngineGraph *graph, const EngineNode *node)
+{
+  const EngineConvParams *params = &node->conv;
+  const EngineValue *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
+  int x[4], y[4];
+
+  engine_value_nhwc (engine_graph_value (graph, node->inputs[ENGINE_CONV_X]), x);
+  engine_value_nhwc (engine_graph_value (graph, node->output), y);
+  return (KernelConvShape){
+      .n = x[0],
+      .ih = x[1],
+      .iw = x[2],
+      .ic = x[3],
+      .oh = y[1],
+      .ow = y[2],
+      .oc = y[3],
+      .kh = w->dims[1],
+      .kw = w->dims[2],
+      .stride_h = params->stride_h,
+      .stride_w = params->stride_w,
+      .dilation_h = params->dilation_h,
+      .dilation_w = params->dilation_w,
+      .pad_top = params->pad_top,
+      .pad_left = params->pad_left,
+      .groups = params->groups,
+  };
+}
+
+static gboolean
+is_s8 (const EngineGraph *graph, const EngineNode *node)
+{
+  return engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->type == ENGINE_TYPE_S8;
+}
+
+gsize
+engine_step_conv_scratch (const EngineProgram *program, int i)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const KernelOps *ops = program->backend->ops;
+  const KernelConvScratchFn scratch =
+      is_s8 (program->graph, node) ? ops->conv_s8_scratch : ops->conv_f32_scratch;
+  KernelConvShape shape = conv_shape (program->graph, node);
+
+  shape.n *= program->max_batch;
+  return scratch ? scratch (&shape, program->queue) : 0;
+}
+
+/* Weights in the order that the back end's kernel wants. */
+static const void *
+packed_weights (
+    EngineProgram *program, const EngineNode *node, const KernelConvShape *shape, GError **error)
+{
+  const KernelOps *ops = program->backend->ops;
+  const EngineGraph *graph = program->graph;
+  const gboolean s8 = is_s8 (graph, node);
+  const int zero = engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->quant.zero;
+  const void *w =
+      g_bytes_get_data (engine_graph_value (graph, node->inputs[ENGINE_CONV_W])->data, NULL);
+
+  if (s8 ? !ops->conv_s8_pack : !ops->conv_f32_pack) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "back end '%s' cannot pack the weights of layer '%s'; choose another back end",
+        program->backend->name, node->name);
+    return NULL;
+  }
+
+  const gsize size =
+      s8 ? ops->conv_s8_pack (shape, zero, w, NULL) : ops->conv_f32_pack (shape, w, NULL);
+  g_autofree void *packed = g_try_malloc (MAX (size, 1));
+  if (!packed) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
+        "no memory for %" G_GSIZE_FORMAT " bytes of weights of layer '%s'", size, node->name);
+    return NULL;
+  }
+  if (s8)
+    ops->conv_s8_pack (shape, zero, w, packed);
+  else
+    ops->conv_f32_pack (shape, w, packed);
+  return engine_step_constant (program, packed, size, error);
+}
+
+/* A float vector of the node, one value a channel; zeros where it is absent. */
+static const float *
+channel_constant (EngineProgram *program, const EngineNode *node, int input, int oc, GError **error)
+{
+  if (node->inputs[input] != ENGINE_NONE) {
+    gsize size;
+    const void *data =
+        g_bytes_get_data (engine_graph_value (program->graph, node->inputs[input])->data, &size);
+    return engine_step_constant (program, data, size, error);
+  }
+
+  g_autofree float *zeros = g_new0 (float, oc);
+  return engine_step_constant (program, zeros, oc * sizeof (float), error);
+}
+
+static gboolean
+conv_s8 (EngineProgram *program, int i, const KernelConvShape *shape, GError **error)
+{
+  const EngineGraph *graph = program->graph;
+  const EngineNode *node = engine_graph_node (graph, i);
+  const EngineValue *x = engine_graph_value (graph, node->inputs[ENGINE_CONV_X]);
+  const EngineValue *y = engine_graph_value (graph, node->output);
+  const int r = node->inputs[ENGINE_CONV_R];
+  KernelConvS8 args = {.shape = *shape, .zero_x = x->quant.zero};
+
+  args.w = packed_weights (program, node, shape, error);
+  args.m = args.w ? channel_constant (program, node, ENGINE_CONV_M, shape->oc, error) : NULL;
+  args.b = args.m ? channel_constant (program, node, ENGINE_CONV_B, shape->oc, error) : NULL;
+  if (!args.b)
+    return FALSE;
+
+  args.x = engine_program_value (program, node->inputs[ENGINE_CONV_X]);
+  args.y = engine_program_value (program, node->output);
+  args.scratch = program->scratch;
+  if (y->type == ENGINE_TYPE_S8) {
+    args.lo = engine_quant_level (&y->quant, node->conv.lo);
+    args.hi = engine_quant_level (&y->quant, node->conv.hi);
+  }
+  if (r != ENGINE_NONE) {
+    args.r = engine_program_value (program, r);
+    args.mr = (float)((double)engine_graph_value (graph, r)->quant.scale / y->quant.scale);
+  }
+
+  EngineStep *step = engine_step_add (
+      program, i, y->type == ENGINE_TYPE_S8 ? ENGINE_SLOT_conv_s8 : ENGINE_SLOT_conv_s8_f32, error);
+  if (!step)
+    return FALSE;
+  step->conv_s8 = args;
+  return TRUE;
+}
+
+static gboolean
+conv_f32 (EngineProgram *program, int i, const KernelConvShape *shape, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const int r = node->inputs[ENGINE_CONV_R];
+  KernelConvF32 args = {.shape = *shape, .lo = node->conv.lo, .hi = node->conv.hi};
+
+  args.w = packed_weights (program, node, shape, error);
+  args.b = args.w ? channel_constant (program, node, ENGINE_CONV_B, shape->oc, error) : NULL;
+  if (!args.b)
+    return FALSE;
+  args.x = engine_program_value (program, node->inputs[ENGINE_CONV_X]);
+  args.y = engine_program_value (program, node->output);
+  args.r = r == ENGINE_NONE ? NULL : engine_program_value (program, r);
+  args.scratch = program->scratch;
+
+  EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_conv_f32, error);
+  if (!step)
+    return FALSE;
+  step->conv_f32 = args;
+  return TRUE;
+}
+
+gboolean
+engine_step_conv (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const KernelConvShape shape = conv_shape (program->graph, node);
+
+  return is_s8 (program->graph, node) ? conv_s8 (program, i, &shape, error)
+                                      : conv_f32 (program, i, &shape, error);
+}

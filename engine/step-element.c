@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * step-element.c: ops that work value by value: add, mul, unary functions, conversions, softmax.
+ */
+#include "engine/quant.h"
+#include "engine/step.h"
+
+/* n rows c of a value: images, channels, and what lies between. */
+static void
+split_dims (const EngineValue *value, int *n, int *rows, int *c)
+{
+  *n = value->dims[0];
+  *c = value->rank > 1 ? value->dims[value->rank - 1] : 1;
+  *rows = 1;
+  for (int axis = 1; axis < value->rank - 1; axis++)
+    *rows *= value->dims[axis];
+}
+
+static void
+binary_s8_factors (KernelBinaryS8 *args, EngineOp op, const EngineQuant *x1, const EngineQuant *x2,
+    const EngineQuant *y)
+{
+  const double m1 = (double)x1->scale / y->scale, m2 = (double)x2->scale / y->scale;
+
+  args->zero1 = x1->zero;
+  args->zero2 = x2->zero;
+  if (op == ENGINE_OP_ADD) {
+    args->m1 = (float)m1;
+    args->m2 = (float)m2;
+    args->b = (float)(y->zero - x1->zero * m1 - x2->zero * m2);
+  } else {
+    args->m1 = (float)(m1 * x2->scale);
+    args->b = (float)y->zero;
+  }
+}
+
+static gboolean
+binary_s8 (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *x1 = engine_graph_value (program->graph, node->inputs[0]);
+  const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[1]);
+  const EngineValue *y = engine_graph_value (program->graph, node->output);
+  EngineStep *step = engine_step_add (
+      program, i, node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_s8 : ENGINE_SLOT_mul_s8, error);
+
+  if (!step)
+    return FALSE;
+
+  KernelBinaryS8 *args = &step->binary_s8;
+  split_dims (y, &args->n, &args->rows, &args->c);
+  binary_s8_factors (args, node->op, &x1->quant, &x2->quant, &y->quant);
+  args->x1 = engine_program_value (program, node->inputs[0]);
+  args->x2 = engine_program_value (program, node->inputs[1]);
+  args->y = engine_program_value (program, node->output);
+  args->x2_broadcast = engine_value_elements (x2) != engine_value_elements (y);
+  args->lo = engine_quant_level (&y->quant, node->binary.lo);
+  args->hi = engine_quant_level (&y->quant, node->binary.hi);
+  return TRUE;
+}
+
+static gboolean
+binary_f32 (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[1]);
+  const EngineValue *y = engine_graph_value (program->graph, node->output);
+  EngineStep *step = engine_step_add (
+      program, i, node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_f32 : ENGINE_SLOT_mul_f32, error);
+
+  if (!step)
+    return FALSE;
+
+  KernelBinaryF32 *args = &step->binary_f32;
+  split_dims (y, &args->n, &args->rows, &args->c);
+  args->x1 = engine_program_value (program, node->inputs[0]);
+  args->x2 = engine_program_value (program, node->inputs[1]);
+  args->y = engine_program_value (program, node->output);
+  args->x2_broadcast = engine_value_elements (x2) != engine_value_elements (y);
+  args->lo = node->binary.lo;
+  args->hi = node->binary.hi;
+  return TRUE;
+}
+
+gboolean
+engine_step_binary (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *y = engine_graph_value (program->graph, node->output);
+
+  return y->type == ENGINE_TYPE_S8 ? binary_s8 (program, i, error) : binary_f32 (program, i, error);
+}
+
+gboolean
+engine_step_unary (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
+  const gboolean s8 = x->type == ENGINE_TYPE_S8;
+  const void *in = engine_program_value (program, node->inputs[0]);
+  void *out = engine_program_value (program, node->output);
+  const void *lut = NULL;
+
+  if (s8) {
+    gsize size;
+    const void *data =
+        g_bytes_get_data (engine_graph_value (program->graph, node->inputs[1])->data, &size);
+    lut = engine_step_constant (program, data, size, error);
+    if (!lut)
+      return FALSE;
+  }
+
+  EngineStep *step =
+      engine_step_add (program, i, s8 ? ENGINE_SLOT_lut_s8 : ENGINE_SLOT_unary_f32, error);
+  if (!step)
+    return FALSE;
+  if (s8)
+    step->lut = (KernelLutS8){.size = engine_value_elements (x), .x = in, .lut = lut, .y = out};
+  else
+    step->unary = (KernelUnaryF32){.kind = node->unary.kind,
+        .alpha = node->unary.alpha,
+        .beta = node->unary.beta,
+        .size = engine_value_elements (x),
+        .x = in,
+        .y = out};
+  return TRUE;
+}
+
+gboolean
+engine_step_convert (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
+  const EngineValue *y = engine_graph_value (program->graph, node->output);
+  const gboolean quantise = node->op == ENGINE_OP_QUANTISE;
+  const EngineQuant *quant = quantise ? &y->quant : &x->quant;
+  EngineStep *step = engine_step_add (
+      program, i, quantise ? ENGINE_SLOT_quantise_s8 : ENGINE_SLOT_dequantise_f32, error);
+
+  if (!step)
+    return FALSE;
+  step->convert = (KernelConvert){
+      .size = engine_value_elements (x),
+      .x = engine_program_value (program, node->inputs[0]),
+      .y = engine_program_value (program, node->output),
+      .m = quantise ? (float)(1.0 / quant->scale) : quant->scale,
+      .zero = quant->zero,
+  };
+  return TRUE;
+}
+
+gboolean
+engine_step_softmax (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
+  const int c = x->dims[x->rank - 1];
+  EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_softmax_f32, error);
+
+  if (!step)
+    return FALSE;
+  step->softmax = (KernelSoftmax){
+      .rows = engine_value_elements (x) / c,
+      .c = c,
+      .log = node->softmax.log,
+      .x = engine_program_value (program, node->inputs[0]),
+      .y = engine_program_value (program, node->output),
+  };
+  return TRUE;
+}

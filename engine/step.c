@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * step.c: the program of a graph: its memory on a back end, its steps, and how a step runs.
+ */
+#include "engine/step.h"
+
+#include <string.h>
+
+/* --- Running: images multiply axis 0 of every argument ---------------------------------------- */
+
+#define TRAMPOLINE(Args, field, multiply)                                                          \
+  static void run_##Args (const EngineStep *step, int batch, KernelQueue *queue)                   \
+  {                                                                                                \
+    Args args = step->field;                                                                       \
+    args.multiply *= batch;                                                                        \
+    ((void (*) (const Args *, KernelQueue *))step->kernel) (&args, queue);                         \
+  }
+
+TRAMPOLINE (KernelConvS8, conv_s8, shape.n)
+TRAMPOLINE (KernelConvF32, conv_f32, shape.n)
+TRAMPOLINE (KernelBinaryS8, binary_s8, n)
+TRAMPOLINE (KernelBinaryF32, binary_f32, n)
+TRAMPOLINE (KernelLutS8, lut, size)
+TRAMPOLINE (KernelUnaryF32, unary, size)
+TRAMPOLINE (KernelConvert, convert, size)
+TRAMPOLINE (KernelPoolS8, pool_s8, shape.n)
+TRAMPOLINE (KernelPoolF32, pool_f32, shape.n)
+TRAMPOLINE (KernelCopy, copy, rows)
+TRAMPOLINE (KernelTranspose, transpose, dims[0])
+TRAMPOLINE (KernelPad, pad, dims[0])
+TRAMPOLINE (KernelSoftmax, softmax, rows)
+
+/* Pixels are written before a run, not by a step. */
+#define run_KernelResize NULL
+#define run_KernelYuv    NULL
+#define run_KernelGrey   NULL
+#define run_KernelInput  NULL
+
+static const struct {
+  const char *name;
+  void (*run) (const EngineStep *step, int batch, KernelQueue *queue);
+} slots[] = {
+#define KERNEL_OP(name, Args) [ENGINE_SLOT_##name] = {#name, run_##Args},
+#include "kernels/kernel-ops.inc"
+#undef KERNEL_OP
+};
+
+static EngineKernelFn
+slot_kernel (const KernelOps *ops, EngineSlot slot)
+{
+  switch (slot) {
+#define KERNEL_OP(name, Args)                                                                      \
+  case ENGINE_SLOT_##name:                                                                         \
+    return (EngineKernelFn)ops->name;
+#include "kernels/kernel-ops.inc"
+#undef KERNEL_OP
+  default:
+    return NULL;
+  }
+}
+
+/* --- Making --------------------------------------------------------------------------------- */
+
+EngineStep *
+engine_step_add (EngineProgram *program, int node, EngineSlot slot, GError **error)
+{
+  const EngineKernelFn kernel = slot_kernel (program->backend->ops, slot);
+
+  if (!kernel) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "back end '%s' has no kernel %s, which layer '%s' needs; choose another back end",
+        program->backend->name, slots[slot].name, engine_graph_node (program->graph, node)->name);
+    return NULL;
+  }
+
+  const EngineStep step = {.run = slots[slot].run, .kernel = kernel, .node = node};
+  g_array_append_val (program->steps, step);
+  return &g_array_index (program->steps, EngineStep, program->steps->len - 1);
+}
+
+static void *
+allocate (const EngineProgram *program, gsize size, const char *what, GError **error)
+{
+  void *memory = program->backend->alloc (program->backend, MAX (size, 1));
+
+  if (!memory)
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
+        "back end '%s' has no %.1f MiB for %s: a batch of %d takes %.1f MiB for activations, and "
+        "the layers so far %.1f MiB for constants; lower the batch size",
+        program->backend->name, size / 1048576.0, what, program->max_batch,
+        program->plan->arena / 1048576.0, program->constant_bytes / 1048576.0);
+  return memory;
+}
+
+void *
+engine_step_constant (EngineProgram *program, const void *data, gsize size, GError **error)
+{
+  void *memory = allocate (program, size, "a constant", error);
+
+  if (!memory)
+    return NULL;
+  g_ptr_array_add (program->constants, memory);
+  program->constant_bytes += size;
+  program->backend->upload (program->queue, memory, data, size);
+
+  /* The caller's bytes may go away as soon as this returns. */
+  const char *failure = program->backend->queue_wait (program->queue);
+  if (failure) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed to upload: %s",
+        program->backend->name, failure);
+    return NULL;
+  }
+  return memory;
+}
+
+void *
+engine_program_value (const EngineProgram *program, int value)
+{
+  return program->arena + program->plan->offset[value];
+}
+
+static gboolean
+add_node (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+
+  switch (node->op) {
+  case ENGINE_OP_CONV:
+    return engine_step_conv (program, i, error);
+  case ENGINE_OP_ADD:
+  case ENGINE_OP_MUL:
+    return engine_step_binary (program, i, error);
+  case ENGINE_OP_UNARY:
+    return engine_step_unary (program, i, error);
+  case ENGINE_OP_MAXPOOL:
+  case ENGINE_OP_AVGPOOL:
+    return engine_step_pool (program, i, error);
+  case ENGINE_OP_CONCAT:
+    return engine_step_concat (program, i, error);
+  case ENGINE_OP_SLICE:
+    return engine_step_slice (program, i, error);
+  case ENGINE_OP_RESHAPE:
+    return TRUE; /* the plan gives both values one place */
+  case ENGINE_OP_TRANSPOSE:
+    return engine_step_transpose (program, i, error);
+  case ENGINE_OP_PAD:
+    return engine_step_pad (program, i, error);
+  case ENGINE_OP_SOFTMAX:
+    return engine_step_softmax (program, i, error);
+  case ENGINE_OP_QUANTISE:
+  case ENGINE_OP_DEQUANTISE:
+    return engine_step_convert (program, i, error);
+  case ENGINE_OP_AFFINE: /* the fuse pass leaves none */
+  case ENGINE_OP_COUNT:
+    break;
+  }
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+      "layer '%s': there is no kernel for op '%s'", node->name, engine_op_name (node->op));
+  return FALSE;
+}
+
+static gboolean
+allocate_scratch (EngineProgram *program, GError **error)
+{
+  gsize size = 0;
+
+  for (guint i = 0; i < program->graph->nodes->len; i++)
+    if (engine_graph_node (program->graph, i)->op == ENGINE_OP_CONV)
+      size = MAX (size, engine_step_conv_scratch (program, i));
+  if (size == 0)
+    return TRUE;
+  program->scratch = allocate (program, size, "scratch", error);
+  return program->scratch != NULL;
+}
+
+EngineProgram *
+engine_program_new (const EngineGraph *graph, KernelBackend *backend, KernelQueue *queue,
+    int max_batch, EnginePlanFlags flags, GError **error)
+{
+  g_autoptr (EnginePlan) plan = engine_plan_new (graph, max_batch, flags, error);
+
+  if (!plan)
+    return NULL;
+
+  g_autoptr (EngineProgram) program = g_new0 (EngineProgram, 1);
+  program->graph = graph;
+  program->backend = backend;
+  program->queue = queue;
+  program->max_batch = max_batch;
+  program->constants = g_ptr_array_new ();
+  program->steps = g_array_new (FALSE, FALSE, sizeof (EngineStep));
+  program->plan = g_steal_pointer (&plan);
+
+  program->arena = allocate (program, program->plan->arena, "activations", error);
+  if (!program->arena || !allocate_scratch (program, error))
+    return NULL;
+  for (guint i = 0; i < graph->nodes->len; i++)
+    if (!add_node (program, i, error))
+      return NULL;
+  return g_steal_pointer (&program);
+}
+
+void
+engine_program_free (EngineProgram *program)
+{
+  if (!program)
+    return;
+  for (guint i = 0; i < program->constants->len; i++)
+    program->backend->free (program->backend, g_ptr_array_index (program->constants, i));
+  if (program->scratch)
+    program->backend->free (program->backend, program->scratch);
+  if (program->arena)
+    program->backend->free (program->backend, program->arena);
+  g_ptr_array_unref (program->constants);
+  g_array_unref (program->steps);
+  engine_plan_free ((EnginePlan *)program->plan);
+  g_free (program);
+}
