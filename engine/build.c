@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * build.c: from a model to an engine, and the engine as an object.
+ */
+#include "engine/build.h"
+#include "engine/model.h"
+#include "engine/pass.h"
+
+#include <math.h>
+
+const char *
+engine_precision_name (EnginePrecision precision)
+{
+  static const char *const names[] = {"int8", "fp32"};
+
+  return precision < ENGINE_PRECISION_COUNT ? names[precision] : "?";
+}
+
+/* --- Provenance ----------------------------------------------------------------------------- */
+
+void
+engine_provenance_clear (EngineProvenance *provenance)
+{
+  g_clear_pointer (&provenance->key, g_free);
+  g_clear_pointer (&provenance->model, g_free);
+  g_clear_pointer (&provenance->table, g_free);
+  g_clear_pointer (&provenance->preprocess, g_free);
+  g_clear_pointer (&provenance->options, g_free);
+  g_clear_pointer (&provenance->builder, g_free);
+}
+
+char *
+engine_options_text (EnginePrecision precision, EngineRanges ranges)
+{
+  if (precision == ENGINE_PRECISION_FP32)
+    return g_strdup ("precision=fp32");
+  return g_strdup_printf (
+      "precision=int8 ranges=%s", ranges == ENGINE_RANGES_FULL ? "full" : "symmetric");
+}
+
+const char *
+engine_builder_text (void)
+{
+  return "gst-int8 " INT8_VERSION " builder " G_STRINGIFY (ENGINE_BUILDER);
+}
+
+static char *
+table_sha256 (const CalibTable *table)
+{
+  g_autofree char *text = NULL;
+
+  if (!table)
+    return g_strdup ("");
+  text = calib_table_to_string (table);
+  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+}
+
+static EngineProvenance
+provenance_of (const EngineModel *model, const EngineBuildOptions *options)
+{
+  const gboolean int8 = options->precision == ENGINE_PRECISION_INT8;
+
+  return (EngineProvenance){
+      .key = g_strdup (""),
+      .model = g_strdup (model->sha256),
+      .table = table_sha256 (int8 ? options->table : NULL),
+      .preprocess = int8 && options->preprocess ? engine_preprocess_to_string (options->preprocess)
+                                                : g_strdup (""),
+      .options = engine_options_text (options->precision, options->ranges),
+      .builder = g_strdup (engine_builder_text ()),
+  };
+}
+
+/* --- The object ----------------------------------------------------------------------------- */
+
+Engine *
+engine_new (EngineGraph *graph, EnginePrecision precision, EngineProvenance *provenance)
+{
+  Engine *engine = g_new0 (Engine, 1);
+
+  g_atomic_ref_count_init (&engine->references);
+  engine->graph = graph;
+  engine->precision = precision;
+  engine->provenance = *provenance;
+  *provenance = (EngineProvenance){0};
+  return engine;
+}
+
+Engine *
+engine_ref (Engine *engine)
+{
+  g_atomic_ref_count_inc (&engine->references);
+  return engine;
+}
+
+void
+engine_unref (Engine *engine)
+{
+  if (!engine || !g_atomic_ref_count_dec (&engine->references))
+    return;
+  engine_graph_free (engine->graph);
+  engine_provenance_clear (&engine->provenance);
+  g_free (engine);
+}
+
+static const EngineValue *
+input_of (const Engine *engine)
+{
+  return engine_graph_value (engine->graph, g_array_index (engine->graph->inputs, int, 0));
+}
+
+static int
+output_of (const Engine *engine)
+{
+  return g_array_index (engine->graph->outputs, int, 0);
+}
+
+void
+engine_input (const Engine *engine, EngineInputInfo *info)
+{
+  const EngineValue *input = input_of (engine);
+  int nhwc[4];
+
+  engine_value_nhwc (input, nhwc);
+  *info = (EngineInputInfo){input->name, nhwc[1], nhwc[2], nhwc[3]};
+}
+
+int
+engine_n_classes (const Engine *engine)
+{
+  return engine_value_elements (engine_graph_value (engine->graph, output_of (engine)));
+}
+
+gboolean
+engine_graph_ends_in_softmax (const EngineGraph *graph)
+{
+  int value = g_array_index (graph->outputs, int, 0);
+
+  for (;;) {
+    const int producer = engine_graph_value (graph, value)->producer;
+    const EngineNode *node;
+
+    if (producer == ENGINE_NONE)
+      return FALSE;
+    node = engine_graph_node (graph, producer);
+    if (node->op == ENGINE_OP_SOFTMAX)
+      return !node->softmax.log;
+    if (node->op != ENGINE_OP_RESHAPE && node->op != ENGINE_OP_TRANSPOSE)
+      return FALSE;
+    value = node->inputs[0];
+  }
+}
+
+gboolean
+engine_has_softmax (const Engine *engine)
+{
+  return engine_graph_ends_in_softmax (engine->graph);
+}
+
+EnginePrecision
+engine_precision (const Engine *engine)
+{
+  return engine->precision;
+}
+
+EngineType
+engine_input_type (const Engine *engine, float *scale, int *zero)
+{
+  const EngineValue *input = input_of (engine);
+  const gboolean s8 = input->type == ENGINE_TYPE_S8;
+
+  if (scale)
+    *scale = s8 ? input->quant.scale : 1;
+  if (zero)
+    *zero = s8 ? input->quant.zero : 0;
+  return input->type;
+}
+
+char *
+engine_dump (const Engine *engine)
+{
+  return engine_graph_dump (engine->graph);
+}
+
+/* --- Building ------------------------------------------------------------------------------- */
+
+void
+engine_build_report_clear (EngineBuildReport *report)
+{
+  g_clear_pointer (&report->inferred, g_ptr_array_unref);
+  *report = (EngineBuildReport){0};
+}
+
+static gboolean
+computes (EngineOp op)
+{
+  switch (op) {
+  case ENGINE_OP_CONV:
+  case ENGINE_OP_ADD:
+  case ENGINE_OP_MUL:
+  case ENGINE_OP_UNARY:
+  case ENGINE_OP_MAXPOOL:
+  case ENGINE_OP_AVGPOOL:
+  case ENGINE_OP_SOFTMAX:
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
+static void
+count_layers (const EngineGraph *graph, EngineBuildReport *report)
+{
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    if (!computes (node->op))
+      continue;
+    if (engine_graph_value (graph, node->inputs[0])->type == ENGINE_TYPE_S8)
+      report->layers_int8++;
+    else
+      report->layers_fp32++;
+  }
+}
+
+/* What a back end and the elements rely on, beyond what every graph must have. */
+gboolean
+engine_graph_is_executable (const EngineGraph *graph, GError **error)
+{
+  const EngineValue *input = engine_graph_value (graph, g_array_index (graph->inputs, int, 0));
+  const EngineValue *output = engine_graph_value (graph, g_array_index (graph->outputs, int, 0));
+
+  if (input->rank < 2 || input->rank > 4 || input->dims[0] != 1) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+        "input '%s' has rank %d; an image [1 h w c] is needed", input->name, input->rank);
+    return FALSE;
+  }
+  if (output->type != ENGINE_TYPE_F32) {
+    g_set_error (
+        error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED, "output '%s' is not float", output->name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_options (const EngineBuildOptions *options, GError **error)
+{
+  if (options->precision == ENGINE_PRECISION_INT8 && !options->table) {
+    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
+        "INT8 needs a calibration table: make one with int8calib, or choose precision fp32");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+Engine *
+engine_build (const EngineModel *model, const EngineBuildOptions *options,
+    EngineBuildReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
+    GError **error)
+{
+  g_autoptr (EngineGraph) graph = NULL;
+  EngineProvenance provenance;
+
+  if (!check_options (options, error) || g_cancellable_set_error_if_cancelled (cancellable, error))
+    return NULL;
+
+  graph = engine_graph_copy (model->graph);
+  if (options->precision == ENGINE_PRECISION_INT8) {
+    const EnginePassContext context = {options, report, progress, data, cancellable};
+
+    if (!engine_passes_int8 (graph, &context, error)) {
+      g_prefix_error (error, "%s: ", model->path);
+      return NULL;
+    }
+  }
+  if (!engine_graph_is_executable (graph, error)) {
+    g_prefix_error (error, "%s: ", model->path);
+    return NULL;
+  }
+  if (report)
+    count_layers (graph, report);
+  provenance = provenance_of (model, options);
+  return engine_new (g_steal_pointer (&graph), options->precision, &provenance);
+}

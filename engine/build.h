@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * build.h: the inside of an Engine. Internal to engine/.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/graph.h"
+
+/* Raised whenever the same model, table and options give other bytes than before: older engine
+ * files are built anew. */
+#define ENGINE_BUILDER 1
+
+/* What an engine was made of, to tell why another one is needed. Text, never NULL; "" where there
+ * is none. */
+typedef struct {
+  char *key;        /* engine_request_key() or what engine_save() was given */
+  char *model;      /* SHA-256 of the model and its external data */
+  char *table;      /* SHA-256 of the calibration table */
+  char *preprocess; /* canonical text; "" where the input's range came from the table */
+  char *options;    /* precision and ranges */
+  char *builder;    /* tool version and ENGINE_BUILDER */
+} EngineProvenance;
+
+void engine_provenance_clear (EngineProvenance *provenance);
+char *engine_options_text (EnginePrecision precision, EngineRanges ranges);
+const char *engine_builder_text (void);
+
+struct _Engine {
+  gatomicrefcount references;
+  EngineGraph *graph; /* verified */
+  EnginePrecision precision;
+  EngineProvenance provenance;
+};
+
+/* Takes graph and the contents of provenance. */
+Engine *engine_new (EngineGraph *graph, EnginePrecision precision, EngineProvenance *provenance);
+
+/* Whether a verified graph can be an engine: one image in, floats out. */
+gboolean engine_graph_is_executable (const EngineGraph *graph, GError **error);
+
+/* Whether the first output is the softmax of something, reshaped or not. The logarithm does not
+ * count: a softmax after it still makes probabilities. */
+gboolean engine_graph_ends_in_softmax (const EngineGraph *graph);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * exec.c: one engine on one back end. Everything is allocated when it is made; a run walks the
+ * steps, fetches the output and waits.
+ */
+#include "engine/build.h"
+#include "engine/exec.h"
+
+#include "kernels/float-math.h"
+
+struct _EngineExec {
+  Engine *engine;
+  KernelBackend *backend;
+  KernelQueue *queue;
+  EngineProgram *program;
+  int max_batch;
+  int input, output; /* values */
+  gsize image_size;  /* bytes of one image of the input */
+  int n_classes;
+  const float *host_output; /* [max_batch][n_classes]: the arena's own where the host sees it */
+  float *fetched;           /* else a copy */
+  EngineTapFn tap;
+  gpointer tap_data;
+};
+
+static gboolean
+fill (EngineExec *exec, EnginePlanFlags flags, int threads, GError **error)
+{
+  const EngineGraph *graph = exec->engine->graph;
+  const EngineValue *input, *output;
+
+  exec->queue = exec->backend->queue_new (exec->backend, threads);
+  if (!exec->queue) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "back end '%s' could not make a queue with %d threads", exec->backend->name, threads);
+    return FALSE;
+  }
+  exec->program =
+      engine_program_new (graph, exec->backend, exec->queue, exec->max_batch, flags, error);
+  if (!exec->program)
+    return FALSE;
+
+  exec->input = g_array_index (graph->inputs, int, 0);
+  exec->output = g_array_index (graph->outputs, int, 0);
+  input = engine_graph_value (graph, exec->input);
+  output = engine_graph_value (graph, exec->output);
+  exec->image_size = engine_value_elements (input) * engine_type_size (input->type);
+  exec->n_classes = engine_value_elements (output);
+  if (exec->backend->host_memory) {
+    exec->host_output = engine_program_value (exec->program, exec->output);
+    return TRUE;
+  }
+  exec->fetched = g_try_malloc (exec->program->plan->size[exec->output]);
+  if (!exec->fetched) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
+        "no memory for %" G_GSIZE_FORMAT " bytes of output",
+        exec->program->plan->size[exec->output]);
+    return FALSE;
+  }
+  exec->host_output = exec->fetched;
+  return TRUE;
+}
+
+EngineExec *
+engine_exec_new_full (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    EnginePlanFlags flags, GError **error)
+{
+  g_return_val_if_fail (max_batch >= 1, NULL);
+
+  g_autoptr (EngineExec) exec = g_new0 (EngineExec, 1);
+  exec->engine = engine_ref (engine);
+  exec->backend = backend;
+  exec->max_batch = max_batch;
+  return fill (exec, flags, threads, error) ? g_steal_pointer (&exec) : NULL;
+}
+
+EngineExec *
+engine_exec_new (Engine *engine, KernelBackend *backend, int max_batch, int threads, GError **error)
+{
+  return engine_exec_new_full (engine, backend, max_batch, threads, ENGINE_PLAN_DEFAULT, error);
+}
+
+void
+engine_exec_free (EngineExec *exec)
+{
+  if (!exec)
+    return;
+  engine_program_free (exec->program);
+  if (exec->queue)
+    exec->backend->queue_free (exec->queue);
+  g_free (exec->fetched);
+  engine_unref (exec->engine);
+  g_free (exec);
+}
+
+void *
+engine_exec_input (EngineExec *exec, int image)
+{
+  g_return_val_if_fail (image >= 0 && image < exec->max_batch, NULL);
+  return (guint8 *)engine_program_value (exec->program, exec->input) + image * exec->image_size;
+}
+
+const float *
+engine_exec_output (EngineExec *exec, int image)
+{
+  g_return_val_if_fail (image >= 0 && image < exec->max_batch, NULL);
+  return exec->host_output + (gsize)image * exec->n_classes;
+}
+
+KernelQueue *
+engine_exec_queue (EngineExec *exec)
+{
+  return exec->queue;
+}
+
+const EngineProgram *
+engine_exec_program (const EngineExec *exec)
+{
+  return exec->program;
+}
+
+void
+engine_exec_set_tap (EngineExec *exec, EngineTapFn tap, gpointer data)
+{
+  g_return_if_fail (
+      !tap || (exec->backend->host_memory && exec->engine->precision == ENGINE_PRECISION_FP32));
+  exec->tap = tap;
+  exec->tap_data = data;
+}
+
+static void
+call_tap (const EngineExec *exec, int value, int batch)
+{
+  const EngineValue *v = engine_graph_value (exec->engine->graph, value);
+
+  if (v->type == ENGINE_TYPE_F32)
+    exec->tap (v->name, engine_program_value (exec->program, value), batch,
+        engine_value_elements (v), v->dims[v->rank - 1], exec->tap_data);
+}
+
+/* Node by node, so that a tap sees a value before anything overwrites it, and values that no step
+ * makes (reshapes) too. Returns what failed, or NULL. */
+static const char *
+run_tapped (EngineExec *exec, int batch)
+{
+  const GArray *steps = exec->program->steps;
+  const EngineGraph *graph = exec->engine->graph;
+  guint next = 0;
+
+  call_tap (exec, exec->input, batch);
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const char *failure;
+
+    for (; next < steps->len; next++) {
+      const EngineStep *step = &g_array_index (steps, EngineStep, next);
+      if (step->node != (int)i)
+        break;
+      step->run (step, batch, exec->queue);
+    }
+    failure = exec->backend->queue_wait (exec->queue);
+    if (failure)
+      return failure;
+    call_tap (exec, engine_graph_node (graph, i)->output, batch);
+  }
+  return NULL;
+}
+
+gboolean
+engine_exec_run (EngineExec *exec, int batch, GError **error)
+{
+  const GArray *steps = exec->program->steps;
+  const char *failure = NULL;
+
+  g_return_val_if_fail (batch >= 1 && batch <= exec->max_batch, FALSE);
+
+  if (exec->tap) {
+    failure = run_tapped (exec, batch);
+  } else {
+    for (guint i = 0; i < steps->len; i++) {
+      const EngineStep *step = &g_array_index (steps, EngineStep, i);
+      step->run (step, batch, exec->queue);
+    }
+  }
+  if (!failure && exec->fetched)
+    exec->backend->download (exec->queue, exec->fetched,
+        engine_program_value (exec->program, exec->output),
+        (gsize)batch * exec->n_classes * sizeof (float));
+  if (!failure)
+    failure = exec->backend->queue_wait (exec->queue);
+  if (!failure)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed: %s",
+      exec->backend->name, failure);
+  return FALSE;
+}
+
+void
+engine_softmax (float *x, int n)
+{
+  float max = x[0], sum = 0.0f;
+
+  for (int i = 1; i < n; i++)
+    max = x[i] > max ? x[i] : max;
+  for (int i = 0; i < n; i++) {
+    x[i] = kernel_expf (x[i] - max);
+    sum += x[i];
+  }
+  for (int i = 0; i < n; i++)
+    x[i] /= sum;
+}

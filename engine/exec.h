@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * exec.h: what tests of the planner see of an EngineExec. Internal to engine/.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/step.h"
+
+EngineExec *engine_exec_new_full (Engine *engine, KernelBackend *backend, int max_batch,
+    int threads, EnginePlanFlags flags, GError **error);
+const EngineProgram *engine_exec_program (const EngineExec *exec);
