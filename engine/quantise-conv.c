@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * quantise-conv.c: the constants of an int8 convolution. Everything is folded in double and rounded
+ * once (docs/NUMERICS.md):
+ *
+ *   s_w[k] = max (max |W_k|, 0.01 max |W|, 8e-5) / 127
+ *   w_q    = rint (W / s_w[k]), in [-127, 127]
+ *   m[k]   = s_x s_w[k] / s_y
+ *   b[k]   = (bias[k] - s_x s_w[k] zero_x sum (w_q) - s_r zero_r) / s_y + zero_y
+ *
+ * A float output is one with s_y = 1, zero_y = 0. The floor keeps a filter that is as good as dead
+ * from being blown up to full scale, and m away from 0.
+ */
+#include "engine/quantise.h"
+
+#include <math.h>
+
+#define FLOOR_OF_LAYER 0.01
+#define FLOOR          8e-5
+
+static double
+largest_magnitude (const float *w, gsize n)
+{
+  double largest = 0;
+
+  for (gsize i = 0; i < n; i++)
+    largest = fmax (largest, fabs (w[i]));
+  return largest;
+}
+
+/* One filter; returns the sum of its levels. */
+static gint64
+quantise_filter (const float *w, gsize n, double scale, gint8 *out)
+{
+  gint64 sum = 0;
+
+  for (gsize i = 0; i < n; i++) {
+    out[i] = (gint8)fmin (fmax (rint (w[i] / scale), -127), 127);
+    sum += out[i];
+  }
+  return sum;
+}
+
+static gboolean
+all_finite (const float *x, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    if (!isfinite (x[i]))
+      return FALSE;
+  return TRUE;
+}
+
+static const float *
+floats (const EngineGraph *graph, int value)
+{
+  return value == ENGINE_NONE ? NULL
+                              : g_bytes_get_data (engine_graph_value (graph, value)->data, NULL);
+}
+
+typedef struct {
+  double s_x, zero_x, s_y, zero_y, residual; /* residual: s_r zero_r */
+} Folding;
+
+static Folding
+folding_of (const EngineGraph *graph, const EngineNode *node)
+{
+  const EngineQuant *x = &engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->quant;
+  const EngineValue *y = engine_graph_value (graph, node->output);
+  const int r = node->inputs[ENGINE_CONV_R];
+  Folding f = {.s_x = x->scale, .zero_x = x->zero, .s_y = 1};
+
+  if (y->type == ENGINE_TYPE_S8) {
+    f.s_y = y->quant.scale;
+    f.zero_y = y->quant.zero;
+  }
+  if (r != ENGINE_NONE) {
+    const EngineQuant *quant = &engine_graph_value (graph, r)->quant;
+    f.residual = (double)quant->scale * quant->zero;
+  }
+  return f;
+}
+
+static void
+replace_constants (EngineGraph *graph, int i, gint8 *w_q, float *m, float *b)
+{
+  const EngineNode *node = engine_graph_node (graph, i);
+  const EngineValue *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
+  const gsize size = engine_value_elements (w);
+  const int oc = w->dims[0];
+  int dims[4];
+  g_autofree char *w_name = g_strconcat (node->name, " w", NULL);
+  g_autofree char *m_name = g_strconcat (node->name, " m", NULL);
+  g_autofree char *b_name = g_strconcat (node->name, " b", NULL);
+
+  memcpy (dims, w->dims, sizeof dims);
+
+  const int w_value = engine_graph_add_constant (
+      graph, w_name, ENGINE_TYPE_S8, 4, dims, g_bytes_new_take (w_q, size));
+  const int m_value = engine_graph_add_constant (
+      graph, m_name, ENGINE_TYPE_F32, 1, &oc, g_bytes_new_take (m, oc * sizeof (float)));
+  const int b_value = engine_graph_add_constant (
+      graph, b_name, ENGINE_TYPE_F32, 1, &oc, g_bytes_new_take (b, oc * sizeof (float)));
+  int *inputs = engine_graph_node (graph, i)->inputs;
+
+  inputs[ENGINE_CONV_W] = w_value;
+  inputs[ENGINE_CONV_M] = m_value;
+  inputs[ENGINE_CONV_B] = b_value;
+}
+
+gboolean
+engine_quantise_conv (EngineGraph *graph, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (graph, i);
+  const EngineValue *weights = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
+  const gsize size = engine_value_elements (weights);
+  const int oc = weights->dims[0];
+  const gsize of_filter = size / oc;
+  const float *w = floats (graph, node->inputs[ENGINE_CONV_W]);
+  const float *bias = floats (graph, node->inputs[ENGINE_CONV_B]);
+  const double floor_scale = fmax (FLOOR_OF_LAYER * largest_magnitude (w, size), FLOOR);
+  const Folding f = folding_of (graph, node);
+  g_autofree gint8 *w_q = g_malloc (size);
+  g_autofree float *m = g_new (float, oc), *b = g_new (float, oc);
+
+  if (!all_finite (w, size) || (bias && !all_finite (bias, oc))) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
+        "layer '%s' has a weight or bias that is not finite; it cannot be INT8", node->name);
+    return FALSE;
+  }
+  for (int k = 0; k < oc; k++) {
+    const float *filter = w + k * of_filter;
+    const double s_w = fmax (largest_magnitude (filter, of_filter), floor_scale) / 127;
+    const gint64 sum = quantise_filter (filter, of_filter, s_w, w_q + k * of_filter);
+
+    m[k] = (float)(f.s_x * s_w / f.s_y);
+    b[k] = (float)(((bias ? bias[k] : 0) - f.s_x * s_w * f.zero_x * sum - f.residual) / f.s_y +
+                   f.zero_y);
+  }
+  if (!all_finite (m, oc) || !all_finite (b, oc)) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
+        "layer '%s': input range %g and output range %g are too far apart for float32; check "
+        "their entries in the calibration table",
+        node->name, f.s_x * 127, f.s_y * 127);
+    return FALSE;
+  }
+  replace_constants (graph, i, g_steal_pointer (&w_q), g_steal_pointer (&m), g_steal_pointer (&b));
+  return TRUE;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ranges.h: which values share one range, and how a range becomes scale and zero point. Internal to
+ * engine/.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/graph.h"
+
+/* A concat's input with less than this part of the largest range keeps a range of its own; its
+ * bytes go through a table on their way into the concat. At 1 / 4 it would lose two of its eight
+ * bits. */
+#define ENGINE_RANGE_FAR_SMALLER 0.25f
+
+/* Groups of values whose bytes pass from one to the other: max pools, slices, reshapes, transposes,
+ * pads, and the inputs and output of a concat, but for inputs that are far smaller.
+ *
+ * scale: per value, the table's word (T / 127), or NAN where there is none; on return that of its
+ * group, the largest, or NAN where no member has any. Returns, per value, the member that stands
+ * for the group (to be freed). */
+int *engine_ranges_share (const EngineGraph *graph, float *scale);
+
+/* Scale and zero point of values in [lo, hi], which is made to hold 0. lo == -hi is symmetric, lo
+ * == 0 full, anything else affine. An empty range stands for a tensor that is always 0 and gets
+ * scale 1 / 127. */
+EngineQuant engine_quant_from_range (double lo, double hi);
