@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * igemm_avx2.c: conv_s8 with vpmaddwd: 2 products of 8 channels per instruction, on int16, exact
+ * for every value (vpmaddubsw would saturate).
+ *
+ * Tile: 6 pixels x 1 block of 16 channels. 12 registers of accumulators, 2 of weights, 1 of x, 1 of
+ * products: 16 of 16. The driver widens the rows of x once per pixel, for all channels; weights
+ * stay int8 in memory and are widened as they are loaded, once for 6 pixels. Every 2 steps of k
+ * take 12 vpmaddwd, 12 vpaddd, 2 widening loads and 6 broadcasts.
+ */
+#include "kernels/cpu/igemm.h"
+#include "kernels/cpu/lanes_avx2.h"
+
+static void
+widen (const void *x, int count, void *wide)
+{
+  const int8_t *from = x;
+  int16_t *to = wide;
+  int i = 0;
+
+  for (; i + 16 <= count; i += 16)
+    _mm256_storeu_si256 (
+        (__m256i *)(to + i), _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *)(from + i))));
+  for (; i < count; i++)
+    to[i] = from[i];
+}
+
+/* 8 channels of 2 weights. */
+LANES_INLINE __m256i
+load_w (const int8_t *w)
+{
+  return _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *)w));
+}
+
+/* Two values of x in every lane. */
+LANES_INLINE __m256i
+load_x (const int16_t *x)
+{
+  int32_t two;
+
+  memcpy (&two, x, sizeof two);
+  return _mm256_set1_epi32 (two);
+}
+
+LANES_INLINE void
+finish (const IgemmTile *t, __m256i acc, __m256 m, __m256 b, int count, size_t at)
+{
+  __m256 y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (acc), m, b);
+
+  if (t->y_f32) {
+    lanes_store_f32 ((float *)t->y + at, y, count);
+    return;
+  }
+  if (t->r) {
+    const __m256i r = lanes_load_s8 ((const int8_t *)t->r + at, count);
+
+    y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (r), _mm256_set1_ps (t->mr), y);
+  }
+  lanes_store_s8 (
+      (int8_t *)t->y + at, lanes_round (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi)), count);
+}
+
+LANES_INLINE void
+tile (const IgemmTile *t, const int mr)
+{
+  const int8_t *w = t->w;
+  __m256i acc[IGEMM_MR][2];
+
+#pragma GCC unroll 6
+  for (int i = 0; i < mr; i++)
+    acc[i][0] = acc[i][1] = _mm256_setzero_si256 ();
+
+  for (int tap = 0; tap < t->taps; tap++) {
+    const int16_t *x[IGEMM_MR];
+
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++)
+      x[i] = t->rows[tap * IGEMM_MR + i];
+    for (int k = 0; k < t->run; k += 2, w += IGEMM_NR * 2) {
+      const __m256i w0 = load_w (w), w1 = load_w (w + IGEMM_NR);
+
+#pragma GCC unroll 6
+      for (int i = 0; i < mr; i++) {
+        const __m256i two = load_x (x[i] + k);
+
+        acc[i][0] = _mm256_add_epi32 (acc[i][0], _mm256_madd_epi16 (two, w0));
+        acc[i][1] = _mm256_add_epi32 (acc[i][1], _mm256_madd_epi16 (two, w1));
+      }
+    }
+  }
+
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; j++) {
+    const int count = t->channels - j * 8;
+    const __m256 m = lanes_load_f32 (t->m + j * 8, count);
+    const __m256 b = lanes_load_f32 (t->b + j * 8, count);
+
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++) {
+      if (i >= t->pixels)
+        break;
+      finish (t, acc[i][j], m, b, count, i * t->y_stride + j * 8);
+    }
+  }
+}
+
+static void
+run_tile (const IgemmTile *t)
+{
+  if (t->pixels == 1)
+    tile (t, 1);
+  else
+    tile (t, IGEMM_MR);
+}
+
+static const IgemmKind dense = {
+    .tile = run_tile,
+    .element = 1,
+    .k_step = 2,
+    .tile_blocks = 1,
+    .wide_element = sizeof (int16_t),
+    .widen = widen,
+};
+
+size_t
+kernel_conv_s8_pack_avx2 (
+    const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
+{
+  return kernel_igemm_pack (&dense, shape, &zero_x, w, packed);
+}
+
+size_t
+kernel_conv_s8_scratch_avx2 (const KernelConvShape *shape, KernelQueue *queue)
+{
+  return kernel_igemm_scratch (&dense, shape, queue);
+}
+
+void
+kernel_conv_s8_avx2 (const KernelConvS8 *args, KernelQueue *queue)
+{
+  kernel_igemm_s8 (&dense, args, false, queue);
+}
+
+void
+kernel_conv_s8_f32_avx2 (const KernelConvS8 *args, KernelQueue *queue)
+{
+  kernel_igemm_s8 (&dense, args, true, queue);
+}

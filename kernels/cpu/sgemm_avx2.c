@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sgemm_avx2.c: conv_f32 with AVX2 and FMA: one chain of fused multiply-adds per output, 8 outputs
+ * in a register, never a sum over lanes.
+ *
+ * Tile: 6 pixels x 1 block of 16 channels. 12 registers of accumulators, 2 of weights, 1 of x: 15
+ * of 16. Every k takes 12 multiply-adds, 2 loads and 6 broadcasts.
+ */
+#include "kernels/cpu/igemm.h"
+#include "kernels/cpu/lanes_avx2.h"
+
+LANES_INLINE void
+finish (const IgemmTile *t, __m256 y, int count, size_t at)
+{
+  if (t->r)
+    y = _mm256_add_ps (y, lanes_load_f32 ((const float *)t->r + at, count));
+  y = lanes_clamp (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi));
+  lanes_store_f32 ((float *)t->y + at, y, count);
+}
+
+LANES_INLINE void
+tile (const IgemmTile *t, const int mr)
+{
+  const float *w = t->w;
+  __m256 acc[IGEMM_MR][2];
+
+#pragma GCC unroll 6
+  for (int i = 0; i < mr; i++) {
+    acc[i][0] = lanes_load_f32 (t->b, t->channels);
+    acc[i][1] = lanes_load_f32 (t->b + 8, t->channels - 8);
+  }
+
+  for (int tap = 0; tap < t->taps; tap++) {
+    const float *x[IGEMM_MR];
+
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++)
+      x[i] = t->rows[tap * IGEMM_MR + i];
+    for (int k = 0; k < t->run; k++, w += IGEMM_NR) {
+      const __m256 w0 = _mm256_loadu_ps (w), w1 = _mm256_loadu_ps (w + 8);
+
+#pragma GCC unroll 6
+      for (int i = 0; i < mr; i++) {
+        const __m256 value = _mm256_broadcast_ss (x[i] + k);
+
+        acc[i][0] = _mm256_fmadd_ps (value, w0, acc[i][0]);
+        acc[i][1] = _mm256_fmadd_ps (value, w1, acc[i][1]);
+      }
+    }
+  }
+
+#pragma GCC unroll 6
+  for (int i = 0; i < mr; i++) {
+    if (i >= t->pixels)
+      break;
+    finish (t, acc[i][0], t->channels, i * t->y_stride);
+    finish (t, acc[i][1], t->channels - 8, i * t->y_stride + 8);
+  }
+}
+
+static void
+run_tile (const IgemmTile *t)
+{
+  if (t->pixels == 1)
+    tile (t, 1);
+  else
+    tile (t, IGEMM_MR);
+}
+
+static const IgemmKind dense = {
+    .tile = run_tile,
+    .element = sizeof (float),
+    .k_step = 1,
+    .tile_blocks = 1,
+};
+
+size_t
+kernel_conv_f32_pack_avx2 (const KernelConvShape *shape, const float *w, void *packed)
+{
+  return kernel_igemm_pack (&dense, shape, &(const float){0}, w, packed);
+}
+
+size_t
+kernel_conv_f32_scratch_avx2 (const KernelConvShape *shape, KernelQueue *queue)
+{
+  return kernel_igemm_scratch (&dense, shape, queue);
+}
+
+void
+kernel_conv_f32_avx2 (const KernelConvF32 *args, KernelQueue *queue)
+{
+  kernel_igemm_f32 (&dense, args, queue);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sgemm_avx512.c: conv_f32 with AVX-512: one chain of fused multiply-adds per output, 16 outputs in
+ * a register, never a sum over lanes.
+ *
+ * Tile: 6 pixels x 4 blocks of 16 channels. 24 registers of accumulators and 4 of weights; x is a
+ * broadcast operand of the multiply-add itself. Every k takes 24 multiply-adds and 4 loads.
+ */
+#include "kernels/cpu/igemm.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__ ((always_inline))
+
+INLINE void
+finish (const IgemmTile *t, __m512 y, __mmask16 mask, size_t at)
+{
+  if (t->r)
+    y = _mm512_add_ps (y, _mm512_maskz_loadu_ps (mask, (const float *)t->r + at));
+  /* Of a NaN and a number, max and min take the second. */
+  y = _mm512_min_ps (_mm512_set1_ps (t->hi), _mm512_max_ps (_mm512_set1_ps (t->lo), y));
+  _mm512_mask_storeu_ps ((float *)t->y + at, mask, y);
+}
+
+INLINE void
+tile (const IgemmTile *t, const int mr, const int blocks)
+{
+  const size_t w_stride = t->w_stride / sizeof (float);
+  const float *w = t->w;
+  __m512 acc[IGEMM_MR][4];
+  __mmask16 mask[4];
+
+#pragma GCC unroll 4
+  for (int j = 0; j < blocks; j++) {
+    const int channels = t->channels - j * IGEMM_NR;
+
+    mask[j] = channels >= IGEMM_NR ? 0xffff : (__mmask16)((1 << channels) - 1);
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++)
+      acc[i][j] = _mm512_maskz_loadu_ps (mask[j], t->b + j * IGEMM_NR);
+  }
+
+  for (int tap = 0; tap < t->taps; tap++) {
+    const float *x[IGEMM_MR];
+
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++)
+      x[i] = t->rows[tap * IGEMM_MR + i];
+    for (int k = 0; k < t->run; k++, w += IGEMM_NR) {
+      __m512 weights[4];
+
+#pragma GCC unroll 4
+      for (int j = 0; j < blocks; j++)
+        weights[j] = _mm512_loadu_ps (w + j * w_stride);
+#pragma GCC unroll 6
+      for (int i = 0; i < mr; i++) {
+        const __m512 value = _mm512_set1_ps (x[i][k]);
+
+#pragma GCC unroll 4
+        for (int j = 0; j < blocks; j++)
+          acc[i][j] = _mm512_fmadd_ps (value, weights[j], acc[i][j]);
+      }
+    }
+  }
+
+#pragma GCC unroll 4
+  for (int j = 0; j < blocks; j++) {
+#pragma GCC unroll 6
+    for (int i = 0; i < mr; i++) {
+      if (i >= t->pixels)
+        break;
+      finish (t, acc[i][j], mask[j], i * t->y_stride + j * IGEMM_NR);
+    }
+  }
+}
+
+/* clang-format off */
+static void
+run_tile (const IgemmTile *t)
+{
+  const int blocks = (t->channels + IGEMM_NR - 1) / IGEMM_NR;
+
+  switch (t->pixels == 1 ? blocks : 4 + blocks) {
+  case 1: tile (t, 1, 1); break;
+  case 2: tile (t, 1, 2); break;
+  case 3: tile (t, 1, 3); break;
+  case 4: tile (t, 1, 4); break;
+  case 5: tile (t, IGEMM_MR, 1); break;
+  case 6: tile (t, IGEMM_MR, 2); break;
+  case 7: tile (t, IGEMM_MR, 3); break;
+  case 8: tile (t, IGEMM_MR, 4); break;
+  }
+}
+/* clang-format on */
+
+static const IgemmKind dense = {
+    .tile = run_tile,
+    .element = sizeof (float),
+    .k_step = 1,
+    .tile_blocks = 4,
+};
+
+size_t
+kernel_conv_f32_pack_avx512 (const KernelConvShape *shape, const float *w, void *packed)
+{
+  return kernel_igemm_pack (&dense, shape, &(const float){0}, w, packed);
+}
+
+size_t
+kernel_conv_f32_scratch_avx512 (const KernelConvShape *shape, KernelQueue *queue)
+{
+  return kernel_igemm_scratch (&dense, shape, queue);
+}
+
+void
+kernel_conv_f32_avx512 (const KernelConvF32 *args, KernelQueue *queue)
+{
+  kernel_igemm_f32 (&dense, args, queue);
+}
