@@ -92,9 +92,10 @@ gboolean engine_preprocess_preset (EnginePreprocess *preprocess, const char *nam
 gboolean engine_preprocess_set (EnginePreprocess *preprocess, const char *key, const char *value,
     GError **error);
 
-/* The canonical text: `key=value` of all that decides the bytes of a tensor, between spaces, in one
- * order; numbers are the shortest that read back as the same double, in any locale. Two
- * descriptions that do the same have the same text, and it can be pasted into a launch line. */
+/* The canonical text: `key=value` between spaces, in one order, of all that decides the bytes of a
+ * tensor. Numbers are the shortest that read back as the same double, in any locale; values that
+ * are equal for all channels are written once, and a crop-ratio only where it is used. The text can
+ * be pasted into a launch line. */
 char *engine_preprocess_to_string (const EnginePreprocess *preprocess);
 /* Reads any `key=value` text of the keys above. */
 gboolean engine_preprocess_parse (EnginePreprocess *preprocess, const char *text, GError **error);
@@ -104,6 +105,8 @@ char *engine_preprocess_sha256 (const EnginePreprocess *preprocess);
 /* Whether it makes sense for an input of so many channels. */
 gboolean engine_preprocess_check (const EnginePreprocess *preprocess, int channels, GError **error);
 
+/* y for the byte x, 0..255, of a channel. */
+double engine_preprocess_value (const EnginePreprocess *preprocess, int channel, int x);
 /* The exact range of the tensor over all channels and pixel values 0..255. */
 void engine_preprocess_range (const EnginePreprocess *preprocess, int channels, double *lo,
     double *hi);
@@ -146,24 +149,26 @@ typedef struct {
 
 typedef struct _EnginePreprocessor EnginePreprocessor;
 
-/* For tensors of one image, NHWC. ENGINE_TYPE_S8: q = clamp (rint (y / scale + zero), -128, 127), computed in
- * double; ENGINE_TYPE_F32 ignores scale and zero. The description is copied; the back end must outlive it. */
+/* For tensors of one image, NHWC. ENGINE_TYPE_S8: q = clamp (rint (y / scale + zero), -128, 127),
+ * computed in double; ENGINE_TYPE_F32 ignores scale and zero. The description is copied; the back
+ * end must outlive the preprocessor. */
 EnginePreprocessor *engine_preprocessor_new (const EnginePreprocess *preprocess, int channels,
     int height, int width, EngineType type, float scale, int zero, KernelBackend *backend,
     GError **error);
 void engine_preprocessor_free (EnginePreprocessor *preprocessor); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePreprocessor, engine_preprocessor_free)
 
-/* Queues the work that writes `tensor`, in the back end's memory. Picture and tensor must stay until
- * queue_wait(); always the same queue for one preprocessor. region: the part of the picture that is
- * taken, as if it were a picture of its own; NULL for all of it. Of subsampled planes it takes every
- * sample that it touches (so an odd edge moves chroma by half a sample at most).
+/* Queues the work that writes `tensor`, in the back end's memory. Picture and tensor must stay
+ * until queue_wait(); always the same queue for one preprocessor. region: the part of the picture
+ * that is taken, as if it were a picture of its own; NULL for all of it. Of subsampled planes it
+ * takes every sample that it touches, so an odd edge moves chroma by half a sample at most.
  *
- * Colour: pictures are resized first and converted at the small size, each plane by the same filter.
+ * Colour: pictures are resized first, each plane by the same filter, and converted at the small
+ * size.
  *   RGB to RGB, grey to grey   exactly Pillow's resize()
  *   RGB to grey                Pillow's resize(), then convert ("L"), exactly
  *   grey to RGB                three times the grey value
- *   YUV to RGB                 the picture's matrix; equal to converting first but for rounding, and
+ *   YUV to RGB                 by the picture's matrix; as if converted first, but for rounding and
  *                              for colours that the matrix clips
  *   YUV to grey                Y at full range: the luma of the picture's own colour space
  *
