@@ -13,6 +13,7 @@ typedef struct {
   const uint8_t *padding;
   size_t pixel_size, row_size; /* bytes */
   size_t channel;              /* bytes from a pixel to the group's first channel */
+  bool repeat;                 /* depthwise with a channel multiplier */
 } Source;
 
 static inline int
@@ -55,22 +56,19 @@ copy_row (const Source *s, const uint8_t *line, int iw, uint8_t *to)
   memcpy (to + end, s->padding, s->row_size - end);
 }
 
-/* The row of line `ih` of an image at column `iw`, copied to `memory` where it cannot be read in
+/* The row of one pixel of `line` at column `iw`, copied to `memory` where it cannot be read in
  * place. */
-static inline const void *
-find_row (const Source *s, const uint8_t *image, int ih, int iw, uint8_t *memory)
+static const void *
+find_row (const Source *s, const uint8_t *line, int iw, uint8_t *memory)
 {
   const KernelConvShape *shape = s->g->shape;
 
-  if (ih < 0 || ih >= shape->ih || iw >= shape->iw || iw + s->g->span <= 0)
+  if (iw >= shape->iw || iw + s->g->span <= 0)
     return s->padding;
-
-  const uint8_t *line = image + (size_t)ih * shape->iw * s->pixel_size;
-
   if (iw >= 0 && iw + s->g->span <= shape->iw) {
     const uint8_t *row = line + iw * s->pixel_size + s->channel;
 
-    if (s->g->kind->depthwise && shape->oc != shape->ic) {
+    if (s->repeat) {
       repeat_channels (s->g, row, memory);
       return memory;
     }
@@ -81,18 +79,48 @@ find_row (const Source *s, const uint8_t *image, int ih, int iw, uint8_t *memory
   return memory;
 }
 
-/* The rows of one window whose corner is (ih, iw). */
+/* The rows that start at column iw, iw + stride_w, ... of one line, for `count` pixels. */
+static inline void
+line_rows (
+    const Source *s, const uint8_t *line, int iw, int count, const void **rows, uint8_t *memory)
+{
+  const KernelConvShape *shape = s->g->shape;
+  const int last = iw + (count - 1) * shape->stride_w;
+  const size_t step = shape->stride_w * s->pixel_size;
+
+  if (iw >= 0 && last + s->g->span <= shape->iw && !s->repeat) {
+    const uint8_t *row = line + iw * s->pixel_size + s->channel;
+
+    if ((size_t)(s->end - row) >= (count - 1) * step + s->row_size) {
+      for (int i = 0; i < count; i++, row += step)
+        rows[i] = row;
+      return;
+    }
+  }
+  for (int i = 0; i < count; i++)
+    rows[i] = find_row (s, line, iw + i * shape->stride_w, memory + i * s->row_size);
+}
+
+/* The rows of `count` pixels of one output line. */
 static void
-window_rows (
-    const Source *s, const uint8_t *image, int ih, int iw, const void **rows, uint8_t *memory)
+segment_rows (const Source *s, const IgemmCursor *at, int count, const void **rows, uint8_t *memory)
 {
   const KernelConvShape *shape = s->g->shape;
   const int columns = shape->kw / s->g->span;
+  const int iw = at->ow * shape->stride_w - shape->pad_left;
+  int ih = at->oh * shape->stride_h - shape->pad_top;
 
-  for (int kh = 0; kh < shape->kh; kh++) {
+  for (int kh = 0; kh < shape->kh; kh++, ih += shape->dilation_h) {
+    const bool inside = ih >= 0 && ih < shape->ih;
+    const uint8_t *line =
+        s->x + ((size_t)at->n * shape->ih + (inside ? ih : 0)) * shape->iw * s->pixel_size;
+
     for (int column = 0; column < columns; column++) {
-      *rows =
-          find_row (s, image, ih + kh * shape->dilation_h, iw + column * shape->dilation_w, memory);
+      if (inside)
+        line_rows (s, line, iw + column * shape->dilation_w, count, rows, memory);
+      else
+        for (int i = 0; i < count; i++)
+          rows[i] = s->padding;
       rows += IGEMM_MR;
       memory += IGEMM_MR * s->row_size;
     }
@@ -129,33 +157,41 @@ kernel_igemm_rows_size (const Igemm *g)
   return copies_size (g) + (size_t)g->taps * IGEMM_MR * g->row * g->kind->wide_element;
 }
 
+IgemmCursor
+kernel_igemm_cursor (const KernelConvShape *shape, size_t pixel)
+{
+  const size_t line = pixel / shape->ow;
+
+  return (IgemmCursor){.n = line / shape->oh, .oh = line % shape->oh, .ow = pixel % shape->ow};
+}
+
 void
-kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, size_t pixel,
-    int pixels, const void **rows, void *memory)
+kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int pixels,
+    IgemmCursor *at, const void **rows, void *memory)
 {
   const KernelConvShape *shape = g->shape;
   const size_t element = g->kind->element;
-  const size_t image_size = (size_t)shape->ih * shape->iw * shape->ic * element;
+  const size_t pixel_size = shape->ic * element;
   const Source s = {
       .g = g,
       .x = x,
-      .end = (const uint8_t *)x + shape->n * image_size,
+      .end = (const uint8_t *)x + (size_t)shape->n * shape->ih * shape->iw * pixel_size,
       .padding = (const uint8_t *)w + g->pad_row,
-      .pixel_size = shape->ic * element,
+      .pixel_size = pixel_size,
       .row_size = g->row * element,
       .channel = (size_t)group * (shape->ic / shape->groups) * element,
+      .repeat = g->kind->depthwise && shape->oc != shape->ic,
   };
-  int ow = pixel % shape->ow, oh = pixel / shape->ow % shape->oh;
-  const uint8_t *image = s.x + pixel / shape->ow / shape->oh * image_size;
 
-  for (int i = 0; i < pixels; i++) {
-    window_rows (&s, image, oh * shape->stride_h - shape->pad_top,
-        ow * shape->stride_w - shape->pad_left, rows + i, (uint8_t *)memory + i * s.row_size);
-    if (++ow == shape->ow) {
-      ow = 0;
-      if (++oh == shape->oh) {
-        oh = 0;
-        image += image_size;
+  for (int i = 0, count; i < pixels; i += count) {
+    count = min_int (pixels - i, shape->ow - at->ow);
+    segment_rows (&s, at, count, rows + i, (uint8_t *)memory + i * s.row_size);
+    at->ow += count;
+    if (at->ow == shape->ow) {
+      at->ow = 0;
+      if (++at->oh == shape->oh) {
+        at->oh = 0;
+        at->n++;
       }
     }
   }

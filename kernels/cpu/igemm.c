@@ -143,10 +143,12 @@ run_task (const void *ctx, int task, int thread)
       .y_f32 = args->y_f32,
   };
 
+  IgemmCursor at = kernel_igemm_cursor (args->shape, pixel);
+
   for (; pixel < end; pixel += IGEMM_MR) {
     tile.pixels = run->pixels - pixel < IGEMM_MR ? run->pixels - pixel : IGEMM_MR;
     kernel_igemm_rows (
-        g, args->x, args->w, group, pixel, tile.pixels, rows, scratch + pointers_size (g));
+        g, args->x, args->w, group, tile.pixels, &at, rows, scratch + pointers_size (g));
     run_blocks (run, &tile, group, block, block_end, pixel);
   }
 }

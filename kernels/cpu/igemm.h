@@ -94,10 +94,17 @@ size_t kernel_igemm_pack (const IgemmKind *kind, const KernelConvShape *shape, c
 
 /* The part of a thread's scratch that holds what `rows` point to. */
 size_t kernel_igemm_rows_size (const Igemm *g);
-/* Points rows[] at the windows of `pixels` outputs from number `pixel` on, counted over all images;
+
+/* An output pixel: image, line, column. */
+typedef struct {
+  int n, oh, ow;
+} IgemmCursor;
+IgemmCursor kernel_igemm_cursor (const KernelConvShape *shape, size_t pixel);
+
+/* Points rows[] at the windows of `pixels` outputs from the cursor on, and moves it behind them.
  * `memory` is kernel_igemm_rows_size() bytes. */
-void kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, size_t pixel,
-    int pixels, const void **rows, void *memory);
+void kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int pixels,
+    IgemmCursor *at, const void **rows, void *memory);
 
 size_t kernel_igemm_scratch (
     const IgemmKind *kind, const KernelConvShape *shape, KernelQueue *queue);
