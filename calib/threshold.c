@@ -39,8 +39,9 @@ static float
 entropy_threshold (guint m, double range)
 {
   const float width = (float)(range / CALIB_TRT_BINS);
-  const float t = ((float)m + 0.5f) * width;
-  return MIN (t, G_MAXFLOAT);
+  if (width < G_MINFLOAT) /* has lost its digits, or is 0 */
+    return (float)range;
+  return MIN (((float)m + 0.5f) * width, G_MAXFLOAT);
 }
 
 /* The upper edge of the bin with which at least `percentile` % of all finite values, zeros
@@ -50,7 +51,10 @@ static float
 percentile_threshold (const CalibHistogram *h, double percentile)
 {
   const float max_abs = calib_histogram_max_abs (h);
-  const double wanted = percentile / 100 * (double)calib_histogram_n_finite (h);
+  if (percentile == 100)
+    return max_abs;
+  /* 99.9 is no binary fraction: of 1000 values 999 are enough, not 999.0000000000001 */
+  const double wanted = percentile * (double)calib_histogram_n_finite (h) / 100 * (1 - 1e-12);
   guint64 below = h->n_zero;
   for (int j = 0; j < CALIB_BINS; j++) {
     const guint64 n = h->bins[j] + h->bins[CALIB_BINS + j];

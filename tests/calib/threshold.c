@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * threshold.c: every method against a slow computation of its definition, written differently.
+ */
+#include "common.h"
+
+#define N_SHAPES 10
+
+/* Data of many shapes: dense and sparse, signed and not, on grids, with outliers. */
+static CalibHistogram *
+make_shape (guint shape, CalibHistogramFlags flags, guint n, float *x)
+{
+  Random r = {shape};
+  CalibHistogram *h = calib_histogram_new (0, flags);
+  for (guint i = 0; i < n; i++) {
+    const double g = random_normal (&r), u = random_unit (&r);
+    x[i] = (float[N_SHAPES]){
+        (float)g,                                      /* dense, signed */
+        (float)fmax (0, g * 3.7),                      /* behind a ReLU */
+        (float)(-log (u) * (g > 0 ? 1 : -0.1)),        /* long tail, lopsided */
+        (float)random_below (&r, 256) / 255.0f,        /* pixels */
+        (float)((int)random_below (&r, 256) - 123),    /* pixels less a mean */
+        (float)(u < 0.999 ? fmax (0, g) : 40 * u * u), /* outliers */
+        (float)(u * 1e-20),                            /* small numbers, uniform */
+        (float)(g * g * g * 1e15),                     /* large numbers, peaked */
+        (float)(u < 0.97 ? 0 : u),                     /* nearly all zeros */
+        (float)(1 + floor (u * 3)),                    /* three values */
+    }[shape];
+  }
+  calib_histogram_add (h, x, n);
+  return h;
+}
+
+/* --- Entropy -------------------------------------------------------------------------------- */
+
+/* docs/CALIBRATION.md, line by line: arrays P and Q, each normalised by its own sum. */
+static double
+slow_divergence (const double *h, guint i)
+{
+  static double p[2048], q[2048];
+  double sum_p = 0, sum_q = 0, divergence = 0;
+  for (guint j = 0; j < i; j++)
+    p[j] = h[j];
+  for (guint j = i; j < 2048; j++)
+    p[i - 1] += h[j];
+  for (guint j = 0; j < i; j++) {
+    double sum = 0;
+    guint n = 0;
+    const guint level = j * 128 / i;
+    /* a level spans at most 17 neighbours */
+    for (guint k = j < 17 ? 0 : j - 17; k < i && k < j + 18; k++) {
+      if (k * 128 / i == level) {
+        sum += h[k];
+        n += h[k] > 0;
+      }
+    }
+    q[j] = h[j] > 0 ? sum / n : 0;
+    sum_p += p[j];
+    sum_q += q[j];
+  }
+  for (guint j = 0; j < i; j++) {
+    if (p[j] > 0 && q[j] == 0)
+      return INFINITY;
+    if (p[j] > 0)
+      divergence += p[j] / sum_p * log ((p[j] / sum_p) / (q[j] / sum_q));
+  }
+  return divergence;
+}
+
+static guint
+slow_search (double *h, double *best)
+{
+  guint m = 2048;
+  *best = INFINITY;
+  h[0] = h[1];
+  for (guint i = 128; i <= 2048; i++) {
+    const double d = slow_divergence (h, i);
+    if (d < *best) {
+      *best = d;
+      m = i;
+    }
+  }
+  return m;
+}
+
+static void
+test_entropy_search (void)
+{
+  g_autofree float *x = g_new (float, 20000);
+  for (guint shape = 0; shape < N_SHAPES; shape++) {
+    double fast[2048], slow[2048], best, slow_best;
+    g_autoptr (CalibHistogram) h = make_shape (shape, CALIB_HISTOGRAM_TENSORRT, 20000, x);
+    for (guint kind = 0; kind < 2; kind++) {
+      if (kind == 0)
+        calib_entropy_rebin (h, fast);
+      else
+        for (guint b = 0; b < 2048; b++)
+          fast[b] = (double)h->trt->bins[b];
+      memcpy (slow, fast, sizeof slow);
+      const guint m = calib_entropy_search (fast, &best);
+      const guint slow_m = slow_search (slow, &slow_best);
+      CHECK (fabs (best - slow_best) <= 1e-12);
+      /* two that differ only by rounding are a tie */
+      if (m != slow_m && fabs (slow_divergence (slow, m) - slow_best) > 1e-12)
+        CHECK_FAIL ("shape %u: m = %u, by definition %u", shape, m, slow_m);
+    }
+  }
+}
+
+/* Mass is kept, shares are those of the overlap, and what lies within a bin stays there. */
+static void
+test_rebin (void)
+{
+  g_autofree float *x = g_new (float, 20000);
+  for (guint shape = 0; shape < N_SHAPES; shape++) {
+    double bins[2048], expected[2048] = {0};
+    gboolean own[2048] = {0};
+    g_autoptr (CalibHistogram) h = make_shape (shape, 0, 20000, x);
+    const long double r = ldexpl (calib_histogram_max_abs (h), -h->exponent);
+
+    for (int pass = 0; pass < 2; pass++) {
+      for (int j = 0; j < CALIB_BINS; j++) {
+        const guint64 n = calib_histogram_bins (h, FALSE)[j] + calib_histogram_bins (h, TRUE)[j];
+        const int low = MIN (2047, (int)floorl (j * 2048 / r));
+        const int high = MIN (2047, (int)ceill ((j + 1) * 2048 / r) - 1);
+        if (n > 0 && pass == 0)
+          own[low] |= low == high;
+        if (pass == 0)
+          continue;
+        for (int t = low; t <= high; t++) {
+          const long double begin = fmaxl (j, t * r / 2048),
+                            end = fminl (j + 1, (t + 1) * r / 2048);
+          if (own[low] && own[high] && low != high)
+            expected[t] += (double)(n * (end - begin));
+          else if (t == low)
+            expected[t] += (double)n;
+        }
+      }
+    }
+    calib_entropy_rebin (h, bins);
+    double total = 0;
+    for (int t = 0; t < 2048; t++) {
+      total += bins[t];
+      if (fabs (bins[t] - expected[t]) > 1e-9 * (1 + expected[t]))
+        CHECK_FAIL ("shape %u, bin %d: %g, expected %g", shape, t, bins[t], expected[t]);
+    }
+    CHECK (fabs (total - (double)calib_histogram_n_binned (h)) < 1e-6);
+  }
+}
+
+/* Integers and multiples of 2^-k fall into their own bin whatever their maximum, none is split:
+ * what else is known of TensorRT's bins follows. Pixels / 255 do so where 255 is among them. */
+static void
+test_rebin_grids (void)
+{
+  for (guint top = 1; top <= 255; top++) {
+    for (guint kind = 0; kind < 2; kind++) {
+      double bins[2048], expected[2048] = {0};
+      Random r = {top};
+      float x[3000];
+      for (guint i = 0; i < 3000; i++) {
+        const guint pixel = i == 0 ? top : random_below (&r, top + 1);
+        x[i] = top == 255 && kind ? (float)pixel / 255.0f : ldexpf ((float)pixel, kind ? -8 : 0);
+        if (pixel > 0)
+          expected[MIN (2047, pixel * 2048 / top)]++;
+      }
+      g_autoptr (CalibHistogram) h = calib_histogram_new (0, 0);
+      calib_histogram_add (h, x, 3000);
+      calib_entropy_rebin (h, bins);
+      if (memcmp (bins, expected, sizeof bins) != 0)
+        CHECK_FAIL ("maximum %u%s: a value is in another bin", top, kind ? ", scaled" : "");
+    }
+  }
+}
+
+/* Entries of TensorRT 8.5 and 10.14 for constants. */
+static void
+test_constants (void)
+{
+  static const struct {
+    float value;
+    guint32 word;
+  } constants[] = {{2, 0x3c810a14}, {1, 0x3c010a14}, {79, 0x3f1f4871}, {0, 0}};
+  for (guint c = 0; c < G_N_ELEMENTS (constants); c++) {
+    for (guint m = 0; m < 2; m++) {
+      g_autoptr (GError) error = NULL;
+      const CalibThresholdOptions options = {
+          m ? CALIB_METHOD_ENTROPY2_TRT : CALIB_METHOD_ENTROPY2, 0, CALIB_RANGE_SYMMETRIC};
+      CalibThreshold t;
+      g_autoptr (CalibHistogram) h = calib_histogram_new (0, CALIB_HISTOGRAM_TENSORRT);
+      for (guint i = 0; i < 5; i++)
+        calib_histogram_add (h, &constants[c].value, 1);
+      CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+      CHECK_INT (word_of (t.threshold / 127), ==, constants[c].word);
+      CHECK_INT (t.bin, ==, constants[c].value != 0 ? 2048 : 0);
+    }
+  }
+}
+
+/* --- Percentile ----------------------------------------------------------------------------- */
+
+static int
+compare_floats (const void *a, const void *b)
+{
+  const float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+static void
+test_percentile (void)
+{
+  g_autofree float *x = g_new (float, 20000);
+  for (guint shape = 0; shape < N_SHAPES; shape++) {
+    g_autoptr (CalibHistogram) h = make_shape (shape, 0, 20000, x);
+    for (guint i = 0; i < 20000; i++)
+      x[i] = fabsf (x[i]);
+    qsort (x, 20000, sizeof *x, compare_floats);
+    for (guint k = 0; k < 6; k++) {
+      g_autoptr (GError) error = NULL;
+      const double percentile = (double[]){0.001, 50, 99, 99.9, 99.99, 100}[k];
+      const CalibThresholdOptions options = {CALIB_METHOD_PERCENTILE, percentile, 0};
+      CalibThreshold t;
+      CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+      /* the order statistic, where it is a zero the smallest value above */
+      guint rank = (guint)ceil (percentile / 100 * 20000 - 1e-9) - 1;
+      while (x[rank] == 0)
+        rank++;
+      const float width = ldexpf (1, h->exponent);
+      CHECK (t.threshold >= x[rank] && t.threshold <= x[rank] + width);
+      CHECK (t.threshold <= x[19999]);
+    }
+  }
+}
+
+/* --- Mean squared error --------------------------------------------------------------------- */
+
+/* The integral of (x - q(x))^2 over [a, b], from one rounding edge to the next; Simpson's rule is
+ * exact for parabolas. */
+static double
+slow_integral (double a, double b, double s, double lowest, double highest)
+{
+  double total = 0;
+  while (a < b) {
+    const double next = (floor (a / s + 0.5) + 0.5) * s;
+    const double end = next > a + 1e-12 * s ? fmin (b, next) : fmin (b, a + s);
+    const double middle = (a + end) / 2;
+    const double q = s * fmin (fmax (rint (middle / s), lowest), highest);
+    total += (end - a) / 6 *
+             ((a - q) * (a - q) + 4 * (middle - q) * (middle - q) + (end - q) * (end - q));
+    a = end;
+  }
+  return total;
+}
+
+static double
+slow_mse (const CalibHistogram *h, double t, CalibRange range)
+{
+  const double width = ldexp (1, h->exponent);
+  const double levels = range == CALIB_RANGE_FULL ? 255 : 127;
+  const double lowest = range == CALIB_RANGE_FULL ? 0 : -127;
+  double total = 0;
+  for (int j = -CALIB_BINS; j < CALIB_BINS; j++) {
+    const guint64 n =
+        j < 0 ? calib_histogram_bins (h, TRUE)[-1 - j] : calib_histogram_bins (h, FALSE)[j];
+    if (n > 0)
+      total += n * slow_integral (j * width, (j + 1) * width, t / levels, lowest, levels) / width;
+  }
+  return total / (double)(h->n - h->n_nonfinite);
+}
+
+static void
+test_mse (void)
+{
+  g_autofree float *x = g_new (float, 4000);
+  for (guint shape = 0; shape < N_SHAPES; shape++) {
+    g_autoptr (CalibHistogram) h = make_shape (shape, 0, 4000, x);
+    for (guint range = 0; range < 2; range++) {
+      g_autoptr (GError) error = NULL;
+      const CalibThresholdOptions options = {CALIB_METHOD_MSE, 0, range};
+      CalibThreshold t;
+      double best = INFINITY;
+      int best_c = -1;
+      CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+      const double r = calib_histogram_max_abs (h);
+      for (int c = 0; c <= 800; c++) {
+        const double error_c = slow_mse (h, r * pow (0.25, c / 200.0), range);
+        if (error_c < best * (1 - 1e-9)) {
+          best = error_c;
+          best_c = c;
+        }
+      }
+      CHECK (fabs (t.score - best) <= 1e-7 * best);
+      if (fabs (t.threshold / (r * pow (0.25, best_c / 200.0)) - 1) > 1e-6 &&
+          slow_mse (h, t.threshold, range) > best * (1 + 1e-6))
+        CHECK_FAIL ("shape %u, range %u: T = %g, by definition %g", shape, range, t.threshold,
+            r * pow (0.25, best_c / 200.0));
+    }
+  }
+}
+
+/* --- What is no tensor to calibrate --------------------------------------------------------- */
+
+static void
+test_errors (void)
+{
+  g_autoptr (GError) error = NULL;
+  CalibThreshold t;
+  g_autoptr (CalibHistogram) h = calib_histogram_new (0, 0);
+  CalibThresholdOptions options = {CALIB_METHOD_MINMAX, 0, 0};
+
+  CHECK (!calib_threshold (h, &options, &t, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_EMPTY, "no value was seen");
+  calib_histogram_add (h, (const float[]){NAN, INFINITY}, 2);
+  CHECK (!calib_threshold (h, &options, &t, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_EMPTY, "all 2 values are NaN");
+
+  calib_histogram_add (h, (const float[]){0, -0.0f}, 2);
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++) {
+    options = (CalibThresholdOptions){m, 99, 0};
+    if (m == CALIB_METHOD_ENTROPY2_TRT)
+      continue;
+    CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+    CHECK (t.threshold == 0 && t.bin == 0 && t.score == 0);
+  }
+
+  calib_histogram_add (h, (const float[]){-3, 1}, 2);
+  options.method = CALIB_METHOD_MINMAX;
+  CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+  CHECK (t.threshold == 3);
+  options.method = CALIB_METHOD_ENTROPY2_TRT;
+  CHECK (!calib_threshold (h, &options, &t, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE, "entropy2-trt");
+  for (guint k = 0; k < 4; k++) {
+    options =
+        (CalibThresholdOptions){CALIB_METHOD_PERCENTILE, (double[]){0, -1, 100.001, NAN}[k], 0};
+    CHECK (!calib_threshold (h, &options, &t, &error));
+    CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "percentile");
+  }
+}
+
+/* Magnitudes at the ends of float32: every method gives a number that can be a threshold. */
+static void
+test_extremes (void)
+{
+  static const float sizes[] = {
+      0x1p-149f, 0x1p-140f, G_MINFLOAT, 0x1p-113f, 1, G_MAXFLOAT / 3, G_MAXFLOAT};
+  for (guint s = 0; s < G_N_ELEMENTS (sizes); s++) {
+    Random r = {s};
+    g_autoptr (CalibHistogram) h = calib_histogram_new (0, CALIB_HISTOGRAM_TENSORRT);
+    calib_histogram_add (h, &sizes[s], 1);
+    for (guint i = 0; i < 2000; i++) {
+      const float x = (float)(sizes[s] * random_unit (&r));
+      calib_histogram_add (h, &x, 1);
+    }
+    for (guint m = 0; m < 2 * CALIB_METHOD_COUNT; m++) {
+      g_autoptr (GError) error = NULL;
+      const CalibThresholdOptions options = {m / 2, 99.9, m % 2};
+      CalibThreshold t;
+      CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+      /* below 2^-113 there are too few bins for a divergence; its score is then infinite */
+      if (!(t.threshold > 0 && t.threshold <= G_MAXFLOAT && t.score >= 0) ||
+          (isinf (t.score) && sizes[s] >= 0x1p-113f))
+        CHECK_FAIL ("%s of %g: T = %g, score %g", calib_method_name (m / 2), sizes[s], t.threshold,
+            t.score);
+    }
+  }
+}
+
+static void
+test_method_names (void)
+{
+  CalibMethod method;
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++) {
+    CHECK (calib_method_from_name (calib_method_name (m), &method));
+    CHECK_INT (method, ==, m);
+  }
+  CHECK (!calib_method_from_name ("entropy", &method));
+  CHECK (!calib_method_from_name ("", &method));
+}
+
+int
+main (void)
+{
+  RUN (test_entropy_search);
+  RUN (test_rebin);
+  RUN (test_rebin_grids);
+  RUN (test_constants);
+  RUN (test_percentile);
+  RUN (test_mse);
+  RUN (test_errors);
+  RUN (test_extremes);
+  RUN (test_method_names);
+  return check_done ();
+}
