@@ -191,7 +191,6 @@ stage (EnginePreprocessor *p, const EngineImage *image, gsize *end, gsize *conve
 {
   const EngineGeometry *g = &p->geometry;
   const KernelScaling scaling = p->preprocess.scaling;
-  const int channels = p->channels, black = image->kind == ENGINE_IMAGE_YUV ? image->offset[0] : 0;
   gsize size[3] = {0, 0, 0}, converted_size = 0;
 
   place (end, p->table_size);
@@ -210,7 +209,8 @@ stage (EnginePreprocessor *p, const EngineImage *image, gsize *end, gsize *conve
           place_canvas (&plane->canvas, p->width, p->height, from->step, end, &plane->canvas_at);
   }
   if (p->yuv || p->grey)
-    converted_size = place_canvas (&p->converted, p->width, p->height, channels, end, converted_at);
+    converted_size =
+        place_canvas (&p->converted, p->width, p->height, p->channels, end, converted_at);
 
   if (!reserve_staging (p, *end, error))
     return FALSE;
@@ -224,7 +224,7 @@ stage (EnginePreprocessor *p, const EngineImage *image, gsize *end, gsize *conve
         scaling, p->staging + plane->h_at);
     kernel_resize_filter (&plane->v, image->planes[i].height, g->full_h, g->from_y, g->out_h,
         scaling, p->staging + plane->v_at);
-    memset (p->staging + plane->canvas_at, black, size[i]);
+    memset (p->staging + plane->canvas_at, 0, size[i]); /* black, as Y too: below its range */
   }
   memset (p->staging + *converted_at, 0, converted_size);
   return TRUE;

@@ -234,6 +234,47 @@ test_steady (void)
   g_free (yuv.data);
 }
 
+/* One preprocessor for pictures that differ in one thing each: as if it were new every time. */
+static void
+test_changes (void)
+{
+  static const EngineRect whole = {0, 0, 40, 30}, left = {0, 0, 20, 30}, right = {20, 0, 20, 30};
+  g_autofree guint8 *data = draw (PILLOW_NOISE, 40, 30, 3, 1);
+  Picture pictures[] = {rgb_picture (data, 40, 30, 3, "rgb"), rgb_picture (data, 40, 30, 4, "rgbx"),
+      rgb_picture (data, 40, 30, 4, "bgrx"), grey_picture (data, 40, 30),
+      grey_picture (data, 30, 40), yuv_picture (data, 40, 30, Y444),
+      yuv_picture (data, 40, 30, I420), yuv_picture (data, 40, 30, YV12),
+      yuv_picture (data, 40, 30, YV12)};
+  g_autoptr (EnginePreprocessor) p = counted_new ("resize-mode=letterbox", 3, 16, 16);
+
+  engine_image_set_yuv (&pictures[8].image, 0.2126, 0.0722, TRUE);
+  for (gsize i = 0; i < 3 * G_N_ELEMENTS (pictures); i++) {
+    const EngineImage *image = &pictures[i / 3].image;
+    const EngineRect *region = i % 3 == 0          ? NULL
+                               : i % 3 == 1        ? &left
+                               : image->width < 40 ? &left
+                                                   : &right;
+    gint8 y[3 * 16 * 16];
+    g_autofree gint8 *expected = tensor_of ("resize-mode=letterbox", ENGINE_TYPE_S8, 1.0f, -128, 3,
+        16, 16, image, region, NULL);
+
+    CHECK (engine_preprocessor_run (p, image, region, queue, y, NULL));
+    CHECK (!backend->queue_wait (queue));
+    CHECK (memcmp (y, expected, sizeof y) == 0);
+  }
+  /* A failure in between does not disturb. */
+  g_autofree gint8 *expected = tensor_of ("resize-mode=letterbox", ENGINE_TYPE_S8, 1.0f, -128, 3,
+      16, 16, &pictures[0].image, &whole, NULL);
+  const EngineRect outside = {39, 0, 2, 1};
+  gint8 y[3 * 16 * 16];
+  CHECK (!engine_preprocessor_run (p, &pictures[0].image, &outside, queue, y, NULL));
+  CHECK (engine_preprocessor_run (p, &pictures[0].image, NULL, queue, y, NULL));
+  CHECK (!backend->queue_wait (queue));
+  CHECK (memcmp (y, expected, sizeof y) == 0);
+  for (gsize i = 0; i < G_N_ELEMENTS (pictures); i++)
+    g_free (pictures[i].data);
+}
+
 /* What has the input's size already is read where it lies. */
 static void
 test_direct (void)
@@ -374,6 +415,7 @@ tests (void)
   RUN (test_ties);
   RUN (test_letterbox_value);
   RUN (test_steady);
+  RUN (test_changes);
   RUN (test_direct);
   RUN (test_refused_pictures);
   RUN (test_refused_inputs);
