@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* rewrite.c: the few moves that passes share. */
+#include "engine/rewrite.h"
+
+EngineNode *
+engine_rewrite_producer (const EngineGraph *graph, int value)
+{
+  const int producer =
+      value == ENGINE_NONE ? ENGINE_NONE : engine_graph_value (graph, value)->producer;
+
+  return producer == ENGINE_NONE ? NULL : engine_graph_node (graph, producer);
+}
+
+EngineNode *
+engine_rewrite_own_producer (
+    const EngineGraph *graph, const EngineNode *reader, int value, EngineOp op)
+{
+  EngineNode *producer = engine_rewrite_producer (graph, value);
+  int reads = 0;
+
+  if (!producer || producer->op != op || engine_graph_sole_consumer (graph, value) != reader)
+    return NULL;
+  for (int i = 0; i < reader->n_inputs; i++)
+    reads += reader->inputs[i] == value;
+  return reads == 1 ? producer : NULL;
+}
+
+const float *
+engine_rewrite_floats (const EngineGraph *graph, int value)
+{
+  return g_bytes_get_data (engine_graph_value (graph, value)->data, NULL);
+}
+
+int
+engine_rewrite_constant (
+    EngineGraph *graph, const char *name, int rank, const int *dims, float *data)
+{
+  gsize elements = 1;
+
+  for (int i = 0; i < rank; i++)
+    elements *= dims[i];
+  return engine_graph_add_constant (
+      graph, name, ENGINE_TYPE_F32, rank, dims, g_bytes_new_take (data, elements * sizeof (float)));
+}
+
+/* A node that nobody needs must not count as a reader of its inputs. */
+static void
+drop_producer (EngineGraph *graph, int value)
+{
+  EngineNode *node = engine_rewrite_producer (graph, value);
+
+  if (node) {
+    node->op = ENGINE_OP_COUNT;
+    node->n_inputs = 0;
+  }
+}
+
+void
+engine_rewrite_stand_for (EngineGraph *graph, int from, int to)
+{
+  engine_graph_replace (graph, from, to);
+  engine_graph_rename (graph, to, engine_graph_value (graph, from)->name);
+  drop_producer (graph, from);
+}
+
+gboolean
+engine_rewrite_bypass (EngineGraph *graph, int from, int to)
+{
+  if (engine_graph_is_output (graph, from)) {
+    if (engine_graph_is_output (graph, to) || !engine_rewrite_producer (graph, to))
+      return FALSE;
+    engine_rewrite_stand_for (graph, from, to);
+  } else {
+    engine_graph_replace (graph, from, to);
+    drop_producer (graph, from);
+  }
+  return TRUE;
+}
