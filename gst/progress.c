@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* progress.c: posting progress messages. */
+#include "gst/progress.h"
+
+void
+gst_int8_progress_post (GstElement *element, GstProgressType type, const GstInt8Progress *progress)
+{
+  GstMessage *message =
+      gst_message_new_progress (GST_OBJECT (element), type, progress->code, progress->text);
+  GstStructure *fields = gst_message_writable_structure (message);
+
+  if (progress->percent >= 0)
+    gst_structure_set (fields, "percent", G_TYPE_INT, progress->percent, NULL);
+  if (progress->reason)
+    gst_structure_set (fields, "reason", G_TYPE_STRING, progress->reason, NULL);
+  if (progress->layer)
+    gst_structure_set (fields, "layer", G_TYPE_STRING, progress->layer, NULL);
+  gst_element_post_message (element, message);
+}
