@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* runner.c: frames through an engine. */
+#include "gst/runner.h"
+
+#include <string.h>
+
+struct _GstInt8Runner {
+  Engine *engine;
+  KernelBackend *backend;
+  EngineExec *exec;
+  EnginePreprocessor *preprocessor;
+  guint max_batch, n_classes;
+  GstInt8Frame *frames;  /* max_batch */
+  float *scores;         /* n_classes */
+  GstInt8Class *classes; /* n_classes */
+};
+
+GstInt8Runner *
+gst_int8_runner_new (Engine *engine, const EnginePreprocess *preprocess, KernelBackend *backend,
+    guint max_batch, guint threads, GError **error)
+{
+  g_autoptr (GstInt8Runner) runner = g_new0 (GstInt8Runner, 1);
+  EngineInputInfo input;
+  EngineType type;
+  float scale = 1;
+  int zero = 0;
+
+  engine_input (engine, &input);
+  if (!engine_preprocess_check (preprocess, input.channels, error))
+    return NULL;
+
+  runner->engine = engine_ref (engine);
+  runner->backend = backend;
+  runner->max_batch = max_batch;
+  runner->n_classes = (guint)engine_n_classes (engine);
+  runner->frames = g_new0 (GstInt8Frame, max_batch);
+  runner->scores = g_new0 (float, runner->n_classes);
+  runner->classes = g_new0 (GstInt8Class, runner->n_classes);
+  runner->exec = engine_exec_new (engine, backend, (int)max_batch, (int)threads, error);
+  if (!runner->exec)
+    return NULL;
+  type = engine_input_type (engine, &scale, &zero);
+  runner->preprocessor = engine_preprocessor_new (
+      preprocess, input.channels, input.height, input.width, type, scale, zero, backend, error);
+  if (!runner->preprocessor)
+    return NULL;
+  return g_steal_pointer (&runner);
+}
+
+void
+gst_int8_runner_free (GstInt8Runner *runner)
+{
+  if (!runner)
+    return;
+  engine_preprocessor_free (runner->preprocessor);
+  if (runner->exec)
+    engine_exec_free (runner->exec);
+  engine_unref (runner->engine);
+  g_free (runner->frames);
+  g_free (runner->scores);
+  g_free (runner->classes);
+  g_free (runner);
+}
+
+gboolean
+gst_int8_runner_run (GstInt8Runner *runner, const GstInt8FrameFormat *format,
+    GstBuffer *const *buffers, guint n, GError **error)
+{
+  gboolean ok = TRUE;
+  guint mapped = 0;
+
+  g_return_val_if_fail (n >= 1 && n <= runner->max_batch, FALSE);
+  while (ok && mapped < n) {
+    GstInt8Frame *frame = &runner->frames[mapped];
+
+    ok = gst_int8_frame_map (frame, format, buffers[mapped], error);
+    if (!ok)
+      break;
+    ok = gst_int8_frame_preprocess (frame, runner->preprocessor, engine_exec_queue (runner->exec),
+        engine_exec_input (runner->exec, (int)mapped), error);
+    mapped++;
+  }
+  if (ok)
+    ok = engine_exec_run (runner->exec, (int)n, error);
+  else /* the first error is the one to report; what is queued still reads the frames */
+    runner->backend->queue_wait (engine_exec_queue (runner->exec));
+  while (mapped > 0)
+    gst_int8_frame_unmap (&runner->frames[--mapped]);
+  return ok;
+}
+
+guint
+gst_int8_runner_classify (GstInt8Runner *runner, guint frame, guint top_k, double threshold,
+    GstInt8Softmax softmax, const GstInt8Class **best)
+{
+  const float *scores = engine_exec_output (runner->exec, (int)frame);
+
+  *best = runner->classes;
+  if (softmax == GST_INT8_SOFTMAX_ON ||
+      (softmax == GST_INT8_SOFTMAX_AUTO && !engine_has_softmax (runner->engine))) {
+    memcpy (runner->scores, scores, runner->n_classes * sizeof *scores);
+    engine_softmax (runner->scores, (int)runner->n_classes);
+    scores = runner->scores;
+  }
+  return gst_int8_top_k (
+      scores, runner->n_classes, MIN (top_k, runner->n_classes), threshold, runner->classes);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * runner.h: an engine with everything it needs to run on frames: memory, preprocessing, scores.
+ * Belongs to one thread at a time. Nothing is allocated while the frames keep their format.
+ */
+#pragma once
+
+#include "gst/classify.h"
+#include "gst/frame.h"
+
+G_BEGIN_DECLS
+
+typedef struct _GstInt8Runner GstInt8Runner;
+
+/* For 1 .. max_batch frames at once. Takes a reference to the engine; the back end must outlive the
+ * runner. threads: 0 for all CPUs. */
+GstInt8Runner *gst_int8_runner_new (Engine *engine, const EnginePreprocess *preprocess,
+    KernelBackend *backend, guint max_batch, guint threads, GError **error);
+void gst_int8_runner_free (GstInt8Runner *runner); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Runner, gst_int8_runner_free)
+
+/* Preprocesses and runs n <= max_batch frames. */
+gboolean gst_int8_runner_run (GstInt8Runner *runner, const GstInt8FrameFormat *format,
+    GstBuffer *const *buffers, guint n, GError **error);
+
+/* Whether AUTO applies softmax: the network does not end in one itself. */
+typedef enum { GST_INT8_SOFTMAX_AUTO, GST_INT8_SOFTMAX_ON, GST_INT8_SOFTMAX_OFF } GstInt8Softmax;
+
+/* The best classes of one frame of the last run, best first; `best` is valid until the next call.
+ * Returns how many there are. */
+guint gst_int8_runner_classify (GstInt8Runner *runner, guint frame, guint top_k, double threshold,
+    GstInt8Softmax softmax, const GstInt8Class **best);
+
+G_END_DECLS
