@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* meta.c: writing classification metadata; the layouts are described in meta.h. */
+#include "gst/meta.h"
+
+#include <gst/video/video.h>
+
+gboolean
+gst_int8_meta_register (void)
+{
+  /* No tags: the result stays true when the frame is converted, scaled or cropped. */
+  static const char *tags[] = {NULL};
+
+  return gst_meta_get_info (GST_INT8_CLASSIFICATION_META) != NULL ||
+         gst_meta_register_custom (GST_INT8_CLASSIFICATION_META, tags, NULL, NULL, NULL) != NULL;
+}
+
+static void
+attach_roi (GstBuffer *buffer, const GstInt8Result *result)
+{
+  GstVideoRegionOfInterestMeta *roi = gst_buffer_add_video_region_of_interest_meta (
+      buffer, result->attribute_name, 0, 0, result->width, result->height);
+
+  for (guint i = 0; i < result->n_classes; i++) {
+    const GstInt8Class *class = &result->classes[i];
+
+    gst_video_region_of_interest_meta_add_param (
+        roi, gst_structure_new ("classification", "label", G_TYPE_STRING,
+                 gst_int8_labels_get (result->labels, class->index), "label_id", G_TYPE_INT,
+                 (int)class->index, "confidence", G_TYPE_DOUBLE, (double)class->confidence,
+                 "model_name", G_TYPE_STRING, result->model_name, "attribute_name", G_TYPE_STRING,
+                 result->attribute_name, NULL));
+  }
+}
+
+/* The three arrays and the two names. */
+static void
+set_fields (GstStructure *structure, const GstInt8Result *result)
+{
+  GValue labels = G_VALUE_INIT, ids = G_VALUE_INIT, confidences = G_VALUE_INIT;
+
+  gst_value_array_init (&labels, result->n_classes);
+  gst_value_array_init (&ids, result->n_classes);
+  gst_value_array_init (&confidences, result->n_classes);
+  for (guint i = 0; i < result->n_classes; i++) {
+    const GstInt8Class *class = &result->classes[i];
+    GValue value = G_VALUE_INIT;
+
+    g_value_init (&value, G_TYPE_STRING);
+    g_value_set_string (&value, gst_int8_labels_get (result->labels, class->index));
+    gst_value_array_append_and_take_value (&labels, &value);
+    g_value_init (&value, G_TYPE_INT);
+    g_value_set_int (&value, (int)class->index);
+    gst_value_array_append_and_take_value (&ids, &value);
+    g_value_init (&value, G_TYPE_DOUBLE);
+    g_value_set_double (&value, class->confidence);
+    gst_value_array_append_and_take_value (&confidences, &value);
+  }
+  gst_structure_take_value (structure, "labels", &labels);
+  gst_structure_take_value (structure, "label_ids", &ids);
+  gst_structure_take_value (structure, "confidences", &confidences);
+  gst_structure_set (structure, "model_name", G_TYPE_STRING, result->model_name, "attribute_name",
+      G_TYPE_STRING, result->attribute_name, NULL);
+}
+
+static void
+attach_custom (GstBuffer *buffer, const GstInt8Result *result)
+{
+  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_INT8_CLASSIFICATION_META);
+
+  set_fields (gst_custom_meta_get_structure (meta), result);
+}
+
+void
+gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Metadata kinds)
+{
+  if (kinds & GST_INT8_METADATA_ROI)
+    attach_roi (buffer, result);
+  if (kinds & GST_INT8_METADATA_CUSTOM)
+    attach_custom (buffer, result);
+}
+
+GstMessage *
+gst_int8_result_message (GstObject *source, const GstInt8Result *result, const GstBuffer *buffer,
+    const GstSegment *segment)
+{
+  const GstInt8Class *best = &result->classes[0];
+  const GstClockTime timestamp = GST_BUFFER_PTS (buffer);
+  guint64 running = GST_CLOCK_TIME_NONE, stream = GST_CLOCK_TIME_NONE;
+  GstStructure *structure;
+
+  if (segment->format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID (timestamp)) {
+    running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, timestamp);
+    stream = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, timestamp);
+  }
+  structure = gst_structure_new ("int8-classification", "label", G_TYPE_STRING,
+      gst_int8_labels_get (result->labels, best->index), "label_id", G_TYPE_INT, (int)best->index,
+      "confidence", G_TYPE_DOUBLE, (double)best->confidence, "timestamp", G_TYPE_UINT64, timestamp,
+      "duration", G_TYPE_UINT64, GST_BUFFER_DURATION (buffer), "running-time", G_TYPE_UINT64,
+      running, "stream-time", G_TYPE_UINT64, stream, NULL);
+  set_fields (structure, result);
+  return gst_message_new_element (source, structure);
+}

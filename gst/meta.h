@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * meta.h: the result of a classification as metadata on a buffer, and as a message.
+ *
+ *   roi     GstVideoRegionOfInterestMeta over the whole frame, its roi_type the attribute name,
+ * with one "classification" param per class, best first, as DL Streamer's applications read it:
+ *             label, model_name, attribute_name (string), label_id (int), confidence (double)
+ *   custom  GstCustomMeta "GstInt8ClassificationMeta", a structure with the fields
+ *             labels (array of string), label_ids (array of int), confidences (array of double),
+ *             model_name, attribute_name (string)
+ *
+ * docs/ELEMENTS.md shows how to read both from C and from Python.
+ */
+#pragma once
+
+#include <gst/gst.h>
+#include "gst/classify.h"
+#include "gst/labels.h"
+
+G_BEGIN_DECLS
+
+#define GST_INT8_CLASSIFICATION_META "GstInt8ClassificationMeta"
+
+/* GstAnalyticsClsMtd (GStreamer >= 1.24) is one more bit, and one more function in meta.c. */
+typedef enum {
+  GST_INT8_METADATA_NONE = 0,
+  GST_INT8_METADATA_ROI = 1 << 0,
+  GST_INT8_METADATA_CUSTOM = 1 << 1,
+} GstInt8Metadata;
+
+/* What a frame was found to show. Nothing is owned; strings are copied where they are kept. */
+typedef struct {
+  const GstInt8Class *classes; /* best first */
+  guint n_classes;             /* > 0 */
+  const GstInt8Labels *labels;
+  const char *model_name;
+  const char *attribute_name;
+  guint width, height; /* of the frame */
+} GstInt8Result;
+
+/* Registers the custom metadata; once per process, from the plugin's init. */
+gboolean gst_int8_meta_register (void);
+
+/* buffer must be writable. */
+void gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Metadata kinds);
+
+/* The element message "int8-classification": the fields of the custom metadata, label, label_id and
+ * confidence of the best class, and the times of the buffer: timestamp, duration, running-time,
+ * stream-time (guint64; GST_CLOCK_TIME_NONE where unknown). */
+GstMessage *gst_int8_result_message (GstObject *source, const GstInt8Result *result,
+    const GstBuffer *buffer, const GstSegment *segment);
+
+G_END_DECLS
