@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8infer-load.c: the thread that loads the engine, or builds and saves it, between
+ * READY→PAUSED and the first frame. It posts progress, the message "int8-engine", and, where it
+ * fails, the one error.
+ */
+#include "gst/gstint8infer-private.h"
+
+#include "gst/progress.h"
+
+#define GST_CAT_DEFAULT gst_int8_infer_debug
+
+/* What the callbacks of a build need. */
+typedef struct {
+  GstInt8Infer *self;
+  char *reason;
+  int percent; /* last posted; -1: no build has begun */
+} Build;
+
+static void
+on_build_start (const char *reason, gpointer data)
+{
+  Build *build = data;
+  g_autofree char *text = g_strdup_printf ("building the engine: %s", reason);
+
+  build->reason = g_strdup (reason);
+  build->percent = 0;
+  GST_INFO_OBJECT (build->self, "%s", text);
+  gst_int8_progress_post (GST_ELEMENT (build->self), GST_PROGRESS_TYPE_START,
+      &(GstInt8Progress){.code = "engine", .text = text, .reason = reason, .percent = 0});
+}
+
+static void
+on_build_progress (guint done, guint total, const char *what, gpointer data)
+{
+  Build *build = data;
+  const int percent = total ? (int)((guint64)done * 100 / total) : -1;
+  g_autofree char *text = NULL;
+
+  if (percent == build->percent)
+    return;
+  build->percent = percent;
+  text = g_strdup_printf ("building the engine: %d %%, %s", percent, what);
+  gst_int8_progress_post (GST_ELEMENT (build->self), GST_PROGRESS_TYPE_CONTINUE,
+      &(GstInt8Progress){.code = "engine",
+          .text = text,
+          .reason = build->reason,
+          .layer = what,
+          .percent = percent});
+}
+
+static void
+post_build_end (Build *build, const GError *error)
+{
+  const gboolean cancelled = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+
+  if (build->reason)
+    gst_int8_progress_post (GST_ELEMENT (build->self),
+        !error      ? GST_PROGRESS_TYPE_COMPLETE
+        : cancelled ? GST_PROGRESS_TYPE_CANCELED
+                    : GST_PROGRESS_TYPE_ERROR,
+        &(GstInt8Progress){.code = "engine",
+            .text = !error      ? "engine built"
+                    : cancelled ? "build cancelled"
+                                : error->message,
+            .reason = build->reason,
+            .percent = error ? -1 : 100});
+  g_clear_pointer (&build->reason, g_free);
+}
+
+/* The element message "int8-engine": built (gboolean), reason (string; built only), path (string;
+ * where the file could be kept), seconds (gdouble), precision and backend (string), layers-int8,
+ * layers-fp32 (gint), inferred (array of string: tensors whose range came from another's). */
+static void
+post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecision precision)
+{
+  GstStructure *fields = gst_structure_new ("int8-engine", "built", G_TYPE_BOOLEAN, report->built,
+      "seconds", G_TYPE_DOUBLE, report->seconds, "precision", G_TYPE_STRING,
+      engine_precision_name (precision), "backend", G_TYPE_STRING, self->backend->name,
+      "layers-int8", G_TYPE_INT, report->build.layers_int8, "layers-fp32", G_TYPE_INT,
+      report->build.layers_fp32, NULL);
+  GValue inferred = G_VALUE_INIT;
+
+  if (report->built && report->reason)
+    gst_structure_set (fields, "reason", G_TYPE_STRING, report->reason, NULL);
+  if (report->path)
+    gst_structure_set (fields, "path", G_TYPE_STRING, report->path, NULL);
+  gst_value_array_init (&inferred, 0);
+  for (guint i = 0; report->build.inferred && i < report->build.inferred->len; i++) {
+    GValue name = G_VALUE_INIT;
+
+    g_value_init (&name, G_TYPE_STRING);
+    g_value_set_string (&name, g_ptr_array_index (report->build.inferred, i));
+    gst_value_array_append_and_take_value (&inferred, &name);
+  }
+  gst_structure_take_value (fields, "inferred", &inferred);
+
+  GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
+  gst_element_post_message (
+      GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self), fields));
+}
+
+static gboolean
+resolve_preprocess (
+    const GstInt8InferSettings *settings, EnginePreprocess *preprocess, GError **error)
+{
+  g_autoptr (EngineModel) model = NULL;
+  EngineInputInfo input = {0};
+
+  if (gst_int8_config_needs_channels (&settings->config)) {
+    model = engine_model_load (settings->config.model, error);
+    if (!model)
+      return FALSE;
+    engine_model_input (model, &input);
+  }
+  return gst_int8_config_preprocess (&settings->config, input.channels, preprocess, error);
+}
+
+static Engine *
+obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
+    const EnginePreprocess *preprocess, GError **error)
+{
+  const EngineRequest request = {.model = settings->config.model,
+      .table = settings->precision == ENGINE_PRECISION_INT8 ? settings->table : NULL,
+      .engine = settings->engine,
+      .precision = settings->precision,
+      .ranges = settings->ranges,
+      .preprocess = preprocess};
+  EngineRequestReport report = {0};
+  Build build = {.self = self, .percent = -1};
+  g_autoptr (GError) failure = NULL;
+  Engine *engine;
+
+  engine = engine_obtain (
+      &request, &report, on_build_start, on_build_progress, &build, self->cancellable, &failure);
+  post_build_end (&build, failure);
+  if (engine) {
+    if (report.warning)
+      GST_ELEMENT_WARNING (self, RESOURCE, FAILED, ("%s", report.warning), (NULL));
+    post_engine (self, &report, engine_precision (engine));
+  } else {
+    g_propagate_error (error, g_steal_pointer (&failure));
+  }
+  engine_request_report_clear (&report);
+  return engine;
+}
+
+static gboolean
+load (GstInt8Infer *self, const GstInt8InferSettings *settings, GError **error)
+{
+  g_autoptr (Engine) engine = NULL;
+  g_autofree char *warning = NULL, *name = NULL;
+  EnginePreprocess preprocess;
+  char *extension;
+
+  if (!resolve_preprocess (settings, &preprocess, error))
+    return FALSE;
+  engine = obtain (self, settings, &preprocess, error);
+  if (!engine || g_cancellable_set_error_if_cancelled (self->cancellable, error))
+    return FALSE;
+  self->runner = gst_int8_runner_new (
+      engine, &preprocess, self->backend, self->batch_size, settings->config.threads, error);
+  if (!self->runner)
+    return FALSE;
+  self->labels =
+      gst_int8_labels_load (settings->labels, (guint)engine_n_classes (engine), &warning, error);
+  if (!self->labels)
+    return FALSE;
+  if (warning)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("labels: %s", warning), (NULL));
+
+  name = g_path_get_basename (settings->config.model);
+  extension = strrchr (name, '.');
+  if (extension && extension != name)
+    *extension = '\0';
+  self->model_name = g_intern_string (name);
+  return TRUE;
+}
+
+static gpointer
+load_thread (gpointer data)
+{
+  GstInt8Infer *self = data;
+  g_auto (GstInt8InferSettings) settings = {0};
+  g_autoptr (GError) error = NULL;
+  gboolean ok;
+
+  GST_OBJECT_LOCK (self);
+  gst_int8_infer_settings_copy (&self->settings, &settings);
+  GST_OBJECT_UNLOCK (self);
+
+  ok = load (self, &settings, &error);
+  if (!ok && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    GST_DEBUG_OBJECT (self, "loading was cancelled");
+  else if (!ok)
+    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+
+  g_mutex_lock (&self->lock);
+  self->load_state = ok ? GST_INT8_LOAD_READY : GST_INT8_LOAD_FAILED;
+  self->error_posted = self->error_posted || !ok;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+  return NULL;
+}
+
+/* What can be told without reading a file. */
+static gboolean
+check_settings (GstInt8Infer *self, const GstInt8InferSettings *settings)
+{
+  const char *model = settings->config.model;
+  EnginePreprocess preprocess;
+  g_autoptr (GError) error = NULL;
+
+  if (!model || !*model) {
+    GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
+        ("no model: set the property \"model\" to the path of an ONNX classifier"), (NULL));
+    return FALSE;
+  }
+  if (settings->precision == ENGINE_PRECISION_INT8 && (!settings->table || !*settings->table)) {
+    GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
+        ("INT8 needs a calibration table for %s: set \"calibration-table\", or precision=fp32. "
+         "A table is made with: gst-launch-1.0 filesrc location=VIDEO ! decodebin ! videoconvert ! "
+         "int8calib model=%s table=%s.table eos-when-done=true",
+            model, model, model),
+        ("the preprocessing properties of int8calib and int8infer must be the same"));
+    return FALSE;
+  }
+  if (!gst_int8_config_preprocess (&settings->config, 0, &preprocess, &error)) {
+    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+gst_int8_infer_load_start (GstInt8Infer *self)
+{
+  g_auto (GstInt8InferSettings) settings = {0};
+
+  GST_OBJECT_LOCK (self);
+  gst_int8_infer_settings_copy (&self->settings, &settings);
+  GST_OBJECT_UNLOCK (self);
+  if (!check_settings (self, &settings))
+    return FALSE;
+
+  g_mutex_lock (&self->lock);
+  self->batch_size = settings.batch_size;
+  self->capacity = settings.batch_size + 1;
+  self->batch = g_new0 (GstBuffer *, settings.batch_size);
+  self->timely = g_new0 (GstBuffer *, settings.batch_size);
+  self->arrived = g_new0 (gint64, settings.batch_size);
+  self->error_posted = FALSE;
+  self->load_state = GST_INT8_LOAD_BUSY;
+  self->cancellable = g_cancellable_new ();
+  self->loader = g_thread_new ("int8infer-load", load_thread, self);
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+void
+gst_int8_infer_load_cancel (GstInt8Infer *self)
+{
+  if (self->cancellable)
+    g_cancellable_cancel (self->cancellable);
+}
+
+void
+gst_int8_infer_load_join (GstInt8Infer *self)
+{
+  if (!self->loader)
+    return;
+  g_thread_join (g_steal_pointer (&self->loader));
+  g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->runner, gst_int8_runner_free);
+  g_clear_pointer (&self->labels, gst_int8_labels_free);
+  g_clear_pointer (&self->batch, g_free);
+  g_clear_pointer (&self->timely, g_free);
+  g_clear_pointer (&self->arrived, g_free);
+  g_mutex_lock (&self->lock);
+  self->load_state = GST_INT8_LOAD_NONE;
+  g_mutex_unlock (&self->lock);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8infer-private.h: what the files of int8infer share.
+ *
+ *   gstint8infer.c             class and state changes
+ *   gstint8infer-properties.c  properties
+ *   gstint8infer-load.c        the thread that loads or builds the engine
+ *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
+ *   gstint8infer-task.c        the task of the source pad: batches, inference, metadata
+ *
+ * Threads: upstream's streaming thread fills the queue, the task empties it, the loader makes the
+ * network, applications set properties. `lock` guards what is marked so and is never held while
+ * anything is called that may block or call back (a push, a query, a message). Lock order: the
+ * stream lock of a pad, `lock`, the object lock.
+ */
+#pragma once
+
+#include <gst/base/gstqueuearray.h>
+
+#include "gst/config.h"
+#include "gst/frame.h"
+#include "gst/gstint8infer.h"
+#include "gst/meta.h"
+#include "gst/runner.h"
+#include "gst/stats.h"
+
+G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (gst_int8_infer_debug);
+
+typedef enum {
+  GST_INT8_METADATA_MODE_AUTO,
+  GST_INT8_METADATA_MODE_ROI,
+  GST_INT8_METADATA_MODE_CUSTOM,
+  GST_INT8_METADATA_MODE_BOTH,
+  GST_INT8_METADATA_MODE_NONE
+} GstInt8MetadataMode;
+
+/* What decides the engine; read once, when the element goes to PAUSED. */
+typedef struct {
+  GstInt8Config config;
+  char *labels, *table, *engine;
+  EnginePrecision precision;
+  EngineRanges ranges;
+  guint batch_size;
+} GstInt8InferSettings;
+
+/* What may change at any time; read once per frame. */
+typedef struct {
+  guint top_k;
+  double threshold;
+  GstInt8Softmax softmax;
+  GstInt8MetadataMode metadata;
+  const char *attribute_name; /* interned */
+  gboolean post_messages, qos;
+} GstInt8InferOptions;
+
+/* A serialised query, on the stack of the thread that sent it and waits. */
+typedef struct {
+  GstQuery *query;
+  gboolean done, result;
+} GstInt8PendingQuery;
+
+/* One entry of the queue. Both pointers are NULL for a query that was given up. */
+typedef struct {
+  GstMiniObject *object; /* a buffer or event; owned */
+  GstInt8PendingQuery *pending;
+  gint64 arrived; /* g_get_monotonic_time() */
+} GstInt8Item;
+
+typedef enum {
+  GST_INT8_LOAD_NONE,
+  GST_INT8_LOAD_BUSY,
+  GST_INT8_LOAD_READY,
+  GST_INT8_LOAD_FAILED /* its message has been posted */
+} GstInt8LoadState;
+
+struct _GstInt8Infer {
+  GstElement parent;
+  GstPad *sinkpad, *srcpad;
+
+  /* object lock */
+  GstInt8InferSettings settings;
+  GstInt8InferOptions options;
+
+  /* from READY on */
+  KernelBackend *backend;
+  GstInt8Stats stats;
+
+  GMutex lock;
+  GCond changed; /* broadcast whenever something below changes */
+  /* lock: the queue */
+  GstQueueArray *items;
+  guint n_buffers;      /* in items */
+  guint capacity;       /* buffers that items may hold */
+  guint batch_size;     /* buffers that the task may hold */
+  GstFlowReturn result; /* of the source pad; OK while data flows */
+  gboolean eos;         /* EOS was queued: upstream will not learn of errors from us any more */
+  gboolean error_posted;
+  GstClockTime frame_duration; /* of the newest caps; NONE when unknown */
+  GstClockTime earliest;       /* running time before which frames are late (QoS) */
+  /* lock: loading */
+  GstInt8LoadState load_state;
+  GThread *loader;
+  GCancellable *cancellable;
+
+  /* written by the loader before READY, by nobody afterwards */
+  GstInt8Runner *runner;
+  GstInt8Labels *labels;
+  const char *model_name; /* interned */
+
+  /* the task */
+  GstInt8FrameFormat format;
+  gboolean has_format;
+  GstSegment segment;
+  GstBuffer **batch;  /* batch_size */
+  gint64 *arrived;    /* batch_size */
+  GstBuffer **timely; /* batch_size: those of the batch that are not late */
+};
+
+/* load: start() posts the error where it returns FALSE; cancel() returns at once; join() waits and
+ * frees what was loaded. */
+gboolean gst_int8_infer_load_start (GstInt8Infer *self);
+void gst_int8_infer_load_cancel (GstInt8Infer *self);
+void gst_int8_infer_load_join (GstInt8Infer *self);
+
+/* properties */
+void gst_int8_infer_properties_install (GObjectClass *klass);
+void gst_int8_infer_properties_init (GstInt8Infer *self);
+void gst_int8_infer_settings_copy (const GstInt8InferSettings *from, GstInt8InferSettings *to);
+void gst_int8_infer_settings_clear (GstInt8InferSettings *settings);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GstInt8InferSettings, gst_int8_infer_settings_clear)
+
+/* stream */
+void gst_int8_infer_pads_install (GstElementClass *klass);
+void gst_int8_infer_pads_init (GstInt8Infer *self);
+/* lock held: empties the queue; sticky events that must not get lost stay on the source pad. */
+void gst_int8_infer_flush_locked (GstInt8Infer *self);
+/* lock held: wakes the senders of queued queries with FALSE. */
+void gst_int8_infer_release_queries_locked (GstInt8Infer *self);
+
+/* task */
+void gst_int8_infer_loop (gpointer self);
+/* Takes the format of frames to come from a CAPS event. FALSE when it cannot be taken. */
+gboolean gst_int8_infer_set_caps (GstInt8Infer *self, const GstCaps *caps, GError **error);
+void gst_int8_infer_reset_task (GstInt8Infer *self);
+
+G_END_DECLS

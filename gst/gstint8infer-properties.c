@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gstint8infer-properties.c: the properties of int8infer, and the values behind them. */
+#include "gst/gstint8infer-private.h"
+
+enum {
+  PROP_LABELS = GST_INT8_CONFIG_LAST + 1,
+  PROP_CALIBRATION_TABLE,
+  PROP_ENGINE,
+  PROP_PRECISION,
+  PROP_RANGES,
+  PROP_BATCH_SIZE,
+  PROP_TOP_K,
+  PROP_THRESHOLD,
+  PROP_SOFTMAX,
+  PROP_METADATA,
+  PROP_ATTRIBUTE_NAME,
+  PROP_POST_MESSAGES,
+  PROP_QOS,
+  PROP_STATS
+};
+
+#define DEFAULT_BATCH_SIZE     1
+#define MAX_BATCH_SIZE         256
+#define DEFAULT_TOP_K          1
+#define MAX_TOP_K              1000
+#define DEFAULT_ATTRIBUTE_NAME "classification"
+
+static GType
+precision_type (void)
+{
+  static const GEnumValue values[] = {
+      {ENGINE_PRECISION_INT8, "8-bit integers; needs calibration-table", "int8"},
+      {ENGINE_PRECISION_FP32, "32-bit floats", "fp32"},
+      {0, NULL, NULL},
+  };
+  static gsize type;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstInt8Precision", values));
+  return type;
+}
+
+static GType
+ranges_type (void)
+{
+  static const GEnumValue values[] = {
+      {ENGINE_RANGES_FULL, "All 256 levels where a tensor is never, or hardly, negative", "full"},
+      {ENGINE_RANGES_SYMMETRIC, "Zero point 0 everywhere, as TensorRT does", "symmetric"},
+      {0, NULL, NULL},
+  };
+  static gsize type;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstInt8Ranges", values));
+  return type;
+}
+
+static GType
+softmax_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_INT8_SOFTMAX_AUTO, "Unless the network itself ends in softmax", "auto"},
+      {GST_INT8_SOFTMAX_ON, "Always", "on"},
+      {GST_INT8_SOFTMAX_OFF, "Never: confidences are the network's own values", "off"},
+      {0, NULL, NULL},
+  };
+  static gsize type;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstInt8Softmax", values));
+  return type;
+}
+
+static GType
+metadata_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_INT8_METADATA_MODE_AUTO, "All kinds that this version writes: both", "auto"},
+      {GST_INT8_METADATA_MODE_ROI,
+          "GstVideoRegionOfInterestMeta over the frame, with \"classification\" params", "roi"},
+      {GST_INT8_METADATA_MODE_CUSTOM, "GstCustomMeta \"GstInt8ClassificationMeta\"", "custom"},
+      {GST_INT8_METADATA_MODE_BOTH, "roi and custom", "both"},
+      {GST_INT8_METADATA_MODE_NONE, "None; see post-messages", "none"},
+      {0, NULL, NULL},
+  };
+  static gsize type;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstInt8MetadataMode", values));
+  return type;
+}
+
+/* --- Settings -------------------------------------------------------------------------------- */
+
+void
+gst_int8_infer_settings_copy (const GstInt8InferSettings *from, GstInt8InferSettings *to)
+{
+  *to = *from;
+  gst_int8_config_copy (&from->config, &to->config);
+  to->labels = g_strdup (from->labels);
+  to->table = g_strdup (from->table);
+  to->engine = g_strdup (from->engine);
+}
+
+void
+gst_int8_infer_settings_clear (GstInt8InferSettings *settings)
+{
+  gst_int8_config_clear (&settings->config);
+  g_clear_pointer (&settings->labels, g_free);
+  g_clear_pointer (&settings->table, g_free);
+  g_clear_pointer (&settings->engine, g_free);
+}
+
+static void
+take_string (char **field, const GValue *value)
+{
+  g_free (*field);
+  *field = g_value_dup_string (value);
+}
+
+static gboolean
+set_setting (GstInt8InferSettings *settings, guint id, const GValue *value)
+{
+  switch (id) {
+  case PROP_LABELS:
+    take_string (&settings->labels, value);
+    return TRUE;
+  case PROP_CALIBRATION_TABLE:
+    take_string (&settings->table, value);
+    return TRUE;
+  case PROP_ENGINE:
+    take_string (&settings->engine, value);
+    return TRUE;
+  case PROP_PRECISION:
+    settings->precision = g_value_get_enum (value);
+    return TRUE;
+  case PROP_RANGES:
+    settings->ranges = g_value_get_enum (value);
+    return TRUE;
+  case PROP_BATCH_SIZE:
+    settings->batch_size = g_value_get_uint (value);
+    return TRUE;
+  default:
+    return gst_int8_config_set_property (&settings->config, id, value);
+  }
+}
+
+static gboolean
+get_setting (const GstInt8InferSettings *settings, guint id, GValue *value)
+{
+  switch (id) {
+  case PROP_LABELS:
+    g_value_set_string (value, settings->labels);
+    return TRUE;
+  case PROP_CALIBRATION_TABLE:
+    g_value_set_string (value, settings->table);
+    return TRUE;
+  case PROP_ENGINE:
+    g_value_set_string (value, settings->engine);
+    return TRUE;
+  case PROP_PRECISION:
+    g_value_set_enum (value, settings->precision);
+    return TRUE;
+  case PROP_RANGES:
+    g_value_set_enum (value, settings->ranges);
+    return TRUE;
+  case PROP_BATCH_SIZE:
+    g_value_set_uint (value, settings->batch_size);
+    return TRUE;
+  default:
+    return gst_int8_config_get_property (&settings->config, id, value);
+  }
+}
+
+/* --- Options --------------------------------------------------------------------------------- */
+
+static gboolean
+set_option (GstInt8InferOptions *options, guint id, const GValue *value)
+{
+  const char *text;
+
+  switch (id) {
+  case PROP_TOP_K:
+    options->top_k = g_value_get_uint (value);
+    return TRUE;
+  case PROP_THRESHOLD:
+    options->threshold = g_value_get_double (value);
+    return TRUE;
+  case PROP_SOFTMAX:
+    options->softmax = g_value_get_enum (value);
+    return TRUE;
+  case PROP_METADATA:
+    options->metadata = g_value_get_enum (value);
+    return TRUE;
+  case PROP_ATTRIBUTE_NAME:
+    text = g_value_get_string (value);
+    options->attribute_name = g_intern_string (text && *text ? text : DEFAULT_ATTRIBUTE_NAME);
+    return TRUE;
+  case PROP_POST_MESSAGES:
+    options->post_messages = g_value_get_boolean (value);
+    return TRUE;
+  case PROP_QOS:
+    options->qos = g_value_get_boolean (value);
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
+static gboolean
+get_option (const GstInt8InferOptions *options, guint id, GValue *value)
+{
+  switch (id) {
+  case PROP_TOP_K:
+    g_value_set_uint (value, options->top_k);
+    return TRUE;
+  case PROP_THRESHOLD:
+    g_value_set_double (value, options->threshold);
+    return TRUE;
+  case PROP_SOFTMAX:
+    g_value_set_enum (value, options->softmax);
+    return TRUE;
+  case PROP_METADATA:
+    g_value_set_enum (value, options->metadata);
+    return TRUE;
+  case PROP_ATTRIBUTE_NAME:
+    g_value_set_string (value, options->attribute_name);
+    return TRUE;
+  case PROP_POST_MESSAGES:
+    g_value_set_boolean (value, options->post_messages);
+    return TRUE;
+  case PROP_QOS:
+    g_value_set_boolean (value, options->qos);
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstInt8Infer *self = GST_INT8_INFER (object);
+  gboolean known;
+
+  GST_OBJECT_LOCK (self);
+  known = set_option (&self->options, id, value) || set_setting (&self->settings, id, value);
+  GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstInt8Infer *self = GST_INT8_INFER (object);
+  gboolean known;
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, gst_int8_stats_to_structure (&self->stats));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  known = get_option (&self->options, id, value) || get_setting (&self->settings, id, value);
+  GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+/* --- Installation ---------------------------------------------------------------------------- */
+
+static void
+install_settings (GObjectClass *klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+  g_object_class_install_property (klass, PROP_LABELS,
+      g_param_spec_string ("labels", "Labels",
+          "Path of the class names: one per line, or one line separated by ';' (unset = the class "
+          "index is the label)",
+          NULL, flags));
+  g_object_class_install_property (klass, PROP_CALIBRATION_TABLE,
+      g_param_spec_string ("calibration-table", "Calibration table",
+          "Path of the table that int8calib or TensorRT wrote for this model; must be set for "
+          "precision=int8",
+          NULL, flags));
+  g_object_class_install_property (klass, PROP_ENGINE,
+      g_param_spec_string ("engine", "Engine file",
+          "Where the built engine is kept (unset = in the user's cache folder, named by the "
+          "content "
+          "of model, table and settings). It is rebuilt when any of them changes; a file of "
+          "another program is never overwritten",
+          NULL, flags));
+  g_object_class_install_property (klass, PROP_PRECISION,
+      g_param_spec_enum ("precision", "Precision", "Arithmetic of the network", precision_type (),
+          ENGINE_PRECISION_INT8, flags));
+  g_object_class_install_property (klass, PROP_RANGES,
+      g_param_spec_enum ("ranges", "Ranges", "How the 256 levels of an INT8 tensor are spent",
+          ranges_type (), ENGINE_RANGES_FULL, flags));
+  g_object_class_install_property (klass, PROP_BATCH_SIZE,
+      g_param_spec_uint ("batch-size", "Batch size",
+          "Frames that go through the network at once when so many are waiting; it never waits for "
+          "more, so it adds no latency",
+          1, MAX_BATCH_SIZE, DEFAULT_BATCH_SIZE, flags));
+}
+
+static void
+install_options (GObjectClass *klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  g_object_class_install_property (klass, PROP_TOP_K,
+      g_param_spec_uint ("top-k", "Top k", "How many classes a result lists at most, best first", 1,
+          MAX_TOP_K, DEFAULT_TOP_K, flags));
+  g_object_class_install_property (klass, PROP_THRESHOLD,
+      g_param_spec_double ("threshold", "Threshold",
+          "Classes with a lower confidence are left out; a frame without any gets no metadata "
+          "(0 = none is left out)",
+          0, G_MAXFLOAT, 0, flags));
+  g_object_class_install_property (klass, PROP_SOFTMAX,
+      g_param_spec_enum ("softmax", "Softmax",
+          "Whether the network's output is turned into probabilities", softmax_type (),
+          GST_INT8_SOFTMAX_AUTO, flags));
+  g_object_class_install_property (klass, PROP_METADATA,
+      g_param_spec_enum ("metadata", "Metadata", "Kinds of metadata that frames are given",
+          metadata_type (), GST_INT8_METADATA_MODE_AUTO, flags));
+  g_object_class_install_property (klass, PROP_ATTRIBUTE_NAME,
+      g_param_spec_string ("attribute-name", "Attribute name",
+          "What is classified, as in \"colour\" or \"vehicle-type\"; field attribute_name and "
+          "roi_type of the metadata",
+          DEFAULT_ATTRIBUTE_NAME, flags));
+  g_object_class_install_property (klass, PROP_POST_MESSAGES,
+      g_param_spec_boolean ("post-messages", "Post messages",
+          "Post an element message \"int8-classification\" for every result", FALSE, flags));
+  g_object_class_install_property (klass, PROP_QOS,
+      g_param_spec_boolean ("qos", "Quality of service",
+          "Pass on, without inference and metadata, frames that their sink says will be too late",
+          FALSE, flags));
+}
+
+void
+gst_int8_infer_properties_install (GObjectClass *klass)
+{
+  klass->set_property = set_property;
+  klass->get_property = get_property;
+  gst_int8_config_install (klass);
+  install_settings (klass);
+  install_options (klass);
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "frames: all that passed; dropped: those without inference (qos); fps, latency (from the "
+          "sink pad to the result) and inference (preprocessing and network) in ns: of the "
+          "last " G_STRINGIFY (GST_INT8_STATS_WINDOW) " frames",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+}
+
+void
+gst_int8_infer_properties_init (GstInt8Infer *self)
+{
+  gst_int8_config_init (&self->settings.config);
+  self->settings.precision = ENGINE_PRECISION_INT8;
+  self->settings.ranges = ENGINE_RANGES_FULL;
+  self->settings.batch_size = DEFAULT_BATCH_SIZE;
+  self->options = (GstInt8InferOptions){.top_k = DEFAULT_TOP_K,
+      .softmax = GST_INT8_SOFTMAX_AUTO,
+      .metadata = GST_INT8_METADATA_MODE_AUTO,
+      .attribute_name = g_intern_static_string (DEFAULT_ATTRIBUTE_NAME)};
+}

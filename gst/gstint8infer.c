@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8infer.c: the element int8infer: its documentation, its class, its states.
+ */
+/**
+ * SECTION:element-int8infer
+ * @title: int8infer
+ * @short_description: classifies video frames with an INT8 network
+ *
+ * Runs an ONNX image classifier on raw video frames of any size and puts the best classes onto the
+ * frames as metadata; the frames themselves pass unchanged. The network is quantised to INT8 with a
+ * calibration table, made by int8calib or by TensorRT; the engine is built when the element starts
+ * and kept in the user's cache folder, named by the content of all that went into it.
+ *
+ * ## Example launch lines
+ *
+ * |[
+ * gst-launch-1.0 filesrc location=video.mp4 ! decodebin ! videoconvert ! int8calib model=model.onnx
+ * table=model.table eos-when-done=true
+ * ]| makes the table from the first 500 frames of a video.
+ * |[
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! videoconvert ! int8infer
+ * model=model.onnx calibration-table=model.table labels=labels.txt post-messages=true ! fakesink
+ * ]| classifies every frame and prints the results.
+ *
+ * ## Results
+ *
+ * Each frame that has a class with at least #int8infer:threshold confidence carries, as
+ * #int8infer:metadata says, a #GstVideoRegionOfInterestMeta over the whole frame and a
+ * #GstCustomMeta named "GstInt8ClassificationMeta"; docs/ELEMENTS.md shows how to read them.
+ *
+ * ## Messages
+ *
+ * * progress ("engine") with the fields percent, layer and reason while an engine is built;
+ * * element message "int8-engine" once it is there: built, reason, path, seconds, precision,
+ *   backend, layers-int8, layers-fp32, inferred;
+ * * element message "int8-classification" for every result, with #int8infer:post-messages;
+ * * QoS for every frame whose inference was left out, with #int8infer:qos.
+ */
+#include "gst/gstint8infer-private.h"
+
+GST_DEBUG_CATEGORY (gst_int8_infer_debug);
+#define GST_CAT_DEFAULT gst_int8_infer_debug
+
+G_DEFINE_FINAL_TYPE (GstInt8Infer, gst_int8_infer, GST_TYPE_ELEMENT)
+GST_ELEMENT_REGISTER_DEFINE (int8infer, "int8infer", GST_RANK_NONE, GST_TYPE_INT8_INFER)
+
+static gboolean
+open_backend (GstInt8Infer *self)
+{
+  g_auto (GstInt8Config) config = {0};
+  g_autoptr (GError) error = NULL;
+
+  GST_OBJECT_LOCK (self);
+  gst_int8_config_copy (&self->settings.config, &config);
+  GST_OBJECT_UNLOCK (self);
+  self->backend = gst_int8_config_open_backend (&config, &error);
+  if (!self->backend) {
+    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+    return FALSE;
+  }
+  GST_INFO_OBJECT (self, "back end %s: %s", self->backend->name, self->backend->description);
+  return TRUE;
+}
+
+/* The streaming thread may wait for the network, and a build may take minutes: both are told before
+ * the parent class waits for the pads. */
+static void
+wake_up (GstInt8Infer *self)
+{
+  gst_int8_infer_load_cancel (self);
+  g_mutex_lock (&self->lock);
+  self->result = GST_FLOW_FLUSHING;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
+
+static GstStateChangeReturn
+change_state (GstElement *element, GstStateChange transition)
+{
+  GstInt8Infer *self = GST_INT8_INFER (element);
+  GstStateChangeReturn ret;
+
+  switch (transition) {
+  case GST_STATE_CHANGE_NULL_TO_READY:
+    if (!open_backend (self))
+      return GST_STATE_CHANGE_FAILURE;
+    break;
+  case GST_STATE_CHANGE_READY_TO_PAUSED:
+    gst_int8_stats_reset (&self->stats);
+    gst_int8_infer_reset_task (self);
+    if (!gst_int8_infer_load_start (self))
+      return GST_STATE_CHANGE_FAILURE;
+    break;
+  case GST_STATE_CHANGE_PAUSED_TO_READY:
+    wake_up (self);
+    break;
+  default:
+    break;
+  }
+
+  ret = GST_ELEMENT_CLASS (gst_int8_infer_parent_class)->change_state (element, transition);
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
+      (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE)) {
+    gst_int8_infer_load_cancel (self);
+    gst_int8_infer_load_join (self);
+  }
+  if (transition == GST_STATE_CHANGE_READY_TO_NULL)
+    g_clear_pointer (&self->backend, kernel_close);
+  return ret;
+}
+
+static void
+finalize (GObject *object)
+{
+  GstInt8Infer *self = GST_INT8_INFER (object);
+
+  gst_int8_infer_settings_clear (&self->settings);
+  gst_int8_stats_clear (&self->stats);
+  gst_queue_array_free (self->items);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->changed);
+  G_OBJECT_CLASS (gst_int8_infer_parent_class)->finalize (object);
+}
+
+static void
+gst_int8_infer_class_init (GstInt8InferClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_int8_infer_debug, "int8infer", 0, "INT8 image classification");
+  object_class->finalize = finalize;
+  gst_int8_infer_properties_install (object_class);
+  element_class->change_state = change_state;
+  gst_int8_infer_pads_install (element_class);
+  gst_element_class_set_static_metadata (element_class, "INT8 image classifier",
+      "Filter/Analyzer/Video",
+      "Classifies video frames with an INT8 (or FP32) network from ONNX and attaches the classes "
+      "as "
+      "metadata",
+      "The gst-int8 authors");
+}
+
+static void
+gst_int8_infer_init (GstInt8Infer *self)
+{
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->changed);
+  gst_int8_stats_init (&self->stats);
+  self->items = gst_queue_array_new_for_struct (sizeof (GstInt8Item), 16);
+  self->result = GST_FLOW_FLUSHING;
+  gst_int8_infer_properties_init (self);
+  gst_int8_infer_reset_task (self);
+  gst_int8_infer_pads_init (self);
+}
