@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8calib-output.c: what a calibration leaves behind: the statistics file, the table and its
+ * provenance, messages; and what can be refused before it begins.
+ */
+#include "gst/gstint8calib-private.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#define GST_CAT_DEFAULT gst_int8_calib_debug
+
+/* --- Before ---------------------------------------------------------------------------------- */
+
+/* Whether a file could be replaced at `path`: a file is made beside it and removed again, since
+ * permissions alone say nothing about read-only or full file systems. */
+static gboolean
+check_writable (const char *path, const char *property, GError **error)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *probe = g_build_filename (folder, ".int8calib-XXXXXX", NULL);
+  const char *hint;
+  int fd;
+
+  if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_ISDIR, "%s=%s is a folder; name a file in it",
+        property, path);
+    return FALSE;
+  }
+  fd = g_mkstemp (probe);
+  if (fd >= 0) {
+    close (fd);
+    g_unlink (probe);
+    return TRUE;
+  }
+  hint = errno == ENOENT   ? "make the folder, or name another"
+         : errno == ENOSPC ? "free some space, or name another folder"
+                           : "allow writing to the folder, or name another";
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errno),
+      "%s=%s: nothing can be written in the folder %s (%s): %s", property, path, folder,
+      g_strerror (errno), hint);
+  return FALSE;
+}
+
+/* The items of `merge`, without empty ones. */
+static char **
+merge_paths (const GstInt8CalibSettings *settings)
+{
+  g_auto (GStrv) items = g_strsplit (settings->merge ? settings->merge : "", ";", -1);
+  g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
+
+  for (char **item = items; *item; item++)
+    if (**item)
+      g_strv_builder_add (paths, *item);
+  return g_strv_builder_end (paths);
+}
+
+static gboolean
+check_merge (const GstInt8CalibSettings *settings, GError **error)
+{
+  g_auto (GStrv) paths = merge_paths (settings);
+
+  if (paths[0] && settings->method == CALIB_METHOD_ENTROPY2_TRT) {
+    g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
+        "method=entropy2-trt depends on the order of frames, so statistics cannot be merged "
+        "for it; take method=entropy2");
+    return FALSE;
+  }
+  for (char **path = paths; *path; path++)
+    if (settings->statistics && g_str_equal (*path, settings->statistics)) {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+          "merge lists %s, which \"statistics\" continues: its frames would count twice", *path);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+gboolean
+gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **error)
+{
+  EnginePreprocess preprocess;
+
+  if (!settings->config.model || !*settings->config.model) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "no model: set the property \"model\" to the path of an ONNX classifier");
+    return FALSE;
+  }
+  if (!settings->table && !settings->statistics) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "nothing to write: set \"table\" to the path of the calibration table that is to be made, "
+        "\"statistics\" to that of a statistics file, or both");
+    return FALSE;
+  }
+  if (settings->table && settings->table_exists == GST_INT8_TABLE_EXISTS_REFUSE &&
+      g_file_test (settings->table, G_FILE_TEST_EXISTS)) {
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
+        "table=%s exists already and table-exists=refuse: move it away, or set table-exists to "
+        "\"overwrite\" or \"use\"",
+        settings->table);
+    return FALSE;
+  }
+  return gst_int8_config_preprocess (&settings->config, 0, &preprocess, error) &&
+         check_merge (settings, error) &&
+         (!settings->table || gst_int8_calib_table_is_there (settings) ||
+             check_writable (settings->table, "table", error)) &&
+         (!settings->statistics || check_writable (settings->statistics, "statistics", error));
+}
+
+gboolean
+gst_int8_calib_table_is_there (const GstInt8CalibSettings *settings)
+{
+  return settings->table && settings->table_exists == GST_INT8_TABLE_EXISTS_USE &&
+         g_file_test (settings->table, G_FILE_TEST_IS_REGULAR);
+}
+
+/* --- The message ----------------------------------------------------------------------------- */
+
+typedef struct {
+  guint64 frames, n_nonfinite;
+  guint n_tensors;
+  gboolean skipped;
+} Outcome;
+
+/* "int8-calibration-done": skipped (gboolean: the table was there), table and statistics (string,
+ * where written), frames (guint64: in the statistics, with those continued and merged), dropped
+ * (guint64: came while the worker was busy), tensors (guint: entries of the table), method
+ * (string), seconds (gdouble), non-finite (guint64: NaN and infinite activations). */
+static void
+post_done (GstInt8Calib *self, const Outcome *outcome)
+{
+  GstStructure *fields =
+      gst_structure_new ("int8-calibration-done", "skipped", G_TYPE_BOOLEAN, outcome->skipped,
+          "frames", G_TYPE_UINT64, outcome->frames, "tensors", G_TYPE_UINT, outcome->n_tensors,
+          "method", G_TYPE_STRING, calib_method_name (self->run.method), "seconds", G_TYPE_DOUBLE,
+          outcome->skipped ? 0.0 : (double)(g_get_monotonic_time () - self->begun) * 1e-6,
+          "non-finite", G_TYPE_UINT64, outcome->n_nonfinite, NULL);
+  guint64 dropped;
+
+  g_mutex_lock (&self->lock);
+  dropped = self->dropped;
+  g_mutex_unlock (&self->lock);
+  gst_structure_set (fields, "dropped", G_TYPE_UINT64, dropped, NULL);
+  if (self->run.table)
+    gst_structure_set (fields, "table", G_TYPE_STRING, self->run.table, NULL);
+  if (self->run.statistics && !outcome->skipped)
+    gst_structure_set (fields, "statistics", G_TYPE_STRING, self->run.statistics, NULL);
+  GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
+  gst_element_post_message (
+      GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self), fields));
+}
+
+/* --- An existing table ----------------------------------------------------------------------- */
+
+/* A table without provenance (TensorRT's) is taken at its word. */
+static gboolean
+check_provenance (GstInt8Calib *self, CalibProvenance *provenance, GError **error)
+{
+  g_autofree char *preprocess = engine_preprocess_sha256 (&self->preprocess);
+  const char *what = NULL;
+
+  if (provenance->model_sha256 &&
+      !g_str_equal (provenance->model_sha256, engine_model_sha256 (self->model)))
+    what = "another model";
+  else if (provenance->preprocess_sha256 &&
+           !g_str_equal (provenance->preprocess_sha256, preprocess))
+    what = "other preprocessing";
+  if (what)
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_MISMATCH,
+        "table=%s exists, but was made for %s; set table-exists=overwrite, or name another file",
+        self->run.table, what);
+  return !what;
+}
+
+gboolean
+gst_int8_calib_use_table (GstInt8Calib *self, GError **error)
+{
+  g_autoptr (CalibTable) table = calib_table_load (self->run.table, error);
+  CalibProvenance provenance = {0};
+  gboolean fits;
+
+  if (!table || !calib_provenance_load (self->run.table, &provenance, error)) {
+    if (!table || (error && *error))
+      return FALSE;
+  }
+  fits = check_provenance (self, &provenance, error);
+  calib_provenance_clear (&provenance);
+  if (!fits)
+    return FALSE;
+  GST_ELEMENT_INFO (self, RESOURCE, SETTINGS,
+      ("calibration is skipped: %s is there already (table-exists=overwrite makes it anew)",
+          self->run.table),
+      (NULL));
+  post_done (self, &(Outcome){.skipped = TRUE, .n_tensors = calib_table_n_entries (table)});
+  return TRUE;
+}
+
+/* --- Statistics ------------------------------------------------------------------------------ */
+
+/* Statistics from a file, if they are of this model and preprocessing. */
+static CalibStatistics *
+load_statistics (GstInt8Calib *self, const char *path, GError **error)
+{
+  g_autoptr (CalibStatistics) statistics = calib_statistics_load (path, error);
+  g_autofree char *preprocess = engine_preprocess_sha256 (&self->preprocess);
+  const CalibProvenance *provenance;
+  const char *what = NULL;
+
+  if (!statistics)
+    return NULL;
+  provenance = calib_statistics_provenance (statistics);
+  if (g_strcmp0 (provenance->model_sha256, engine_model_sha256 (self->model)) != 0)
+    what = "another model";
+  else if (g_strcmp0 (provenance->preprocess_sha256, preprocess) != 0)
+    what = "other preprocessing";
+  if (what) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_MISMATCH,
+        "%s holds statistics of %s and cannot be continued or merged; name another file", path,
+        what);
+    return NULL;
+  }
+  return g_steal_pointer (&statistics);
+}
+
+/* Whether statistics of a file hold TensorRT's own histograms, which cannot be added later. */
+static gboolean
+check_method (GstInt8Calib *self, const CalibStatistics *statistics, GError **error)
+{
+  const CalibThresholdOptions options = {.method = CALIB_METHOD_ENTROPY2_TRT};
+  g_autoptr (GError) reason = NULL;
+  CalibThreshold threshold;
+
+  if (self->run.method != CALIB_METHOD_ENTROPY2_TRT || calib_statistics_n_tensors (statistics) == 0)
+    return TRUE;
+  if (!calib_threshold (calib_statistics_lookup (statistics, calib_statistics_name (statistics, 0)),
+          &options, &threshold, &reason) &&
+      g_error_matches (reason, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE)) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
+        "%s was begun with another method than entropy2-trt, which needs statistics of its own; "
+        "name another file, or take method=entropy2",
+        self->run.statistics);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* The sum of all files in `merge`, or NULL. The same twice, to fail before frames are spent. */
+static gboolean
+merge_files (GstInt8Calib *self, CalibStatistics *into, GError **error)
+{
+  g_auto (GStrv) paths = merge_paths (&self->run);
+
+  for (char **path = paths; *path; path++) {
+    g_autoptr (CalibStatistics) from = load_statistics (self, *path, error);
+
+    if (!from || (into && !calib_statistics_merge (into, from, error))) {
+      g_prefix_error (error, "merge: ");
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+CalibStatistics *
+gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
+{
+  g_autoptr (CalibStatistics) statistics = NULL;
+  g_autofree char *preprocess = engine_preprocess_sha256 (&self->preprocess);
+  const CalibProvenance provenance = {.model_sha256 = (char *)engine_model_sha256 (self->model),
+      .preprocess_sha256 = preprocess,
+      .source = self->source,
+      .tool = (char *)"gst-int8 " INT8_VERSION};
+
+  if (!merge_files (self, NULL, error))
+    return NULL;
+  if (self->run.statistics && g_file_test (self->run.statistics, G_FILE_TEST_EXISTS)) {
+    statistics = load_statistics (self, self->run.statistics, error);
+    if (!statistics || !check_method (self, statistics, error))
+      return NULL;
+    GST_INFO_OBJECT (self, "continuing %s, which has %" G_GUINT64_FORMAT " frames",
+        self->run.statistics, calib_statistics_provenance (statistics)->frames);
+    return g_steal_pointer (&statistics);
+  }
+  return calib_statistics_new (&provenance, self->run.method == CALIB_METHOD_ENTROPY2_TRT
+                                                ? CALIB_HISTOGRAM_TENSORRT
+                                                : CALIB_HISTOGRAM_DEFAULT);
+}
+
+gboolean
+gst_int8_calib_save_statistics (GstInt8Calib *self, GError **error)
+{
+  return !self->run.statistics ||
+         calib_statistics_save (self->statistics, self->run.statistics, error);
+}
+
+/* --- The table ------------------------------------------------------------------------------- */
+
+/* Says what is odd about the activations: NaN and infinity are not counted, and a tensor without
+ * any other value than 0 has no range. Returns the number of values that are not finite. */
+static guint64
+warn_of_odd_tensors (GstInt8Calib *self)
+{
+  g_autoptr (GString) nonfinite = g_string_new (NULL), zero = g_string_new (NULL);
+  guint64 n_nonfinite = 0;
+
+  for (guint i = 0; i < calib_statistics_n_tensors (self->statistics); i++) {
+    const char *name = calib_statistics_name (self->statistics, i);
+    CalibSummary summary;
+
+    calib_histogram_summary (calib_statistics_lookup (self->statistics, name), &summary);
+    n_nonfinite += summary.n_nonfinite;
+    if (summary.n_nonfinite && nonfinite->len < 200)
+      g_string_append_printf (nonfinite, "%s%s", nonfinite->len ? ", " : "", name);
+    if (summary.n_zero == summary.n - summary.n_nonfinite && zero->len < 200)
+      g_string_append_printf (zero, "%s%s", zero->len ? ", " : "", name);
+  }
+  if (nonfinite->len)
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("%" G_GUINT64_FORMAT " activations are NaN or infinite and were left out: %s. "
+         "Is the preprocessing what the model was trained with?",
+            n_nonfinite, nonfinite->str),
+        (NULL));
+  if (zero->len)
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("these tensors were 0 in every frame: %s. Are the frames typical?", zero->str), (NULL));
+  return n_nonfinite;
+}
+
+static gboolean
+write_table (GstInt8Calib *self, guint *n_entries, GError **error)
+{
+  g_autoptr (CalibTable) table = engine_calibration_table (self->model, self->statistics,
+      self->run.method, self->run.percentile, self->run.trt_version, error);
+
+  if (!table)
+    return FALSE;
+  *n_entries = calib_table_n_entries (table);
+  /* In this order: a table whose provenance is too old is refused, the reverse would be believed.
+   */
+  return calib_table_save (table, self->run.table, error) &&
+         calib_provenance_save (calib_statistics_provenance (self->statistics),
+             calib_method_name (self->run.method), self->run.table, error);
+}
+
+gboolean
+gst_int8_calib_complete (GstInt8Calib *self, GError **error)
+{
+  Outcome outcome = {0};
+
+  /* The file holds this element's frames only: merged ones would count twice when continued. */
+  if (self->processed > 0 && !gst_int8_calib_save_statistics (self, error))
+    return FALSE;
+  if (!merge_files (self, self->statistics, error))
+    return FALSE;
+  outcome.frames = calib_statistics_provenance (self->statistics)->frames;
+  if (outcome.frames == 0) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
+        "the stream ended before its first frame: nothing was calibrated, and %s was not written",
+        self->run.table ? self->run.table : self->run.statistics);
+    return FALSE;
+  }
+  outcome.n_nonfinite = warn_of_odd_tensors (self);
+  if (self->run.table && !write_table (self, &outcome.n_tensors, error))
+    return FALSE;
+  post_done (self, &outcome);
+  return TRUE;
+}

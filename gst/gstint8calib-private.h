@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8calib-private.h: what the files of int8calib share.
+ *
+ *   gstint8calib.c             class, states, and the sink: frames become tensors in slots
+ *   gstint8calib-properties.c  properties
+ *   gstint8calib-worker.c      the thread that takes tensors from the slots through the network
+ *   gstint8calib-output.c      statistics, table and messages; what can be refused beforehand
+ *
+ * Threads: the streaming thread fills slots, the worker empties them and owns the calibration,
+ * applications set properties and emit `finish`. `lock` guards what is marked so; it is not held
+ * while anything is computed, written or posted.
+ */
+#pragma once
+
+#include "gst/config.h"
+#include "gst/frame.h"
+#include "gst/gstint8calib.h"
+
+G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (gst_int8_calib_debug);
+
+/* Tensors between the streaming thread and the worker. */
+#define GST_INT8_CALIB_SLOTS 4
+
+typedef enum {
+  GST_INT8_TABLE_EXISTS_USE,
+  GST_INT8_TABLE_EXISTS_OVERWRITE,
+  GST_INT8_TABLE_EXISTS_REFUSE
+} GstInt8TableExists;
+
+/* Read once, when the element goes to PAUSED. */
+typedef struct {
+  GstInt8Config config;
+  char *table, *statistics;
+  char *merge; /* paths between ';' */
+  GstInt8TableExists table_exists;
+  CalibMethod method;
+  double percentile;
+  guint trt_version;
+  guint batch_size;
+  guint max_frames; /* 0: no limit */
+  guint interval;
+  GstClockTime min_gap;
+  guint checkpoint_interval; /* frames; 0: never */
+  gboolean eos_when_done;
+} GstInt8CalibSettings;
+
+typedef enum {
+  GST_INT8_CALIB_IDLE,    /* READY and below */
+  GST_INT8_CALIB_LOADING, /* no slots yet */
+  GST_INT8_CALIB_RUNNING,
+  GST_INT8_CALIB_DONE,  /* files written, message posted; frames are dropped */
+  GST_INT8_CALIB_FAILED /* its message has been posted */
+} GstInt8CalibPhase;
+
+struct _GstInt8Calib {
+  GstBaseSink parent;
+
+  /* object lock */
+  GstInt8CalibSettings settings;
+
+  /* constant while in PAUSED and PLAYING */
+  GstInt8CalibSettings run;
+  KernelBackend *backend;
+  GThread *worker;
+
+  GMutex lock;
+  GCond changed; /* broadcast whenever something below changes */
+  /* lock */
+  GstInt8CalibPhase phase;
+  gboolean upstream_known; /* source and live are set, or nothing will come */
+  gboolean live;
+  char *source;
+  gboolean unlocked;  /* the base class wants its streaming thread back */
+  gboolean finish;    /* no more frames: make the table */
+  gboolean stop;      /* leave, keeping what there is */
+  guint head, filled; /* slots [head, head + filled) hold tensors, in a ring */
+  guint64 taken;      /* frames put into slots */
+  guint64 dropped;    /* frames of a live source that found no slot */
+
+  /* made by the worker before RUNNING; then the streaming thread's */
+  float *slots[GST_INT8_CALIB_SLOTS];
+  gsize slot_size; /* bytes */
+  EnginePreprocessor *preprocessor;
+  KernelQueue *queue;
+
+  /* the streaming thread */
+  GstInt8FrameFormat format;
+  gboolean has_format;
+  guint64 seen;           /* frames that came */
+  GstClockTime last_time; /* of the newest frame taken */
+
+  /* the worker */
+  EngineModel *model;
+  EnginePreprocess preprocess;
+  CalibStatistics *statistics;
+  EngineCalibrator *calibrator;
+  guint64 processed; /* frames of this run that went into the calibrator */
+  gint64 begun;      /* g_get_monotonic_time() of the first frame */
+};
+
+/* properties */
+void gst_int8_calib_properties_install (GObjectClass *klass);
+void gst_int8_calib_properties_init (GstInt8Calib *self);
+void gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to);
+void gst_int8_calib_settings_clear (GstInt8CalibSettings *settings);
+
+/* worker: start() posts the error where it returns FALSE; stop() tells it to leave; join() waits
+ * and frees the run. */
+gboolean gst_int8_calib_worker_start (GstInt8Calib *self);
+void gst_int8_calib_worker_stop (GstInt8Calib *self);
+void gst_int8_calib_worker_join (GstInt8Calib *self);
+
+/* output: what can be told without reading the model. */
+gboolean gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **error);
+/* Whether a table that is there already is to be used instead of a new one. */
+gboolean gst_int8_calib_table_is_there (const GstInt8CalibSettings *settings);
+/* The rest is for the worker. Existing table: fits, or an error; posts that nothing was done. */
+gboolean gst_int8_calib_use_table (GstInt8Calib *self, GError **error);
+/* New statistics, or those of the file, continued. Also tries the files to be merged. */
+CalibStatistics *gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error);
+/* Writes the statistics file, if there is to be one. */
+gboolean gst_int8_calib_save_statistics (GstInt8Calib *self, GError **error);
+/* Writes all files and posts "int8-calibration-done". */
+gboolean gst_int8_calib_complete (GstInt8Calib *self, GError **error);
+
+G_END_DECLS

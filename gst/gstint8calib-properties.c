@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gstint8calib-properties.c: the properties of int8calib, and the values behind them. */
+#include "gst/gstint8calib-private.h"
+
+enum {
+  PROP_TABLE = GST_INT8_CONFIG_LAST + 1,
+  PROP_TABLE_EXISTS,
+  PROP_STATISTICS,
+  PROP_MERGE,
+  PROP_METHOD,
+  PROP_PERCENTILE,
+  PROP_TRT_VERSION,
+  PROP_BATCH_SIZE,
+  PROP_MAX_FRAMES,
+  PROP_INTERVAL,
+  PROP_MIN_GAP,
+  PROP_CHECKPOINT_INTERVAL,
+  PROP_EOS_WHEN_DONE
+};
+
+#define DEFAULT_METHOD              CALIB_METHOD_ENTROPY2
+#define DEFAULT_PERCENTILE          99.99
+#define DEFAULT_TRT_VERSION         8601
+#define DEFAULT_BATCH_SIZE          1
+#define DEFAULT_MAX_FRAMES          500
+#define DEFAULT_INTERVAL            1
+#define DEFAULT_CHECKPOINT_INTERVAL 100
+
+static GType
+table_exists_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_INT8_TABLE_EXISTS_USE, "Keep it: calibration is skipped, and that is said", "use"},
+      {GST_INT8_TABLE_EXISTS_OVERWRITE, "Calibrate, and replace it at the end", "overwrite"},
+      {GST_INT8_TABLE_EXISTS_REFUSE, "Do not start", "refuse"},
+      {0, NULL, NULL},
+  };
+  static gsize type;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstInt8TableExists", values));
+  return type;
+}
+
+static GType
+method_type (void)
+{
+  static const GEnumValue values[] = {
+      {CALIB_METHOD_MINMAX, "The greatest magnitude that was seen", "minmax"},
+      {CALIB_METHOD_ENTROPY2, "Least divergence; TensorRT's criterion, whatever order and batches",
+          "entropy2"},
+      {CALIB_METHOD_ENTROPY2_TRT, "TensorRT's own histogram: its table, bin for bin",
+          "entropy2-trt"},
+      {CALIB_METHOD_PERCENTILE, "All but the greatest few magnitudes (see percentile)",
+          "percentile"},
+      {CALIB_METHOD_MSE, "Least squared error of quantisation", "mse"},
+      {0, NULL, NULL},
+  };
+  static gsize type;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstInt8CalibMethod", values));
+  return type;
+}
+
+void
+gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to)
+{
+  *to = *from;
+  gst_int8_config_copy (&from->config, &to->config);
+  to->table = g_strdup (from->table);
+  to->statistics = g_strdup (from->statistics);
+  to->merge = g_strdup (from->merge);
+}
+
+void
+gst_int8_calib_settings_clear (GstInt8CalibSettings *settings)
+{
+  gst_int8_config_clear (&settings->config);
+  g_clear_pointer (&settings->table, g_free);
+  g_clear_pointer (&settings->statistics, g_free);
+  g_clear_pointer (&settings->merge, g_free);
+}
+
+/* An empty path is none. */
+static void
+take_path (char **field, const GValue *value)
+{
+  const char *path = g_value_get_string (value);
+
+  g_free (*field);
+  *field = path && *path ? g_strdup (path) : NULL;
+}
+
+static gboolean
+set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
+{
+  switch (id) {
+  case PROP_TABLE:
+    take_path (&settings->table, value);
+    return TRUE;
+  case PROP_TABLE_EXISTS:
+    settings->table_exists = g_value_get_enum (value);
+    return TRUE;
+  case PROP_STATISTICS:
+    take_path (&settings->statistics, value);
+    return TRUE;
+  case PROP_MERGE:
+    take_path (&settings->merge, value);
+    return TRUE;
+  case PROP_METHOD:
+    settings->method = g_value_get_enum (value);
+    return TRUE;
+  case PROP_PERCENTILE:
+    settings->percentile = g_value_get_double (value);
+    return TRUE;
+  case PROP_TRT_VERSION:
+    settings->trt_version = g_value_get_uint (value);
+    return TRUE;
+  case PROP_BATCH_SIZE:
+    settings->batch_size = g_value_get_uint (value);
+    return TRUE;
+  case PROP_MAX_FRAMES:
+    settings->max_frames = g_value_get_uint (value);
+    return TRUE;
+  case PROP_INTERVAL:
+    settings->interval = g_value_get_uint (value);
+    return TRUE;
+  case PROP_MIN_GAP:
+    settings->min_gap = g_value_get_uint64 (value);
+    return TRUE;
+  case PROP_CHECKPOINT_INTERVAL:
+    settings->checkpoint_interval = g_value_get_uint (value);
+    return TRUE;
+  case PROP_EOS_WHEN_DONE:
+    settings->eos_when_done = g_value_get_boolean (value);
+    return TRUE;
+  default:
+    return gst_int8_config_set_property (&settings->config, id, value);
+  }
+}
+
+static gboolean
+get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
+{
+  switch (id) {
+  case PROP_TABLE:
+    g_value_set_string (value, settings->table);
+    return TRUE;
+  case PROP_TABLE_EXISTS:
+    g_value_set_enum (value, settings->table_exists);
+    return TRUE;
+  case PROP_STATISTICS:
+    g_value_set_string (value, settings->statistics);
+    return TRUE;
+  case PROP_MERGE:
+    g_value_set_string (value, settings->merge);
+    return TRUE;
+  case PROP_METHOD:
+    g_value_set_enum (value, settings->method);
+    return TRUE;
+  case PROP_PERCENTILE:
+    g_value_set_double (value, settings->percentile);
+    return TRUE;
+  case PROP_TRT_VERSION:
+    g_value_set_uint (value, settings->trt_version);
+    return TRUE;
+  case PROP_BATCH_SIZE:
+    g_value_set_uint (value, settings->batch_size);
+    return TRUE;
+  case PROP_MAX_FRAMES:
+    g_value_set_uint (value, settings->max_frames);
+    return TRUE;
+  case PROP_INTERVAL:
+    g_value_set_uint (value, settings->interval);
+    return TRUE;
+  case PROP_MIN_GAP:
+    g_value_set_uint64 (value, settings->min_gap);
+    return TRUE;
+  case PROP_CHECKPOINT_INTERVAL:
+    g_value_set_uint (value, settings->checkpoint_interval);
+    return TRUE;
+  case PROP_EOS_WHEN_DONE:
+    g_value_set_boolean (value, settings->eos_when_done);
+    return TRUE;
+  default:
+    return gst_int8_config_get_property (&settings->config, id, value);
+  }
+}
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstInt8Calib *self = GST_INT8_CALIB (object);
+  gboolean known;
+
+  GST_OBJECT_LOCK (self);
+  known = set_setting (&self->settings, id, value);
+  GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstInt8Calib *self = GST_INT8_CALIB (object);
+  gboolean known;
+
+  GST_OBJECT_LOCK (self);
+  known = get_setting (&self->settings, id, value);
+  GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+/* --- Installation ---------------------------------------------------------------------------- */
+
+#define SETTABLE (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY)
+
+static void
+install_files (GObjectClass *klass)
+{
+  g_object_class_install_property (klass, PROP_TABLE,
+      g_param_spec_string ("table", "Table",
+          "Path of the calibration table that is written, in TensorRT's text format; its "
+          "provenance "
+          "goes to <table>.json. This or statistics must be set",
+          NULL, SETTABLE));
+  g_object_class_install_property (klass, PROP_TABLE_EXISTS,
+      g_param_spec_enum ("table-exists", "Table exists", "What to do when the table exists already",
+          table_exists_type (), GST_INT8_TABLE_EXISTS_USE, SETTABLE));
+  g_object_class_install_property (klass, PROP_STATISTICS,
+      g_param_spec_string ("statistics", "Statistics file",
+          "Path of the histograms that are written, continued where the file exists, and from "
+          "which "
+          "other tables can be made without the frames (unset = none)",
+          NULL, SETTABLE));
+  g_object_class_install_property (klass, PROP_MERGE,
+      g_param_spec_string ("merge", "Merge",
+          "Paths of other statistics files, separated by ';', that the table takes into account",
+          NULL, SETTABLE));
+}
+
+static void
+install_method (GObjectClass *klass)
+{
+  g_object_class_install_property (klass, PROP_METHOD,
+      g_param_spec_enum ("method", "Method", "How a range is chosen from a distribution",
+          method_type (), DEFAULT_METHOD, SETTABLE));
+  g_object_class_install_property (klass, PROP_PERCENTILE,
+      g_param_spec_double ("percentile", "Percentile",
+          "method=percentile: this share of all magnitudes, in percent, is inside the range", 1,
+          100, DEFAULT_PERCENTILE, SETTABLE));
+  g_object_class_install_property (klass, PROP_TRT_VERSION,
+      g_param_spec_uint ("trt-version", "TensorRT version",
+          "Version in the table's first line, which TensorRT compares with its own: 8601 is 8.6.1, "
+          "101400 is 10.14.0",
+          1, 999999, DEFAULT_TRT_VERSION, SETTABLE));
+  g_object_class_install_property (klass, PROP_BATCH_SIZE,
+      g_param_spec_uint ("batch-size", "Batch size",
+          "Frames that go through the network at once; only method=entropy2-trt depends on it", 1,
+          256, DEFAULT_BATCH_SIZE, SETTABLE));
+}
+
+static void
+install_frames (GObjectClass *klass)
+{
+  g_object_class_install_property (klass, PROP_MAX_FRAMES,
+      g_param_spec_uint ("max-frames", "Maximum of frames",
+          "The calibration is complete after so many frames (0 = at EOS)", 0, G_MAXUINT,
+          DEFAULT_MAX_FRAMES, SETTABLE));
+  g_object_class_install_property (klass, PROP_INTERVAL,
+      g_param_spec_uint ("interval", "Interval", "Take every Nth frame", 1, G_MAXUINT,
+          DEFAULT_INTERVAL, SETTABLE));
+  g_object_class_install_property (klass, PROP_MIN_GAP,
+      g_param_spec_uint64 ("min-gap", "Minimum gap",
+          "Least time between two frames that are taken, in nanoseconds of their timestamps", 0,
+          G_MAXINT64, 0, SETTABLE));
+  g_object_class_install_property (klass, PROP_CHECKPOINT_INTERVAL,
+      g_param_spec_uint ("checkpoint-interval", "Checkpoint interval",
+          "Write the statistics file every so many frames, so that no more are lost (0 = only at "
+          "the end)",
+          0, G_MAXUINT, DEFAULT_CHECKPOINT_INTERVAL, SETTABLE));
+  g_object_class_install_property (klass, PROP_EOS_WHEN_DONE,
+      g_param_spec_boolean ("eos-when-done", "EOS when done",
+          "End the stream when the calibration is complete. Through a tee this ends every branch",
+          FALSE, SETTABLE));
+}
+
+void
+gst_int8_calib_properties_install (GObjectClass *klass)
+{
+  klass->set_property = set_property;
+  klass->get_property = get_property;
+  gst_int8_config_install (klass);
+  install_files (klass);
+  install_method (klass);
+  install_frames (klass);
+}
+
+void
+gst_int8_calib_properties_init (GstInt8Calib *self)
+{
+  gst_int8_config_init (&self->settings.config);
+  self->settings.method = DEFAULT_METHOD;
+  self->settings.percentile = DEFAULT_PERCENTILE;
+  self->settings.trt_version = DEFAULT_TRT_VERSION;
+  self->settings.batch_size = DEFAULT_BATCH_SIZE;
+  self->settings.max_frames = DEFAULT_MAX_FRAMES;
+  self->settings.interval = DEFAULT_INTERVAL;
+  self->settings.checkpoint_interval = DEFAULT_CHECKPOINT_INTERVAL;
+}

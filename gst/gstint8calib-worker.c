@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8calib-worker.c: the thread that owns a calibration: it loads the model, takes tensors from
+ * the slots through the FP32 network into the statistics, and ends with the table (enough frames,
+ * EOS, `finish`), with a checkpoint (the element is stopped), or with the one error.
+ */
+#include "gst/gstint8calib-private.h"
+
+#include <string.h>
+
+#include "gst/progress.h"
+
+#define GST_CAT_DEFAULT gst_int8_calib_debug
+
+/* --- Beginning ------------------------------------------------------------------------------- */
+
+static gboolean
+make_slots (GstInt8Calib *self, GError **error)
+{
+  EngineInputInfo input;
+
+  engine_model_input (self->model, &input);
+  self->slot_size = sizeof (float) * input.height * input.width * input.channels;
+  self->preprocessor = engine_preprocessor_new (&self->preprocess, input.channels, input.height,
+      input.width, ENGINE_TYPE_F32, 1, 0, self->backend, error);
+  if (!self->preprocessor)
+    return FALSE;
+  self->queue = self->backend->queue_new (self->backend, 1);
+  for (guint i = 0; self->queue && i < GST_INT8_CALIB_SLOTS; i++) {
+    self->slots[i] = self->backend->alloc (self->backend, self->slot_size);
+    if (!self->slots[i])
+      break;
+  }
+  if (!self->queue || !self->slots[GST_INT8_CALIB_SLOTS - 1]) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
+        "no memory for %d frames of %" G_GSIZE_FORMAT " bytes", GST_INT8_CALIB_SLOTS,
+        self->slot_size);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+load_model (GstInt8Calib *self, GError **error)
+{
+  const GstInt8Config *config = &self->run.config;
+  EngineInputInfo input;
+
+  self->model = engine_model_load (config->model, error);
+  if (!self->model)
+    return FALSE;
+  engine_model_input (self->model, &input);
+  return gst_int8_config_preprocess (config, input.channels, &self->preprocess, error);
+}
+
+/* FALSE when the element stops first. */
+static gboolean
+wait_for_upstream (GstInt8Calib *self)
+{
+  gboolean stop;
+
+  g_mutex_lock (&self->lock);
+  while (!self->upstream_known && !self->finish && !self->stop)
+    g_cond_wait (&self->changed, &self->lock);
+  stop = self->stop;
+  g_mutex_unlock (&self->lock);
+  return !stop;
+}
+
+static gboolean
+make_calibrator (GstInt8Calib *self, GError **error)
+{
+  self->statistics = gst_int8_calib_open_statistics (self, error);
+  if (!self->statistics)
+    return FALSE;
+  self->calibrator = engine_calibrator_new (self->model, self->backend, (int)self->run.batch_size,
+      (int)self->run.config.threads, self->statistics, error);
+  return self->calibrator && make_slots (self, error);
+}
+
+static void
+set_phase (GstInt8Calib *self, GstInt8CalibPhase phase)
+{
+  g_mutex_lock (&self->lock);
+  self->phase = phase;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
+
+/* --- Frames ---------------------------------------------------------------------------------- */
+
+static void
+post_progress (GstInt8Calib *self, GstProgressType type)
+{
+  const guint max = self->run.max_frames;
+  const guint64 done = self->processed;
+  const int percent = max ? (int)(done * 100 / max) : -1;
+  g_autofree char *text = NULL;
+
+  /* One message per percent, or per 25 frames where the end is not known. */
+  if (type == GST_PROGRESS_TYPE_CONTINUE &&
+      (max ? percent == (int)((done - 1) * 100 / max) : done % 25 != 0))
+    return;
+  if (max)
+    text = g_strdup_printf ("calibrating: %" G_GUINT64_FORMAT " of %u frames", done, max);
+  else
+    text = g_strdup_printf ("calibrating: %" G_GUINT64_FORMAT " frames", done);
+  gst_int8_progress_post (GST_ELEMENT (self), type,
+      &(GstInt8Progress){.code = "calibration", .text = text, .percent = percent});
+}
+
+/* Between two batches only: a flush would change what entropy2-trt takes for a batch. */
+static gboolean
+checkpoint_is_due (const GstInt8Calib *self)
+{
+  const guint interval = self->run.checkpoint_interval, batch = self->run.batch_size;
+
+  return interval && self->processed % batch == 0 &&
+         self->processed / interval != (self->processed - batch) / interval;
+}
+
+/* The frame at the head of the ring, through the network. */
+static gboolean
+process_frame (GstInt8Calib *self, GError **error)
+{
+  memcpy (engine_calibrator_input (self->calibrator), self->slots[self->head], self->slot_size);
+  g_mutex_lock (&self->lock);
+  self->head = (self->head + 1) % GST_INT8_CALIB_SLOTS;
+  self->filled--;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+
+  if (!engine_calibrator_push (self->calibrator, error))
+    return FALSE;
+  self->processed++;
+  post_progress (self, GST_PROGRESS_TYPE_CONTINUE);
+  return !checkpoint_is_due (self) || gst_int8_calib_save_statistics (self, error);
+}
+
+typedef enum { NEXT_FRAME, NEXT_FINISH, NEXT_STOP } Next;
+
+static Next
+wait_for_work (GstInt8Calib *self)
+{
+  const guint max = self->run.max_frames;
+  Next next;
+
+  g_mutex_lock (&self->lock);
+  while (!self->stop && self->filled == 0 && !self->finish && !(max && self->processed >= max))
+    g_cond_wait (&self->changed, &self->lock);
+  next = self->stop ? NEXT_STOP : self->filled > 0 ? NEXT_FRAME : NEXT_FINISH;
+  g_mutex_unlock (&self->lock);
+  return next;
+}
+
+/* --- The thread ------------------------------------------------------------------------------ */
+
+/* The element stops before the calibration is complete. */
+static gboolean
+checkpoint (GstInt8Calib *self, GError **error)
+{
+  g_autofree char *text = NULL;
+
+  if (self->processed > 0 && (!engine_calibrator_flush (self->calibrator, error) ||
+                                 !gst_int8_calib_save_statistics (self, error)))
+    return FALSE;
+  text = g_strdup_printf ("stopped after %" G_GUINT64_FORMAT " frames, no table was written; %s%s",
+      self->processed,
+      self->run.statistics ? "they are kept in "
+                           : "they are lost (set \"statistics\" to keep them)",
+      self->run.statistics ? self->run.statistics : "");
+  gst_int8_progress_post (GST_ELEMENT (self), GST_PROGRESS_TYPE_CANCELED,
+      &(GstInt8Progress){.code = "calibration", .text = text, .percent = -1});
+  return TRUE;
+}
+
+/* TRUE when the calibration is complete; FALSE without error when the element stopped. */
+static gboolean
+calibrate (GstInt8Calib *self, GError **error)
+{
+  if (!load_model (self, error))
+    return FALSE;
+  if (gst_int8_calib_table_is_there (&self->run))
+    return gst_int8_calib_use_table (self, error);
+  if (!wait_for_upstream (self) || !make_calibrator (self, error))
+    return FALSE;
+
+  set_phase (self, GST_INT8_CALIB_RUNNING);
+  self->begun = g_get_monotonic_time ();
+  post_progress (self, GST_PROGRESS_TYPE_START);
+  for (;;) {
+    switch (wait_for_work (self)) {
+    case NEXT_FRAME:
+      if (!process_frame (self, error))
+        return FALSE;
+      break;
+    case NEXT_FINISH:
+      if (!engine_calibrator_flush (self->calibrator, error) ||
+          !gst_int8_calib_complete (self, error))
+        return FALSE;
+      post_progress (self, GST_PROGRESS_TYPE_COMPLETE);
+      return TRUE;
+    case NEXT_STOP:
+      checkpoint (self, error);
+      return FALSE;
+    }
+  }
+}
+
+static gpointer
+worker_thread (gpointer data)
+{
+  GstInt8Calib *self = data;
+  g_autoptr (GError) error = NULL;
+  const gboolean complete = calibrate (self, &error);
+
+  if (error)
+    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+  /* Without an error the element stops, and takes no frames any more. */
+  set_phase (self, complete ? GST_INT8_CALIB_DONE : GST_INT8_CALIB_FAILED);
+  return NULL;
+}
+
+gboolean
+gst_int8_calib_worker_start (GstInt8Calib *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  gst_int8_calib_settings_clear (&self->run);
+  GST_OBJECT_LOCK (self);
+  gst_int8_calib_settings_copy (&self->settings, &self->run);
+  GST_OBJECT_UNLOCK (self);
+  if (!gst_int8_calib_check_settings (&self->run, &error)) {
+    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+    return FALSE;
+  }
+
+  self->phase = GST_INT8_CALIB_LOADING;
+  self->upstream_known = self->live = self->unlocked = self->finish = self->stop = FALSE;
+  self->head = self->filled = 0;
+  self->taken = self->dropped = self->seen = self->processed = 0;
+  self->last_time = GST_CLOCK_TIME_NONE;
+  self->has_format = FALSE;
+  self->worker = g_thread_new ("int8calib", worker_thread, self);
+  return TRUE;
+}
+
+void
+gst_int8_calib_worker_stop (GstInt8Calib *self)
+{
+  g_mutex_lock (&self->lock);
+  self->stop = TRUE;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
+
+void
+gst_int8_calib_worker_join (GstInt8Calib *self)
+{
+  if (!self->worker)
+    return;
+  g_thread_join (g_steal_pointer (&self->worker));
+  g_clear_pointer (&self->calibrator, engine_calibrator_free);
+  g_clear_pointer (&self->statistics, calib_statistics_free);
+  g_clear_pointer (&self->model, engine_model_unref);
+  g_clear_pointer (&self->preprocessor, engine_preprocessor_free);
+  for (guint i = 0; i < GST_INT8_CALIB_SLOTS; i++) {
+    if (self->slots[i])
+      self->backend->free (self->backend, self->slots[i]);
+    self->slots[i] = NULL;
+  }
+  if (self->queue)
+    self->backend->queue_free (self->queue);
+  self->queue = NULL;
+  g_clear_pointer (&self->source, g_free);
+  self->phase = GST_INT8_CALIB_IDLE;
+}

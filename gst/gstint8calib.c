@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8calib.c: the element int8calib: its documentation, its class, its states, and the sink
+ * that turns frames into tensors for the worker.
+ */
+/**
+ * SECTION:element-int8calib
+ * @title: int8calib
+ * @short_description: makes an INT8 calibration table from live or recorded video
+ *
+ * Runs an ONNX image classifier in FP32 on video frames, collects the distribution of every
+ * activation, and writes the calibration table that int8infer and TensorRT need for INT8. It
+ * prepares frames with the same code and the same properties as int8infer.
+ *
+ * ## Example launch lines
+ *
+ * |[
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! videoconvert ! int8calib
+ * model=model.onnx table=model.table eos-when-done=true
+ * ]| calibrates with the first 500 frames of a video and ends.
+ * |[
+ * gst-launch-1.0 -e v4l2src ! videoconvert ! int8calib model=model.onnx table=model.table
+ * statistics=camera.int8stats min-gap=1000000000 max-frames=1000 eos-when-done=true
+ * ]| takes one frame a second from a camera, and keeps what it learnt for tomorrow.
+ *
+ * ## Live and recorded sources
+ *
+ * A live source is never held up: frames that come while the network is busy are dropped and
+ * counted. A file is taken whole: it waits for the network.
+ *
+ * ## The end
+ *
+ * After #int8calib:max-frames frames, at EOS, or on the action signal #int8calib::finish, the
+ * statistics and the table with its provenance (`<table>.json`) are written atomically, then the
+ * element message "int8-calibration-done" is posted: skipped, table, statistics, frames, dropped,
+ * tensors, method, seconds, non-finite. Frames that come later are dropped. Where the element is
+ * stopped without EOS, only the statistics file is written.
+ */
+#include "gst/gstint8calib-private.h"
+
+GST_DEBUG_CATEGORY (gst_int8_calib_debug);
+#define GST_CAT_DEFAULT gst_int8_calib_debug
+
+enum { SIGNAL_FINISH, SIGNAL_COUNT };
+static guint signals[SIGNAL_COUNT];
+
+G_DEFINE_FINAL_TYPE (GstInt8Calib, gst_int8_calib, GST_TYPE_BASE_SINK)
+GST_ELEMENT_REGISTER_DEFINE (int8calib, "int8calib", GST_RANK_NONE, GST_TYPE_INT8_CALIB)
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
+
+/* --- Frames ---------------------------------------------------------------------------------- */
+
+static GstFlowReturn
+fail (GstInt8Calib *self, const GError *error, GstFlowReturn result)
+{
+  gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+  return result;
+}
+
+static gboolean
+set_caps (GstBaseSink *sink, GstCaps *caps)
+{
+  GstInt8Calib *self = GST_INT8_CALIB (sink);
+  g_autoptr (GError) error = NULL;
+
+  self->has_format = gst_int8_frame_format_init (&self->format, caps, &error);
+  if (!self->has_format)
+    fail (self, error, GST_FLOW_NOT_NEGOTIATED);
+  return self->has_format;
+}
+
+static gboolean
+propose_allocation (GstBaseSink *sink, GstQuery *query)
+{
+  gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  gst_query_add_allocation_meta (query, GST_VIDEO_CROP_META_API_TYPE, NULL);
+  return TRUE;
+}
+
+/* Whether upstream is live, and where its frames come from; asked with the first frame. */
+static void
+ask_upstream (GstInt8Calib *self)
+{
+  GstPad *pad = GST_BASE_SINK_PAD (self);
+  g_autoptr (GstQuery) latency = gst_query_new_latency ();
+  g_autoptr (GstQuery) uri = gst_query_new_uri ();
+  g_autofree char *source = NULL;
+  gboolean live = FALSE;
+
+  if (gst_pad_peer_query (pad, latency))
+    gst_query_parse_latency (latency, &live, NULL, NULL);
+  if (gst_pad_peer_query (pad, uri))
+    gst_query_parse_uri (uri, &source);
+  g_mutex_lock (&self->lock);
+  self->live = live;
+  self->source = g_steal_pointer (&source);
+  self->upstream_known = TRUE;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+  GST_DEBUG_OBJECT (self, "upstream is %slive", live ? "" : "not ");
+}
+
+/* Every interval-th frame, and not before min-gap has passed. */
+static gboolean
+is_wanted (GstInt8Calib *self, GstBuffer *buffer)
+{
+  const GstClockTime time = GST_BUFFER_PTS (buffer), last = self->last_time;
+
+  if (self->seen++ % self->run.interval != 0)
+    return FALSE;
+  if (self->run.min_gap == 0 || !GST_CLOCK_TIME_IS_VALID (time) || !GST_CLOCK_TIME_IS_VALID (last))
+    return TRUE;
+  /* Time that runs backwards is a seek. */
+  return time < last || time - last >= self->run.min_gap;
+}
+
+/* Waits for something that only the worker or an unlock brings about; lock held. The base class
+ * gets its thread back where it asks for it, and lends it again in PLAYING. */
+static GstFlowReturn
+wait_locked (GstInt8Calib *self)
+{
+  GstFlowReturn result = GST_FLOW_OK;
+
+  if (!self->unlocked) {
+    g_cond_wait (&self->changed, &self->lock);
+    return GST_FLOW_OK;
+  }
+  g_mutex_unlock (&self->lock);
+  result = gst_base_sink_wait_preroll (GST_BASE_SINK (self));
+  g_mutex_lock (&self->lock);
+  return result;
+}
+
+typedef enum { SLOT_FOUND, SLOT_NONE } Slot;
+
+/* Finds where the next tensor goes. SLOT_NONE: the frame is not to be taken, and `result` is what
+ * render() returns. */
+static Slot
+find_slot (GstInt8Calib *self, float **slot, GstFlowReturn *result)
+{
+  const guint max = self->run.max_frames;
+  Slot found = SLOT_NONE;
+
+  *result = GST_FLOW_OK;
+  g_mutex_lock (&self->lock);
+  while (*result == GST_FLOW_OK) {
+    if (self->phase == GST_INT8_CALIB_FAILED) {
+      *result = GST_FLOW_ERROR;
+    } else if (self->phase == GST_INT8_CALIB_DONE || self->finish || (max && self->taken >= max)) {
+      *result = self->run.eos_when_done ? GST_FLOW_EOS : GST_FLOW_OK;
+      break;
+    } else if (self->phase == GST_INT8_CALIB_RUNNING && self->filled < GST_INT8_CALIB_SLOTS) {
+      *slot = self->slots[(self->head + self->filled) % GST_INT8_CALIB_SLOTS];
+      found = SLOT_FOUND;
+      break;
+    } else if (self->live) {
+      self->dropped++;
+      break;
+    } else {
+      *result = wait_locked (self);
+    }
+  }
+  g_mutex_unlock (&self->lock);
+  return found;
+}
+
+static gboolean
+preprocess (GstInt8Calib *self, GstBuffer *buffer, float *slot, GError **error)
+{
+  GstInt8Frame frame;
+  const char *why;
+  gboolean ok;
+
+  if (!gst_int8_frame_map (&frame, &self->format, buffer, error))
+    return FALSE;
+  ok = gst_int8_frame_preprocess (&frame, self->preprocessor, self->queue, slot, error);
+  why = self->backend->queue_wait (self->queue);
+  gst_int8_frame_unmap (&frame);
+  if (ok && why) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "preprocessing failed: %s", why);
+    return FALSE;
+  }
+  return ok;
+}
+
+static GstFlowReturn
+render (GstBaseSink *sink, GstBuffer *buffer)
+{
+  GstInt8Calib *self = GST_INT8_CALIB (sink);
+  g_autoptr (GError) error = NULL;
+  GstFlowReturn result;
+  float *slot;
+
+  if (!self->has_format)
+    return GST_FLOW_NOT_NEGOTIATED;
+  if (!self->upstream_known)
+    ask_upstream (self);
+  if (!is_wanted (self, buffer) || find_slot (self, &slot, &result) == SLOT_NONE)
+    return result;
+  if (!preprocess (self, buffer, slot, &error))
+    return fail (self, error, GST_FLOW_ERROR);
+
+  self->last_time = GST_BUFFER_PTS (buffer);
+  g_mutex_lock (&self->lock);
+  self->filled++;
+  self->taken++;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+  return GST_FLOW_OK;
+}
+
+/* --- The end --------------------------------------------------------------------------------- */
+
+static void
+request_finish (GstInt8Calib *self)
+{
+  g_mutex_lock (&self->lock);
+  self->finish = TRUE;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
+
+/* EOS is posted by the base class after this returns: after "int8-calibration-done". */
+static GstFlowReturn
+wait_event (GstBaseSink *sink, GstEvent *event)
+{
+  GstInt8Calib *self = GST_INT8_CALIB (sink);
+  GstFlowReturn result;
+
+  result = GST_BASE_SINK_CLASS (gst_int8_calib_parent_class)->wait_event (sink, event);
+  if (result != GST_FLOW_OK || GST_EVENT_TYPE (event) != GST_EVENT_EOS)
+    return result;
+  request_finish (self);
+  g_mutex_lock (&self->lock);
+  while (result == GST_FLOW_OK && self->phase != GST_INT8_CALIB_DONE) {
+    if (self->phase == GST_INT8_CALIB_FAILED)
+      result = GST_FLOW_ERROR;
+    else
+      result = wait_locked (self);
+  }
+  g_mutex_unlock (&self->lock);
+  return result;
+}
+
+static gboolean
+set_unlocked (GstInt8Calib *self, gboolean unlocked)
+{
+  g_mutex_lock (&self->lock);
+  self->unlocked = unlocked;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+static gboolean
+unlock (GstBaseSink *sink)
+{
+  return set_unlocked (GST_INT8_CALIB (sink), TRUE);
+}
+
+static gboolean
+unlock_stop (GstBaseSink *sink)
+{
+  return set_unlocked (GST_INT8_CALIB (sink), FALSE);
+}
+
+/* --- States ---------------------------------------------------------------------------------- */
+
+static gboolean
+open_backend (GstInt8Calib *self)
+{
+  g_auto (GstInt8Config) config = {0};
+  g_autoptr (GError) error = NULL;
+
+  GST_OBJECT_LOCK (self);
+  gst_int8_config_copy (&self->settings.config, &config);
+  GST_OBJECT_UNLOCK (self);
+  self->backend = gst_int8_config_open_backend (&config, &error);
+  if (!self->backend)
+    fail (self, error, GST_FLOW_ERROR);
+  return self->backend != NULL;
+}
+
+static GstStateChangeReturn
+change_state (GstElement *element, GstStateChange transition)
+{
+  GstInt8Calib *self = GST_INT8_CALIB (element);
+  GstStateChangeReturn ret;
+
+  switch (transition) {
+  case GST_STATE_CHANGE_NULL_TO_READY:
+    if (!open_backend (self))
+      return GST_STATE_CHANGE_FAILURE;
+    break;
+  case GST_STATE_CHANGE_READY_TO_PAUSED:
+    if (!gst_int8_calib_worker_start (self))
+      return GST_STATE_CHANGE_FAILURE;
+    break;
+  case GST_STATE_CHANGE_PAUSED_TO_READY:
+    gst_int8_calib_worker_stop (self);
+    break;
+  default:
+    break;
+  }
+
+  ret = GST_ELEMENT_CLASS (gst_int8_calib_parent_class)->change_state (element, transition);
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
+      (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE)) {
+    gst_int8_calib_worker_stop (self);
+    gst_int8_calib_worker_join (self);
+  }
+  if (transition == GST_STATE_CHANGE_READY_TO_NULL)
+    g_clear_pointer (&self->backend, kernel_close);
+  return ret;
+}
+
+static void
+finalize (GObject *object)
+{
+  GstInt8Calib *self = GST_INT8_CALIB (object);
+
+  gst_int8_calib_settings_clear (&self->settings);
+  gst_int8_calib_settings_clear (&self->run);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->changed);
+  G_OBJECT_CLASS (gst_int8_calib_parent_class)->finalize (object);
+}
+
+static void
+gst_int8_calib_class_init (GstInt8CalibClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSinkClass *sink_class = GST_BASE_SINK_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_int8_calib_debug, "int8calib", 0, "INT8 calibration");
+  object_class->finalize = finalize;
+  gst_int8_calib_properties_install (object_class);
+  /**
+   * GstInt8Calib::finish:
+   *
+   * Ends the calibration with the frames that have been taken: files are written and
+   * "int8-calibration-done" is posted. Returns at once.
+   */
+  signals[SIGNAL_FINISH] = g_signal_new_class_handler ("finish", G_TYPE_FROM_CLASS (klass),
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (request_finish), NULL, NULL, NULL,
+      G_TYPE_NONE, 0);
+
+  element_class->change_state = change_state;
+  sink_class->set_caps = set_caps;
+  sink_class->propose_allocation = propose_allocation;
+  sink_class->render = render;
+  sink_class->wait_event = wait_event;
+  sink_class->unlock = unlock;
+  sink_class->unlock_stop = unlock_stop;
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_set_static_metadata (element_class, "INT8 calibrator", "Sink/Analyzer/Video",
+      "Makes an INT8 calibration table for an ONNX image classifier from video frames",
+      "The gst-int8 authors");
+}
+
+static void
+gst_int8_calib_init (GstInt8Calib *self)
+{
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->changed);
+  gst_int8_calib_properties_init (self);
+  gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
+  gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);
+}
