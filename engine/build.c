@@ -240,6 +240,16 @@ engine_graph_is_executable (const EngineGraph *graph, GError **error)
         error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED, "output '%s' is not float", output->name);
     return FALSE;
   }
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    if (node->op == ENGINE_OP_UNARY && node->n_inputs == 1 &&
+        engine_graph_value (graph, node->inputs[0])->type == ENGINE_TYPE_S8) {
+      g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+          "layer '%s' works on int8 without a table", node->name);
+      return FALSE;
+    }
+  }
   return TRUE;
 }
 
