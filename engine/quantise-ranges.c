@@ -57,8 +57,7 @@ value_interval (
     return (Interval){-threshold, threshold};
   if (is_input (graph, value) && input_is_exact (options))
     return input_interval (graph, options);
-  if (op == ENGINE_OP_MAXPOOL || op == ENGINE_OP_SLICE || op == ENGINE_OP_RESHAPE ||
-      op == ENGINE_OP_TRANSPOSE)
+  if (engine_op_passes_values (op) && op != ENGINE_OP_CONCAT && op != ENGINE_OP_PAD)
     return (Interval){0, 0};
   if (op == ENGINE_OP_PAD)
     lo = hi = engine_graph_node (graph, producer)->pad.value;

@@ -6,6 +6,22 @@
 
 #include <math.h>
 
+gboolean
+engine_op_passes_values (EngineOp op)
+{
+  switch (op) {
+  case ENGINE_OP_MAXPOOL:
+  case ENGINE_OP_CONCAT:
+  case ENGINE_OP_SLICE:
+  case ENGINE_OP_RESHAPE:
+  case ENGINE_OP_TRANSPOSE:
+  case ENGINE_OP_PAD:
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
 static int
 find (int *group, int value)
 {
@@ -54,17 +70,8 @@ engine_ranges_share (const EngineGraph *graph, float *scale)
   for (guint i = 0; i < graph->nodes->len; i++) {
     const EngineNode *node = engine_graph_node (graph, i);
 
-    switch (node->op) {
-    case ENGINE_OP_MAXPOOL:
-    case ENGINE_OP_SLICE:
-    case ENGINE_OP_RESHAPE:
-    case ENGINE_OP_TRANSPOSE:
-    case ENGINE_OP_PAD:
+    if (engine_op_passes_values (node->op) && node->op != ENGINE_OP_CONCAT)
       join (group, scale, node->inputs[0], node->output);
-      break;
-    default:
-      break;
-    }
   }
   /* Concats last and in order: whether an input is far smaller is asked of its whole group. */
   for (guint i = 0; i < graph->nodes->len; i++)

@@ -13,6 +13,9 @@
  * bits. */
 #define ENGINE_RANGE_FAR_SMALLER 0.25f
 
+/* Whether the values (and bytes) that go in come out again, and no others but a pad's. */
+gboolean engine_op_passes_values (EngineOp op);
+
 /* Groups of values whose bytes pass from one to the other: max pools, slices, reshapes, transposes,
  * pads, and the inputs and output of a concat, but for inputs that are far smaller.
  *

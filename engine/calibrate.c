@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * calibrate.c: activations of the FP32 network into histograms, and histograms into a table.
+ *
+ * Observed are the input and every activation that makes new values. What only passes values on
+ * (max pool, slice, reshape, transpose, pad, concat) shares the range of its input: its histogram
+ * would say nothing that is not in another, so the table gets its entry without one.
+ *
+ * Histograms are filled by the calling thread, between two steps of the network, while the values
+ * are still in the arena (and in the cache); the network itself runs on all threads.
+ */
+#include "engine/model.h"
+#include "engine/ranges.h"
+
+#include <math.h>
+
+struct _EngineCalibrator {
+  EngineExec *exec;
+  CalibStatistics *statistics; /* the caller's */
+  GHashTable *histograms;      /* name to CalibHistogram, of what is observed */
+  int batch, waiting;
+};
+
+static gboolean
+is_observed (const EngineGraph *graph, int value)
+{
+  const EngineValue *v = engine_graph_value (graph, value);
+
+  if (v->data)
+    return FALSE;
+  if (v->producer == ENGINE_NONE)
+    return TRUE;
+  return !engine_op_passes_values (engine_graph_node (graph, v->producer)->op);
+}
+
+/* The histogram of a value. Statistics that are continued hold it already. */
+static CalibHistogram *
+histogram_of (CalibStatistics *statistics, const EngineValue *value)
+{
+  return calib_statistics_tensor (statistics, value->name, value->dims[value->rank - 1]);
+}
+
+static gboolean
+check_provenance (const EngineModel *model, const CalibStatistics *statistics, GError **error)
+{
+  const char *of_statistics = calib_statistics_provenance (statistics)->model_sha256;
+
+  if (!of_statistics || g_str_equal (of_statistics, model->sha256))
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
+      "the statistics are of another model (SHA-256 %.12s..., this is %.12s...): start new ones "
+      "for "
+      "'%s'",
+      of_statistics, model->sha256, model->path);
+  return FALSE;
+}
+
+static void
+tap (const char *name, const float *x, gsize n, gsize elements, guint channels, gpointer data)
+{
+  CalibHistogram *histogram = g_hash_table_lookup (data, name);
+
+  if (histogram)
+    calib_histogram_add (histogram, x, n * elements);
+}
+
+EngineCalibrator *
+engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, int threads,
+    CalibStatistics *statistics, GError **error)
+{
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32};
+  g_autoptr (EngineCalibrator) calibrator = NULL;
+  g_autoptr (Engine) engine = NULL;
+
+  g_return_val_if_fail (batch >= 1, NULL);
+
+  if (!backend->host_memory) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "calibration reads every activation, which back end '%s' keeps on its device; use 'cpu'",
+        backend->name);
+    return NULL;
+  }
+  if (!check_provenance (model, statistics, error))
+    return NULL;
+  engine = engine_build (model, &options, NULL, NULL, NULL, NULL, error);
+  if (!engine)
+    return NULL;
+
+  calibrator = g_new0 (EngineCalibrator, 1);
+  calibrator->statistics = statistics;
+  calibrator->batch = batch;
+  calibrator->histograms = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  calibrator->exec = engine_exec_new (engine, backend, batch, threads, error);
+  if (!calibrator->exec)
+    return NULL;
+  for (guint v = 0; v < model->graph->values->len; v++) {
+    const EngineValue *value = engine_graph_value (model->graph, v);
+
+    if (is_observed (model->graph, v))
+      g_hash_table_insert (
+          calibrator->histograms, g_strdup (value->name), histogram_of (statistics, value));
+  }
+  engine_exec_set_tap (calibrator->exec, tap, calibrator->histograms);
+  return g_steal_pointer (&calibrator);
+}
+
+void
+engine_calibrator_free (EngineCalibrator *calibrator)
+{
+  if (!calibrator)
+    return;
+  engine_exec_free (calibrator->exec);
+  g_hash_table_unref (calibrator->histograms);
+  g_free (calibrator);
+}
+
+float *
+engine_calibrator_input (EngineCalibrator *calibrator)
+{
+  return engine_exec_input (calibrator->exec, calibrator->waiting);
+}
+
+gboolean
+engine_calibrator_push (EngineCalibrator *calibrator, GError **error)
+{
+  calibrator->waiting++;
+  return calibrator->waiting < calibrator->batch || engine_calibrator_flush (calibrator, error);
+}
+
+gboolean
+engine_calibrator_flush (EngineCalibrator *calibrator, GError **error)
+{
+  const int images = calibrator->waiting;
+
+  if (images == 0)
+    return TRUE;
+  calibrator->waiting = 0;
+  if (!engine_exec_run (calibrator->exec, images, error))
+    return FALSE;
+  calib_statistics_add_frames (calibrator->statistics, images);
+  return TRUE;
+}
+
+/* --- The table ------------------------------------------------------------------------------ */
+
+typedef struct {
+  const EngineGraph *graph;
+  const CalibStatistics *statistics;
+  CalibThresholdOptions options;
+} Thresholds;
+
+/* T / 127 of every observed value, NAN for the others; NULL with an error. */
+static float *
+own_scales (const Thresholds *t, GError **error)
+{
+  const EngineGraph *graph = t->graph;
+  g_autofree float *scale = g_new (float, graph->values->len);
+
+  for (guint v = 0; v < graph->values->len; v++) {
+    const char *name = engine_graph_value (graph, v)->name;
+    CalibThresholdOptions options = t->options;
+    const CalibHistogram *histogram;
+    CalibThreshold threshold;
+    float lo, hi;
+
+    scale[v] = NAN;
+    if (!is_observed (graph, v))
+      continue;
+    histogram = calib_statistics_lookup (t->statistics, name);
+    if (!histogram) {
+      g_set_error (error, CALIB_ERROR, CALIB_ERROR_MISMATCH,
+          "the statistics have no tensor '%s': they are of another model; calibrate this one",
+          name);
+      return NULL;
+    }
+    engine_graph_bounds (graph, v, &lo, &hi);
+    options.range = lo >= 0 ? CALIB_RANGE_FULL : CALIB_RANGE_SYMMETRIC;
+    if (!calib_threshold (histogram, &options, &threshold, error)) {
+      g_prefix_error (error, "tensor '%s': ", name);
+      return NULL;
+    }
+    scale[v] = threshold.threshold / 127.0f;
+  }
+  return g_steal_pointer (&scale);
+}
+
+static void
+add_entry (CalibTable *table, const EngineGraph *graph, const float *scale, int value)
+{
+  if (!isnan (scale[value]))
+    calib_table_set (table, engine_graph_value (graph, value)->name, scale[value]);
+}
+
+CalibTable *
+engine_calibration_table (const EngineModel *model, const CalibStatistics *statistics,
+    CalibMethod method, double percentile, guint trt_version, GError **error)
+{
+  const EngineGraph *graph = model->graph;
+  const Thresholds thresholds = {graph, statistics, {method, percentile}};
+  g_autofree float *scale = own_scales (&thresholds, error);
+  g_autofree char *header = NULL;
+  g_autofree int *group = NULL;
+  CalibTable *table;
+
+  if (!scale)
+    return NULL;
+  group = engine_ranges_share (graph, scale);
+  header = calib_table_header (method, trt_version);
+  table = calib_table_new (header);
+  add_entry (table, graph, scale, g_array_index (graph->inputs, int, 0));
+  for (guint i = 0; i < graph->nodes->len; i++)
+    add_entry (table, graph, scale, engine_graph_node (graph, i)->output);
+  return table;
+}
