@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * file-graph.c: a graph and its provenance as the message of file.proto. Reading only makes sure
+ * that what it builds is safe to look at; whether it is a sound graph is the verifier's question.
+ */
+#include "engine/file.h"
+#include "file.pb-c.h"
+
+#include <string.h>
+
+static const char *const type_names[] = {"f32", "s8"};
+static const char *const range_names[] = {"symmetric", "full", "affine"};
+
+/* The index of a name in a list, or -1. */
+static int
+index_of (const char *const *names, int n, const char *name)
+{
+  for (int i = 0; i < n; i++)
+    if (g_str_equal (names[i], name))
+      return i;
+  return -1;
+}
+
+static int
+op_from_name (const char *name)
+{
+  for (int op = 0; op < ENGINE_OP_COUNT; op++)
+    if (g_str_equal (engine_op_name (op), name))
+      return op;
+  return -1;
+}
+
+static gsize
+aligned (gsize size)
+{
+  return (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
+}
+
+/* --- Writing -------------------------------------------------------------------------------- */
+
+static Int8File__Value *
+write_value (const EngineValue *value, gsize *constants_size)
+{
+  Int8File__Value *out = g_new (Int8File__Value, 1);
+
+  int8_file__value__init (out);
+  out->name = value->name;
+  out->type = (char *)type_names[value->type];
+  out->n_dims = value->rank;
+  out->dims = (uint32_t *)value->dims; /* positive, as the verifier knows */
+  if (value->data) {
+    out->constant = TRUE;
+    out->offset = *constants_size;
+    *constants_size = aligned (*constants_size + g_bytes_get_size (value->data));
+  } else if (value->type == ENGINE_TYPE_S8) {
+    out->scale = value->quant.scale;
+    out->zero = value->quant.zero;
+    out->range = (char *)range_names[value->quant.range];
+  }
+  return out;
+}
+
+static Int8File__Node *
+write_node (const EngineNode *node)
+{
+  g_autoptr (GArray) ints = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GArray) floats = g_array_new (FALSE, FALSE, sizeof (float));
+  Int8File__Node *out = g_new (Int8File__Node, 1);
+
+  engine_file_node_write (node, ints, floats);
+  int8_file__node__init (out);
+  out->op = (char *)engine_op_name (node->op);
+  out->name = node->name;
+  out->n_inputs = node->n_inputs;
+  out->inputs = node->inputs;
+  out->output = node->output;
+  out->n_ints = ints->len;
+  out->n_floats = floats->len;
+  out->ints = (int32_t *)g_array_free (g_steal_pointer (&ints), FALSE);
+  out->floats = (float *)g_array_free (g_steal_pointer (&floats), FALSE);
+  return out;
+}
+
+static void
+write_provenance (Int8File__Engine *message, const EngineProvenance *provenance, const char *key)
+{
+  message->key = (char *)(key ? key : provenance->key);
+  message->model = provenance->model;
+  message->table = provenance->table;
+  message->preprocess = provenance->preprocess;
+  message->options = provenance->options;
+  message->builder = provenance->builder;
+}
+
+void *
+engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gsize *constants_size)
+{
+  const EngineGraph *graph = engine->graph;
+  Int8File__Engine message;
+  void *packed;
+
+  *constants_size = 0;
+  int8_file__engine__init (&message);
+  message.precision = (char *)engine_precision_name (engine->precision);
+  write_provenance (&message, &engine->provenance, key);
+  message.n_inputs = graph->inputs->len;
+  message.inputs = (uint32_t *)graph->inputs->data;
+  message.n_outputs = graph->outputs->len;
+  message.outputs = (uint32_t *)graph->outputs->data;
+  message.n_values = graph->values->len;
+  message.values = g_new (Int8File__Value *, message.n_values);
+  for (gsize v = 0; v < message.n_values; v++)
+    message.values[v] = write_value (engine_graph_value (graph, v), constants_size);
+  message.n_nodes = graph->nodes->len;
+  message.nodes = g_new (Int8File__Node *, message.n_nodes);
+  for (gsize i = 0; i < message.n_nodes; i++)
+    message.nodes[i] = write_node (engine_graph_node (graph, i));
+
+  *message_size = int8_file__engine__get_packed_size (&message);
+  packed = g_malloc (*message_size);
+  int8_file__engine__pack (&message, packed);
+
+  for (gsize v = 0; v < message.n_values; v++)
+    g_free (message.values[v]);
+  for (gsize i = 0; i < message.n_nodes; i++) {
+    g_free (message.nodes[i]->ints);
+    g_free (message.nodes[i]->floats);
+    g_free (message.nodes[i]);
+  }
+  g_free (message.values);
+  g_free (message.nodes);
+  return packed;
+}
+
+void
+engine_file_copy_constants (const Engine *engine, guint8 *memory)
+{
+  gsize offset = 0;
+
+  for (guint v = 0; v < engine->graph->values->len; v++) {
+    const EngineValue *value = engine_graph_value (engine->graph, v);
+    const void *data;
+    gsize size;
+
+    if (!value->data)
+      continue;
+    data = g_bytes_get_data (value->data, &size);
+    memcpy (memory + offset, data, size);
+    offset = aligned (offset + size);
+  }
+}
+
+/* --- Reading -------------------------------------------------------------------------------- */
+
+G_GNUC_PRINTF (2, 3)
+static gboolean
+refuse (GError **error, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  if (error)
+    *error = g_error_new_valist (ENGINE_ERROR, ENGINE_ERROR_FILE, format, args);
+  va_end (args);
+  return FALSE;
+}
+
+/* The one place where a number from the file becomes a pointer. */
+static GBytes *
+constant_at (GBytes *constants, guint64 offset, const EngineValue *value, GError **error)
+{
+  const gsize available = g_bytes_get_size (constants);
+  const guint64 size = engine_value_elements (value) * engine_type_size (value->type);
+
+  if (offset % KERNEL_ALIGN != 0 || offset > available || size > available - offset) {
+    refuse (error,
+        "constant '%s' (%" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT
+        ") lies outside the %" G_GSIZE_FORMAT " bytes of constants",
+        value->name, size, offset, available);
+    return NULL;
+  }
+  return g_bytes_new_from_bytes (constants, offset, size);
+}
+
+/* Dims whose product can be computed; the verifier knows the exact bounds. */
+static gboolean
+read_dims (const Int8File__Value *in, int *dims, GError **error)
+{
+  gint64 elements = 1;
+
+  if (in->n_dims < 1 || in->n_dims > ENGINE_MAX_RANK)
+    return refuse (error, "value '%s' has rank %" G_GSIZE_FORMAT, in->name, in->n_dims);
+  for (gsize i = 0; i < in->n_dims; i++) {
+    if (in->dims[i] < 1 || in->dims[i] > ENGINE_MAX_DIM)
+      return refuse (
+          error, "value '%s' has %u elements on axis %" G_GSIZE_FORMAT, in->name, in->dims[i], i);
+    dims[i] = in->dims[i];
+    elements *= dims[i];
+    if (elements > ENGINE_MAX_ELEMENTS)
+      return refuse (error, "value '%s' is too large", in->name);
+  }
+  return TRUE;
+}
+
+static gboolean
+read_value (EngineGraph *graph, const Int8File__Value *in, GBytes *constants, GError **error)
+{
+  const int type = index_of (type_names, G_N_ELEMENTS (type_names), in->type);
+  int dims[ENGINE_MAX_RANK];
+  EngineValue *value;
+  int range;
+
+  if (type < 0)
+    return refuse (error, "value '%s' has the unknown type '%s'", in->name, in->type);
+  if (!read_dims (in, dims, error))
+    return FALSE;
+  value = engine_graph_value (
+      graph, engine_graph_add_value (graph, in->name, (EngineType)type, in->n_dims, dims));
+  if (!g_str_equal (value->name, in->name))
+    return refuse (error, "two values are called '%s'", in->name);
+  if (in->constant) {
+    value->data = constant_at (constants, in->offset, value, error);
+    return value->data != NULL;
+  }
+  if (value->type != ENGINE_TYPE_S8)
+    return TRUE;
+  range = index_of (range_names, G_N_ELEMENTS (range_names), in->range);
+  if (range < 0)
+    return refuse (error, "value '%s' has the unknown range '%s'", in->name, in->range);
+  value->quant = (EngineQuant){in->scale, in->zero, (EngineRange)range};
+  return TRUE;
+}
+
+static gboolean
+read_node (EngineGraph *graph, const Int8File__Node *in, GError **error)
+{
+  const int op = op_from_name (in->op);
+  EngineNode node = {0};
+
+  if (op < 0)
+    return refuse (error, "layer '%s' has the unknown op '%s'", in->name, in->op);
+  if (in->output >= graph->values->len ||
+      engine_graph_value (graph, in->output)->producer != ENGINE_NONE)
+    return refuse (error, "layer '%s' writes value %u", in->name, in->output);
+  node.op = op;
+  if (!engine_file_node_read (&node, in->ints, in->n_ints, in->floats, in->n_floats))
+    return refuse (error, "layer '%s' has not the parameters of op '%s'", in->name, in->op);
+  node.name = g_strdup (in->name);
+  node.n_inputs = in->n_inputs;
+  node.inputs = g_memdup2 (in->inputs, in->n_inputs * sizeof (int));
+  node.output = in->output;
+  engine_graph_value (graph, node.output)->producer = graph->nodes->len;
+  g_array_append_val (graph->nodes, node);
+  return TRUE;
+}
+
+static gboolean
+read_interface (GArray *list, const uint32_t *values, gsize n, GError **error)
+{
+  for (gsize i = 0; i < n; i++) {
+    const int value = values[i];
+
+    if (values[i] > G_MAXINT)
+      return refuse (error, "value %u is named as input or output", values[i]);
+    g_array_append_val (list, value);
+  }
+  return TRUE;
+}
+
+static gboolean
+read_graph (EngineGraph *graph, const Int8File__Engine *message, GBytes *constants, GError **error)
+{
+  for (gsize v = 0; v < message->n_values; v++)
+    if (!read_value (graph, message->values[v], constants, error))
+      return FALSE;
+  for (gsize i = 0; i < message->n_nodes; i++)
+    if (!read_node (graph, message->nodes[i], error))
+      return FALSE;
+  return read_interface (graph->inputs, message->inputs, message->n_inputs, error) &&
+         read_interface (graph->outputs, message->outputs, message->n_outputs, error);
+}
+
+static EngineProvenance
+read_provenance (const Int8File__Engine *message)
+{
+  return (EngineProvenance){
+      .key = g_strdup (message->key),
+      .model = g_strdup (message->model),
+      .table = g_strdup (message->table),
+      .preprocess = g_strdup (message->preprocess),
+      .options = g_strdup (message->options),
+      .builder = g_strdup (message->builder),
+  };
+}
+
+Engine *
+engine_file_unpack (const void *packed, gsize size, GBytes *constants, GError **error)
+{
+  static const char *const precisions[] = {"int8", "fp32"};
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  Int8File__Engine *message = int8_file__engine__unpack (NULL, size, packed);
+  Engine *engine = NULL;
+  int precision;
+
+  if (!message) {
+    refuse (error, "its description of the network cannot be read");
+    return NULL;
+  }
+  precision = index_of (precisions, G_N_ELEMENTS (precisions), message->precision);
+  if (precision < 0) {
+    refuse (error, "its precision is '%s'", message->precision);
+  } else if (read_graph (graph, message, constants, error)) {
+    EngineProvenance provenance = read_provenance (message);
+    engine = engine_new (g_steal_pointer (&graph), (EnginePrecision)precision, &provenance);
+  }
+  int8_file__engine__free_unpacked (message, NULL);
+  return engine;
+}
