@@ -19,8 +19,9 @@
 
 #include "kernels/cpu/cpu.h"
 
-#define IGEMM_MR 6  /* pixels of a tile */
-#define IGEMM_NR 16 /* channels of a block */
+#define IGEMM_MR         6         /* pixels of a tile */
+#define IGEMM_NR         16        /* channels of a block */
+#define IGEMM_ALL_BLOCKS (1 << 20) /* for a tile that takes any number */
 
 /* One call of a micro-kernel. */
 typedef struct {
@@ -85,6 +86,10 @@ kernel_igemm_is_depthwise (const KernelConvShape *shape)
 {
   return shape->groups == shape->ic && shape->groups > 1;
 }
+
+/* Depthwise kinds, by instruction set. */
+extern const IgemmKind kernel_dwconv_s8_avx2, kernel_dwconv_s8_avx512vnni;
+extern const IgemmKind kernel_dwconv_f32_avx2, kernel_dwconv_f32_avx512;
 
 Igemm kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape);
 

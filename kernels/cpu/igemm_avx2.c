@@ -43,24 +43,6 @@ load_x (const int16_t *x)
 }
 
 LANES_INLINE void
-finish (const IgemmTile *t, __m256i acc, __m256 m, __m256 b, int count, size_t at)
-{
-  __m256 y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (acc), m, b);
-
-  if (t->y_f32) {
-    lanes_store_f32 ((float *)t->y + at, y, count);
-    return;
-  }
-  if (t->r) {
-    const __m256i r = lanes_load_s8 ((const int8_t *)t->r + at, count);
-
-    y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (r), _mm256_set1_ps (t->mr), y);
-  }
-  lanes_store_s8 (
-      (int8_t *)t->y + at, lanes_round (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi)), count);
-}
-
-LANES_INLINE void
 tile (const IgemmTile *t, const int mr)
 {
   const int8_t *w = t->w;
@@ -99,7 +81,7 @@ tile (const IgemmTile *t, const int mr)
     for (int i = 0; i < mr; i++) {
       if (i >= t->pixels)
         break;
-      finish (t, acc[i][j], m, b, count, i * t->y_stride + j * 8);
+      lanes_finish_s8 (t, acc[i][j], m, b, count, i * t->y_stride + j * 8);
     }
   }
 }
@@ -122,27 +104,33 @@ static const IgemmKind dense = {
     .widen = widen,
 };
 
+static const IgemmKind *
+kind_of (const KernelConvShape *shape)
+{
+  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx2 : &dense;
+}
+
 size_t
 kernel_conv_s8_pack_avx2 (
     const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
 {
-  return kernel_igemm_pack (&dense, shape, &zero_x, w, packed);
+  return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);
 }
 
 size_t
 kernel_conv_s8_scratch_avx2 (const KernelConvShape *shape, KernelQueue *queue)
 {
-  return kernel_igemm_scratch (&dense, shape, queue);
+  return kernel_igemm_scratch (kind_of (shape), shape, queue);
 }
 
 void
 kernel_conv_s8_avx2 (const KernelConvS8 *args, KernelQueue *queue)
 {
-  kernel_igemm_s8 (&dense, args, false, queue);
+  kernel_igemm_s8 (kind_of (&args->shape), args, false, queue);
 }
 
 void
 kernel_conv_s8_f32_avx2 (const KernelConvS8 *args, KernelQueue *queue)
 {
-  kernel_igemm_s8 (&dense, args, true, queue);
+  kernel_igemm_s8 (kind_of (&args->shape), args, true, queue);
 }

@@ -8,14 +8,12 @@
  * x + 128, and the accumulators start at -128 * sum (w), wrapping.
  */
 #include "kernels/cpu/igemm.h"
+#include "kernels/cpu/lanes_avx512.h"
 
-#include <immintrin.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__ ((always_inline))
-
 /* Four values of x + 128 in every lane. */
-INLINE __m512i
+LANES_INLINE __m512i
 load_x (const uint8_t *x)
 {
   int32_t four;
@@ -24,23 +22,7 @@ load_x (const uint8_t *x)
   return _mm512_xor_si512 (_mm512_set1_epi32 (four), _mm512_set1_epi32 ((int32_t)0x80808080));
 }
 
-INLINE void
-finish_s8 (const IgemmTile *t, __m512i acc, __mmask16 mask, __m512 m, __m512 b, size_t at)
-{
-  __m512 y = _mm512_fmadd_ps (_mm512_cvtepi32_ps (acc), m, b);
-
-  if (t->r) {
-    const __m128i r = _mm_maskz_loadu_epi8 (mask, (const int8_t *)t->r + at);
-
-    y = _mm512_fmadd_ps (_mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (r)), _mm512_set1_ps (t->mr), y);
-  }
-  y = _mm512_roundscale_ps (y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  /* Of a NaN and a number, max takes the second. */
-  y = _mm512_min_ps (_mm512_max_ps (y, _mm512_set1_ps (t->lo)), _mm512_set1_ps (t->hi));
-  _mm_mask_storeu_epi8 ((int8_t *)t->y + at, mask, _mm512_cvtepi32_epi8 (_mm512_cvtps_epi32 (y)));
-}
-
-INLINE void
+LANES_INLINE void
 tile (const IgemmTile *t, const int mr, const int blocks)
 {
   const uint8_t *w = t->w;
@@ -79,26 +61,20 @@ tile (const IgemmTile *t, const int mr, const int blocks)
 
 #pragma GCC unroll 4
   for (int j = 0; j < blocks; j++) {
-    const int channels = t->channels - j * IGEMM_NR;
-    const __mmask16 mask = channels >= IGEMM_NR ? 0xffff : (__mmask16)((1 << channels) - 1);
+    const __mmask16 mask = lanes_mask (t->channels - j * IGEMM_NR);
     const __m512 m = _mm512_maskz_loadu_ps (mask, t->m + j * IGEMM_NR);
     const __m512 b = _mm512_maskz_loadu_ps (mask, t->b + j * IGEMM_NR);
 
 #pragma GCC unroll 6
     for (int i = 0; i < mr; i++) {
-      const size_t at = i * t->y_stride + j * IGEMM_NR;
-
       if (i >= t->pixels)
         break;
-      if (t->y_f32)
-        _mm512_mask_storeu_ps (
-            (float *)t->y + at, mask, _mm512_fmadd_ps (_mm512_cvtepi32_ps (acc[i][j]), m, b));
-      else
-        finish_s8 (t, acc[i][j], mask, m, b, at);
+      lanes_finish_s8 (t, acc[i][j], m, b, mask, i * t->y_stride + j * IGEMM_NR);
     }
   }
 }
 
+/* clang-format off */
 static void
 run_tile (const IgemmTile *t)
 {
@@ -132,7 +108,9 @@ run_tile (const IgemmTile *t)
   }
 }
 
-static const IgemmKind kind = {
+/* clang-format on */
+
+static const IgemmKind dense = {
     .tile = run_tile,
     .element = 1,
     .k_step = 4,
@@ -140,27 +118,33 @@ static const IgemmKind kind = {
     .x_offset = 128,
 };
 
+static const IgemmKind *
+kind_of (const KernelConvShape *shape)
+{
+  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx512vnni : &dense;
+}
+
 size_t
 kernel_conv_s8_pack_avx512vnni (
     const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
 {
-  return kernel_igemm_pack (&kind, shape, &zero_x, w, packed);
+  return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);
 }
 
 size_t
 kernel_conv_s8_scratch_avx512vnni (const KernelConvShape *shape, KernelQueue *queue)
 {
-  return kernel_igemm_scratch (&kind, shape, queue);
+  return kernel_igemm_scratch (kind_of (shape), shape, queue);
 }
 
 void
 kernel_conv_s8_avx512vnni (const KernelConvS8 *args, KernelQueue *queue)
 {
-  kernel_igemm_s8 (&kind, args, false, queue);
+  kernel_igemm_s8 (kind_of (&args->shape), args, false, queue);
 }
 
 void
 kernel_conv_s8_f32_avx512vnni (const KernelConvS8 *args, KernelQueue *queue)
 {
-  kernel_igemm_s8 (&kind, args, true, queue);
+  kernel_igemm_s8 (kind_of (&args->shape), args, true, queue);
 }

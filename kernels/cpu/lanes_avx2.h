@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lanes_avx2.h: 8 channels in a register, fewer at the end of a row, for files compiled with AVX2.
+ * lanes_avx2.h: 8 channels in a register, fewer at the end of a row, and how a tile finishes
+ * them. For files compiled with AVX2.
  *
  * `count` is how many channels are left; 8 and more mean a whole register. Memory beyond them is
  * neither read nor written. The masked forms are kept off the main path: a masked store is slow
@@ -8,8 +9,9 @@
  */
 #pragma once
 
+#include "kernels/cpu/igemm.h"
+
 #include <immintrin.h>
-#include <stdint.h>
 #include <string.h>
 
 #define LANES_INLINE static inline __attribute__ ((always_inline))
@@ -75,4 +77,33 @@ LANES_INLINE __m256
 lanes_clamp (__m256 t, __m256 lo, __m256 hi)
 {
   return _mm256_min_ps (hi, _mm256_max_ps (lo, t));
+}
+
+/* Outputs of conv_s8 or conv_s8_f32 at value `at` of the tile, from their accumulators. */
+LANES_INLINE void
+lanes_finish_s8 (const IgemmTile *t, __m256i acc, __m256 m, __m256 b, int count, size_t at)
+{
+  __m256 y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (acc), m, b);
+
+  if (t->y_f32) {
+    lanes_store_f32 ((float *)t->y + at, y, count);
+    return;
+  }
+  if (t->r) {
+    const __m256i r = lanes_load_s8 ((const int8_t *)t->r + at, count);
+
+    y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (r), _mm256_set1_ps (t->mr), y);
+  }
+  lanes_store_s8 (
+      (int8_t *)t->y + at, lanes_round (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi)), count);
+}
+
+/* Outputs of conv_f32. */
+LANES_INLINE void
+lanes_finish_f32 (const IgemmTile *t, __m256 y, int count, size_t at)
+{
+  if (t->r)
+    y = _mm256_add_ps (y, lanes_load_f32 ((const float *)t->r + at, count));
+  y = lanes_clamp (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi));
+  lanes_store_f32 ((float *)t->y + at, y, count);
 }

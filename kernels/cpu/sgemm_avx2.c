@@ -10,15 +10,6 @@
 #include "kernels/cpu/lanes_avx2.h"
 
 LANES_INLINE void
-finish (const IgemmTile *t, __m256 y, int count, size_t at)
-{
-  if (t->r)
-    y = _mm256_add_ps (y, lanes_load_f32 ((const float *)t->r + at, count));
-  y = lanes_clamp (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi));
-  lanes_store_f32 ((float *)t->y + at, y, count);
-}
-
-LANES_INLINE void
 tile (const IgemmTile *t, const int mr)
 {
   const float *w = t->w;
@@ -53,8 +44,8 @@ tile (const IgemmTile *t, const int mr)
   for (int i = 0; i < mr; i++) {
     if (i >= t->pixels)
       break;
-    finish (t, acc[i][0], t->channels, i * t->y_stride);
-    finish (t, acc[i][1], t->channels - 8, i * t->y_stride + 8);
+    lanes_finish_f32 (t, acc[i][0], t->channels, i * t->y_stride);
+    lanes_finish_f32 (t, acc[i][1], t->channels - 8, i * t->y_stride + 8);
   }
 }
 
@@ -74,20 +65,26 @@ static const IgemmKind dense = {
     .tile_blocks = 1,
 };
 
+static const IgemmKind *
+kind_of (const KernelConvShape *shape)
+{
+  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_f32_avx2 : &dense;
+}
+
 size_t
 kernel_conv_f32_pack_avx2 (const KernelConvShape *shape, const float *w, void *packed)
 {
-  return kernel_igemm_pack (&dense, shape, &(const float){0}, w, packed);
+  return kernel_igemm_pack (kind_of (shape), shape, &(const float){0}, w, packed);
 }
 
 size_t
 kernel_conv_f32_scratch_avx2 (const KernelConvShape *shape, KernelQueue *queue)
 {
-  return kernel_igemm_scratch (&dense, shape, queue);
+  return kernel_igemm_scratch (kind_of (shape), shape, queue);
 }
 
 void
 kernel_conv_f32_avx2 (const KernelConvF32 *args, KernelQueue *queue)
 {
-  kernel_igemm_f32 (&dense, args, queue);
+  kernel_igemm_f32 (kind_of (&args->shape), args, queue);
 }

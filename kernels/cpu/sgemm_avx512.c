@@ -7,22 +7,9 @@
  * broadcast operand of the multiply-add itself. Every k takes 24 multiply-adds and 4 loads.
  */
 #include "kernels/cpu/igemm.h"
+#include "kernels/cpu/lanes_avx512.h"
 
-#include <immintrin.h>
-
-#define INLINE static inline __attribute__ ((always_inline))
-
-INLINE void
-finish (const IgemmTile *t, __m512 y, __mmask16 mask, size_t at)
-{
-  if (t->r)
-    y = _mm512_add_ps (y, _mm512_maskz_loadu_ps (mask, (const float *)t->r + at));
-  /* Of a NaN and a number, max and min take the second. */
-  y = _mm512_min_ps (_mm512_set1_ps (t->hi), _mm512_max_ps (_mm512_set1_ps (t->lo), y));
-  _mm512_mask_storeu_ps ((float *)t->y + at, mask, y);
-}
-
-INLINE void
+LANES_INLINE void
 tile (const IgemmTile *t, const int mr, const int blocks)
 {
   const size_t w_stride = t->w_stride / sizeof (float);
@@ -32,9 +19,7 @@ tile (const IgemmTile *t, const int mr, const int blocks)
 
 #pragma GCC unroll 4
   for (int j = 0; j < blocks; j++) {
-    const int channels = t->channels - j * IGEMM_NR;
-
-    mask[j] = channels >= IGEMM_NR ? 0xffff : (__mmask16)((1 << channels) - 1);
+    mask[j] = lanes_mask (t->channels - j * IGEMM_NR);
 #pragma GCC unroll 6
     for (int i = 0; i < mr; i++)
       acc[i][j] = _mm512_maskz_loadu_ps (mask[j], t->b + j * IGEMM_NR);
@@ -69,7 +54,7 @@ tile (const IgemmTile *t, const int mr, const int blocks)
     for (int i = 0; i < mr; i++) {
       if (i >= t->pixels)
         break;
-      finish (t, acc[i][j], mask[j], i * t->y_stride + j * IGEMM_NR);
+      lanes_finish_f32 (t, acc[i][j], mask[j], i * t->y_stride + j * IGEMM_NR);
     }
   }
 }
@@ -100,20 +85,26 @@ static const IgemmKind dense = {
     .tile_blocks = 4,
 };
 
+static const IgemmKind *
+kind_of (const KernelConvShape *shape)
+{
+  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_f32_avx512 : &dense;
+}
+
 size_t
 kernel_conv_f32_pack_avx512 (const KernelConvShape *shape, const float *w, void *packed)
 {
-  return kernel_igemm_pack (&dense, shape, &(const float){0}, w, packed);
+  return kernel_igemm_pack (kind_of (shape), shape, &(const float){0}, w, packed);
 }
 
 size_t
 kernel_conv_f32_scratch_avx512 (const KernelConvShape *shape, KernelQueue *queue)
 {
-  return kernel_igemm_scratch (&dense, shape, queue);
+  return kernel_igemm_scratch (kind_of (shape), shape, queue);
 }
 
 void
 kernel_conv_f32_avx512 (const KernelConvF32 *args, KernelQueue *queue)
 {
-  kernel_igemm_f32 (&dense, args, queue);
+  kernel_igemm_f32 (kind_of (&args->shape), args, queue);
 }
