@@ -22,6 +22,7 @@ typedef struct {
   const IgemmArgs *args;
   size_t pixels, tiles; /* of IGEMM_MR pixels */
   int pixel_parts, block_parts;
+  uint8_t *scratch;    /* aligned */
   size_t scratch_size; /* of one thread */
 } Run;
 
@@ -61,7 +62,7 @@ kernel_igemm_scratch (const IgemmKind *kind, const KernelConvShape *shape, Kerne
 {
   const Igemm g = kernel_igemm (kind, shape);
 
-  return scratch_size (&g) * kernel_pool_threads (queue->pool);
+  return KERNEL_ALIGN + scratch_size (&g) * kernel_pool_threads (queue->pool);
 }
 
 static void
@@ -123,7 +124,7 @@ run_task (const void *ctx, int task, int thread)
   const Run *run = ctx;
   const Igemm *g = &run->g;
   const IgemmArgs *args = run->args;
-  uint8_t *scratch = (uint8_t *)args->scratch + thread * run->scratch_size;
+  uint8_t *scratch = run->scratch + thread * run->scratch_size;
   const void **rows = (const void **)scratch;
   const int pixel_part = task % run->pixel_parts, other = task / run->pixel_parts;
   const int block_part = other % run->block_parts, group = other / run->block_parts;
@@ -161,6 +162,7 @@ kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *que
 
   run.pixels = (size_t)shape->n * shape->oh * shape->ow;
   run.tiles = (run.pixels + IGEMM_MR - 1) / IGEMM_MR;
+  run.scratch = (uint8_t *)round_up ((uintptr_t)args->scratch);
   run.scratch_size = scratch_size (&run.g);
   split (&run, kernel_pool_threads (queue->pool));
   kernel_pool_run (queue->pool, run_task, &run, run.g.groups * run.block_parts * run.pixel_parts);
