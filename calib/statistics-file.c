@@ -355,7 +355,7 @@ read_tensors (CalibReader *r, CalibStatistics *s, const char *name, GError **err
 static gboolean
 check_envelope (const guint8 *data, gsize size, const char *name, GError **error)
 {
-  if (memcmp (data, MAGIC, MIN (size, 8)) != 0)
+  if (size > 0 && memcmp (data, MAGIC, MIN (size, 8)) != 0)
     return fail (error, CALIB_ERROR_FORMAT, name, "this is no .int8stats file");
   if (size < HEADER + DIGEST)
     return fail (error, CALIB_ERROR_TRUNCATED, name,

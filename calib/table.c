@@ -144,7 +144,7 @@ static const char *
 split_entry (const char *text, gsize n, guint32 *word, const char **cause)
 {
   while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
-    n--;
+    n--; /* so `: ` at the end is never found below: there is a digit behind it */
   gsize digits = 0;
   guint64 value = 0;
   while (digits < n && g_ascii_isxdigit (text[n - 1 - digits]))
@@ -156,8 +156,8 @@ split_entry (const char *text, gsize n, guint32 *word, const char **cause)
   const char *colon = text + n - digits - 2;
   if (n < digits + 2 || colon[0] != ':' || colon[1] != ' ')
     *cause = "expected `name: hex`, the bits of a float32 scale";
-  else if (digits < 1 || digits > 8)
-    *cause = "the number after the last `: ` must have 1 to 8 hexadecimal digits";
+  else if (digits > 8)
+    *cause = "the number after the last `: ` has more than 8 hexadecimal digits";
   else if (colon == text)
     *cause = "there is no name before `: `";
   else
@@ -172,7 +172,7 @@ parse_line (
   guint32 word;
   const char *cause;
 
-  if (n > 0 && text[n - 1] == '\r')
+  while (n > 0 && text[n - 1] == '\r')
     n--;
   if (n == 0)
     return TRUE;
@@ -202,7 +202,7 @@ calib_table_parse (const char *text, gsize size, const char *name, GError **erro
   const char *at = text, *const end = text + size;
   guint line = 0;
 
-  if (size >= 3 && memcmp (text, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
+  while (end - at >= 3 && memcmp (at, "\xef\xbb\xbf", 3) == 0) /* byte order marks */
     at += 3;
   while (at < end) {
     const char *feed = memchr (at, '\n', end - at);

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * statistics.c: statistics by tensor name, their merging and their file, also a damaged one.
+ */
+#include "common.h"
+
+#define MODEL "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static CalibStatistics *
+make_statistics (CalibHistogramFlags flags, guint64 seed)
+{
+  const CalibProvenance provenance = {(char *)MODEL, NULL, (char *)"camera 1", (char *)"test", 7};
+  CalibStatistics *s = calib_statistics_new (&provenance, flags);
+  Random r = {seed};
+  float x[600];
+  const char *names[] = {"(Unnamed Layer* 0) [Convolution]_output", "input:0", "zeros", "", "nan"};
+  for (guint t = 0; t < G_N_ELEMENTS (names); t++) {
+    CalibHistogram *h = calib_statistics_tensor (s, names[t], t == 1 ? 0 : t + 1);
+    for (guint batch = 0; batch < 3 && t != 3; batch++) {
+      for (guint i = 0; i < 600; i++)
+        x[i] = t == 2   ? 0
+               : t == 4 ? random_awkward (&r)
+                        : (float)(random_normal (&r) * (batch + 1));
+      calib_histogram_add (h, x, 600);
+    }
+  }
+  return s;
+}
+
+static void
+test_tensors (void)
+{
+  g_autoptr (CalibStatistics) s = calib_statistics_new (NULL, CALIB_HISTOGRAM_TENSORRT);
+  CHECK_INT (calib_statistics_n_tensors (s), ==, 0);
+  CHECK (calib_statistics_lookup (s, "a") == NULL);
+  CalibHistogram *b = calib_statistics_tensor (s, "b", 3);
+  CalibHistogram *a = calib_statistics_tensor (s, "a", 0);
+  CHECK (
+      a != b && calib_statistics_tensor (s, "b", 3) == b && calib_statistics_lookup (s, "a") == a);
+  CHECK_INT (calib_statistics_n_tensors (s), ==, 2);
+  CHECK_STR (calib_statistics_name (s, 0), "b");
+  CHECK_STR (calib_statistics_name (s, 1), "a");
+  CHECK (b->trt != NULL);
+  calib_statistics_add_frames (s, 5);
+  calib_statistics_add_frames (s, 2);
+  CHECK_INT (calib_statistics_provenance (s)->frames, ==, 7);
+  CHECK (calib_statistics_provenance (s)->model_sha256 == NULL);
+}
+
+/* --- Merging -------------------------------------------------------------------------------- */
+
+static void
+test_merge (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CalibStatistics) a = make_statistics (0, 1);
+  g_autoptr (CalibStatistics) b = make_statistics (0, 2);
+  g_autoptr (CalibStatistics) c = make_statistics (CALIB_HISTOGRAM_TENSORRT, 3);
+  g_free (b->provenance.source);
+  b->provenance.source = g_strdup ("camera 2");
+  g_free (c->provenance.source);
+  c->provenance.source = g_strdup ("camera 0, camera 2");
+
+  g_autoptr (CalibStatistics) left = make_statistics (0, 1);
+  CHECK_OK (calib_statistics_merge (left, b, &error), error);
+  CHECK_OK (calib_statistics_merge (left, c, &error), error);
+  const CalibProvenance empty = {(char *)MODEL, NULL, NULL, NULL, 0};
+  g_autoptr (CalibStatistics) right = calib_statistics_new (&empty, CALIB_HISTOGRAM_TENSORRT);
+  CHECK_OK (calib_statistics_merge (c, b, &error), error);
+  CHECK_OK (calib_statistics_merge (right, c, &error), error);
+  CHECK_OK (calib_statistics_merge (right, a, &error), error);
+
+  CHECK_STR (left->provenance.source, "camera 0, camera 1, camera 2");
+  CHECK_STR (left->provenance.tool, "test");
+  CHECK_INT (left->provenance.frames, ==, 21);
+  CHECK (left->flags == 0 && right->flags == 0);
+  g_autoptr (GBytes) l = calib_statistics_to_bytes (left, &error);
+  g_autoptr (GBytes) r = calib_statistics_to_bytes (right, &error);
+  CHECK (g_bytes_equal (l, r));
+}
+
+static void
+test_mismatches (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CalibStatistics) a = make_statistics (CALIB_HISTOGRAM_TENSORRT, 1);
+  g_autoptr (GBytes) before = calib_statistics_to_bytes (a, NULL);
+
+  g_autoptr (CalibStatistics) b = make_statistics (0, 2);
+  b->provenance.model_sha256[0] = 'f';
+  CHECK (!calib_statistics_merge (a, b, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_MISMATCH, "models");
+  b->provenance.model_sha256[0] = '0';
+  b->provenance.preprocess_sha256 = g_strdup ("abc");
+  CHECK (!calib_statistics_merge (a, b, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_MISMATCH,
+      "preprocessing cannot be merged: SHA-256 unknown and abc");
+  g_clear_pointer (&b->provenance.preprocess_sha256, g_free);
+
+  calib_statistics_tensor (b, "one more", 0);
+  CHECK (!calib_statistics_merge (a, b, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_MISMATCH, "'one more'");
+  g_autoptr (CalibStatistics) more = make_statistics (0, 2);
+  CHECK (!calib_statistics_merge (b, more, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_MISMATCH, "'one more'");
+
+  g_autoptr (CalibStatistics) channels = calib_statistics_new (&a->provenance, 0);
+  calib_statistics_tensor (channels, "input:0", 3);
+  CHECK (!calib_statistics_merge (a, channels, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_MISMATCH, "'input:0' has 0 channels");
+
+  g_autoptr (CalibStatistics) many = make_statistics (0, 2);
+  calib_statistics_add_frames (many, G_MAXUINT64 - 10);
+  CHECK (!calib_statistics_merge (a, many, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "frames");
+
+  g_autoptr (GBytes) after = calib_statistics_to_bytes (a, NULL);
+  CHECK (g_bytes_equal (before, after));
+}
+
+/* --- The file ------------------------------------------------------------------------------- */
+
+static void
+test_save_and_load (void)
+{
+  g_autofree char *folder = test_folder ();
+  g_autofree char *path = g_build_filename (folder, "x.int8stats", NULL);
+  g_autoptr (GError) error = NULL;
+
+  for (guint flags = 0; flags < 2; flags++) {
+    g_autoptr (CalibStatistics) s = make_statistics (flags, 4);
+    CHECK_OK (calib_statistics_save (s, path, &error), error);
+    g_autoptr (CalibStatistics) loaded = calib_statistics_load (path, &error);
+    CHECK_OK (loaded != NULL, error);
+    if (!loaded)
+      continue;
+    g_autoptr (GBytes) a = calib_statistics_to_bytes (s, NULL);
+    g_autoptr (GBytes) b = calib_statistics_to_bytes (loaded, NULL);
+    CHECK (g_bytes_equal (a, b));
+    CHECK_STR (loaded->provenance.model_sha256, MODEL);
+    CHECK (loaded->provenance.preprocess_sha256 == NULL);
+
+    /* what is loaded goes on as if nothing had happened */
+    const float x[] = {9, -0.5f, NAN, 1, 2};
+    for (guint t = 0; t < calib_statistics_n_tensors (s); t++) {
+      const guint channels = t == 1 ? 0 : t + 1;
+      const char *name = calib_statistics_name (s, t);
+      calib_histogram_add (calib_statistics_tensor (s, name, channels), x, channels);
+      calib_histogram_add (calib_statistics_tensor (loaded, name, channels), x, channels);
+    }
+    g_autoptr (GBytes) c = calib_statistics_to_bytes (s, NULL);
+    g_autoptr (GBytes) d = calib_statistics_to_bytes (loaded, NULL);
+    CHECK (g_bytes_equal (c, d) && !g_bytes_equal (a, c));
+  }
+
+  g_autoptr (CalibStatistics) empty = calib_statistics_new (NULL, 0);
+  CHECK_OK (calib_statistics_save (empty, path, &error), error);
+  g_autoptr (CalibStatistics) loaded = calib_statistics_load (path, &error);
+  CHECK_OK (loaded && calib_statistics_n_tensors (loaded) == 0, error);
+  test_folder_remove (folder);
+}
+
+static void
+test_file_is_small (void)
+{
+  g_autoptr (CalibStatistics) s = calib_statistics_new (NULL, 0);
+  CalibHistogram *h = calib_statistics_tensor (s, "x", 64);
+  g_autofree float *x = g_new (float, 640000);
+  Random r = {1};
+  for (guint i = 0; i < 640000; i++)
+    x[i] = (float)fmax (0, random_normal (&r));
+  calib_histogram_add (h, x, 640000);
+  g_autoptr (GBytes) bytes = calib_statistics_to_bytes (s, NULL);
+  CHECK_INT (g_bytes_get_size (bytes), <, 20000); /* of 256 KiB */
+}
+
+static void
+test_load_errors (void)
+{
+  g_autofree char *folder = test_folder ();
+  g_autofree char *path = g_build_filename (folder, "absent.int8stats", NULL);
+  g_autoptr (GError) error = NULL;
+  CHECK (!calib_statistics_load (path, &error));
+  CHECK_ERROR (error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "absent.int8stats");
+  CHECK (!calib_statistics_load (folder, &error));
+  CHECK_ERROR (error, G_FILE_ERROR, G_FILE_ERROR_ISDIR, folder);
+  test_folder_remove (folder);
+
+  g_autoptr (CalibStatistics) many = calib_statistics_new (NULL, 0);
+  g_autoptr (CalibHistogram) one = calib_histogram_new (0, 0);
+  CalibTensor tensor = {(char *)"", one};
+  g_ptr_array_set_free_func (many->tensors, NULL);
+  for (guint i = 0; i <= CALIB_STATISTICS_MAX_TENSORS; i++)
+    g_ptr_array_add (many->tensors, &tensor);
+  CHECK (!calib_statistics_to_bytes (many, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "8193 tensors");
+}
+
+/* --- Damage --------------------------------------------------------------------------------- */
+
+static void
+test_truncation (void)
+{
+  g_autoptr (CalibStatistics) s = make_statistics (CALIB_HISTOGRAM_TENSORRT, 5);
+  g_autoptr (GBytes) bytes = calib_statistics_to_bytes (s, NULL);
+  gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+  for (gsize n = 0; n < size; n++) {
+    g_autoptr (GError) error = NULL;
+    /* a copy of exactly n bytes: a sanitizer sees a read beyond it */
+    g_autofree guint8 *copy = g_memdup2 (data, n);
+    CHECK (!calib_statistics_parse (copy, n, "x", &error));
+    CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_TRUNCATED, "ends after");
+  }
+}
+
+static void
+test_every_byte_counts (void)
+{
+  g_autoptr (CalibStatistics) s = make_statistics (CALIB_HISTOGRAM_TENSORRT, 5);
+  g_autoptr (GBytes) bytes = calib_statistics_to_bytes (s, NULL);
+  gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+  g_autofree guint8 *copy = g_memdup2 (data, size);
+  for (gsize i = 0; i < size; i++) {
+    g_autoptr (GError) error = NULL;
+    copy[i] ^= 1 << i % 8;
+    if (calib_statistics_parse (copy, size, "x", &error) ||
+        (error->code != CALIB_ERROR_FORMAT && error->code != CALIB_ERROR_TRUNCATED))
+      CHECK_FAIL ("byte %zu changed: not refused", i);
+    copy[i] = data[i];
+  }
+  g_autoptr (GError) error = NULL;
+  g_autofree guint8 *longer = g_malloc0 (size + 1);
+  memcpy (longer, data, size);
+  CHECK (!calib_statistics_parse (longer, size + 1, "x", &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "longer");
+}
+
+/* A file whose checksum is right and whose contents cannot have come from a histogram. */
+static void
+check_refused (const CalibStatistics *s, const char *what)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = calib_statistics_to_bytes (s, &error);
+  gsize size;
+  const void *data = g_bytes_get_data (bytes, &size);
+  g_autoptr (CalibStatistics) loaded = calib_statistics_parse (data, size, "x", &error);
+  if (loaded || !g_error_matches (error, CALIB_ERROR, CALIB_ERROR_FORMAT))
+    CHECK_FAIL ("%s: not refused", what);
+}
+
+#define N_CONTRADICTIONS 24
+
+static void
+contradict (CalibStatistics *s, guint which)
+{
+  CalibHistogram *h = calib_statistics_tensor (s, "input:0", 0);
+  CalibHistogram *sums = calib_statistics_tensor (s, "(Unnamed Layer* 0) [Convolution]_output", 1);
+  CalibHistogram *nan = calib_statistics_tensor (s, "nan", 5);
+  CalibHistogram *zeros = calib_statistics_tensor (s, "zeros", 3);
+  const int top = (int)ldexpf (h->max, -h->exponent);
+
+  /* clang-format off */
+  switch (which) {
+  case 0: h->n++; break;
+  case 1: h->n_zero++; break;
+  case 2: h->n_nonfinite = h->n + 1; break;
+  case 3: h->bins[5]++; break;
+  case 4: h->max *= 2; break;
+  case 5: h->max = NAN; break;
+  case 6: h->min = -INFINITY; break;
+  case 7: h->min = h->max + 1; break;
+  case 8: h->min = 0; break;                               /* which was not counted */
+  case 9: h->bins[top]--; h->bins[3]++; break;             /* nothing where the maximum is */
+  case 10: h->bins[top + 1]++; h->bins[3]--; break;        /* something above it */
+  case 11: h->bins[3] += G_MAXUINT64 - 5; break;           /* the sum overflows */
+  case 12: zeros->max = 1; break;
+  case 13: zeros->min = -0.0f; break;
+  case 14: zeros->n++; zeros->n_zero++; zeros->trt->bins[0]++; break; /* not times 3 channels */
+  case 15: calib_histogram_set_sum (sums, 0, (CalibSum)1 << 80); break;
+  case 16: nan->channel_nonfinite[0]++; break;
+  case 17: nan->channel_nonfinite[0] = G_MAXUINT64; break;
+  case 18: h->trt->range = 0; break;
+  case 19: h->trt->range = NAN; break;
+  case 20: h->trt->range /= 8; break;                      /* below the maximum */
+  case 21: h->trt->range *= 1.0000000001; break;           /* no float32 */
+  case 22: h->trt->bins[7]++; break;
+  case 23: zeros->trt->range = 1; break;
+  }
+  /* clang-format on */
+}
+
+static void
+test_contradictions (void)
+{
+  for (guint c = 0; c < N_CONTRADICTIONS; c++) {
+    char what[32];
+    g_autoptr (CalibStatistics) s = make_statistics (CALIB_HISTOGRAM_TENSORRT, 6);
+    contradict (s, c);
+    g_snprintf (what, sizeof what, "contradiction %u", c);
+    check_refused (s, what);
+  }
+
+  g_autoptr (CalibStatistics) twice = make_statistics (0, 6);
+  CalibTensor *first = twice->tensors->pdata[0];
+  g_free (first->name);
+  first->name = g_strdup ("zeros");
+  check_refused (twice, "the same name twice");
+}
+
+int
+main (void)
+{
+  RUN (test_tensors);
+  RUN (test_merge);
+  RUN (test_mismatches);
+  RUN (test_save_and_load);
+  RUN (test_file_is_small);
+  RUN (test_load_errors);
+  RUN (test_truncation);
+  RUN (test_every_byte_counts);
+  RUN (test_contradictions);
+  return check_done ();
+}
