@@ -208,9 +208,11 @@ computes (EngineOp op)
   }
 }
 
-static void
-count_layers (const EngineGraph *graph, EngineBuildReport *report)
+void
+engine_count_layers (const Engine *engine, EngineBuildReport *report)
 {
+  const EngineGraph *graph = engine->graph;
+
   for (guint i = 0; i < graph->nodes->len; i++) {
     const EngineNode *node = engine_graph_node (graph, i);
 
@@ -271,6 +273,7 @@ engine_build (const EngineModel *model, const EngineBuildOptions *options,
 {
   g_autoptr (EngineGraph) graph = NULL;
   EngineProvenance provenance;
+  Engine *engine;
 
   if (!check_options (options, error) || g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
@@ -288,8 +291,9 @@ engine_build (const EngineModel *model, const EngineBuildOptions *options,
     g_prefix_error (error, "%s: ", model->path);
     return NULL;
   }
-  if (report)
-    count_layers (graph, report);
   provenance = provenance_of (model, options);
-  return engine_new (g_steal_pointer (&graph), options->precision, &provenance);
+  engine = engine_new (g_steal_pointer (&graph), options->precision, &provenance);
+  if (report)
+    engine_count_layers (engine, report);
+  return engine;
 }

@@ -23,6 +23,7 @@ typedef struct {
 } EngineProvenance;
 
 void engine_provenance_clear (EngineProvenance *provenance);
+void engine_provenance_copy (EngineProvenance *to, const EngineProvenance *from);
 char *engine_options_text (EnginePrecision precision, EngineRanges ranges);
 const char *engine_builder_text (void);
 
@@ -42,3 +43,6 @@ gboolean engine_graph_is_executable (const EngineGraph *graph, GError **error);
 /* Whether the first output is the softmax of something, reshaped or not. The logarithm does not
  * count: a softmax after it still makes probabilities. */
 gboolean engine_graph_ends_in_softmax (const EngineGraph *graph);
+
+/* Adds the layers of each precision to the report. */
+void engine_count_layers (const Engine *engine, EngineBuildReport *report);
