@@ -139,10 +139,9 @@ kernel_resize_filter (KernelResizeAxis *axis, int in, int full, int from, int ou
 size_t
 kernel_resize_scratch (const KernelResizeAxis *h, const KernelResizeAxis *v, int channels)
 {
-  int begin, end;
+  const size_t rows = kernel_resize_rows_size (h, v, channels);
 
-  if (kernel_resize_skips (h) || kernel_resize_skips (v))
-    return 0;
-  kernel_resize_span (v, &begin, &end);
-  return (size_t) (end - begin) * h->out * channels;
+  if (kernel_resize_skips (h))
+    return rows;
+  return rows + (size_t) h->out * kernel_resize_chunks (h, channels) * 64;
 }

@@ -30,6 +30,32 @@ kernel_resize_span (const KernelResizeAxis *axis, int *begin, int *end)
   }
 }
 
+/* Scratch memory: the resized rows that the vertical pass reads ... */
+static inline size_t
+kernel_resize_rows_size (const KernelResizeAxis *h, const KernelResizeAxis *v, int channels)
+{
+  int begin, end;
+
+  if (kernel_resize_skips (h) || kernel_resize_skips (v))
+    return 0;
+  kernel_resize_span (v, &begin, &end);
+  return (size_t) (end - begin) * h->out * channels;
+}
+
+/* ... and behind them, for kernels that want it, the horizontal weights in their own layout: for
+ * each output, chunks of 64 bytes for 16, 8, 4 or 4 pixels of 1 to 4 channels. */
+static inline int
+kernel_resize_chunks (const KernelResizeAxis *h, int channels)
+{
+  const int pixels = channels < 3 ? 16 / channels : 4;
+  int count = 0;
+
+  for (int i = 0; i < h->out; i++)
+    if (h->count[i] > count)
+      count = h->count[i];
+  return (count + pixels - 1) / pixels;
+}
+
 /* A weighted sum that started at one half, as a byte. */
 static inline uint8_t
 kernel_resize_clip (int32_t sum)
