@@ -32,13 +32,6 @@ round_up (size_t size)
   return (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
 }
 
-/* The part `i` of `parts` nearly equal parts of 0 .. count - 1 begins here. */
-static inline size_t
-part_begin (size_t count, int parts, int i)
-{
-  return count / parts * i + count % parts * i / parts;
-}
-
 static inline int
 min_int (int a, int b)
 {
@@ -128,10 +121,10 @@ run_task (const void *ctx, int task, int thread)
   const void **rows = (const void **)scratch;
   const int pixel_part = task % run->pixel_parts, other = task / run->pixel_parts;
   const int block_part = other % run->block_parts, group = other / run->block_parts;
-  const int block = part_begin (g->blocks, run->block_parts, block_part);
-  const int block_end = part_begin (g->blocks, run->block_parts, block_part + 1);
-  size_t pixel = part_begin (run->tiles, run->pixel_parts, pixel_part) * IGEMM_MR;
-  size_t end = part_begin (run->tiles, run->pixel_parts, pixel_part + 1) * IGEMM_MR;
+  const int block = kernel_pool_part (g->blocks, run->block_parts, block_part);
+  const int block_end = kernel_pool_part (g->blocks, run->block_parts, block_part + 1);
+  size_t pixel = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part) * IGEMM_MR;
+  size_t end = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part + 1) * IGEMM_MR;
   IgemmTile tile = {
       .rows = rows,
       .w_stride = g->block_size,

@@ -26,6 +26,8 @@
 
 /* Rounds of a spin loop before sleeping: tens of microseconds, less than a wake-up costs twice. */
 #define SPIN_ROUNDS 2000
+/* Parts of a range: a thread that was late or slow keeps the others waiting for less. */
+#define PARTS_PER_THREAD 4
 /* As many as cpu_set_t has bits; more is a mistake. */
 #define MAX_THREADS 1024
 
@@ -160,6 +162,35 @@ kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
   }
   pool_work (pool, 0);
   pool_wait_for_done (pool);
+}
+
+typedef struct {
+  KernelPoolRangeFn fn;
+  const void *ctx;
+  size_t count;
+  int parts;
+} Range;
+
+static void
+range_task (const void *ctx, int task, int thread)
+{
+  const Range *range = ctx;
+
+  range->fn (range->ctx, kernel_pool_part (range->count, range->parts, task),
+      kernel_pool_part (range->count, range->parts, task + 1));
+}
+
+void
+kernel_pool_range (
+    KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count, size_t grain)
+{
+  const size_t most = (size_t)pool->threads * PARTS_PER_THREAD, useful = count / grain;
+  Range range = {fn, ctx, count, useful < most ? (int)useful : (int)most};
+
+  if (range.parts <= 1 || pool->threads == 1)
+    fn (ctx, 0, count);
+  else
+    kernel_pool_run (pool, range_task, &range, range.parts);
 }
 
 static int

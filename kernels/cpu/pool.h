@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 typedef struct KernelPool KernelPool;
 
 /* `thread` is 0 .. kernel_pool_threads() - 1 and no two tasks run with the same number at the
@@ -23,3 +25,16 @@ int kernel_pool_threads (const KernelPool *pool);
 /* Calls fn for every task 0 .. tasks - 1, in any order, and returns when all are done. Must not be
  * called from a task. */
 void kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks);
+
+/* Where part i of `parts` nearly equal parts of 0 .. count begins. */
+static inline size_t
+kernel_pool_part (size_t count, int parts, int i)
+{
+  return count / parts * i + count % parts * i / parts;
+}
+
+/* Calls fn for parts of 0 .. count - 1 of at least `grain` each (or for the whole): what is less
+ * costs more to hand over than to do. */
+typedef void (*KernelPoolRangeFn) (const void *ctx, size_t begin, size_t end);
+void kernel_pool_range (
+    KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count, size_t grain);

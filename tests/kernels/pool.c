@@ -136,6 +136,46 @@ test_default_is_the_cpus_allowed (void)
   kernel_pool_free (pool);
 }
 
+typedef struct {
+  unsigned char *seen;
+  atomic_int *parts;
+} RangeRun;
+
+static void
+mark_range (const void *ctx, size_t begin, size_t end)
+{
+  const RangeRun *run = ctx;
+
+  atomic_fetch_add (run->parts, 1);
+  for (size_t i = begin; i < end; i++)
+    run->seen[i]++;
+}
+
+/* Every number once, and no part below the grain unless it is all there is. */
+static void
+test_ranges (void)
+{
+  static unsigned char seen[1000];
+  KernelPool *pool = kernel_pool_new (3);
+
+  for (size_t count = 0; count < sizeof seen; count += 1 + count / 3) {
+    for (size_t grain = 1; grain < 400; grain += 1 + grain / 2) {
+      atomic_int parts = 0;
+      const RangeRun run = {seen, &parts};
+      size_t wrong = 0;
+
+      memset (seen, 0, sizeof seen);
+      kernel_pool_range (pool, mark_range, &run, count, grain);
+      for (size_t i = 0; i < sizeof seen; i++)
+        wrong += seen[i] != (i < count);
+      CHECK_INT (wrong, ==, 0);
+      CHECK_INT (atomic_load (&parts), >=, 1);
+      CHECK_INT (atomic_load (&parts), <=, count / grain > 1 ? count / grain : 1);
+    }
+  }
+  kernel_pool_free (pool);
+}
+
 /* A pool that nobody uses burns no CPU time: far less than the 0.8 s that four spinning threads
  * would, and more than the loader or a sanitizer adds. */
 static void
@@ -169,6 +209,7 @@ main (void)
   RUN (test_more_threads_than_cpus);
   RUN (test_caller_sleeps);
   RUN (test_no_tasks);
+  RUN (test_ranges);
   RUN (test_default_is_the_cpus_allowed);
   RUN (test_idle_pool_sleeps);
   RUN (test_too_many_threads_is_refused);
