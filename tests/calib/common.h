@@ -5,7 +5,7 @@
 #pragma once
 
 #include "calib/private.h"
-#include "check.h"
+#include "tests/check.h"
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>

@@ -3,7 +3,7 @@
  * file.c: calib_file_replace() gives the old file or the new one, whatever happens, and leaves
  * nothing else behind.
  */
-#include "common.h"
+#include "tests/calib/common.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * histogram.c: the streaming histogram against its definition, and the property that everything
  * rests on: the state depends on the values only.
  */
-#include "common.h"
+#include "tests/calib/common.h"
 
 /* --- Against the definition ----------------------------------------------------------------- */
 

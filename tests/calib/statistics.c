@@ -2,7 +2,7 @@
 /*
  * statistics.c: statistics by tensor name, their merging and their file, also a damaged one.
  */
-#include "common.h"
+#include "tests/calib/common.h"
 
 #define MODEL "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

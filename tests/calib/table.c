@@ -2,7 +2,7 @@
 /*
  * table.c: TensorRT's calibration tables, real and awkward ones, and the provenance beside them.
  */
-#include "common.h"
+#include "tests/calib/common.h"
 
 static CalibTable *
 parse (const char *text, GError **error)

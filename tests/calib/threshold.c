@@ -2,7 +2,7 @@
 /*
  * threshold.c: every method against a slow computation of its definition, written differently.
  */
-#include "common.h"
+#include "tests/calib/common.h"
 
 #define N_SHAPES 10
 
