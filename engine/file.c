@@ -106,9 +106,17 @@ write_header (guint8 *out, const Header *header)
   store64 (out + 16, header->message_size);
   store64 (out + 24, header->constants_offset);
   store64 (out + 32, header->constants_size);
-  store64 (out + 40, header->message_sum);
-  store64 (out + 48, header->constants_sum);
-  store64 (out + 56, checksum (out, 56));
+}
+
+void
+engine_file_seal (guint8 *file, gsize size)
+{
+  const guint64 constants = load64 (file + 24);
+
+  g_return_if_fail (size >= HEADER_SIZE && constants >= HEADER_SIZE && constants <= size);
+  store64 (file + 40, checksum (file + HEADER_SIZE, constants - HEADER_SIZE));
+  store64 (file + 48, checksum (file + constants, size - constants));
+  store64 (file + 56, checksum (file, 56));
 }
 
 typedef struct {
@@ -296,19 +304,19 @@ may_replace (const char *path, GError **error)
   return FALSE;
 }
 
-gboolean
-engine_file_write (const Engine *engine, const char *key, const char *path, GError **error)
+GBytes *
+engine_file_bytes (const Engine *engine, const char *key, GError **error)
 {
   Header header = {.version = ENGINE_FILE_VERSION, .header_size = HEADER_SIZE};
   gsize message_size, constants_size, size;
   g_autofree void *message = engine_file_pack (engine, key, &message_size, &constants_size);
-  g_autofree guint8 *file = NULL;
+  guint8 *file;
 
   if (message_size > MAX_MESSAGE) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
         "the network's description takes %" G_GSIZE_FORMAT " bytes, an engine file holds %u",
         message_size, MAX_MESSAGE);
-    return FALSE;
+    return NULL;
   }
   header.message_size = message_size;
   header.constants_offset = (HEADER_SIZE + message_size + PAGE - 1) / PAGE * PAGE;
@@ -318,14 +326,26 @@ engine_file_write (const Engine *engine, const char *key, const char *path, GErr
   if (!file) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
         "no memory for an engine file of %" G_GSIZE_FORMAT " bytes", size);
-    return FALSE;
+    return NULL;
   }
   memcpy (file + HEADER_SIZE, message, message_size);
   engine_file_copy_constants (engine, file + header.constants_offset);
-  header.message_sum = checksum (file + HEADER_SIZE, header.constants_offset - HEADER_SIZE);
-  header.constants_sum = checksum (file + header.constants_offset, constants_size);
   write_header (file, &header);
-  return may_replace (path, error) && calib_file_replace (path, file, size, error);
+  engine_file_seal (file, size);
+  return g_bytes_new_take (file, size);
+}
+
+gboolean
+engine_file_write (const Engine *engine, const char *key, const char *path, GError **error)
+{
+  g_autoptr (GBytes) bytes = engine_file_bytes (engine, key, error);
+  const void *data;
+  gsize size;
+
+  if (!bytes || !may_replace (path, error))
+    return FALSE;
+  data = g_bytes_get_data (bytes, &size);
+  return calib_file_replace (path, data, size, error);
 }
 
 gboolean

@@ -28,8 +28,13 @@ Engine *engine_file_read (const char *path, EngineFileState *state, GError **err
 Engine *engine_file_parse (
     GBytes *contents, const char *name, EngineFileState *state, GError **error);
 
+/* The bytes of the file. key replaces the engine's own where it is not NULL. */
+GBytes *engine_file_bytes (const Engine *engine, const char *key, GError **error);
+/* Sets the three checksums of a file whose header says where the constants begin. */
+void engine_file_seal (guint8 *file, gsize size);
+
 /* Writes atomically, without taking the lock. Fails with ENGINE_ERROR_FILE where something foreign
- * is in the way. key replaces the engine's own. */
+ * is in the way. */
 gboolean engine_file_write (
     const Engine *engine, const char *key, const char *path, GError **error);
 
