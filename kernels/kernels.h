@@ -272,7 +272,8 @@ typedef struct {
   uint8_t *scratch; /* kernel_resize_scratch() bytes */
 } KernelResize;
 
-/* Bytes of scratch for resize_u8: the rows of the vertical taps, horizontally resized. */
+/* Bytes of scratch for resize_u8: the rows of the vertical taps, horizontally resized, and room for
+ * the horizontal weights in a kernel's own layout. */
 size_t kernel_resize_scratch (const KernelResizeAxis *h, const KernelResizeAxis *v, int channels);
 
 /* One component of an image: `step` bytes from pixel to pixel, `stride` from row to row. */
