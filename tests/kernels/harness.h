@@ -51,14 +51,19 @@ typedef enum { HARNESS_S8, HARNESS_U8, HARNESS_I32, HARNESS_F32 } HarnessType;
 HarnessCase *harness_case (Harness *h, const void *args, const char *description, ...)
     __attribute__ ((format (printf, 3, 4)));
 
+typedef enum { HARNESS_IN, HARNESS_OUT, HARNESS_IN_OUT, HARNESS_SCRATCH } HarnessRole;
+
 /* Adds a buffer of `count` elements and returns host memory for the test to fill (zero at first).
  * `slot` is the address of the pointer, in args or in a struct that args points to, which must be
  * set to the buffer before the kernel is called. */
-void *harness_in (HarnessCase *c, HarnessType type, size_t count, void *slot);
+void *harness_buffer (
+    HarnessCase *c, HarnessRole role, HarnessType type, size_t count, void *slot, const char *name);
+#define harness_in(c, type, count, slot) harness_buffer (c, HARNESS_IN, type, count, slot, #slot)
 /* Every element must be written. */
-void *harness_out (HarnessCase *c, HarnessType type, size_t count, void *slot);
+#define harness_out(c, type, count, slot) harness_buffer (c, HARNESS_OUT, type, count, slot, #slot)
 /* Keeps what the test puts there: outputs with gaps, kernels in place. */
-void *harness_in_out (HarnessCase *c, HarnessType type, size_t count, void *slot);
+#define harness_in_out(c, type, count, slot)                                                       \
+  harness_buffer (c, HARNESS_IN_OUT, type, count, slot, #slot)
 /* Another pointer to `offset` bytes into a buffer: `data` is what one of the above returned. */
 void harness_point (HarnessCase *c, void *slot, const void *data, size_t offset);
 /* The bytes may be used freely. */
@@ -66,13 +71,16 @@ void harness_scratch (HarnessCase *c, size_t size, void *slot);
 
 /* Buffers whose size or contents depend on the back end. Returns the size; writes the contents
  * unless memory is NULL. */
-typedef size_t (*HarnessMakeFn) (const void *user, const KernelOps *ops, KernelQueue *queue,
-    void *memory);
+typedef size_t (*HarnessMakeFn) (
+    const void *user, const KernelOps *ops, KernelQueue *queue, void *memory);
 void harness_made_in (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
 void harness_made_scratch (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
 
 /* Operations of one call, for GOP/s in the bench; else GB/s of all buffers are printed. */
 void harness_operations (HarnessCase *c, double operations);
+
+/* Ends the program, for a mistake in a test and not in a kernel. */
+void harness_require (bool condition, const char *what);
 
 /* Runs, compares (or measures) and frees the case. */
 void harness_run (HarnessCase *c);

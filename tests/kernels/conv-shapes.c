@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * conv-shapes.c: see conv-shapes.h. Below, at, above and at multiples of likely tiles: 4 products
+ * (one VNNI lane), 8, 16, 32 and 64 channels, 4 to 16 pixels.
+ */
+#include "tests/kernels/conv-shapes.h"
+
+#define COUNT(array) ((int)(sizeof (array) / sizeof *(array)))
+#define N_RANDOM     300
+#define N_DEPTHWISE  80
+
+static const int edges[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63,
+    64, 65, 96, 100, 127, 128, 129};
+static const int pixels[] = {
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 23, 24, 25, 31, 32, 33, 49, 64, 65};
+
+/* clang-format off */
+static const KernelConvShape special[] = {
+  /* n ih  iw   ic oh  ow  oc  kh kw  sh sw  dh dw  pt pl  g */
+  {  1, 1,  1,   1, 1,  1,  1,  1, 1,  1, 1,  1, 1,  0, 0, 1}, /* the smallest */
+  {  1,28, 28,   1,24, 24, 20,  5, 5,  1, 1,  1, 1,  0, 0, 1}, /* LeNet's stem, layer 2, fully connected */
+  {  2,12, 12,  20, 8,  8, 50,  5, 5,  1, 1,  1, 1,  0, 0, 1},
+  {  3, 4,  4,  50, 1,  1,100,  4, 4,  1, 1,  1, 1,  0, 0, 1},
+  {  1,33, 31,   3,17, 16, 32,  3, 3,  2, 2,  1, 1,  1, 1, 1}, /* stems of three channels */
+  {  2,23, 23,   3,12, 12, 16,  7, 7,  2, 2,  1, 1,  3, 3, 1},
+  {  1,20, 20,   3, 5,  5, 24,  4, 4,  4, 4,  1, 1,  0, 0, 1}, /* a patch embedding */
+  {  1, 7,  9,  16, 7,  9, 16,  3, 3,  1, 1,  1, 1,  1, 1, 1}, /* same padding */
+  {  1, 8,  8,  16, 4,  4, 16,  3, 3,  2, 2,  1, 1,  0, 0, 1}, /* TensorFlow's: only bottom right */
+  {  1, 6,  5,   8, 8,  4,  9,  3, 2,  1, 1,  1, 1,  2, 0, 1}, /* asymmetric pads */
+  {  1, 5,  6,   8, 5,  8,  9,  1, 3,  1, 1,  1, 1,  0, 2, 1}, /* windows with one pixel inside at both ends */
+  {  1, 1,  1,   8, 3,  3, 16,  3, 3,  1, 1,  1, 1,  2, 2, 1}, /* the input is one pixel */
+  {  1, 3,  3,   4, 5,  5,  8,  5, 5,  1, 1,  1, 1,  3, 3, 1}, /* the window is larger than the input */
+  {  2, 9,  9,   8, 5,  5, 16,  3, 3,  1, 1,  2, 2,  0, 0, 1}, /* dilation */
+  {  1, 9, 11,   8, 9, 11, 16,  3, 3,  1, 1,  2, 2,  2, 2, 1},
+  {  1,11,  9,   8, 4,  3, 16,  3, 3,  2, 3,  3, 2,  1, 2, 1},
+  {  1, 8,  8,  32, 4,  4, 64,  1, 1,  2, 2,  1, 1,  0, 0, 1}, /* 1x1 with stride */
+  {  1, 1, 40,  12, 1, 36, 20,  1, 5,  1, 1,  1, 1,  0, 0, 1}, /* one dimension */
+  {  1,40,  1,  12,38,  1, 20,  3, 1,  1, 1,  1, 1,  0, 0, 1},
+  {  2, 6,  6,  12, 6,  6, 18,  3, 3,  1, 1,  1, 1,  1, 1, 2}, /* groups */
+  {  1, 6,  6,  15, 6,  6, 10,  3, 3,  1, 1,  1, 1,  1, 1, 5},
+  {  1, 7,  7,  64, 7,  7, 64,  3, 3,  1, 1,  1, 1,  1, 1, 4},
+  {  1, 5,  5,  66, 5,  5, 33,  1, 1,  1, 1,  1, 1,  0, 0, 3},
+  {  1, 5,  5,   8, 5,  5, 16,  3, 3,  1, 1,  1, 1,  1, 1, 8}, /* depthwise, two outputs an input */
+  {  2, 6,  6,   5, 6,  6, 15,  3, 3,  1, 1,  1, 1,  1, 1, 5},
+  {  1, 5,  5,  16, 5,  5,  8,  3, 3,  1, 1,  1, 1,  1, 1, 8}, /* two inputs an output */
+  {  1,14, 14,  32, 7,  7, 32,  5, 5,  2, 2,  1, 1,  1, 2,32}, /* depthwise */
+  {  1, 9,  9,  24, 9,  9, 24,  3, 3,  1, 1,  2, 2,  2, 2,24},
+  {  3, 1,  1, 256, 1,  1, 10,  1, 1,  1, 1,  1, 1,  0, 0, 1}, /* fully connected */
+  {  1, 1,  1,1000, 1,  1, 17,  1, 1,  1, 1,  1, 1,  0, 0, 1},
+  {  2, 7,  7,  37, 1,  1, 31,  7, 7,  1, 1,  1, 1,  0, 0, 1},
+};
+
+static const KernelConvShape large[] = {
+  {  1, 1,  1, 131072, 1, 1, 17,  1, 1,  1, 1,  1, 1,  0, 0, 1},
+  {  3, 1,  1,  25088, 1, 1, 16,  1, 1,  1, 1,  1, 1,  0, 0, 1},
+  {  1,16, 16,    512, 1, 1,  3, 16,16,  1, 1,  1, 1,  0, 0, 1},
+  {  1,65, 65,     31, 1, 1,  2, 65,65,  1, 1,  1, 1,  0, 0, 1},
+};
+
+static const KernelConvShape networks[] = {
+  {  1,224,224,   3,112,112, 64,  7, 7,  2, 2,  1, 1,  3, 3,  1}, /* ResNet-50 */
+  {  1, 56, 56,  64, 56, 56, 64,  3, 3,  1, 1,  1, 1,  1, 1,  1},
+  {  1, 56, 56,  64, 56, 56,256,  1, 1,  1, 1,  1, 1,  0, 0,  1},
+  {  1, 28, 28, 128, 28, 28,128,  3, 3,  1, 1,  1, 1,  1, 1,  1},
+  {  1, 14, 14,1024, 14, 14,256,  1, 1,  1, 1,  1, 1,  0, 0,  1},
+  {  1,  7,  7, 512,  7,  7,512,  3, 3,  1, 1,  1, 1,  1, 1,  1},
+  {  1,112,112,  32,112,112, 32,  3, 3,  1, 1,  1, 1,  1, 1, 32}, /* MobileNet */
+  {  1, 56, 56, 144, 28, 28,144,  3, 3,  2, 2,  1, 1,  0, 0,144},
+  {  1, 14, 14, 576, 14, 14, 96,  1, 1,  1, 1,  1, 1,  0, 0,  1},
+  {  1,  1,  1,2048,  1,  1,1000, 1, 1,  1, 1,  1, 1,  0, 0,  1}, /* a classifier */
+  {  1, 28, 28,   1, 24, 24, 20,  5, 5,  1, 1,  1, 1,  0, 0,  1}, /* LeNet */
+  {  1, 12, 12,  20,  8,  8, 50,  5, 5,  1, 1,  1, 1,  0, 0,  1},
+};
+/* clang-format on */
+
+static int
+pick (Harness *h, const int *values, int count)
+{
+  return values[harness_range (h, 0, count - 1)];
+}
+
+/* A 1x1 convolution is a matrix product of pixels x ic and ic x oc. */
+static KernelConvShape
+product (int rows, int ic, int oc)
+{
+  return (KernelConvShape){1, 1, rows, ic, 1, rows, oc, 1, 1, 1, 1, 1, 1, 0, 0, 1};
+}
+
+/* The largest number of outputs whose windows all touch the input, 0 .. in + pad. */
+static int
+most_outputs (int in, int k, int stride, int dilation, int pad)
+{
+  for (int out = 0;; out++) {
+    bool touches = false;
+
+    for (int tap = 0; tap < k; tap++) {
+      const int i = out * stride - pad + tap * dilation;
+
+      touches = touches || (i >= 0 && i < in);
+    }
+    if (!touches)
+      return out;
+  }
+}
+
+static int
+most_rows (const KernelConvShape *s)
+{
+  return most_outputs (s->ih, s->kh, s->stride_h, s->dilation_h, s->pad_top);
+}
+
+static int
+most_columns (const KernelConvShape *s)
+{
+  return most_outputs (s->iw, s->kw, s->stride_w, s->dilation_w, s->pad_left);
+}
+
+/* Any window that the contract of kernels.h allows. */
+static void
+random_window (Harness *h, KernelConvShape *s)
+{
+  const int kernels[] = {1, 2, 3, 3, 3, 5, 7};
+
+  do {
+    s->kh = pick (h, kernels, COUNT (kernels));
+    s->kw = harness_random (h) & 1 ? s->kh : pick (h, kernels, COUNT (kernels));
+    s->stride_h = harness_range (h, 1, 3);
+    s->stride_w = harness_random (h) & 1 ? s->stride_h : harness_range (h, 1, 3);
+    s->dilation_h = harness_random (h) % 4 ? 1 : harness_range (h, 1, 3);
+    s->dilation_w = harness_random (h) % 4 ? 1 : harness_range (h, 1, 3);
+    s->ih = harness_range (h, 1, 12);
+    s->iw = harness_range (h, 1, 12);
+    s->pad_top = harness_range (h, 0, (s->kh - 1) * s->dilation_h);
+    s->pad_left = harness_range (h, 0, (s->kw - 1) * s->dilation_w);
+  } while (most_rows (s) == 0 || most_columns (s) == 0);
+  s->oh = harness_range (h, 1, most_rows (s));
+  s->ow = harness_range (h, 1, most_columns (s));
+}
+
+static void
+random_shape (Harness *h, KernelConvShape *s)
+{
+  s->n = harness_range (h, 1, 3);
+  random_window (h, s);
+  s->groups = harness_random (h) % 4 ? 1 : harness_range (h, 1, 4);
+  s->ic = s->groups * harness_range (h, 1, 40 / s->groups);
+  s->oc = s->groups * harness_range (h, 1, 70 / s->groups);
+}
+
+static void
+random_depthwise (Harness *h, KernelConvShape *s)
+{
+  s->n = harness_range (h, 1, 3);
+  random_window (h, s);
+  s->ic = s->oc = s->groups = pick (h, edges, COUNT (edges));
+}
+
+static bool
+choose (Harness *h, int i, KernelConvShape *s)
+{
+  if (i < COUNT (special)) {
+    *s = special[i];
+    return true;
+  }
+  i -= COUNT (special);
+  if (i < COUNT (edges)) {
+    *s = product (pick (h, pixels, COUNT (pixels)), edges[i], pick (h, edges, COUNT (edges)));
+    return true;
+  }
+  i -= COUNT (edges);
+  if (i < COUNT (edges)) {
+    *s = product (pick (h, pixels, COUNT (pixels)), pick (h, edges, COUNT (edges)), edges[i]);
+    return true;
+  }
+  i -= COUNT (edges);
+  if (i < COUNT (pixels)) {
+    *s = product (pixels[i], pick (h, edges, COUNT (edges)), pick (h, edges, COUNT (edges)));
+    return true;
+  }
+  i -= COUNT (pixels);
+  if (i < N_DEPTHWISE)
+    random_depthwise (h, s);
+  else
+    random_shape (h, s);
+  return i < N_DEPTHWISE + N_RANDOM;
+}
+
+bool
+conv_shape (Harness *h, int i, KernelConvShape *s)
+{
+  const bool chosen = choose (h, i, s);
+
+  harness_require (s->oh <= most_rows (s) && s->ow <= most_columns (s),
+      "a convolution has a window without a pixel");
+  return chosen;
+}
+
+bool
+conv_shape_large (int i, KernelConvShape *s)
+{
+  if (i < COUNT (large))
+    *s = large[i];
+  return i < COUNT (large);
+}
+
+bool
+conv_shape_bench (int i, KernelConvShape *s)
+{
+  if (i < COUNT (networks))
+    *s = networks[i];
+  return i < COUNT (networks);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * main.c: the program of the harness: options, back ends, one line of result per kernel.
+ */
+#include "tests/kernels/harness-private.h"
+
+#include <fnmatch.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const HarnessTest *const families[] = {
+    harness_conv, harness_elementwise, harness_pool, harness_move, harness_softmax, harness_pixels};
+#define N_FAMILIES (sizeof families / sizeof *families)
+
+static Harness harness = {.only_case = -1, .only_place = HARNESS_PLACES};
+static int passed, failed, skipped;
+
+static const char usage[] =
+    "Usage: harness [OPTION]...\n"
+    "Compares the kernels of every back end with the reference, byte for byte.\n"
+    "\n"
+    "  --backend=NAME    ref, cpu, cuda or cuda:N (default: every one that opens)\n"
+    "  --function=GLOB   only kernels whose name matches, as conv_s8 or '*_f32'\n"
+    "  --seed=N          random seed (default: the time)\n"
+    "  --case=N          only this case of each kernel\n"
+    "  --bench           measure instead of comparing\n"
+    "  --threads=N       threads in the bench (default 1; 0: all CPUs)\n"
+    "  --self-test       plant errors and require that they are found\n"
+    "  --list            names of the kernels\n"
+    "  --help\n"
+    "\n"
+    "The last line is \"N passed, N failed, N skipped\"; the exit status is 1 when one failed.\n";
+
+const HarnessTest *
+harness_find_test (const char *name)
+{
+  for (size_t f = 0; f < N_FAMILIES; f++)
+    for (const HarnessTest *t = families[f]; t->kernel; t++)
+      if (strcmp (t->kernel, name) == 0)
+        return t;
+  return NULL;
+}
+
+/* --- Devices -------------------------------------------------------------------------------- */
+
+bool
+harness_open_queues (HarnessDevice *device, int first_threads, int n_queues)
+{
+  for (int i = 0; i < n_queues; i++) {
+    device->threads[i] = first_threads + i;
+    device->queues[i] = device->backend->queue_new (device->backend, first_threads + i);
+    if (!device->queues[i])
+      return false;
+    device->n_queues = i + 1;
+  }
+  return true;
+}
+
+void
+harness_close_device (HarnessDevice *device)
+{
+  for (int i = 0; i < device->n_queues; i++)
+    device->backend->queue_free (device->queues[i]);
+  kernel_close (device->backend);
+  *device = (HarnessDevice){0};
+}
+
+static void
+open_device (const char *name, int threads)
+{
+  HarnessDevice *device = &harness.devices[harness.n_devices];
+  char why[256];
+
+  device->backend = kernel_open (name, why, sizeof why);
+  if (!device->backend) {
+    printf ("SKIP back end %s: %s\n", name, why);
+    skipped++;
+    return;
+  }
+  snprintf (device->label, sizeof device->label, "%s %s", name, device->backend->description);
+  harness.n_devices++;
+  if (!(harness.bench ? harness_open_queues (device, threads, 1)
+                      : harness_open_queues (device, 1, HARNESS_QUEUES))) {
+    printf ("FAIL %s: no queue of %d threads\n", device->label, device->n_queues + 1);
+    failed++;
+  }
+}
+
+/* The back end `cpu` once for each level of features that this machine has. */
+static void
+open_cpu_levels (int threads)
+{
+  static const struct {
+    unsigned flag;
+    const char *name;
+  } levels[] = {{0, "no features"}, {KERNEL_CPU_AVX2, "AVX2"}, {KERNEL_CPU_AVX512, "AVX-512"},
+      {KERNEL_CPU_AVX512_VNNI, "AVX-512 VNNI"}};
+  unsigned mask = 0;
+
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    mask |= levels[i].flag;
+    kernel_cpu_set_mask (mask);
+    if (kernel_cpu_flags () == mask) {
+      open_device ("cpu", threads);
+    } else {
+      printf ("SKIP cpu with %s: not on this machine, or masked\n", levels[i].name);
+      skipped++;
+    }
+  }
+  kernel_cpu_set_mask (~0u);
+}
+
+static void
+open_devices (const char *name, int threads)
+{
+  char why[256];
+
+  harness.ref.backend = kernel_open ("ref", why, sizeof why);
+  harness_require (harness.ref.backend && harness_open_queues (&harness.ref, 1, 1),
+      "the back end ref does not open");
+  snprintf (harness.ref.label, sizeof harness.ref.label, "ref");
+  if (!name || strcmp (name, "cpu") == 0)
+    open_cpu_levels (threads);
+  if (!name)
+    open_device ("cuda", threads);
+  else if (strcmp (name, "cpu") != 0 && strcmp (name, "ref") != 0)
+    open_device (name, threads);
+}
+
+/* --- Running -------------------------------------------------------------------------------- */
+
+static bool
+same_kernel (const HarnessOp *op, const KernelOps *a, const KernelOps *b)
+{
+  const bool packs = a->conv_s8_pack == b->conv_s8_pack && a->conv_f32_pack == b->conv_f32_pack &&
+                     a->conv_s8_scratch == b->conv_s8_scratch &&
+                     a->conv_f32_scratch == b->conv_f32_scratch;
+
+  return op->get (a) == op->get (b) && (packs || strncmp (op->name, "conv_", 5) != 0);
+}
+
+/* What to do with a device, and why in words. A kernel that has been compared is not compared
+ * again. */
+static const char *
+choose_state (const HarnessOp *op, int i, char *text, size_t size)
+{
+  HarnessDevice *device = &harness.devices[i];
+
+  if (!op->get (device->backend->ops)) {
+    device->state = HARNESS_ABSENT;
+    return "absent";
+  }
+  device->state = HARNESS_SAME;
+  if (same_kernel (op, device->backend->ops, harness.ref.backend->ops))
+    return "as ref";
+  for (int j = 0; j < i; j++) {
+    if (same_kernel (op, device->backend->ops, harness.devices[j].backend->ops)) {
+      snprintf (text, size, "as %s", harness.devices[j].backend->description);
+      return text;
+    }
+  }
+  device->state = HARNESS_COMPARED;
+  return "ok";
+}
+
+static void
+report (const HarnessDevice *device, const char *word)
+{
+  printf ("  %s: %s", device->label, device->failures ? "FAILED" : word);
+  if (device->failures)
+    printf (" %d times", device->failures);
+  failed += device->failures > 0;
+  passed += device->failures == 0 && device->state == HARNESS_COMPARED;
+  skipped += device->state == HARNESS_ABSENT;
+}
+
+static void
+run_test (const HarnessTest *test)
+{
+  const HarnessOp *op = harness_find_op (test->kernel);
+  char text[HARNESS_MAX_DEVICES][64];
+  const char *words[HARNESS_MAX_DEVICES];
+
+  if (!op || !op->get (harness.ref.backend->ops)) {
+    printf ("FAIL %s: %s\n", test->kernel, op ? "ref does not have it" : "no such kernel");
+    failed++;
+    return;
+  }
+  for (int i = 0; i < harness.n_devices; i++)
+    words[i] = choose_state (op, i, text[i], sizeof text[i]);
+  harness_test (&harness, test);
+  if (harness.bench)
+    return;
+  if (harness.n_cases == 0) {
+    printf ("FAIL %s: its test made no case\n", test->kernel);
+    failed++;
+    return;
+  }
+  printf ("%-16s %5d cases", test->kernel, harness.n_cases);
+  report (&harness.ref, "ok");
+  for (int i = 0; i < harness.n_devices; i++)
+    report (&harness.devices[i], words[i]);
+  printf ("\n");
+  fflush (stdout);
+}
+
+static void
+run_all (const char *glob)
+{
+  bool any = false;
+
+  if (harness.bench)
+    printf ("%-14s %-32s %-18s %3s %14s %9s %5s %9s\n", "kernel", "case", "back end", "thr",
+        "ns/call", "rate", "", "x ref");
+  for (int i = 0; i < harness_n_ops; i++) {
+    const HarnessTest *test = harness_find_test (harness_ops[i].name);
+
+    if (fnmatch (glob, harness_ops[i].name, 0) != 0)
+      continue;
+    any = true;
+    if (test) {
+      run_test (test);
+    } else {
+      printf ("FAIL %s: no family tests it\n", harness_ops[i].name);
+      failed++;
+    }
+  }
+  if (!any) {
+    printf ("FAIL no kernel is named %s; see --list\n", glob);
+    failed++;
+  }
+}
+
+/* --- The program ---------------------------------------------------------------------------- */
+
+/* A kernel touched what is not its own. Nothing is locked then, so that formatting is safe. */
+static void
+on_crash (int number)
+{
+  char text[512];
+  const int size = snprintf (text, sizeof text,
+      "\nFAIL %s crashed (signal %d) on %s, case %d: %s\n"
+      "     again: --function=%s --seed=0x%llx --case=%d\n",
+      harness.op ? harness.op->name : "?", number,
+      harness.running ? harness.running->label : "no back end", harness.n_cases,
+      harness.current.description, harness.op ? harness.op->name : "*",
+      (unsigned long long)harness.seed, harness.n_cases);
+
+  if (!harness.quiet && write (STDOUT_FILENO, text, size) < 0)
+    _exit (2);
+  signal (number, SIG_DFL); /* returning runs into it again */
+}
+
+static void
+parse_number (const char *option, const char *text, long long min, long long max, uint64_t *value)
+{
+  char *end;
+  const long long n = strtoll (text, &end, 0);
+
+  if (*text == '\0' || *end != '\0' || n < min || n > max) {
+    fprintf (stderr, "harness: --%s=%s: not a number from %lld to %lld\n", option, text, min, max);
+    exit (2);
+  }
+  *value = n;
+}
+
+int
+main (int argc, char **argv)
+{
+  enum { BACKEND, FUNCTION, SEED, CASE, BENCH, THREADS, SELF_TEST, LIST, HELP };
+  static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
+      {"function", required_argument, NULL, FUNCTION}, {"seed", required_argument, NULL, SEED},
+      {"case", required_argument, NULL, CASE}, {"bench", no_argument, NULL, BENCH},
+      {"threads", required_argument, NULL, THREADS}, {"self-test", no_argument, NULL, SELF_TEST},
+      {"list", no_argument, NULL, LIST}, {"help", no_argument, NULL, HELP}, {0}};
+  const char *backend = NULL, *glob = "*";
+  uint64_t threads = 1, only_case;
+  bool self_test = false;
+  int option, index;
+
+  harness.seed = time (NULL);
+  while ((option = getopt_long (argc, argv, "", options, &index)) != -1) {
+    switch (option) {
+    case BACKEND:
+      backend = optarg;
+      break;
+    case FUNCTION:
+      glob = optarg;
+      break;
+    case SEED:
+      parse_number ("seed", optarg, 0, INT64_MAX, &harness.seed);
+      break;
+    case CASE:
+      parse_number ("case", optarg, 0, INT32_MAX, &only_case);
+      harness.only_case = only_case;
+      break;
+    case BENCH:
+      harness.bench = true;
+      break;
+    case THREADS:
+      parse_number ("threads", optarg, 0, 1024, &threads);
+      break;
+    case SELF_TEST:
+      self_test = true;
+      break;
+    case LIST:
+      for (int i = 0; i < harness_n_ops; i++)
+        puts (harness_ops[i].name);
+      return 0;
+    case HELP:
+      fputs (usage, stdout);
+      return 0;
+    default:
+      fputs (usage, stderr);
+      return 2;
+    }
+  }
+  if (optind < argc) {
+    fprintf (stderr, "harness: %s: not an option\n%s", argv[optind], usage);
+    return 2;
+  }
+  signal (SIGSEGV, on_crash);
+  signal (SIGBUS, on_crash);
+  signal (SIGILL, on_crash);
+  signal (SIGFPE, on_crash);
+  if (self_test)
+    return harness_self_test (&harness);
+  printf ("seed 0x%llx\n", (unsigned long long)harness.seed);
+  open_devices (backend, threads);
+  if (!backend || harness.n_devices > 0 || strcmp (backend, "ref") == 0)
+    run_all (glob);
+  for (int i = 0; i < harness.n_devices; i++)
+    harness_close_device (&harness.devices[i]);
+  harness_close_device (&harness.ref);
+  for (int i = 0; i < HARNESS_MAX_BUFFERS; i++)
+    harness_region_free (&harness.regions[i]);
+  printf ("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+  return failed ? 1 : passed || harness.bench ? 0 : 77;
+}

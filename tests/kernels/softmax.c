@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * softmax.c: softmax and log-softmax.
+ */
+#include "tests/kernels/harness.h"
+
+#include <stdio.h>
+
+static void
+run_softmax (Harness *h, size_t rows, int c, bool log, HarnessFloats kind, bool in_place)
+{
+  KernelSoftmax a = {.rows = rows, .c = c, .log = log};
+  const size_t size = rows * c;
+  HarnessCase *hc = harness_case (h, &a, "%zu rows of %d%s, %s%s", rows, c, log ? ", log" : "",
+      harness_floats_name (kind), in_place ? ", in place" : "");
+  float *x = in_place ? harness_in_out (hc, HARNESS_F32, size, &a.y)
+                      : harness_in (hc, HARNESS_F32, size, &a.x);
+
+  if (in_place)
+    harness_point (hc, &a.x, x, 0);
+  else
+    harness_out (hc, HARNESS_F32, size, &a.y);
+  harness_fill_f32 (h, x, size, kind);
+  for (size_t i = 0; i < size && kind == HARNESS_PLAIN; i++)
+    x[i] *= 20.0f; /* some terms of the sum underflow */
+  harness_run (hc);
+}
+
+static void
+test_softmax_f32 (Harness *h)
+{
+  static const int counts[] = {
+      1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 1000, 1001};
+
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    for (int kind = 0; kind < HARNESS_FLOATS_COUNT; kind++)
+      for (int log = 0; log < 2; log++)
+        run_softmax (h, harness_range (h, 1, 5), counts[i], log, kind, harness_random (h) & 1);
+}
+
+static void
+bench_softmax_f32 (Harness *h)
+{
+  run_softmax (h, 1, 1000, false, HARNESS_PLAIN, false);
+  run_softmax (h, 1, 1000, true, HARNESS_PLAIN, false);
+}
+
+const HarnessTest harness_softmax[] = {
+    {"softmax_f32", test_softmax_f32, bench_softmax_f32},
+    {0},
+};
