@@ -12,7 +12,7 @@
 LANES_INLINE const void *
 weights_of (const IgemmTile *t, int c, size_t element)
 {
-  return (const uint8_t *)t->w + c / IGEMM_NR * t->w_stride + c % IGEMM_NR * element;
+  return (const uint8_t *) t->w + c / IGEMM_NR * t->w_stride + c % IGEMM_NR * element;
 }
 
 /* x is sign-extended to 32 bits, w zero-extended from 16: the upper product of vpmaddwd is 0, the
@@ -26,9 +26,8 @@ sum_s8 (const IgemmTile *t, int c, int count, __m256i *acc)
   for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
     const __m256i weights = _mm256_and_si256 (lanes_load_s8 (w, 8), _mm256_set1_epi32 (0xffff));
 
-#pragma GCC unroll 6
-    for (int i = 0; i < IGEMM_MR; i++) {
-      const __m256i x = lanes_load_s8 ((const int8_t *)rows[i] + t->channel + c, count);
+    IGEMM_EACH (i, IGEMM_MR) {
+      const __m256i x = lanes_load_s8 ((const int8_t *) rows[i] + t->channel + c, count);
 
       acc[i] = _mm256_add_epi32 (acc[i], _mm256_madd_epi16 (x, weights));
     }
@@ -41,12 +40,10 @@ tile_s8 (const IgemmTile *t, int c, int count)
   const __m256 m = lanes_load_f32 (t->m + c, count), b = lanes_load_f32 (t->b + c, count);
   __m256i acc[IGEMM_MR];
 
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++)
+  IGEMM_EACH (i, IGEMM_MR)
     acc[i] = _mm256_setzero_si256 ();
   sum_s8 (t, c, count, acc);
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++) {
+  IGEMM_EACH (i, IGEMM_MR) {
     const size_t at = i * t->y_stride + c;
 
     if (i >= t->pixels)
@@ -62,21 +59,18 @@ tile_f32 (const IgemmTile *t, int c, int count)
   const void *const *rows = t->rows;
   __m256 acc[IGEMM_MR];
 
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++)
+  IGEMM_EACH (i, IGEMM_MR)
     acc[i] = lanes_load_f32 (t->b + c, count);
   for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
     const __m256 weights = _mm256_loadu_ps (w);
 
-#pragma GCC unroll 6
-    for (int i = 0; i < IGEMM_MR; i++) {
-      const __m256 x = lanes_load_f32 ((const float *)rows[i] + t->channel + c, count);
+    IGEMM_EACH (i, IGEMM_MR) {
+      const __m256 x = lanes_load_f32 ((const float *) rows[i] + t->channel + c, count);
 
       acc[i] = _mm256_fmadd_ps (x, weights, acc[i]);
     }
   }
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++) {
+  IGEMM_EACH (i, IGEMM_MR) {
     if (i >= t->pixels)
       break;
     lanes_finish_f32 (t, acc[i], count, i * t->y_stride + c);

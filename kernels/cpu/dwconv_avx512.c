@@ -11,25 +11,22 @@
 LANES_INLINE void
 tile (const IgemmTile *t, int c, __mmask16 mask)
 {
-  const float *w = (const float *)((const uint8_t *)t->w + c / IGEMM_NR * t->w_stride);
+  const float *w = (const float *) ((const uint8_t *) t->w + c / IGEMM_NR * t->w_stride);
   const void *const *rows = t->rows;
   __m512 acc[IGEMM_MR];
 
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++)
+  IGEMM_EACH (i, IGEMM_MR)
     acc[i] = _mm512_maskz_loadu_ps (mask, t->b + c);
   for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
     const __m512 weights = _mm512_loadu_ps (w);
 
-#pragma GCC unroll 6
-    for (int i = 0; i < IGEMM_MR; i++) {
-      const float *x = (const float *)rows[i] + t->channel + c;
+    IGEMM_EACH (i, IGEMM_MR) {
+      const float *x = (const float *) rows[i] + t->channel + c;
 
       acc[i] = _mm512_fmadd_ps (_mm512_maskz_loadu_ps (mask, x), weights, acc[i]);
     }
   }
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++) {
+  IGEMM_EACH (i, IGEMM_MR) {
     if (i >= t->pixels)
       break;
     lanes_finish_f32 (t, acc[i], mask, i * t->y_stride + c);

@@ -18,27 +18,24 @@ load_s8 (const void *x, __mmask16 mask)
 LANES_INLINE void
 tile (const IgemmTile *t, int c, __mmask16 mask)
 {
-  const int8_t *w = (const int8_t *)t->w + c / IGEMM_NR * t->w_stride;
+  const int8_t *w = (const int8_t *) t->w + c / IGEMM_NR * t->w_stride;
   const void *const *rows = t->rows;
   const __m512 m = _mm512_maskz_loadu_ps (mask, t->m + c);
   const __m512 b = _mm512_maskz_loadu_ps (mask, t->b + c);
   __m512i acc[IGEMM_MR];
 
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++)
+  IGEMM_EACH (i, IGEMM_MR)
     acc[i] = _mm512_setzero_si512 ();
   for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
     const __m512i weights = _mm512_and_si512 (load_s8 (w, 0xffff), _mm512_set1_epi32 (0xffff));
 
-#pragma GCC unroll 6
-    for (int i = 0; i < IGEMM_MR; i++) {
-      const int8_t *x = (const int8_t *)rows[i] + t->channel + c;
+    IGEMM_EACH (i, IGEMM_MR) {
+      const int8_t *x = (const int8_t *) rows[i] + t->channel + c;
 
       acc[i] = _mm512_dpwssd_epi32 (acc[i], load_s8 (x, mask), weights);
     }
   }
-#pragma GCC unroll 6
-  for (int i = 0; i < IGEMM_MR; i++) {
+  IGEMM_EACH (i, IGEMM_MR) {
     if (i >= t->pixels)
       break;
     lanes_finish_s8 (t, acc[i], m, b, mask, i * t->y_stride + c);

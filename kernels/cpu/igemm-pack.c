@@ -31,11 +31,11 @@ kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
   g.k = g.span * (shape->ic / shape->groups);
   g.run = divide_up (g.k, kind->k_step) * kind->k_step;
   g.row = kind->depthwise ? shape->oc : g.run;
-  g.block_size = (size_t)g.taps * g.run * IGEMM_NR * kind->element;
+  g.block_size = (size_t) g.taps * g.run * IGEMM_NR * kind->element;
   if (kind->x_offset != 0)
     g.block_size += IGEMM_NR * sizeof (int32_t);
-  g.pad_row = (size_t)g.groups * g.blocks * g.block_size;
-  g.packed_size = g.pad_row + (size_t)g.row * kind->element;
+  g.pad_row = (size_t) g.groups * g.blocks * g.block_size;
+  g.packed_size = g.pad_row + (size_t) g.row * kind->element;
   return g;
 }
 
@@ -45,21 +45,21 @@ start_of (const Igemm *g, const int8_t *w)
 {
   uint32_t sum = 0;
 
-  for (size_t i = 0; i < (size_t)g->taps * g->k; i++)
-    sum += (uint32_t)w[i];
-  return (int32_t)(-(uint32_t)g->kind->x_offset * sum);
+  for (size_t i = 0; i < (size_t) g->taps * g->k; i++)
+    sum += (uint32_t) w[i];
+  return (int32_t) (-(uint32_t) g->kind->x_offset * sum);
 }
 
 /* `channels` channels from w on; packed is zero. */
 static void
 pack_block (const Igemm *g, const uint8_t *w, int channels, uint8_t *packed)
 {
-  const size_t element = g->kind->element, filter = (size_t)g->taps * g->k * element;
+  const size_t element = g->kind->element, filter = (size_t) g->taps * g->k * element;
   const int k_step = g->kind->k_step;
 
   if (g->kind->x_offset != 0) {
     for (int c = 0; c < channels; c++) {
-      const int32_t start = start_of (g, (const int8_t *)(w + c * filter));
+      const int32_t start = start_of (g, (const int8_t *) (w + c * filter));
 
       memcpy (packed + c * sizeof start, &start, sizeof start);
     }
@@ -68,7 +68,7 @@ pack_block (const Igemm *g, const uint8_t *w, int channels, uint8_t *packed)
   for (int tap = 0; tap < g->taps; tap++) {
     for (int k = 0; k < g->run; k += k_step, packed += IGEMM_NR * k_step * element) {
       const int count = g->k - k < k_step ? g->k - k : k_step;
-      const uint8_t *from = w + ((size_t)tap * g->k + k) * element;
+      const uint8_t *from = w + ((size_t) tap * g->k + k) * element;
 
       for (int c = 0; c < channels; c++)
         memcpy (packed + c * k_step * element, from + c * filter, count * element);
@@ -81,7 +81,7 @@ kernel_igemm_pack (const IgemmKind *kind, const KernelConvShape *shape, const vo
     const void *w, void *packed)
 {
   const Igemm g = kernel_igemm (kind, shape);
-  const size_t filter = (size_t)g.taps * g.k * kind->element;
+  const size_t filter = (size_t) g.taps * g.k * kind->element;
   uint8_t *to = packed;
 
   if (!packed)
@@ -91,7 +91,7 @@ kernel_igemm_pack (const IgemmKind *kind, const KernelConvShape *shape, const vo
     for (int c = 0; c < g.channels; c += IGEMM_NR, to += g.block_size) {
       const int left = g.channels - c;
 
-      pack_block (&g, (const uint8_t *)w + ((size_t)group * g.channels + c) * filter,
+      pack_block (&g, (const uint8_t *) w + ((size_t) group * g.channels + c) * filter,
           left < IGEMM_NR ? left : IGEMM_NR, to);
     }
   }

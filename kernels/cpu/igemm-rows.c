@@ -47,7 +47,7 @@ copy_row (const Source *s, const uint8_t *line, int iw, uint8_t *to)
 {
   const int first = max_int (iw, 0), last = min_int (iw + s->g->span, s->g->shape->iw);
   const size_t value = s->g->kind->element;
-  const size_t k = (size_t)s->g->k * value;
+  const size_t k = (size_t) s->g->k * value;
   /* One pixel of a row is k / span values, of all its channels unless span is 1. */
   const size_t begin = k / s->g->span * (first - iw), end = k / s->g->span * (last - iw);
 
@@ -72,7 +72,7 @@ find_row (const Source *s, const uint8_t *line, int iw, uint8_t *memory)
       repeat_channels (s->g, row, memory);
       return memory;
     }
-    if ((size_t)(s->end - row) >= s->row_size)
+    if ((size_t) (s->end - row) >= s->row_size)
       return row;
   }
   copy_row (s, line, iw, memory);
@@ -81,8 +81,8 @@ find_row (const Source *s, const uint8_t *line, int iw, uint8_t *memory)
 
 /* The rows that start at column iw, iw + stride_w, ... of one line, for `count` pixels. */
 static inline void
-line_rows (
-    const Source *s, const uint8_t *line, int iw, int count, const void **rows, uint8_t *memory)
+line_rows (const Source *s, const uint8_t *line, int iw, int count, const void **rows,
+    uint8_t *memory)
 {
   const KernelConvShape *shape = s->g->shape;
   const int last = iw + (count - 1) * shape->stride_w;
@@ -91,7 +91,7 @@ line_rows (
   if (iw >= 0 && last + s->g->span <= shape->iw && !s->repeat) {
     const uint8_t *row = line + iw * s->pixel_size + s->channel;
 
-    if ((size_t)(s->end - row) >= (count - 1) * step + s->row_size) {
+    if ((size_t) (s->end - row) >= (count - 1) * step + s->row_size) {
       for (int i = 0; i < count; i++, row += step)
         rows[i] = row;
       return;
@@ -113,7 +113,7 @@ segment_rows (const Source *s, const IgemmCursor *at, int count, const void **ro
   for (int kh = 0; kh < shape->kh; kh++, ih += shape->dilation_h) {
     const bool inside = ih >= 0 && ih < shape->ih;
     const uint8_t *line =
-        s->x + ((size_t)at->n * shape->ih + (inside ? ih : 0)) * shape->iw * s->pixel_size;
+        s->x + ((size_t) at->n * shape->ih + (inside ? ih : 0)) * shape->iw * s->pixel_size;
 
     for (int column = 0; column < columns; column++) {
       if (inside)
@@ -131,11 +131,11 @@ segment_rows (const Source *s, const IgemmCursor *at, int count, const void **ro
 static void
 widen_rows (const Igemm *g, int pixels, const void **rows, uint8_t *memory)
 {
-  const size_t size = (size_t)g->row * g->kind->wide_element;
+  const size_t size = (size_t) g->row * g->kind->wide_element;
 
   for (int tap = 0; tap < g->taps; tap++) {
     for (int i = 0; i < pixels; i++) {
-      uint8_t *to = memory + ((size_t)tap * IGEMM_MR + i) * size;
+      uint8_t *to = memory + ((size_t) tap * IGEMM_MR + i) * size;
 
       g->kind->widen (rows[tap * IGEMM_MR + i], g->row, to);
       rows[tap * IGEMM_MR + i] = to;
@@ -146,7 +146,7 @@ widen_rows (const Igemm *g, int pixels, const void **rows, uint8_t *memory)
 static size_t
 copies_size (const Igemm *g)
 {
-  const size_t size = (size_t)g->taps * IGEMM_MR * g->row * g->kind->element;
+  const size_t size = (size_t) g->taps * IGEMM_MR * g->row * g->kind->element;
 
   return (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
 }
@@ -154,7 +154,7 @@ copies_size (const Igemm *g)
 size_t
 kernel_igemm_rows_size (const Igemm *g)
 {
-  return copies_size (g) + (size_t)g->taps * IGEMM_MR * g->row * g->kind->wide_element;
+  return copies_size (g) + (size_t) g->taps * IGEMM_MR * g->row * g->kind->wide_element;
 }
 
 IgemmCursor
@@ -175,17 +175,17 @@ kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int 
   const Source s = {
       .g = g,
       .x = x,
-      .end = (const uint8_t *)x + (size_t)shape->n * shape->ih * shape->iw * pixel_size,
-      .padding = (const uint8_t *)w + g->pad_row,
+      .end = (const uint8_t *) x + (size_t) shape->n * shape->ih * shape->iw * pixel_size,
+      .padding = (const uint8_t *) w + g->pad_row,
       .pixel_size = pixel_size,
       .row_size = g->row * element,
-      .channel = (size_t)group * (shape->ic / shape->groups) * element,
+      .channel = (size_t) group * (shape->ic / shape->groups) * element,
       .repeat = g->kind->depthwise && shape->oc != shape->ic,
   };
 
   for (int i = 0, count; i < pixels; i += count) {
     count = min_int (pixels - i, shape->ow - at->ow);
-    segment_rows (&s, at, count, rows + i, (uint8_t *)memory + i * s.row_size);
+    segment_rows (&s, at, count, rows + i, (uint8_t *) memory + i * s.row_size);
     at->ow += count;
     if (at->ow == shape->ow) {
       at->ow = 0;
@@ -196,7 +196,7 @@ kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int 
     }
   }
   if (g->kind->widen)
-    widen_rows (g, pixels, rows, (uint8_t *)memory + copies_size (g));
+    widen_rows (g, pixels, rows, (uint8_t *) memory + copies_size (g));
   for (int tap = 0; tap < g->taps && pixels < IGEMM_MR; tap++)
     for (int i = pixels; i < IGEMM_MR; i++)
       rows[tap * IGEMM_MR + i] = rows[tap * IGEMM_MR + pixels - 1];

@@ -41,7 +41,7 @@ min_int (int a, int b)
 static size_t
 pointers_size (const Igemm *g)
 {
-  return round_up ((size_t)g->taps * IGEMM_MR * sizeof (void *));
+  return round_up ((size_t) g->taps * IGEMM_MR * sizeof (void *));
 }
 
 static size_t
@@ -62,19 +62,20 @@ static void
 split (Run *run, int threads)
 {
   const Igemm *g = &run->g;
-  const double products = (double)run->pixels * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
+  const double products =
+      (double) run->pixels * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
   const double useful = products / TASK_PRODUCTS;
-  const int wanted = threads == 1 ? 1 : (int)fmin (useful + 1, threads * TASKS_PER_THREAD);
+  const int wanted = threads == 1 ? 1 : (int) fmin (useful + 1, threads * TASKS_PER_THREAD);
   const int widest = (g->blocks + g->kind->tile_blocks - 1) / g->kind->tile_blocks;
 
-  run->block_parts = (int)fmin (widest, 1 + (double)g->blocks * g->block_size / TASK_WEIGHTS);
+  run->block_parts = (int) fmin (widest, 1 + (double) g->blocks * g->block_size / TASK_WEIGHTS);
   const int tasks = g->groups * run->block_parts;
 
   run->pixel_parts =
-      wanted <= tasks ? 1 : (int)fmin ((double)run->tiles, (wanted + tasks - 1) / tasks);
+      wanted <= tasks ? 1 : (int) fmin ((double) run->tiles, (wanted + tasks - 1) / tasks);
   if (tasks * run->pixel_parts < wanted)
-    run->block_parts = min_int (
-        g->blocks, (wanted + g->groups * run->pixel_parts - 1) / (g->groups * run->pixel_parts));
+    run->block_parts = min_int (g->blocks,
+        (wanted + g->groups * run->pixel_parts - 1) / (g->groups * run->pixel_parts));
 }
 
 /* Blocks for the next call: as many as the tile takes, and the rest in nearly equal parts. */
@@ -99,11 +100,11 @@ run_blocks (const Run *run, IgemmTile *tile, int group, int block, int block_end
     const int channel = block * IGEMM_NR, first = group * g->channels + channel;
     const size_t output = pixel * args->shape->oc + first;
 
-    tile->w = (const uint8_t *)args->w + ((size_t)group * g->blocks + block) * g->block_size;
+    tile->w = (const uint8_t *) args->w + ((size_t) group * g->blocks + block) * g->block_size;
     tile->channel = channel;
     tile->channels = min_int (blocks * IGEMM_NR, g->channels - channel);
-    tile->y = (uint8_t *)args->y + output * args->y_element;
-    tile->r = args->r ? (const uint8_t *)args->r + output * args->y_element : NULL;
+    tile->y = (uint8_t *) args->y + output * args->y_element;
+    tile->r = args->r ? (const uint8_t *) args->r + output * args->y_element : NULL;
     tile->m = args->m ? args->m + first : NULL;
     tile->b = args->b + first;
     g->kind->tile (tile);
@@ -118,7 +119,7 @@ run_task (const void *ctx, int task, int thread)
   const Igemm *g = &run->g;
   const IgemmArgs *args = run->args;
   uint8_t *scratch = run->scratch + thread * run->scratch_size;
-  const void **rows = (const void **)scratch;
+  const void **rows = (const void **) scratch;
   const int pixel_part = task % run->pixel_parts, other = task / run->pixel_parts;
   const int block_part = other % run->block_parts, group = other / run->block_parts;
   const int block = kernel_pool_part (g->blocks, run->block_parts, block_part);
@@ -141,8 +142,8 @@ run_task (const void *ctx, int task, int thread)
 
   for (; pixel < end; pixel += IGEMM_MR) {
     tile.pixels = run->pixels - pixel < IGEMM_MR ? run->pixels - pixel : IGEMM_MR;
-    kernel_igemm_rows (
-        g, args->x, args->w, group, tile.pixels, &at, rows, scratch + pointers_size (g));
+    kernel_igemm_rows (g, args->x, args->w, group, tile.pixels, &at, rows,
+        scratch + pointers_size (g));
     run_blocks (run, &tile, group, block, block_end, pixel);
   }
 }
@@ -153,9 +154,9 @@ kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *que
   const KernelConvShape *shape = args->shape;
   Run run = {.g = kernel_igemm (kind, shape), .args = args};
 
-  run.pixels = (size_t)shape->n * shape->oh * shape->ow;
+  run.pixels = (size_t) shape->n * shape->oh * shape->ow;
   run.tiles = (run.pixels + IGEMM_MR - 1) / IGEMM_MR;
-  run.scratch = (uint8_t *)round_up ((uintptr_t)args->scratch);
+  run.scratch = (uint8_t *) round_up ((uintptr_t) args->scratch);
   run.scratch_size = scratch_size (&run.g);
   split (&run, kernel_pool_threads (queue->pool));
   kernel_pool_run (queue->pool, run_task, &run, run.g.groups * run.block_parts * run.pixel_parts);

@@ -23,6 +23,14 @@
 #define IGEMM_NR         16        /* channels of a block */
 #define IGEMM_ALL_BLOCKS (1 << 20) /* for a tile that takes any number */
 
+/* A loop of a tile over its registers. It is unrolled always: an array whose index is not constant
+ * stays in memory. */
+#if defined(__clang__)
+#define IGEMM_EACH(i, count) _Pragma ("clang loop unroll(full)") for (int i = 0; i < (count); i++)
+#else
+#define IGEMM_EACH(i, count) _Pragma ("GCC unroll 8") for (int i = 0; i < (count); i++)
+#endif
+
 /* One call of a micro-kernel. */
 typedef struct {
   const void *const *rows; /* [taps][IGEMM_MR]; those beyond `pixels` repeat the last pixel's */
@@ -111,11 +119,11 @@ IgemmCursor kernel_igemm_cursor (const KernelConvShape *shape, size_t pixel);
 void kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int pixels,
     IgemmCursor *at, const void **rows, void *memory);
 
-size_t kernel_igemm_scratch (
-    const IgemmKind *kind, const KernelConvShape *shape, KernelQueue *queue);
+size_t kernel_igemm_scratch (const IgemmKind *kind, const KernelConvShape *shape,
+    KernelQueue *queue);
 void kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *queue);
 
 /* The same for the arguments of the public kernels. */
-void kernel_igemm_s8 (
-    const IgemmKind *kind, const KernelConvS8 *args, bool y_f32, KernelQueue *queue);
+void kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f32,
+    KernelQueue *queue);
 void kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue *queue);

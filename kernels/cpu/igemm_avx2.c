@@ -19,8 +19,8 @@ widen (const void *x, int count, void *wide)
   int i = 0;
 
   for (; i + 16 <= count; i += 16)
-    _mm256_storeu_si256 (
-        (__m256i *)(to + i), _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *)(from + i))));
+    _mm256_storeu_si256 ((__m256i *) (to + i),
+        _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *) (from + i))));
   for (; i < count; i++)
     to[i] = from[i];
 }
@@ -29,7 +29,7 @@ widen (const void *x, int count, void *wide)
 LANES_INLINE __m256i
 load_w (const int8_t *w)
 {
-  return _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *)w));
+  return _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *) w));
 }
 
 /* Two values of x in every lane. */
@@ -48,21 +48,18 @@ tile (const IgemmTile *t, const int mr)
   const int8_t *w = t->w;
   __m256i acc[IGEMM_MR][2];
 
-#pragma GCC unroll 6
-  for (int i = 0; i < mr; i++)
+  IGEMM_EACH (i, mr)
     acc[i][0] = acc[i][1] = _mm256_setzero_si256 ();
 
   for (int tap = 0; tap < t->taps; tap++) {
     const int16_t *x[IGEMM_MR];
 
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++)
+    IGEMM_EACH (i, mr)
       x[i] = t->rows[tap * IGEMM_MR + i];
     for (int k = 0; k < t->run; k += 2, w += IGEMM_NR * 2) {
       const __m256i w0 = load_w (w), w1 = load_w (w + IGEMM_NR);
 
-#pragma GCC unroll 6
-      for (int i = 0; i < mr; i++) {
+      IGEMM_EACH (i, mr) {
         const __m256i two = load_x (x[i] + k);
 
         acc[i][0] = _mm256_add_epi32 (acc[i][0], _mm256_madd_epi16 (two, w0));
@@ -71,14 +68,12 @@ tile (const IgemmTile *t, const int mr)
     }
   }
 
-#pragma GCC unroll 2
-  for (int j = 0; j < 2; j++) {
+  IGEMM_EACH (j, 2) {
     const int count = t->channels - j * 8;
     const __m256 m = lanes_load_f32 (t->m + j * 8, count);
     const __m256 b = lanes_load_f32 (t->b + j * 8, count);
 
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++) {
+    IGEMM_EACH (i, mr) {
       if (i >= t->pixels)
         break;
       lanes_finish_s8 (t, acc[i][j], m, b, count, i * t->y_stride + j * 8);
@@ -111,8 +106,8 @@ kind_of (const KernelConvShape *shape)
 }
 
 size_t
-kernel_conv_s8_pack_avx2 (
-    const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
+kernel_conv_s8_pack_avx2 (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
+    void *packed)
 {
   return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);
 }

@@ -19,7 +19,7 @@ load_x (const uint8_t *x)
   int32_t four;
 
   memcpy (&four, x, sizeof four);
-  return _mm512_xor_si512 (_mm512_set1_epi32 (four), _mm512_set1_epi32 ((int32_t)0x80808080));
+  return _mm512_xor_si512 (_mm512_set1_epi32 (four), _mm512_set1_epi32 ((int32_t) 0x80808080));
 }
 
 LANES_INLINE void
@@ -28,10 +28,8 @@ tile (const IgemmTile *t, const int mr, const int blocks)
   const uint8_t *w = t->w;
   __m512i acc[IGEMM_MR][4];
 
-#pragma GCC unroll 4
-  for (int j = 0; j < blocks; j++) {
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++)
+  IGEMM_EACH (j, blocks) {
+    IGEMM_EACH (i, mr)
       acc[i][j] = _mm512_loadu_si512 (w + j * t->w_stride);
   }
   w += IGEMM_NR * sizeof (int32_t);
@@ -39,34 +37,28 @@ tile (const IgemmTile *t, const int mr, const int blocks)
   for (int tap = 0; tap < t->taps; tap++) {
     const uint8_t *x[IGEMM_MR];
 
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++)
+    IGEMM_EACH (i, mr)
       x[i] = t->rows[tap * IGEMM_MR + i];
     for (int k = 0; k < t->run; k += 4, w += IGEMM_NR * 4) {
       __m512i weights[4];
 
-#pragma GCC unroll 4
-      for (int j = 0; j < blocks; j++)
+      IGEMM_EACH (j, blocks)
         weights[j] = _mm512_loadu_si512 (w + j * t->w_stride);
-#pragma GCC unroll 6
-      for (int i = 0; i < mr; i++) {
+      IGEMM_EACH (i, mr) {
         const __m512i four = load_x (x[i] + k);
 
-#pragma GCC unroll 4
-        for (int j = 0; j < blocks; j++)
+        IGEMM_EACH (j, blocks)
           acc[i][j] = _mm512_dpbusd_epi32 (acc[i][j], four, weights[j]);
       }
     }
   }
 
-#pragma GCC unroll 4
-  for (int j = 0; j < blocks; j++) {
+  IGEMM_EACH (j, blocks) {
     const __mmask16 mask = lanes_mask (t->channels - j * IGEMM_NR);
     const __m512 m = _mm512_maskz_loadu_ps (mask, t->m + j * IGEMM_NR);
     const __m512 b = _mm512_maskz_loadu_ps (mask, t->b + j * IGEMM_NR);
 
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++) {
+    IGEMM_EACH (i, mr) {
       if (i >= t->pixels)
         break;
       lanes_finish_s8 (t, acc[i][j], m, b, mask, i * t->y_stride + j * IGEMM_NR);
@@ -125,8 +117,8 @@ kind_of (const KernelConvShape *shape)
 }
 
 size_t
-kernel_conv_s8_pack_avx512vnni (
-    const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
+kernel_conv_s8_pack_avx512vnni (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
+    void *packed)
 {
   return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);
 }

@@ -15,8 +15,7 @@ tile (const IgemmTile *t, const int mr)
   const float *w = t->w;
   __m256 acc[IGEMM_MR][2];
 
-#pragma GCC unroll 6
-  for (int i = 0; i < mr; i++) {
+  IGEMM_EACH (i, mr) {
     acc[i][0] = lanes_load_f32 (t->b, t->channels);
     acc[i][1] = lanes_load_f32 (t->b + 8, t->channels - 8);
   }
@@ -24,14 +23,12 @@ tile (const IgemmTile *t, const int mr)
   for (int tap = 0; tap < t->taps; tap++) {
     const float *x[IGEMM_MR];
 
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++)
+    IGEMM_EACH (i, mr)
       x[i] = t->rows[tap * IGEMM_MR + i];
     for (int k = 0; k < t->run; k++, w += IGEMM_NR) {
       const __m256 w0 = _mm256_loadu_ps (w), w1 = _mm256_loadu_ps (w + 8);
 
-#pragma GCC unroll 6
-      for (int i = 0; i < mr; i++) {
+      IGEMM_EACH (i, mr) {
         const __m256 value = _mm256_broadcast_ss (x[i] + k);
 
         acc[i][0] = _mm256_fmadd_ps (value, w0, acc[i][0]);
@@ -40,8 +37,7 @@ tile (const IgemmTile *t, const int mr)
     }
   }
 
-#pragma GCC unroll 6
-  for (int i = 0; i < mr; i++) {
+  IGEMM_EACH (i, mr) {
     if (i >= t->pixels)
       break;
     lanes_finish_f32 (t, acc[i][0], t->channels, i * t->y_stride);

@@ -17,41 +17,33 @@ tile (const IgemmTile *t, const int mr, const int blocks)
   __m512 acc[IGEMM_MR][4];
   __mmask16 mask[4];
 
-#pragma GCC unroll 4
-  for (int j = 0; j < blocks; j++) {
+  IGEMM_EACH (j, blocks) {
     mask[j] = lanes_mask (t->channels - j * IGEMM_NR);
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++)
+    IGEMM_EACH (i, mr)
       acc[i][j] = _mm512_maskz_loadu_ps (mask[j], t->b + j * IGEMM_NR);
   }
 
   for (int tap = 0; tap < t->taps; tap++) {
     const float *x[IGEMM_MR];
 
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++)
+    IGEMM_EACH (i, mr)
       x[i] = t->rows[tap * IGEMM_MR + i];
     for (int k = 0; k < t->run; k++, w += IGEMM_NR) {
       __m512 weights[4];
 
-#pragma GCC unroll 4
-      for (int j = 0; j < blocks; j++)
+      IGEMM_EACH (j, blocks)
         weights[j] = _mm512_loadu_ps (w + j * w_stride);
-#pragma GCC unroll 6
-      for (int i = 0; i < mr; i++) {
+      IGEMM_EACH (i, mr) {
         const __m512 value = _mm512_set1_ps (x[i][k]);
 
-#pragma GCC unroll 4
-        for (int j = 0; j < blocks; j++)
+        IGEMM_EACH (j, blocks)
           acc[i][j] = _mm512_fmadd_ps (value, weights[j], acc[i][j]);
       }
     }
   }
 
-#pragma GCC unroll 4
-  for (int j = 0; j < blocks; j++) {
-#pragma GCC unroll 6
-    for (int i = 0; i < mr; i++) {
+  IGEMM_EACH (j, blocks) {
+    IGEMM_EACH (i, mr) {
       if (i >= t->pixels)
         break;
       lanes_finish_f32 (t, acc[i][j], mask[j], i * t->y_stride + j * IGEMM_NR);
