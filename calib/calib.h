@@ -29,7 +29,12 @@ typedef enum {
 } CalibError;
 
 /* Replaces the contents of `path` atomically. The folder must exist. On any error (disk full
- * included) the old file stays as it was and no temporary file is left. */
+ * included) the old file stays as it was and no temporary file is left; the one exception is a
+ * failure to sync the folder after the new file is in place, and the message says so.
+ *
+ * The new file has the old one's permissions, or those of any new file. Where path is a symbolic
+ * link, what it points to is replaced. What is there but no regular file is refused. A process that
+ * is killed in the midst may leave `.int8-*.tmp` in the folder. */
 gboolean calib_file_replace (const char *path, const void *data, gsize size, GError **error);
 
 /* --- Histogram ------------------------------------------------------------------------------ */
@@ -39,7 +44,8 @@ gboolean calib_file_replace (const char *path, const void *data, gsize size, GEr
  * non-finite values are counted apart. Bit-identical for any order, batching and merge tree of the
  * same values.
  *
- * Memory: 256 KiB, plus 16 bytes a channel, plus 16 KiB for TensorRT's own histogram. */
+ * Memory: 256 KiB, plus 16 bytes a channel (24 once a non-finite value was seen), plus 16 KiB for
+ * TensorRT's own histogram. */
 #define CALIB_BINS 16384
 typedef struct _CalibHistogram CalibHistogram;
 
@@ -65,20 +71,20 @@ gboolean calib_histogram_merge (CalibHistogram *histogram, const CalibHistogram 
 
 /* What is known of the values: exact. min and max are 0 when nothing finite was seen. */
 typedef struct {
-  guint64 n;           /* all values, zeros and non-finite ones included */
+  guint64 n; /* all values, zeros and non-finite ones included */
   guint64 n_zero;
   guint64 n_nonfinite;
   float min, max;
-  int exponent;        /* bin width 2^exponent; 0 before the first non-zero value */
+  int exponent; /* bin width 2^exponent; 0 before the first non-zero value */
 } CalibSummary;
 void calib_histogram_summary (const CalibHistogram *histogram, CalibSummary *summary);
 
-/* The counts of one half: bin j holds |x| in [j, j + 1) * 2^exponent. Valid until the next add or
- * merge. */
+/* The counts of one half: bin j holds |x| in [j, j + 1) * 2^exponent, without zeros. Valid until
+ * the next add or merge. */
 const guint64 *calib_histogram_bins (const CalibHistogram *histogram, gboolean negative);
 
-/* Mean of one channel, from 128-bit fixed point sums (2^-40 a unit). NAN when nothing was seen or no
- * sums are kept. */
+/* Mean of one channel's finite values, from integer sums (2^-40 a unit). NAN when there are none,
+ * when no sums are kept, and when some |x| of the tensor is 2^21 or more, which sums do not hold. */
 double calib_histogram_channel_mean (const CalibHistogram *histogram, guint channel);
 
 /* --- Thresholds ----------------------------------------------------------------------------- */
@@ -87,7 +93,7 @@ typedef enum {
   CALIB_METHOD_MINMAX,       /* T = max |x| */
   CALIB_METHOD_ENTROPY2,     /* TensorRT's objective on the order-independent histogram */
   CALIB_METHOD_ENTROPY2_TRT, /* ... on TensorRT's own histogram: its tables, bin for bin */
-  CALIB_METHOD_PERCENTILE,   /* `percentile` of |x| */
+  CALIB_METHOD_PERCENTILE,   /* `percentile` % of all values, zeros included, are below T */
   CALIB_METHOD_MSE,          /* least squared quantisation error */
   CALIB_METHOD_COUNT
 } CalibMethod;
@@ -110,13 +116,14 @@ typedef struct {
 typedef struct {
   float threshold; /* T: real values are clipped to [-T, T] or [0, T]. 0 for an all-zero tensor */
   guint bin;       /* entropy2, entropy2-trt: m, the first of the best bins; else 0 */
-  double score;    /* entropy2*: the divergence; mse: the mean squared error; else 0 */
+  double score;    /* entropy2*: the divergence, infinite where there are too few bins to tell (T is
+                      then max |x|, or near it); mse: the mean squared error; else 0 */
 } CalibThreshold;
 
 /* Source: docs/CALIBRATION.md holds the formulas; entropy2 after Migacz, "8-bit inference with
  * TensorRT", GTC 2017, as recovered from NVIDIA's published tables.
  * CALIB_ERROR_EMPTY when no finite value was seen; CALIB_ERROR_UNAVAILABLE for entropy2-trt without
- * CALIB_HISTOGRAM_TENSORRT. */
+ * CALIB_HISTOGRAM_TENSORRT; CALIB_ERROR_FORMAT for a percentile outside (0, 100]. */
 gboolean calib_threshold (const CalibHistogram *histogram, const CalibThresholdOptions *options,
     CalibThreshold *threshold, GError **error);
 
@@ -134,7 +141,9 @@ typedef struct {
   guint64 frames;
 } CalibProvenance;
 
-CalibStatistics *calib_statistics_new (const CalibProvenance *provenance, CalibHistogramFlags flags);
+/* A copy of provenance is kept; NULL is "all unknown". */
+CalibStatistics *calib_statistics_new (const CalibProvenance *provenance,
+    CalibHistogramFlags flags);
 void calib_statistics_free (CalibStatistics *statistics);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibStatistics, calib_statistics_free)
 
@@ -150,13 +159,16 @@ const char *calib_statistics_name (const CalibStatistics *statistics, guint inde
 const CalibProvenance *calib_statistics_provenance (const CalibStatistics *statistics);
 void calib_statistics_add_frames (CalibStatistics *statistics, guint64 frames);
 
-/* CALIB_ERROR_MISMATCH names what differs: model, preprocessing or a tensor; nothing is changed
- * then. The source texts are joined with ", " where they differ. */
+/* CALIB_ERROR_MISMATCH names what differs: model, preprocessing (unknown matches unknown only) or a
+ * tensor that one of them lacks; nothing is changed then. Statistics without any tensor go with all
+ * of their model. Where source or tool differ, the parts between ", " are united and sorted: any
+ * order of merging gives the same. TensorRT's histograms are dropped. */
 gboolean calib_statistics_merge (CalibStatistics *statistics, const CalibStatistics *from,
     GError **error);
 
-/* The .int8stats file; its layout is described in calib/statistics.c. The same statistics give the
- * same bytes. Loading trusts nothing: every size is checked against the file's. */
+/* The .int8stats file; its layout is described in calib/statistics-file.c. The same statistics give
+ * the same bytes. At most 8192 tensors. Loading trusts nothing: every size is checked against the
+ * file's, and numbers that contradict each other are CALIB_ERROR_FORMAT. */
 gboolean calib_statistics_save (const CalibStatistics *statistics, const char *path,
     GError **error);
 CalibStatistics *calib_statistics_load (const char *path, GError **error);
@@ -182,14 +194,19 @@ void calib_table_set (CalibTable *table, const char *name, float scale); /* repl
 gboolean calib_table_lookup (const CalibTable *table, const char *name, float *scale);
 const char *calib_table_get_header (const CalibTable *table);
 guint calib_table_n_entries (const CalibTable *table);
+/* In the table's order. *scale is NAN where the word is no range; scale may be NULL. */
 const char *calib_table_entry (const CalibTable *table, guint index, float *scale);
 
 /* Reading is liberal (line ends of DOS, blank lines, 1 to 8 hex digits, any header); what cannot
- * be understood is CALIB_ERROR_FORMAT with the line number. The same name twice: the later wins.
+ * be understood is CALIB_ERROR_FORMAT with the line number, and so is an entry in the place of the
+ * header. The same name twice: the later wins. A table in TensorRT's spelling is written back byte
+ * for byte, words that are no range included.
  * text need not be terminated; where `name` is NULL messages say "table". */
 CalibTable *calib_table_parse (const char *text, gsize size, const char *name, GError **error);
 CalibTable *calib_table_load (const char *path, GError **error);
 char *calib_table_to_string (const CalibTable *table);
+/* CALIB_ERROR_FORMAT for what would not be read back: a name that is empty or holds a line feed, a
+ * header that is no header. */
 gboolean calib_table_save (const CalibTable *table, const char *path, GError **error);
 
 /* The provenance of a table: JSON in `<path>.json`, beside it. method is calib_method_name(). */

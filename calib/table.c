@@ -174,6 +174,10 @@ parse_line (
 
   while (n > 0 && text[n - 1] == '\r')
     n--;
+  while (!*table && n >= 3 && memcmp (text, "\xef\xbb\xbf", 3) == 0) { /* byte order marks */
+    text += 3;
+    n -= 3;
+  }
   if (n == 0)
     return TRUE;
   if (memchr (text, 0, n))
@@ -202,8 +206,6 @@ calib_table_parse (const char *text, gsize size, const char *name, GError **erro
   const char *at = text, *const end = text + size;
   guint line = 0;
 
-  while (end - at >= 3 && memcmp (at, "\xef\xbb\xbf", 3) == 0) /* byte order marks */
-    at += 3;
   while (at < end) {
     const char *feed = memchr (at, '\n', end - at);
     const char *stop = feed ? feed : end;
@@ -244,12 +246,9 @@ calib_table_to_string (const CalibTable *table)
 static gboolean
 check_writable (const CalibTable *table, const char *path, GError **error)
 {
-  guint32 word;
-  const char *cause;
-  const gsize n = strlen (table->header);
-
-  if (n == 0 || strchr (table->header, '\n') || table->header[n - 1] == '\r' ||
-      split_entry (table->header, n, &word, &cause))
+  g_autoptr (CalibTable) header =
+      calib_table_parse (table->header, strlen (table->header), NULL, NULL);
+  if (!header || !g_str_equal (header->header, table->header))
     return fail (error, path, 1, "this text cannot be the header of a table");
   for (guint i = 0; i < table->entries->len; i++) {
     const Entry *entry = table->entries->pdata[i];

@@ -34,7 +34,7 @@ check_bins (const CalibHistogram *h, const float *x, gsize n)
     exponent++;
   for (gsize i = 0; i < n; i++)
     if (isfinite (x[i]) && x[i] != 0)
-      expected[(x[i] < 0 ? CALIB_BINS : 0) + (int)floor (ldexp (fabs (x[i]), -exponent))]++;
+      expected[(x[i] < 0 ? CALIB_BINS : 0) + (int) floor (ldexp (fabs (x[i]), -exponent))]++;
 
   calib_histogram_summary (h, &s);
   CHECK_INT (s.n, ==, n);
@@ -57,11 +57,11 @@ test_bins (void)
     Random r = {seed};
     const gsize n = random_below (&r, 5000) + 1;
     g_autofree float *x = g_new (float, n);
-    const double size = ldexp (1, (int)random_below (&r, 60) - 30);
+    const double size = ldexp (1, (int) random_below (&r, 60) - 30);
     for (gsize i = 0; i < n; i++)
       x[i] = seed % 3 == 0   ? random_awkward (&r)
-             : seed % 3 == 1 ? (float)(random_normal (&r) * size)
-                             : (float)fmax (0, random_normal (&r) * size);
+             : seed % 3 == 1 ? (float) (random_normal (&r) * size)
+                             : (float) fmax (0, random_normal (&r) * size);
     g_autoptr (CalibHistogram) h = calib_histogram_new (0, 0);
     for (gsize i = 0; i < n;) {
       const gsize batch = random_batch (&r, n - i, 1500);
@@ -125,13 +125,13 @@ work (gpointer data)
 {
   Worker *w = data;
   Random r = {w->seed};
-  g_autofree float *batch = g_new (float, (gsize)w->n_rows * w->channels + 1);
+  g_autofree float *batch = g_new (float, (gsize) w->n_rows * w->channels + 1);
   for (guint i = 0; i < w->n_rows;) {
     const guint n = random_batch (&r, w->n_rows - i, 200);
     for (guint k = 0; k < n; k++)
-      memcpy (batch + (gsize)k * w->channels, w->x + (gsize)w->rows[i + k] * w->channels,
+      memcpy (batch + (gsize) k * w->channels, w->x + (gsize) w->rows[i + k] * w->channels,
           w->channels * sizeof *batch);
-    calib_histogram_add (w->h, batch, (gsize)n * w->channels);
+    calib_histogram_add (w->h, batch, (gsize) n * w->channels);
     i += n;
   }
   return NULL;
@@ -183,13 +183,13 @@ test_order_does_not_matter (void)
     Random r = {1000 + seed};
     const guint channels = (guint[]){1, 2, 3, 7, 64, 1500}[random_below (&r, 6)];
     const guint n_rows = random_below (&r, 20000 / channels) + 1;
-    const gsize n = (gsize)n_rows * channels;
+    const gsize n = (gsize) n_rows * channels;
     g_autofree float *x = g_new (float, n);
-    const double size = ldexp (1, (int)random_below (&r, 40) - 20);
+    const double size = ldexp (1, (int) random_below (&r, 40) - 20);
     for (gsize i = 0; i < n; i++)
       x[i] = seed % 4 == 0 || random_below (&r, 500) == 0
                  ? random_awkward (&r)
-                 : (float)(random_normal (&r) * size * (seed % 2 ? fabs (random_normal (&r)) : 1));
+                 : (float) (random_normal (&r) * size * (seed % 2 ? fabs (random_normal (&r)) : 1));
     if (seed % 4 == 1)
       for (gsize i = 0; i < n; i++)
         x[i] = fmaxf (x[i], 0);
@@ -223,6 +223,15 @@ test_merge (void)
   CHECK (!calib_histogram_merge (one, other, &error));
   CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_MISMATCH, "channels");
 
+  /* the extrema of values of one sign are not 0, which an empty histogram shows */
+  for (int sign = -1; sign <= 1; sign += 2) {
+    g_autoptr (CalibHistogram) first = calib_histogram_new (0, 0);
+    g_autoptr (CalibHistogram) values = calib_histogram_new (0, 0);
+    calib_histogram_add (values, (const float[]){(float) sign, (float) sign * 2}, 2);
+    CHECK_OK (calib_histogram_merge (first, values, &error), error);
+    CHECK (first->min == values->min && first->max == values->max && first->min * first->max > 0);
+  }
+
   /* with itself: everything twice */
   CHECK_OK (calib_histogram_merge (one, one, &error), error);
   g_autoptr (CalibHistogram) twice = calib_histogram_new (2, 0);
@@ -248,24 +257,24 @@ test_channel_sums (void)
     const guint channels = (guint[]){1, 3, 16, 1100}[seed % 4];
     const guint n_rows = 1 + random_below (&r, 60000 / channels);
     const double size = (double[]){1e-9, 0.3, 900, 1e5, 1e9}[seed % 5];
-    g_autofree float *x = g_new (float, (gsize)n_rows *channels);
+    g_autofree float *x = g_new (float, (gsize) n_rows *channels);
     g_autofree CalibSum *sums = g_new0 (CalibSum, channels);
     gboolean clamped = FALSE;
     for (guint i = 0; i < n_rows * channels; i++) {
-      x[i] = (float)(size * (random_unit (&r) + (seed % 3 ? -0.5 : 0)));
+      x[i] = (float) (size * (random_unit (&r) + (seed % 3 ? -0.5 : 0)));
       clamped |= fabsf (x[i]) >= 0x1p21f;
-      sums[i % channels] += (gint64)rint (ldexp (CLAMP (x[i], -0x1p21, 0x1p21), 40));
+      sums[i % channels] += (gint64) rint (ldexp (CLAMP (x[i], -0x1p21, 0x1p21), 40));
     }
     g_autoptr (CalibHistogram) h = calib_histogram_new (channels, 0);
     for (guint row = 0; row < n_rows;) {
       const guint n = random_batch (&r, n_rows - row, n_rows);
-      calib_histogram_add (h, x + (gsize)row * channels, (gsize)n * channels);
+      calib_histogram_add (h, x + (gsize) row * channels, (gsize) n * channels);
       row += n;
     }
     for (guint c = 0; c < channels; c++) {
       CHECK (calib_histogram_sum (h, c) == sums[c]);
       const double mean = calib_histogram_channel_mean (h, c);
-      CHECK (clamped ? isnan (mean) : mean == (double)sums[c] * 0x1p-40 / n_rows);
+      CHECK (clamped ? isnan (mean) : mean == (double) sums[c] * 0x1p-40 / n_rows);
     }
   }
 }
@@ -306,7 +315,7 @@ test_memory (void)
 
   for (guint frame = 0; frame < 50; frame++) {
     for (guint i = 0; i < 6144; i++)
-      x[i] = (float)(random_normal (&r) * (frame + 1));
+      x[i] = (float) (random_normal (&r) * (frame + 1));
     calib_histogram_add (plain, x, 6144);
     calib_histogram_add (trt, x, 6144);
   }
@@ -335,7 +344,7 @@ trt_add (float *range, guint64 *bins, const float *x, gsize n)
     const float scale = 2048.0f / *range;
     const float position = fabsf (x[i]) * scale;
     if (isfinite (x[i]))
-      bins[x[i] == 0 ? 0 : (int)fminf (2047, truncf (position))]++;
+      bins[x[i] == 0 ? 0 : (int) fminf (2047, truncf (position))]++;
   }
 }
 
@@ -353,7 +362,7 @@ test_trt_bins (void)
       for (guint i = 0; i < 1000; i++)
         x[i] = batch == 0 && seed % 4 == 0 ? 0
                : seed % 5 == 0 && i == 7   ? NAN
-                                           : (float)(random_normal (&r) * size);
+                                           : (float) (random_normal (&r) * size);
       calib_histogram_add (h, x, 1000);
       trt_add (&range, bins, x, 1000);
     }
@@ -374,7 +383,7 @@ test_trt_extremes (void)
   g_autoptr (CalibHistogram) huge = calib_histogram_new (0, CALIB_HISTOGRAM_TENSORRT);
   calib_histogram_add (huge, (const float[]){2e38f}, 1);
   calib_histogram_add (huge, (const float[]){G_MAXFLOAT}, 1);
-  CHECK (huge->trt->range == 2 * (double)2e38f);
+  CHECK (huge->trt->range == 2 * (double) 2e38f);
   CHECK_INT (huge->trt->bins[1023], ==, 1);
   CHECK_INT (huge->trt->bins[1742], ==, 1);
 

@@ -179,7 +179,7 @@ test_save_and_load (void)
   calib_table_set (table, "two\nlines", 1);
   CHECK (!calib_table_save (table, path, &error));
   CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "line 3: a tensor's name");
-  static const char *const headers[] = {"", "x: 1", "two\nlines", "dos\r"};
+  static const char *const headers[] = {"", "x: 1", "two\nlines", "dos\r", "\xef\xbb\xbfmark"};
   for (guint i = 0; i < G_N_ELEMENTS (headers); i++) {
     g_autoptr (CalibTable) bad = calib_table_new (headers[i]);
     CHECK (!calib_table_save (bad, path, &error));

@@ -15,16 +15,16 @@ make_shape (guint shape, CalibHistogramFlags flags, guint n, float *x)
   for (guint i = 0; i < n; i++) {
     const double g = random_normal (&r), u = random_unit (&r);
     x[i] = (float[N_SHAPES]){
-        (float)g,                                      /* dense, signed */
-        (float)fmax (0, g * 3.7),                      /* behind a ReLU */
-        (float)(-log (u) * (g > 0 ? 1 : -0.1)),        /* long tail, lopsided */
-        (float)random_below (&r, 256) / 255.0f,        /* pixels */
-        (float)((int)random_below (&r, 256) - 123),    /* pixels less a mean */
-        (float)(u < 0.999 ? fmax (0, g) : 40 * u * u), /* outliers */
-        (float)(u * 1e-20),                            /* small numbers, uniform */
-        (float)(g * g * g * 1e15),                     /* large numbers, peaked */
-        (float)(u < 0.97 ? 0 : u),                     /* nearly all zeros */
-        (float)(1 + floor (u * 3)),                    /* three values */
+        (float) g,                                      /* dense, signed */
+        (float) fmax (0, g * 3.7),                      /* behind a ReLU */
+        (float) (-log (u) * (g > 0 ? 1 : -0.1)),        /* long tail, lopsided */
+        (float) random_below (&r, 256) / 255.0f,        /* pixels */
+        (float) ((int) random_below (&r, 256) - 123),   /* pixels less a mean */
+        (float) (u < 0.999 ? fmax (0, g) : 40 * u * u), /* outliers */
+        (float) (u * 1e-20),                            /* small numbers, uniform */
+        (float) (g * g * g * 1e15),                     /* large numbers, peaked */
+        (float) (u < 0.97 ? 0 : u),                     /* nearly all zeros */
+        (float) (1 + floor (u * 3)),                    /* three values */
     }[shape];
   }
   calib_histogram_add (h, x, n);
@@ -95,7 +95,7 @@ test_entropy_search (void)
         calib_entropy_rebin (h, fast);
       else
         for (guint b = 0; b < 2048; b++)
-          fast[b] = (double)h->trt->bins[b];
+          fast[b] = (double) h->trt->bins[b];
       memcpy (slow, fast, sizeof slow);
       const guint m = calib_entropy_search (fast, &best);
       const guint slow_m = slow_search (slow, &slow_best);
@@ -121,8 +121,8 @@ test_rebin (void)
     for (int pass = 0; pass < 2; pass++) {
       for (int j = 0; j < CALIB_BINS; j++) {
         const guint64 n = calib_histogram_bins (h, FALSE)[j] + calib_histogram_bins (h, TRUE)[j];
-        const int low = MIN (2047, (int)floorl (j * 2048 / r));
-        const int high = MIN (2047, (int)ceill ((j + 1) * 2048 / r) - 1);
+        const int low = MIN (2047, (int) floorl (j * 2048 / r));
+        const int high = MIN (2047, (int) ceill ((j + 1) * 2048 / r) - 1);
         if (n > 0 && pass == 0)
           own[low] |= low == high;
         if (pass == 0)
@@ -131,9 +131,9 @@ test_rebin (void)
           const long double begin = fmaxl (j, t * r / 2048),
                             end = fminl (j + 1, (t + 1) * r / 2048);
           if (own[low] && own[high] && low != high)
-            expected[t] += (double)(n * (end - begin));
+            expected[t] += (double) (n * (end - begin));
           else if (t == low)
-            expected[t] += (double)n;
+            expected[t] += (double) n;
         }
       }
     }
@@ -144,7 +144,7 @@ test_rebin (void)
       if (fabs (bins[t] - expected[t]) > 1e-9 * (1 + expected[t]))
         CHECK_FAIL ("shape %u, bin %d: %g, expected %g", shape, t, bins[t], expected[t]);
     }
-    CHECK (fabs (total - (double)calib_histogram_n_binned (h)) < 1e-6);
+    CHECK (fabs (total - (double) calib_histogram_n_binned (h)) < 1e-6);
   }
 }
 
@@ -160,7 +160,7 @@ test_rebin_grids (void)
       float x[3000];
       for (guint i = 0; i < 3000; i++) {
         const guint pixel = i == 0 ? top : random_below (&r, top + 1);
-        x[i] = top == 255 && kind ? (float)pixel / 255.0f : ldexpf ((float)pixel, kind ? -8 : 0);
+        x[i] = top == 255 && kind ? (float) pixel / 255.0f : ldexpf ((float) pixel, kind ? -8 : 0);
         if (pixel > 0)
           expected[MIN (2047, pixel * 2048 / top)]++;
       }
@@ -170,6 +170,25 @@ test_rebin_grids (void)
       if (memcmp (bins, expected, sizeof bins) != 0)
         CHECK_FAIL ("maximum %u%s: a value is in another bin", top, kind ? ", scaled" : "");
     }
+  }
+}
+
+/* On TensorRT's histogram of the same data in one batch, what the order-independent one chose is as
+ * good as TensorRT's choice: the objective has several near-equal minima. */
+static void
+test_rebin_is_faithful (void)
+{
+  g_autofree float *x = g_new (float, 200000);
+  for (guint shape = 0; shape < N_SHAPES; shape++) {
+    double own[2048], trt[2048], own_best, trt_best;
+    g_autoptr (CalibHistogram) h = make_shape (shape, CALIB_HISTOGRAM_TENSORRT, 200000, x);
+    calib_entropy_rebin (h, own);
+    for (guint b = 0; b < 2048; b++)
+      trt[b] = (double) h->trt->bins[b];
+    const guint own_m = calib_entropy_search (own, &own_best);
+    const guint trt_m = calib_entropy_search (trt, &trt_best);
+    if (own_m != trt_m && slow_divergence (trt, own_m) > trt_best * 1.02)
+      CHECK_FAIL ("shape %u: m = %u, TensorRT's %u", shape, own_m, trt_m);
   }
 }
 
@@ -184,8 +203,8 @@ test_constants (void)
   for (guint c = 0; c < G_N_ELEMENTS (constants); c++) {
     for (guint m = 0; m < 2; m++) {
       g_autoptr (GError) error = NULL;
-      const CalibThresholdOptions options = {
-          m ? CALIB_METHOD_ENTROPY2_TRT : CALIB_METHOD_ENTROPY2, 0, CALIB_RANGE_SYMMETRIC};
+      const CalibThresholdOptions options = {m ? CALIB_METHOD_ENTROPY2_TRT : CALIB_METHOD_ENTROPY2,
+          0, CALIB_RANGE_SYMMETRIC};
       CalibThreshold t;
       g_autoptr (CalibHistogram) h = calib_histogram_new (0, CALIB_HISTOGRAM_TENSORRT);
       for (guint i = 0; i < 5; i++)
@@ -202,7 +221,7 @@ test_constants (void)
 static int
 compare_floats (const void *a, const void *b)
 {
-  const float x = *(const float *)a, y = *(const float *)b;
+  const float x = *(const float *) a, y = *(const float *) b;
   return (x > y) - (x < y);
 }
 
@@ -222,7 +241,7 @@ test_percentile (void)
       CalibThreshold t;
       CHECK_OK (calib_threshold (h, &options, &t, &error), error);
       /* the order statistic, where it is a zero the smallest value above */
-      guint rank = (guint)ceil (percentile / 100 * 20000 - 1e-9) - 1;
+      guint rank = (guint) ceil (percentile / 100 * 20000 - 1e-9) - 1;
       while (x[rank] == 0)
         rank++;
       const float width = ldexpf (1, h->exponent);
@@ -265,7 +284,7 @@ slow_mse (const CalibHistogram *h, double t, CalibRange range)
     if (n > 0)
       total += n * slow_integral (j * width, (j + 1) * width, t / levels, lowest, levels) / width;
   }
-  return total / (double)(h->n - h->n_nonfinite);
+  return total / (double) (h->n - h->n_nonfinite);
 }
 
 static void
@@ -342,14 +361,14 @@ test_errors (void)
 static void
 test_extremes (void)
 {
-  static const float sizes[] = {
-      0x1p-149f, 0x1p-140f, G_MINFLOAT, 0x1p-113f, 1, G_MAXFLOAT / 3, G_MAXFLOAT};
+  static const float sizes[] = {0x1p-149f, 0x1p-140f, G_MINFLOAT, 0x1p-113f, 1, G_MAXFLOAT / 3,
+      G_MAXFLOAT};
   for (guint s = 0; s < G_N_ELEMENTS (sizes); s++) {
     Random r = {s};
     g_autoptr (CalibHistogram) h = calib_histogram_new (0, CALIB_HISTOGRAM_TENSORRT);
     calib_histogram_add (h, &sizes[s], 1);
     for (guint i = 0; i < 2000; i++) {
-      const float x = (float)(sizes[s] * random_unit (&r));
+      const float x = (float) (sizes[s] * random_unit (&r));
       calib_histogram_add (h, &x, 1);
     }
     for (guint m = 0; m < 2 * CALIB_METHOD_COUNT; m++) {
@@ -384,6 +403,7 @@ main (void)
   RUN (test_entropy_search);
   RUN (test_rebin);
   RUN (test_rebin_grids);
+  RUN (test_rebin_is_faithful);
   RUN (test_constants);
   RUN (test_percentile);
   RUN (test_mse);
