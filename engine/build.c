@@ -34,8 +34,8 @@ engine_options_text (EnginePrecision precision, EngineRanges ranges)
 {
   if (precision == ENGINE_PRECISION_FP32)
     return g_strdup ("precision=fp32");
-  return g_strdup_printf (
-      "precision=int8 ranges=%s", ranges == ENGINE_RANGES_FULL ? "full" : "symmetric");
+  return g_strdup_printf ("precision=int8 ranges=%s",
+      ranges == ENGINE_RANGES_FULL ? "full" : "symmetric");
 }
 
 const char *
@@ -238,8 +238,8 @@ engine_graph_is_executable (const EngineGraph *graph, GError **error)
     return FALSE;
   }
   if (output->type != ENGINE_TYPE_F32) {
-    g_set_error (
-        error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED, "output '%s' is not float", output->name);
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED, "output '%s' is not float",
+        output->name);
     return FALSE;
   }
   for (guint i = 0; i < graph->nodes->len; i++) {

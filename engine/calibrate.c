@@ -97,8 +97,8 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
     const EngineValue *value = engine_graph_value (model->graph, v);
 
     if (is_observed (model->graph, v))
-      g_hash_table_insert (
-          calibrator->histograms, g_strdup (value->name), histogram_of (statistics, value));
+      g_hash_table_insert (calibrator->histograms, g_strdup (value->name),
+          histogram_of (statistics, value));
   }
   engine_exec_set_tap (calibrator->exec, tap, calibrator->histograms);
   return g_steal_pointer (&calibrator);

@@ -97,14 +97,14 @@ void *
 engine_exec_input (EngineExec *exec, int image)
 {
   g_return_val_if_fail (image >= 0 && image < exec->max_batch, NULL);
-  return (guint8 *)engine_program_value (exec->program, exec->input) + image * exec->image_size;
+  return (guint8 *) engine_program_value (exec->program, exec->input) + image * exec->image_size;
 }
 
 const float *
 engine_exec_output (EngineExec *exec, int image)
 {
   g_return_val_if_fail (image >= 0 && image < exec->max_batch, NULL);
-  return exec->host_output + (gsize)image * exec->n_classes;
+  return exec->host_output + (gsize) image * exec->n_classes;
 }
 
 KernelQueue *
@@ -153,7 +153,7 @@ run_tapped (EngineExec *exec, int batch)
 
     for (; next < steps->len; next++) {
       const EngineStep *step = &g_array_index (steps, EngineStep, next);
-      if (step->node != (int)i)
+      if (step->node != (int) i)
         break;
       step->run (step, batch, exec->queue);
     }
@@ -184,7 +184,7 @@ engine_exec_run (EngineExec *exec, int batch, GError **error)
   if (!failure && exec->fetched)
     exec->backend->download (exec->queue, exec->fetched,
         engine_program_value (exec->program, exec->output),
-        (gsize)batch * exec->n_classes * sizeof (float));
+        (gsize) batch * exec->n_classes * sizeof (float));
   if (!failure)
     failure = exec->backend->queue_wait (exec->queue);
   if (!failure)

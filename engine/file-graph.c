@@ -45,9 +45,9 @@ write_value (const EngineValue *value, gsize *constants_size)
 
   int8_file__value__init (out);
   out->name = value->name;
-  out->type = (char *)type_names[value->type];
+  out->type = (char *) type_names[value->type];
   out->n_dims = value->rank;
-  out->dims = (uint32_t *)value->dims; /* positive, as the verifier knows */
+  out->dims = (uint32_t *) value->dims; /* positive, as the verifier knows */
   if (value->data) {
     out->constant = TRUE;
     out->offset = *constants_size;
@@ -55,7 +55,7 @@ write_value (const EngineValue *value, gsize *constants_size)
   } else if (value->type == ENGINE_TYPE_S8) {
     out->scale = value->quant.scale;
     out->zero = value->quant.zero;
-    out->range = (char *)range_names[value->quant.range];
+    out->range = (char *) range_names[value->quant.range];
   }
   return out;
 }
@@ -69,22 +69,22 @@ write_node (const EngineNode *node)
 
   engine_file_node_write (node, ints, floats);
   int8_file__node__init (out);
-  out->op = (char *)engine_op_name (node->op);
+  out->op = (char *) engine_op_name (node->op);
   out->name = node->name;
   out->n_inputs = node->n_inputs;
   out->inputs = node->inputs;
   out->output = node->output;
   out->n_ints = ints->len;
   out->n_floats = floats->len;
-  out->ints = (int32_t *)g_array_free (g_steal_pointer (&ints), FALSE);
-  out->floats = (float *)g_array_free (g_steal_pointer (&floats), FALSE);
+  out->ints = (int32_t *) g_array_free (g_steal_pointer (&ints), FALSE);
+  out->floats = (float *) g_array_free (g_steal_pointer (&floats), FALSE);
   return out;
 }
 
 static void
 write_provenance (Int8File__Engine *message, const EngineProvenance *provenance, const char *key)
 {
-  message->key = (char *)(key ? key : provenance->key);
+  message->key = (char *) (key ? key : provenance->key);
   message->model = provenance->model;
   message->table = provenance->table;
   message->preprocess = provenance->preprocess;
@@ -101,12 +101,12 @@ engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gs
 
   *constants_size = 0;
   int8_file__engine__init (&message);
-  message.precision = (char *)engine_precision_name (engine->precision);
+  message.precision = (char *) engine_precision_name (engine->precision);
   write_provenance (&message, &engine->provenance, key);
   message.n_inputs = graph->inputs->len;
-  message.inputs = (uint32_t *)graph->inputs->data;
+  message.inputs = (uint32_t *) graph->inputs->data;
   message.n_outputs = graph->outputs->len;
-  message.outputs = (uint32_t *)graph->outputs->data;
+  message.outputs = (uint32_t *) graph->outputs->data;
   message.n_values = graph->values->len;
   message.values = g_new (Int8File__Value *, message.n_values);
   for (gsize v = 0; v < message.n_values; v++)
@@ -192,8 +192,8 @@ read_dims (const Int8File__Value *in, int *dims, GError **error)
     return refuse (error, "value '%s' has rank %" G_GSIZE_FORMAT, in->name, in->n_dims);
   for (gsize i = 0; i < in->n_dims; i++) {
     if (in->dims[i] < 1 || in->dims[i] > ENGINE_MAX_DIM)
-      return refuse (
-          error, "value '%s' has %u elements on axis %" G_GSIZE_FORMAT, in->name, in->dims[i], i);
+      return refuse (error, "value '%s' has %u elements on axis %" G_GSIZE_FORMAT, in->name,
+          in->dims[i], i);
     dims[i] = in->dims[i];
     elements *= dims[i];
     if (elements > ENGINE_MAX_ELEMENTS)
@@ -214,8 +214,8 @@ read_value (EngineGraph *graph, const Int8File__Value *in, GBytes *constants, GE
     return refuse (error, "value '%s' has the unknown type '%s'", in->name, in->type);
   if (!read_dims (in, dims, error))
     return FALSE;
-  value = engine_graph_value (
-      graph, engine_graph_add_value (graph, in->name, (EngineType)type, in->n_dims, dims));
+  value = engine_graph_value (graph,
+      engine_graph_add_value (graph, in->name, (EngineType) type, in->n_dims, dims));
   if (!g_str_equal (value->name, in->name))
     return refuse (error, "two values are called '%s'", in->name);
   if (in->constant) {
@@ -227,7 +227,7 @@ read_value (EngineGraph *graph, const Int8File__Value *in, GBytes *constants, GE
   range = index_of (range_names, G_N_ELEMENTS (range_names), in->range);
   if (range < 0)
     return refuse (error, "value '%s' has the unknown range '%s'", in->name, in->range);
-  value->quant = (EngineQuant){in->scale, in->zero, (EngineRange)range};
+  value->quant = (EngineQuant){in->scale, in->zero, (EngineRange) range};
   return TRUE;
 }
 
@@ -311,7 +311,7 @@ engine_file_unpack (const void *packed, gsize size, GBytes *constants, GError **
     refuse (error, "its precision is '%s'", message->precision);
   } else if (read_graph (graph, message, constants, error)) {
     EngineProvenance provenance = read_provenance (message);
-    engine = engine_new (g_steal_pointer (&graph), (EnginePrecision)precision, &provenance);
+    engine = engine_new (g_steal_pointer (&graph), (EnginePrecision) precision, &provenance);
   }
   int8_file__engine__free_unpacked (message, NULL);
   return engine;

@@ -156,8 +156,8 @@ engine_file_node_write (const EngineNode *node, GArray *ints, GArray *floats)
 }
 
 gboolean
-engine_file_node_read (
-    EngineNode *node, const gint32 *ints, gsize n_ints, const float *floats, gsize n_floats)
+engine_file_node_read (EngineNode *node, const gint32 *ints, gsize n_ints, const float *floats,
+    gsize n_floats)
 {
   Numbers numbers = {.ints = ints, .floats = floats, .n_ints = n_ints, .n_floats = n_floats};
 

@@ -136,8 +136,8 @@ refuse (const Reader *reader, EngineFileState state, const char *format, ...)
   cause = g_strdup_vprintf (format, args);
   va_end (args);
   *reader->state = state;
-  g_set_error (
-      reader->error, ENGINE_ERROR, ENGINE_ERROR_FILE, "engine file '%s': %s", reader->name, cause);
+  g_set_error (reader->error, ENGINE_ERROR, ENGINE_ERROR_FILE, "engine file '%s': %s", reader->name,
+      cause);
   return FALSE;
 }
 

@@ -29,9 +29,9 @@ identity_of (const char *path, time_t *modified)
     return NULL;
   if (modified)
     *modified = st.st_mtim.tv_sec;
-  return g_strdup_printf ("%llu-%llu-%lld-%lld%09ld", (unsigned long long)st.st_dev,
-      (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-      (long)st.st_mtim.tv_nsec);
+  return g_strdup_printf ("%llu-%llu-%lld-%lld%09ld", (unsigned long long) st.st_dev,
+      (unsigned long long) st.st_ino, (long long) st.st_size, (long long) st.st_mtim.tv_sec,
+      (long) st.st_mtim.tv_nsec);
 }
 
 static GKeyFile *
@@ -95,7 +95,7 @@ save_memory (GKeyFile *memory, const char *folder, const char *file, GError **er
     g_key_file_remove_group (memory, groups[i], NULL);
   text = g_key_file_to_data (memory, &size, NULL);
   /* Where the folder cannot be made, writing says so. */
-  (void)g_mkdir_with_parents (folder, 0700);
+  (void) g_mkdir_with_parents (folder, 0700);
   return calib_file_replace (file, text, size, error);
 }
 
@@ -148,8 +148,8 @@ same_snapshot (const Snapshot *a, const Snapshot *b)
 }
 
 static void
-remember (
-    const Snapshot *snapshot, const char *sha256, const char *folder, const char *file, char **note)
+remember (const Snapshot *snapshot, const char *sha256, const char *folder, const char *file,
+    char **note)
 {
   g_autoptr (GKeyFile) memory = read_memory (file);
   g_autoptr (GError) error = NULL;
@@ -158,9 +158,9 @@ remember (
   g_key_file_set_string (memory, snapshot->model, "sha256", sha256);
   if (snapshot->paths->len > 0) {
     g_key_file_set_string_list (memory, snapshot->model, "external",
-        (const char *const *)snapshot->paths->pdata, snapshot->paths->len);
+        (const char *const *) snapshot->paths->pdata, snapshot->paths->len);
     g_key_file_set_string_list (memory, snapshot->model, "identity",
-        (const char *const *)snapshot->identities->pdata, snapshot->identities->len);
+        (const char *const *) snapshot->identities->pdata, snapshot->identities->len);
   }
   if (!save_memory (memory, folder, file, &error) && note)
     *note = g_strdup_printf ("the model is hashed again at every start: %s", error->message);
@@ -174,8 +174,8 @@ load_and_hash (const char *path, EngineModel **model, GError **error)
 }
 
 char *
-engine_hash_model (
-    const char *path, const char *cache_folder, EngineModel **model, char **note, GError **error)
+engine_hash_model (const char *path, const char *cache_folder, EngineModel **model, char **note,
+    GError **error)
 {
   g_autofree char *file = NULL, *identity = NULL;
   g_auto (Snapshot) before = {0}, after = {0};

@@ -84,7 +84,7 @@ engine_lock_release (EngineLock *lock)
   if (!lock)
     return;
   if (lock->fd >= 0) {
-    (void)unlink (lock->path); /* where that fails, an unlocked file stays, which is harmless */
+    (void) unlink (lock->path); /* where that fails, an unlocked file stays, which is harmless */
     close (lock->fd);
   }
   g_free (lock->path);

@@ -107,8 +107,8 @@ twin_of (Quantiser *q, int value)
     return q->twin[value];
 
   g_autofree char *name = g_strdup_printf ("%s (%s)", v->name, quantise ? "int8" : "float");
-  EngineNode *node = engine_graph_add_node (
-      q->graph, quantise ? ENGINE_OP_QUANTISE : ENGINE_OP_DEQUANTISE, name, &value, 1, name);
+  EngineNode *node = engine_graph_add_node (q->graph,
+      quantise ? ENGINE_OP_QUANTISE : ENGINE_OP_DEQUANTISE, name, &value, 1, name);
   EngineValue *made = engine_graph_value (q->graph, node->output);
 
   v = engine_graph_value (q->graph, value); /* the addition may have moved it */

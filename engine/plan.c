@@ -79,8 +79,8 @@ overwritable (const EngineGraph *graph, const EngineNode *node, int positions[2]
 /* Whether input `position` may be overwritten by node i: nobody reads its place later, and the node
  * itself reads nothing else there that its kernel would still need. */
 static gboolean
-may_overwrite (
-    const EngineGraph *graph, const EnginePlan *plan, const Place *places, int i, int position)
+may_overwrite (const EngineGraph *graph, const EnginePlan *plan, const Place *places, int i,
+    int position)
 {
   const EngineNode *node = engine_graph_node (graph, i);
   const int input = node->inputs[position], place = plan->place[input];
@@ -125,7 +125,7 @@ shared_place (const EngineGraph *graph, const EnginePlan *plan, const Place *pla
 static void
 extend_through_reshapes (const EngineGraph *graph, int *last)
 {
-  for (int i = (int)graph->nodes->len - 1; i >= 0; i--) {
+  for (int i = (int) graph->nodes->len - 1; i >= 0; i--) {
     const EngineNode *node = engine_graph_node (graph, i);
 
     if (node->op == ENGINE_OP_RESHAPE)

@@ -27,7 +27,7 @@ typedef struct {
 } EnginePlan;
 
 /* ENGINE_ERROR_MEMORY where a tensor of so many images cannot be addressed. */
-EnginePlan *engine_plan_new (
-    const EngineGraph *graph, int max_batch, EnginePlanFlags flags, GError **error);
+EnginePlan *engine_plan_new (const EngineGraph *graph, int max_batch, EnginePlanFlags flags,
+    GError **error);
 void engine_plan_free (EnginePlan *plan); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePlan, engine_plan_free)

@@ -14,13 +14,13 @@ engine_quant_level (const EngineQuant *quant, double real)
 {
   const double level = rint (real / quant->scale + quant->zero);
 
-  return (gint8)fmin (fmax (level, -128), 127);
+  return (gint8) fmin (fmax (level, -128), 127);
 }
 
 static inline double
 engine_quant_real (const EngineQuant *quant, int level)
 {
-  return (double)(level - quant->zero) * quant->scale;
+  return (double) (level - quant->zero) * quant->scale;
 }
 
 static inline gboolean

@@ -35,7 +35,7 @@ quantise_filter (const float *w, gsize n, double scale, gint8 *out)
   gint64 sum = 0;
 
   for (gsize i = 0; i < n; i++) {
-    out[i] = (gint8)fmin (fmax (rint (w[i] / scale), -127), 127);
+    out[i] = (gint8) fmin (fmax (rint (w[i] / scale), -127), 127);
     sum += out[i];
   }
   return sum;
@@ -75,7 +75,7 @@ folding_of (const EngineGraph *graph, const EngineNode *node)
   }
   if (r != ENGINE_NONE) {
     const EngineQuant *quant = &engine_graph_value (graph, r)->quant;
-    f.residual = (double)quant->scale * quant->zero;
+    f.residual = (double) quant->scale * quant->zero;
   }
   return f;
 }
@@ -94,12 +94,12 @@ replace_constants (EngineGraph *graph, int i, gint8 *w_q, float *m, float *b)
 
   memcpy (dims, w->dims, sizeof dims);
 
-  const int w_value = engine_graph_add_constant (
-      graph, w_name, ENGINE_TYPE_S8, 4, dims, g_bytes_new_take (w_q, size));
-  const int m_value = engine_graph_add_constant (
-      graph, m_name, ENGINE_TYPE_F32, 1, &oc, g_bytes_new_take (m, oc * sizeof (float)));
-  const int b_value = engine_graph_add_constant (
-      graph, b_name, ENGINE_TYPE_F32, 1, &oc, g_bytes_new_take (b, oc * sizeof (float)));
+  const int w_value = engine_graph_add_constant (graph, w_name, ENGINE_TYPE_S8, 4, dims,
+      g_bytes_new_take (w_q, size));
+  const int m_value = engine_graph_add_constant (graph, m_name, ENGINE_TYPE_F32, 1, &oc,
+      g_bytes_new_take (m, oc * sizeof (float)));
+  const int b_value = engine_graph_add_constant (graph, b_name, ENGINE_TYPE_F32, 1, &oc,
+      g_bytes_new_take (b, oc * sizeof (float)));
   int *inputs = engine_graph_node (graph, i)->inputs;
 
   inputs[ENGINE_CONV_W] = w_value;
@@ -132,9 +132,9 @@ engine_quantise_conv (EngineGraph *graph, int i, GError **error)
     const double s_w = fmax (largest_magnitude (filter, of_filter), floor_scale) / 127;
     const gint64 sum = quantise_filter (filter, of_filter, s_w, w_q + k * of_filter);
 
-    m[k] = (float)(f.s_x * s_w / f.s_y);
-    b[k] = (float)(((bias ? bias[k] : 0) - f.s_x * s_w * f.zero_x * sum - f.residual) / f.s_y +
-                   f.zero_y);
+    m[k] = (float) (f.s_x * s_w / f.s_y);
+    b[k] = (float) (((bias ? bias[k] : 0) - f.s_x * s_w * f.zero_x * sum - f.residual) / f.s_y +
+                    f.zero_y);
   }
   if (!all_finite (m, oc) || !all_finite (b, oc)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,

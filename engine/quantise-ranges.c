@@ -45,8 +45,8 @@ input_interval (const EngineGraph *graph, const EngineBuildOptions *options)
 /* What a value adds to the range of its group, T being the group's threshold: [-T, T], cut at the
  * bottom to what it can be. Bytes that only pass through add nothing to where they came from. */
 static Interval
-value_interval (
-    const EngineGraph *graph, int value, double threshold, const EngineBuildOptions *options)
+value_interval (const EngineGraph *graph, int value, double threshold,
+    const EngineBuildOptions *options)
 {
   const int producer = engine_graph_value (graph, value)->producer;
   const EngineOp op =
@@ -84,8 +84,8 @@ table_scales (const EngineGraph *graph, const EngineBuildOptions *options)
 
 /* The member of v's group that gave it its range. */
 static int
-find_giver (
-    const EngineGraph *graph, const float *own, const float *shared, const int *group, int v)
+find_giver (const EngineGraph *graph, const float *own, const float *shared, const int *group,
+    int v)
 {
   for (guint other = 0; other < graph->values->len; other++)
     if (group[other] == group[v] && own[other] == shared[v])
@@ -123,7 +123,7 @@ refuse_missing (const EngineGraph *graph, const GArray *missing, int n_needed, G
     g_string_append (names, " ...");
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE, "no range for %u of %d tensors: %s; %s",
       missing->len, n_needed, names->str,
-      missing->len * 2 > (guint)n_needed
+      missing->len * 2 > (guint) n_needed
           ? "the calibration table seems to belong to another model: make one with int8calib"
           : "calibrate this model with int8calib, or add the entries to the table");
   return FALSE;
@@ -137,7 +137,7 @@ check_ranges (const EngineGraph *graph, const EnginePassContext *context, const 
   g_autoptr (GArray) missing = g_array_new (FALSE, FALSE, sizeof (int));
   int n_needed = 0;
 
-  for (int v = 0; v < (int)graph->values->len; v++) {
+  for (int v = 0; v < (int) graph->values->len; v++) {
     if (!needed[v])
       continue;
     n_needed++;
@@ -160,7 +160,7 @@ offer_input_range (const EngineGraph *graph, const EnginePassContext *context, f
     return;
 
   const Interval exact = input_interval (graph, options);
-  own[input] = (float)(fmax (-exact.lo, exact.hi) / 127);
+  own[input] = (float) (fmax (-exact.lo, exact.hi) / 127);
 }
 
 gboolean
@@ -180,8 +180,8 @@ engine_quantise_ranges (const EngineGraph *graph, const EnginePassContext *conte
 
   for (int v = 0; v < n; v++)
     if (needed[v])
-      of_group[group[v]] = join_intervals (
-          of_group[group[v]], value_interval (graph, v, shared[v] * 127.0, context->options));
+      of_group[group[v]] = join_intervals (of_group[group[v]],
+          value_interval (graph, v, shared[v] * 127.0, context->options));
   for (int v = 0; v < n; v++)
     quant[v] = needed[v] ? engine_quant_from_range (of_group[group[v]].lo, of_group[group[v]].hi)
                          : (EngineQuant){0};

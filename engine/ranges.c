@@ -94,12 +94,12 @@ engine_quant_from_range (double lo, double hi)
   hi = fmax (hi, 0);
   if (lo == -hi) {
     quant.range = ENGINE_RANGE_SYMMETRIC;
-    quant.scale = hi > 0 ? (float)(hi / 127) : 1.0f / 127;
+    quant.scale = hi > 0 ? (float) (hi / 127) : 1.0f / 127;
     quant.zero = 0;
   } else {
     quant.range = lo < 0 ? ENGINE_RANGE_AFFINE : ENGINE_RANGE_FULL;
-    quant.scale = (float)((hi - lo) / 255);
-    quant.zero = CLAMP ((int)rint (-128 - lo / quant.scale), -128, 127);
+    quant.scale = (float) ((hi - lo) / 255);
+    quant.zero = CLAMP ((int) rint (-128 - lo / quant.scale), -128, 127);
   }
   return quant;
 }

@@ -87,7 +87,7 @@ read_table (Obtain *o, GError **error)
   if (!o->table)
     return FALSE;
   g_free (o->wanted.table);
-  o->wanted.table = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *)text, size);
+  o->wanted.table = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) text, size);
   return TRUE;
 }
 
@@ -267,8 +267,8 @@ build (Obtain *o, const char *reason, GError **error)
         "model '%s' changed while it was read; try again", o->request->model);
     return NULL;
   }
-  engine = engine_build (
-      o->model, &options, &o->report->build, o->progress, o->data, o->cancellable, error);
+  engine = engine_build (o->model, &options, &o->report->build, o->progress, o->data,
+      o->cancellable, error);
   if (!engine)
     return NULL;
   engine_provenance_clear (&engine->provenance);
@@ -336,7 +336,7 @@ obtain_from_places (Obtain *o, GError **error)
     if (!places[i])
       continue;
     if (places[i] == cached)
-      (void)g_mkdir_with_parents (o->cache_folder, 0700); /* the lock says where it fails */
+      (void) g_mkdir_with_parents (o->cache_folder, 0700); /* the lock says where it fails */
     engine = try_place (o, places[i], &progress, &local);
     if (engine)
       o->report->path = g_strdup (places[i]);

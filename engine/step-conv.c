@@ -55,8 +55,8 @@ engine_step_conv_scratch (const EngineProgram *program, int i)
 
 /* Weights in the order that the back end's kernel wants. */
 static const void *
-packed_weights (
-    EngineProgram *program, const EngineNode *node, const KernelConvShape *shape, GError **error)
+packed_weights (EngineProgram *program, const EngineNode *node, const KernelConvShape *shape,
+    GError **error)
 {
   const KernelOps *ops = program->backend->ops;
   const EngineGraph *graph = program->graph;
@@ -127,11 +127,11 @@ conv_s8 (EngineProgram *program, int i, const KernelConvShape *shape, GError **e
   }
   if (r != ENGINE_NONE) {
     args.r = engine_program_value (program, r);
-    args.mr = (float)((double)engine_graph_value (graph, r)->quant.scale / y->quant.scale);
+    args.mr = (float) ((double) engine_graph_value (graph, r)->quant.scale / y->quant.scale);
   }
 
-  EngineStep *step = engine_step_add (
-      program, i, y->type == ENGINE_TYPE_S8 ? ENGINE_SLOT_conv_s8 : ENGINE_SLOT_conv_s8_f32, error);
+  EngineStep *step = engine_step_add (program, i,
+      y->type == ENGINE_TYPE_S8 ? ENGINE_SLOT_conv_s8 : ENGINE_SLOT_conv_s8_f32, error);
   if (!step)
     return FALSE;
   step->conv_s8 = args;

@@ -20,17 +20,17 @@ static void
 binary_s8_factors (KernelBinaryS8 *args, EngineOp op, const EngineQuant *x1, const EngineQuant *x2,
     const EngineQuant *y)
 {
-  const double m1 = (double)x1->scale / y->scale, m2 = (double)x2->scale / y->scale;
+  const double m1 = (double) x1->scale / y->scale, m2 = (double) x2->scale / y->scale;
 
   args->zero1 = x1->zero;
   args->zero2 = x2->zero;
   if (op == ENGINE_OP_ADD) {
-    args->m1 = (float)m1;
-    args->m2 = (float)m2;
-    args->b = (float)(y->zero - x1->zero * m1 - x2->zero * m2);
+    args->m1 = (float) m1;
+    args->m2 = (float) m2;
+    args->b = (float) (y->zero - x1->zero * m1 - x2->zero * m2);
   } else {
-    args->m1 = (float)(m1 * x2->scale);
-    args->b = (float)y->zero;
+    args->m1 = (float) (m1 * x2->scale);
+    args->b = (float) y->zero;
   }
 }
 
@@ -41,8 +41,8 @@ binary_s8 (EngineProgram *program, int i, GError **error)
   const EngineValue *x1 = engine_graph_value (program->graph, node->inputs[0]);
   const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[1]);
   const EngineValue *y = engine_graph_value (program->graph, node->output);
-  EngineStep *step = engine_step_add (
-      program, i, node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_s8 : ENGINE_SLOT_mul_s8, error);
+  EngineStep *step = engine_step_add (program, i,
+      node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_s8 : ENGINE_SLOT_mul_s8, error);
 
   if (!step)
     return FALSE;
@@ -65,8 +65,8 @@ binary_f32 (EngineProgram *program, int i, GError **error)
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[1]);
   const EngineValue *y = engine_graph_value (program->graph, node->output);
-  EngineStep *step = engine_step_add (
-      program, i, node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_f32 : ENGINE_SLOT_mul_f32, error);
+  EngineStep *step = engine_step_add (program, i,
+      node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_f32 : ENGINE_SLOT_mul_f32, error);
 
   if (!step)
     return FALSE;
@@ -134,8 +134,8 @@ engine_step_convert (EngineProgram *program, int i, GError **error)
   const EngineValue *y = engine_graph_value (program->graph, node->output);
   const gboolean quantise = node->op == ENGINE_OP_QUANTISE;
   const EngineQuant *quant = quantise ? &y->quant : &x->quant;
-  EngineStep *step = engine_step_add (
-      program, i, quantise ? ENGINE_SLOT_quantise_s8 : ENGINE_SLOT_dequantise_f32, error);
+  EngineStep *step = engine_step_add (program, i,
+      quantise ? ENGINE_SLOT_quantise_s8 : ENGINE_SLOT_dequantise_f32, error);
 
   if (!step)
     return FALSE;
@@ -143,7 +143,7 @@ engine_step_convert (EngineProgram *program, int i, GError **error)
       .size = engine_value_elements (x),
       .x = engine_program_value (program, node->inputs[0]),
       .y = engine_program_value (program, node->output),
-      .m = quantise ? (float)(1.0 / quant->scale) : quant->scale,
+      .m = quantise ? (float) (1.0 / quant->scale) : quant->scale,
       .zero = quant->zero,
   };
   return TRUE;

@@ -63,7 +63,7 @@ engine_step_pool (EngineProgram *program, int i, GError **error)
         .shape = shape,
         .x = in,
         .y = out,
-        .ratio = (double)x->quant.scale / (s8_y ? y->quant.scale : 1.0f),
+        .ratio = (double) x->quant.scale / (s8_y ? y->quant.scale : 1.0f),
         .zero_x = x->quant.zero,
         .zero_y = s8_y ? y->quant.zero : 0,
     };
@@ -74,8 +74,8 @@ engine_step_pool (EngineProgram *program, int i, GError **error)
 
 /* The table that gives bytes of one scale the meaning of another: a concat's small input. */
 static const gint8 *
-requantise_table (
-    EngineProgram *program, const EngineQuant *from, const EngineQuant *to, GError **error)
+requantise_table (EngineProgram *program, const EngineQuant *from, const EngineQuant *to,
+    GError **error)
 {
   gint8 lut[256];
 

@@ -13,7 +13,7 @@
   {                                                                                                \
     Args args = step->field;                                                                       \
     args.multiply *= batch;                                                                        \
-    ((void (*) (const Args *, KernelQueue *))step->kernel) (&args, queue);                         \
+    ((void (*) (const Args *, KernelQueue *)) step->kernel) (&args, queue);                        \
   }
 
 TRAMPOLINE (KernelConvS8, conv_s8, shape.n)
@@ -51,7 +51,7 @@ slot_kernel (const KernelOps *ops, EngineSlot slot)
   switch (slot) {
 #define KERNEL_OP(name, Args)                                                                      \
   case ENGINE_SLOT_##name:                                                                         \
-    return (EngineKernelFn)ops->name;
+    return (EngineKernelFn) ops->name;
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
   default:
@@ -213,6 +213,6 @@ engine_program_free (EngineProgram *program)
     program->backend->free (program->backend, program->arena);
   g_ptr_array_unref (program->constants);
   g_array_unref (program->steps);
-  engine_plan_free ((EnginePlan *)program->plan);
+  engine_plan_free ((EnginePlan *) program->plan);
   g_free (program);
 }

@@ -70,23 +70,23 @@ paper_int8 (const EngineGraph *graph, EngineRanges ranges, float out[2])
   CHECK (calib_table_lookup (table, "conv1", &word_y));
 
   /* The input may be negative; conv1 ends in a ReLU. */
-  const float s_x = word_x, s_y = full ? (float)(word_y * 127.0 / 255) : word_y;
+  const float s_x = word_x, s_y = full ? (float) (word_y * 127.0 / 255) : word_y;
   const int zero_y = full ? -128 : 0;
   gint8 x[9], y[4][2];
   for (int i = 0; i < 9; i++)
-    x[i] = (gint8)CLAMP (rint ((paper_x[i] / 20) / (double)s_x), -128, 127);
+    x[i] = (gint8) CLAMP (rint ((paper_x[i] / 20) / (double) s_x), -128, 127);
   for (int k = 0; k < 2; k++) {
     const double s_w = (k == 0 ? 4.0 : 1.0) / 127;
-    const float m = (float)(s_x * s_w / s_y), b = (float)(paper_b[k] / s_y + zero_y);
+    const float m = (float) (s_x * s_w / s_y), b = (float) (paper_b[k] / s_y + zero_y);
     for (int o = 0; o < 4; o++) {
       int acc = 0;
       for (int j = 0; j < 4; j++)
-        acc += x[(o / 2 + j / 2) * 3 + o % 2 + j % 2] * (int)rint (paper_w[4 * k + j] / s_w);
-      y[o][k] = (gint8)CLAMP (rintf (fmaf ((float)acc, m, b)), zero_y, 127);
+        acc += x[(o / 2 + j / 2) * 3 + o % 2 + j % 2] * (int) rint (paper_w[4 * k + j] / s_w);
+      y[o][k] = (gint8) CLAMP (rintf (fmaf ((float) acc, m, b)), zero_y, 127);
     }
-    const double per_pixel = (double)s_y / 4;
+    const double per_pixel = (double) s_y / 4;
     const int sum = y[0][k] + y[1][k] + y[2][k] + y[3][k];
-    out[k] = fmaf ((float)sum, (float)per_pixel, (float)(-4.0 * zero_y * per_pixel));
+    out[k] = fmaf ((float) sum, (float) per_pixel, (float) (-4.0 * zero_y * per_pixel));
   }
 }
 
@@ -102,8 +102,8 @@ check_int8_by_hand (EngineRanges ranges)
   CHECK_INT (engine_input_type (engine, &scale, &zero), ==, ENGINE_TYPE_S8);
   CHECK_INT (zero, ==, 0);
   for (int i = 0; i < 9; i++)
-    ((gint8 *)engine_exec_input (exec, 0))[i] =
-        (gint8)CLAMP (rint ((paper_x[i] / 20) / (double)scale), -128, 127);
+    ((gint8 *) engine_exec_input (exec, 0))[i] =
+        (gint8) CLAMP (rint ((paper_x[i] / 20) / (double) scale), -128, 127);
   run (exec, 1);
   paper_int8 (graph, ranges, expected);
   CHECK (memcmp (engine_exec_output (exec, 0), expected, sizeof expected) == 0);
@@ -131,7 +131,7 @@ test_int8_follows_fp32 (void)
 
   for (guint32 seed = 1; seed <= 200; seed++) {
     g_autoptr (EngineGraph) graph = net_random (seed);
-    g_autoptr (Engine) int8 = net_engine_int8 (graph, (EngineRanges)(seed % 2), seed);
+    g_autoptr (Engine) int8 = net_engine_int8 (graph, (EngineRanges) (seed % 2), seed);
     g_autoptr (Engine) fp32 = net_engine (g_steal_pointer (&graph));
     g_autoptr (EngineExec) a = exec_new (fp32, ref, 1, 1), b = exec_new (int8, ref, 1, 1);
     double noise = 0, signal = 0;
@@ -160,8 +160,8 @@ test_int8_follows_fp32 (void)
 /* --- The same bytes ------------------------------------------------------------------------- */
 
 static void
-check_same_outputs (
-    const char *what, guint32 seed, EngineExec *a, int at_a, EngineExec *b, int at_b, int n_classes)
+check_same_outputs (const char *what, guint32 seed, EngineExec *a, int at_a, EngineExec *b,
+    int at_b, int n_classes)
 {
   if (memcmp (engine_exec_output (a, at_a), engine_exec_output (b, at_b),
           n_classes * sizeof (float)) != 0)
@@ -259,7 +259,7 @@ test_runs_again (void)
 static void
 note_tap (const char *name, const float *x, gsize n, gsize elements, guint channels, gpointer data)
 {
-  g_string_append_printf (data, "%s %d x %d / %u: %g .. %g\n", name, (int)n, (int)elements,
+  g_string_append_printf (data, "%s %d x %d / %u: %g .. %g\n", name, (int) n, (int) elements,
       channels, x[0], x[n * elements - 1]);
 }
 
@@ -368,8 +368,8 @@ test_missing_kernel (void)
   check_refused (engine, 1, ENGINE_ERROR_BACKEND,
       "back end 'fake' has no kernel conv_s8, which layer 'conv1' needs; choose another back end");
   fake_backend ();
-  check_refused (
-      engine, 100, ENGINE_ERROR_BACKEND, "back end 'fake' could not make a queue with 100 threads");
+  check_refused (engine, 100, ENGINE_ERROR_BACKEND,
+      "back end 'fake' could not make a queue with 100 threads");
 }
 
 static void
@@ -418,8 +418,8 @@ test_softmax (void)
   for (int i = 0; i < 3; i++)
     sum += x[i];
   CHECK (fabsf (sum - 1) < 1e-6f);
-  CHECK (fabsf (x[1] / x[0] - (float)G_E) < 1e-5f);
-  CHECK (fabsf (x[0] / x[2] - (float)G_E) < 1e-5f);
+  CHECK (fabsf (x[1] / x[0] - (float) G_E) < 1e-5f);
+  CHECK (fabsf (x[0] / x[2] - (float) G_E) < 1e-5f);
 }
 
 int

@@ -68,8 +68,8 @@ constant (Net *net, const char *what, int rank, const int *dims, const float *da
 {
   g_autofree char *name = g_strdup_printf ("%s%d", what, net->count + 1);
 
-  return engine_graph_add_constant (
-      net->graph, name, ENGINE_TYPE_F32, rank, dims, g_bytes_new (data, n * sizeof (float)));
+  return engine_graph_add_constant (net->graph, name, ENGINE_TYPE_F32, rank, dims,
+      g_bytes_new (data, n * sizeof (float)));
 }
 
 static int
@@ -82,7 +82,7 @@ random_constant (Net *net, const char *what, int rank, const int *dims, double s
     n *= dims[i];
   data = g_new (float, n);
   for (gsize i = 0; i < n; i++)
-    data[i] = (float)g_rand_double_range (net->rand, -spread, spread);
+    data[i] = (float) g_rand_double_range (net->rand, -spread, spread);
   return constant (net, what, rank, dims, data, n);
 }
 
@@ -115,7 +115,7 @@ int
 net_conv_given (Net *net, int x, int oc, int k, int ic, const float *w, const float *b)
 {
   const int inputs[] = {x,
-      constant (net, "w", 4, (const int[]){oc, k, k, ic}, w, (gsize)oc * k * k * ic),
+      constant (net, "w", 4, (const int[]){oc, k, k, ic}, w, (gsize) oc * k * k * ic),
       constant (net, "b", 1, &oc, b, oc), ENGINE_NONE, ENGINE_NONE};
 
   return done (net, add (net, ENGINE_OP_CONV, inputs, ENGINE_CONV_INPUTS));
@@ -304,13 +304,13 @@ random_layer (Net *net, int x, int skip)
   }
   case 11:
     return net_concat (net,
-        (const int[]){
-            net_slice (net, x, 3, c / 2, c - c / 2), net_slice (net, x, 3, 0, MAX (c / 2, 1))},
+        (const int[]){net_slice (net, x, 3, c / 2, c - c / 2),
+            net_slice (net, x, 3, 0, MAX (c / 2, 1))},
         2, 3);
   case 12: /* what a channel shuffle is made of */
     return net_reshape (net,
-        net_transpose (
-            net, net_reshape (net, x, 4, (const int[]){1, h * w, c, 1}), (const int[]){0, 2, 1, 3}),
+        net_transpose (net, net_reshape (net, x, 4, (const int[]){1, h * w, c, 1}),
+            (const int[]){0, 2, 1, 3}),
         4, (const int[]){1, h, w, c});
   case 13:
     return net_pad (net, x, 1, pick (net, 2) ? 0.0f : -0.5f);
@@ -379,19 +379,19 @@ net_fill_input (const Engine *engine, EngineExec *exec, int at, guint32 seed, in
 
   engine_input (engine, &info);
   for (int k = 0; k < info.height * info.width * info.channels; k++) {
-    const float x = (float)g_rand_double_range (rand, -2, 2);
+    const float x = (float) g_rand_double_range (rand, -2, 2);
 
     if (type == ENGINE_TYPE_S8)
-      ((gint8 *)input)[k] = engine_quant_level (&quant, x);
+      ((gint8 *) input)[k] = engine_quant_level (&quant, x);
     else
-      ((float *)input)[k] = x;
+      ((float *) input)[k] = x;
   }
   g_rand_free (rand);
 }
 
 static void
-note_largest (
-    const char *name, const float *x, gsize n, gsize elements, guint channels, gpointer data)
+note_largest (const char *name, const float *x, gsize n, gsize elements, guint channels,
+    gpointer data)
 {
   float largest = 0, before = 0;
 
@@ -428,8 +428,9 @@ net_engine_int8 (const EngineGraph *graph, EngineRanges ranges, guint32 seed)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CalibTable) table = net_calibrate (graph, seed, 8);
-  const EngineBuildOptions options = {
-      .precision = ENGINE_PRECISION_INT8, .ranges = ranges, .table = table};
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8,
+      .ranges = ranges,
+      .table = table};
   const EnginePassContext context = {.options = &options};
   EngineGraph *copy = engine_graph_copy (graph);
   EngineProvenance provenance = test_provenance ();

@@ -25,8 +25,8 @@ same_bytes (const EngineProgram *a, const EngineProgram *b, int value)
  * which has run and kept everything. Returns the name of the first value that was overwritten too
  * early. */
 static const char *
-first_overwritten (
-    const EngineGraph *graph, const EngineProgram *separate, const EngineProgram *shared)
+first_overwritten (const EngineGraph *graph, const EngineProgram *separate,
+    const EngineProgram *shared)
 {
   guint next = 0;
 
@@ -41,7 +41,7 @@ first_overwritten (
     }
     for (; next < shared->steps->len; next++) {
       const EngineStep *step = &g_array_index (shared->steps, EngineStep, next);
-      if (step->node != (int)i)
+      if (step->node != (int) i)
         break;
       step->run (step, BATCH, shared->queue);
     }
@@ -73,15 +73,15 @@ check_survival (Engine *engine, guint32 seed)
   const void *at = engine_exec_input (shared, 0);
   g_autofree void *saved = g_memdup2 (at, input);
   memset (program->arena, 0xa5, program->plan->arena);
-  memcpy ((void *)at, saved, input);
+  memcpy ((void *) at, saved, input);
 
   CHECK (engine_exec_run (separate, BATCH, &error));
   const char *overwritten =
       first_overwritten (engine->graph, engine_exec_program (separate), program);
   if (overwritten) {
     g_autofree char *dump = engine_dump (engine);
-    CHECK_FAIL (
-        "seed %u: '%s' was overwritten before its last reader\n%s", seed, overwritten, dump);
+    CHECK_FAIL ("seed %u: '%s' was overwritten before its last reader\n%s", seed, overwritten,
+        dump);
   }
 }
 

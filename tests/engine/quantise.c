@@ -22,7 +22,7 @@ table_of (const char *text)
     if (!number)
       continue;
     *number++ = '\0';
-    calib_table_set (table, entries[i], (float)(g_ascii_strtod (number, NULL) / 127));
+    calib_table_set (table, entries[i], (float) (g_ascii_strtod (number, NULL) / 127));
   }
   return table;
 }
@@ -135,7 +135,7 @@ static void
 test_full_affine_symmetric (void)
 {
   for (int symmetric = 0; symmetric < 2; symmetric++) {
-    const EngineBuildOptions options = {.ranges = (EngineRanges)symmetric};
+    const EngineBuildOptions options = {.ranges = (EngineRanges) symmetric};
     g_autoptr (Net) net = net_new (1);
     const int a = net_conv (net, net_input (net, 4, 4, 1), (NetConv){.oc = 2, .hi = INFINITY});
     const int b = net_unary (net, a, KERNEL_UNARY_HARD_SWISH, 0, 0); /* of what is positive */
@@ -171,8 +171,8 @@ quantise_input (const char *preprocess, EngineRanges ranges, const char *table)
 
   CHECK (engine_preprocess_preset (&description, "unit"));
   CHECK (engine_preprocess_parse (&description, preprocess, NULL));
-  return quantise_with (
-      net_finish (net, net_dense (net, net_pad (net, x, 1, 0), 2)), table, &options);
+  return quantise_with (net_finish (net, net_dense (net, net_pad (net, x, 1, 0), 2)), table,
+      &options);
 }
 
 static void
@@ -306,8 +306,8 @@ test_ranges_too_far_apart (void)
 {
   g_autoptr (Net) net = net_new (1);
   const int x = net_conv (net, net_input (net, 4, 4, 2), (NetConv){.oc = 2});
-  g_auto (Result) r = quantise (
-      net_finish (net, net_conv (net, x, (NetConv){.oc = 2, .hi = 1})), "input 1e30, conv1 1e-30");
+  g_auto (Result) r = quantise (net_finish (net, net_conv (net, x, (NetConv){.oc = 2, .hi = 1})),
+      "input 1e30, conv1 1e-30");
 
   CHECK (!r.graph);
   CHECK (g_error_matches (r.error, ENGINE_ERROR, ENGINE_ERROR_RANGE));
@@ -392,8 +392,8 @@ test_softmax_in_the_middle (void)
   const int x = net_conv (net, net_input (net, 2, 2, 2), (NetConv){.oc = 2});
   const int gate = net_softmax (net, x);
   const int y = net_binary (net, ENGINE_OP_MUL, x, gate, -INFINITY, INFINITY);
-  g_auto (Result) r = quantise (
-      net_finish (net, net_dense (net, y, 2)), "input 127, conv1 127, softmax2 0.99, mul3 127");
+  g_auto (Result) r = quantise (net_finish (net, net_dense (net, y, 2)),
+      "input 127, conv1 127, softmax2 0.99, mul3 127");
 
   check_dump (&r,
       "input = input s8 [1 2 2 2] scale 1 zero 0 symmetric\n"
@@ -429,16 +429,16 @@ test_folded_constants (void)
   g_auto (Result) r = quantise_with (net_finish (net, z), "conv1 254, unary2 1", &options);
   const gint8 *levels = constant (&r, "conv1 w");
   const float *m = constant (&r, "conv1 m"), *b = constant (&r, "conv1 b");
-  const double s_x = (float)(1.0 / 255), s_y = 2;
+  const double s_x = (float) (1.0 / 255), s_y = 2;
 
   CHECK (levels[0] == 127 && levels[1] == -64 && levels[2] == 127 && levels[3] == -1);
   CHECK (levels[4] == 0 && levels[5] == 0);
   for (int k = 0; k < 3; k++) {
-    const double s_w = (k == 0 ? (double)1.27f : (double)1.27f * 0.01) / 127;
+    const double s_w = (k == 0 ? (double) 1.27f : (double) 1.27f * 0.01) / 127;
     const int sum = levels[2 * k] + levels[2 * k + 1];
 
-    CHECK (m[k] == (float)(s_x * s_w / s_y));
-    CHECK (b[k] == (float)((bias[k] - s_x * s_w * -128 * sum) / s_y));
+    CHECK (m[k] == (float) (s_x * s_w / s_y));
+    CHECK (b[k] == (float) ((bias[k] - s_x * s_w * -128 * sum) / s_y));
   }
 }
 
@@ -471,17 +471,17 @@ test_tables (void)
     g_autoptr (Net) net = net_new (1);
     const int x = net_conv (net, net_input (net, 1, 1, 2), (NetConv){.oc = 2});
     const int y = net_unary (net, x, functions[i].kind, functions[i].alpha, functions[i].beta);
-    g_auto (Result) r = quantise (
-        net_finish (net, net_conv (net, y, (NetConv){.oc = 2})), "input 1, conv1 8, unary2 4");
+    g_auto (Result) r = quantise (net_finish (net, net_conv (net, y, (NetConv){.oc = 2})),
+        "input 1, conv1 8, unary2 4");
     const gint8 *table = constant (&r, "unary2 table");
     const EngineQuant *from = &value (&r, "conv1")->quant, *to = &value (&r, "unary2")->quant;
 
     for (int level = -128; level < 128; level++) {
-      const double real = kernel_unary (
-          functions[i].kind, functions[i].alpha, functions[i].beta, level * (double)from->scale);
+      const double real = kernel_unary (functions[i].kind, functions[i].alpha, functions[i].beta,
+          level * (double) from->scale);
       const double expected = CLAMP (rint (real / to->scale + to->zero), -128, 127);
 
-      CHECK_INT (table[level + 128], ==, (int)expected);
+      CHECK_INT (table[level + 128], ==, (int) expected);
     }
   }
 }
