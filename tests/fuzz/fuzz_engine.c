@@ -28,7 +28,7 @@ static void
 put64 (uint8_t *p, uint64_t word)
 {
   for (int i = 0; i < 8; i++)
-    p[i] = (uint8_t)(word >> 8 * i);
+    p[i] = (uint8_t) (word >> 8 * i);
 }
 
 /* A header that fits the size, with the message and constants that it spoke of where possible. */
@@ -43,7 +43,7 @@ seal (uint8_t *data, size_t size)
   if (get64 (data + 16) > constants - HEADER)
     put64 (data + 16, constants - HEADER);
   memcpy (data, "GSTINT8E", 8);
-  put64 (data + 8, ENGINE_FILE_VERSION | (uint64_t)HEADER << 32);
+  put64 (data + 8, ENGINE_FILE_VERSION | (uint64_t) HEADER << 32);
   put64 (data + 24, constants);
   put64 (data + 32, size - constants);
   engine_file_seal (data, size);
@@ -58,7 +58,7 @@ fuzz_seed (unsigned index, size_t *size)
   g_autoptr (EngineGraph) graph = net_random (100 + index);
   g_autoptr (Engine) engine = index % 3 == 0
                                   ? net_engine (engine_graph_copy (graph))
-                                  : net_engine_int8 (graph, (EngineRanges)(index % 2), index);
+                                  : net_engine_int8 (graph, (EngineRanges) (index % 2), index);
   g_autoptr (GBytes) bytes = engine_file_bytes (engine, "key", NULL);
   const void *data = g_bytes_get_data (bytes, size);
   uint8_t *seed = malloc (*size);
@@ -76,7 +76,8 @@ work (const EngineGraph *graph)
 
   for (guint i = 0; i < graph->nodes->len; i++) {
     const EngineNode *node = engine_graph_node (graph, i);
-    const double outputs = (double)engine_value_elements (engine_graph_value (graph, node->output));
+    const double outputs =
+        (double) engine_value_elements (engine_graph_value (graph, node->output));
 
     sum += outputs;
     if (node->op == ENGINE_OP_CONV) {
