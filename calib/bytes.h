@@ -17,7 +17,7 @@ typedef struct {
 static inline gsize
 calib_reader_left (const CalibReader *r)
 {
-  return r->failed ? 0 : (gsize)(r->end - r->at);
+  return r->failed ? 0 : (gsize) (r->end - r->at);
 }
 
 static inline const guint8 *
@@ -45,7 +45,7 @@ static inline void
 calib_write_le (GByteArray *out, guint64 value, guint n_bytes)
 {
   for (guint i = 0; i < n_bytes; i++, value >>= 8)
-    g_byte_array_append (out, &(guint8){(guint8)value}, 1);
+    g_byte_array_append (out, &(guint8){(guint8) value}, 1);
 }
 
 __extension__ typedef unsigned __int128 CalibUint128;
@@ -76,15 +76,15 @@ calib_read_varint_wide (CalibReader *r, guint bits)
 static inline guint64
 calib_read_varint (CalibReader *r)
 {
-  return (guint64)calib_read_varint_wide (r, 64);
+  return (guint64) calib_read_varint_wide (r, 64);
 }
 
 static inline void
 calib_write_varint (GByteArray *out, CalibUint128 value)
 {
   for (; value >= 0x80; value >>= 7)
-    g_byte_array_append (out, &(guint8){(guint8)(value | 0x80)}, 1);
-  g_byte_array_append (out, &(guint8){(guint8)value}, 1);
+    g_byte_array_append (out, &(guint8){(guint8) (value | 0x80)}, 1);
+  g_byte_array_append (out, &(guint8){(guint8) value}, 1);
 }
 
 /* Length + 1 and the bytes; 0 stands for NULL. */
@@ -92,9 +92,9 @@ static inline void
 calib_write_string (GByteArray *out, const char *text)
 {
   const gsize n = text ? strlen (text) : 0;
-  calib_write_varint (out, text ? (CalibUint128)n + 1 : 0);
+  calib_write_varint (out, text ? (CalibUint128) n + 1 : 0);
   if (n > 0)
-    g_byte_array_append (out, (const guint8 *)text, n);
+    g_byte_array_append (out, (const guint8 *) text, n);
 }
 
 static inline char *
@@ -108,5 +108,5 @@ calib_read_string (CalibReader *r)
     r->failed = TRUE;
     return NULL;
   }
-  return g_strndup ((const char *)bytes, n - 1);
+  return g_strndup ((const char *) bytes, n - 1);
 }

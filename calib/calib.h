@@ -84,7 +84,7 @@ void calib_histogram_summary (const CalibHistogram *histogram, CalibSummary *sum
 const guint64 *calib_histogram_bins (const CalibHistogram *histogram, gboolean negative);
 
 /* Mean of one channel's finite values, from integer sums (2^-40 a unit). NAN when there are none,
- * when no sums are kept, and when some |x| of the tensor is 2^21 or more, which sums do not hold. */
+ * when no sums are kept, and when some |x| is 2^21 or more: sums do not hold those. */
 double calib_histogram_channel_mean (const CalibHistogram *histogram, guint channel);
 
 /* --- Thresholds ----------------------------------------------------------------------------- */

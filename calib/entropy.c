@@ -34,8 +34,8 @@ calib_entropy_rebin (const CalibHistogram *h, double bins[BINS])
   for (int pass = 0; pass < 2; pass++) {
     int t = 0;
     for (int j = 0; j < CALIB_BINS; j++) {
-      const double n = (double)(h->bins[j] + h->bins[CALIB_BINS + j]);
-      while (t < BINS - 1 && (t + 1) * r <= (double)j * BINS)
+      const double n = (double) (h->bins[j] + h->bins[CALIB_BINS + j]);
+      while (t < BINS - 1 && (t + 1) * r <= (double) j * BINS)
         t++;
       if (n == 0)
         continue;

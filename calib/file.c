@@ -60,7 +60,7 @@ calib_file_read (const char *path, gsize limit, const char *what, gsize *size, G
   close (fd);
   bytes->data[used] = '\0';
   *size = used;
-  return (char *)g_byte_array_free (g_steal_pointer (&bytes), FALSE);
+  return (char *) g_byte_array_free (g_steal_pointer (&bytes), FALSE);
 }
 
 /* --- Replacing ------------------------------------------------------------------------------ */
@@ -75,6 +75,9 @@ fail (GError **error, int saved, const char *path)
   case EDQUOT:
   case EFBIG:
     hint = "; free some space or write elsewhere";
+    break;
+  case EINVAL:
+    hint = "; it is a device, a pipe or a socket: name a file";
     break;
   case ENOENT:
   case ENOTDIR:
@@ -182,7 +185,7 @@ replace_in (int folder, const char *name, const void *data, gsize size)
   if (!failed && renameat (folder, temporary, folder, name) < 0)
     failed = errno;
   if (failed)
-    (void)unlinkat (folder, temporary, 0);
+    (void) unlinkat (folder, temporary, 0);
   return failed;
 }
 

@@ -37,13 +37,13 @@ calib_trt_add (CalibTrtHistogram *trt, const float *x, gsize n)
 
   /* Dividing in double and rounding once more gives the float32 quotient: 53 >= 2 * 24 + 2. It is
    * infinite for ranges below 2048 / FLT_MAX: whatever is no zero then belongs to the last bin. */
-  const float to_bin = (float)(CALIB_TRT_BINS / trt->range);
+  const float to_bin = (float) (CALIB_TRT_BINS / trt->range);
   const gboolean tiny = to_bin > G_MAXFLOAT;
   for (gsize i = 0; i < n; i++) {
     const float a = fabsf (x[i]);
     if (!(a <= G_MAXFLOAT))
       continue;
     const float at = tiny ? a * 0x1p127f * 0x1p34f : a * to_bin;
-    trt->bins[(int)(at < CALIB_TRT_BINS - 1 ? at : CALIB_TRT_BINS - 1)]++;
+    trt->bins[(int) (at < CALIB_TRT_BINS - 1 ? at : CALIB_TRT_BINS - 1)]++;
   }
 }

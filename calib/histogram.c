@@ -9,9 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Values handled at a time: they and their bin numbers stay in the first-level cache. */
-#define BLOCK 1024
-
+#define BLOCK      CALIB_BLOCK
 #define ZERO_CELLS CALIB_ZERO_CELLS
 #define SIGN       0x80000000u
 #define INF        0x7f800000u
@@ -63,7 +61,7 @@ int
 calib_histogram_exponent_for (float max_abs)
 {
   int k;
-  (void)frexpf (max_abs, &k);
+  (void) frexpf (max_abs, &k);
   return MAX (k - 14, CALIB_MIN_EXPONENT);
 }
 
@@ -105,13 +103,13 @@ static inline gint32
 key_of (float x)
 {
   const guint32 bits = bits_of (x);
-  return (gint32)(bits ^ ((guint32)((gint32)bits >> 31) & ~SIGN));
+  return (gint32) (bits ^ ((guint32) ((gint32) bits >> 31) & ~SIGN));
 }
 
 static inline float
 float_of_key (gint32 key)
 {
-  const guint32 bits = (guint32)key ^ ((guint32)(key >> 31) & ~SIGN);
+  const guint32 bits = (guint32) key ^ ((guint32) (key >> 31) & ~SIGN);
   float x;
   memcpy (&x, &bits, sizeof x);
   return x + 0.0f; /* -0 + 0 = +0 */
@@ -143,7 +141,7 @@ scan (const float *x, guint n)
 static inline gboolean
 all_finite (const BlockScan *s)
 {
-  return s->max < (gint32)INF && s->min > ~(gint32)INF;
+  return s->max < (gint32) INF && s->min > ~(gint32) INF;
 }
 
 static inline void
@@ -151,10 +149,17 @@ locate_n (const float *x, guint n, float to_bin, gint32 *at)
 {
   for (guint i = 0; i < n; i++) {
     const guint32 bits = bits_of (x[i]);
-    const gint32 bin = (gint32)(fabsf (x[i]) * to_bin) + (gint32)(bits >> 31) * CALIB_BINS;
-    const gint32 zero = -(gint32)((bits & ~SIGN) == 0); /* a mask: no branch is predictable here */
-    at[i] = (bin & ~zero) | ((2 * CALIB_BINS + (gint32)(i % ZERO_CELLS)) & zero);
+    const gint32 bin = (gint32) (fabsf (x[i]) * to_bin) + (gint32) (bits >> 31) * CALIB_BINS;
+    const gint32 zero = -(gint32) ((bits & ~SIGN) == 0); /* a mask: no branch is predictable here */
+    at[i] = (bin & ~zero) | ((2 * CALIB_BINS + (gint32) (i % ZERO_CELLS)) & zero);
   }
+}
+
+/* Of a block without NaNs. */
+static inline float
+max_abs_of (const BlockScan *s)
+{
+  return MAX (float_of_key (s->max), -float_of_key (s->min));
 }
 
 /* Counts n finite values. Zeros go to cells of their own, several in turn: a processor waits when
@@ -163,7 +168,7 @@ static void
 count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
 {
   const float min = float_of_key (s->min), max = float_of_key (s->max);
-  const float max_abs = MAX (-min, max);
+  const float max_abs = max_abs_of (s);
 
   if (max_abs > 0)
     grow (h, max_abs);
@@ -189,88 +194,6 @@ count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
     bins[2 * CALIB_BINS + i] = 0;
   }
   h->n += n;
-}
-
-/* --- Sums by channel ------------------------------------------------------------------------ */
-
-#define LOW_BITS    62
-#define LOW_CARRIED ((gint64)1 << LOW_BITS)
-
-void
-calib_histogram_set_sum (CalibHistogram *h, guint channel, CalibSum sum)
-{
-  h->high[channel] = (gint64)(sum >> LOW_BITS);
-  h->low[channel] = (gint64)(sum & (LOW_CARRIED - 1));
-  h->low_bound = MAX (h->low_bound, LOW_CARRIED);
-}
-
-/* x in units, to nearest, ties to even. |x| < FAST_LIMIT. Adding 1.5 * 2^52 leaves the integer in
- * the low bits of the sum, and unlike a conversion to 64 bits every vector unit can do it. */
-#define FAST_LIMIT 0x1p10f
-#define MAGIC      0x1.8p52
-#define MAGIC_BITS G_GINT64_CONSTANT (0x4338000000000000)
-
-static inline gint64
-to_units_fast (float x)
-{
-  const double shifted = (double)x * 0x1p40 + MAGIC;
-  gint64 bits;
-  memcpy (&bits, &shifted, sizeof bits);
-  return bits - MAGIC_BITS;
-}
-
-static void
-sum_fast (CalibHistogram *h, const float *x, guint n, guint channel)
-{
-  while (n > 0) {
-    const guint run = MIN (n, h->channels - channel);
-    gint64 *restrict low = h->low + channel;
-    for (guint c = 0; c < run; c++)
-      low[c] += to_units_fast (x[c]);
-    x += run;
-    n -= run;
-    channel = 0;
-  }
-}
-
-/* Any values: large ones clamped, non-finite ones skipped and counted. */
-static void
-sum_any (CalibHistogram *h, const float *x, guint n, guint channel)
-{
-  for (guint i = 0; i < n; i++) {
-    if (!isfinite (x[i])) {
-      if (!h->channel_nonfinite)
-        h->channel_nonfinite = g_new0 (guint64, h->channels);
-      h->channel_nonfinite[channel]++;
-    } else {
-      const float clamped = CLAMP (x[i], -CALIB_SUM_LIMIT, CALIB_SUM_LIMIT);
-      calib_histogram_set_sum (
-          h, channel, calib_histogram_sum (h, channel) + llrint ((double)clamped * 0x1p40));
-    }
-    if (++channel == h->channels)
-      channel = 0;
-  }
-}
-
-/* A block's values, the first of them being of `channel`. */
-static void
-add_sums (CalibHistogram *h, const float *x, guint n, guint channel, const BlockScan *s)
-{
-  const float max_abs =
-      all_finite (s) ? MAX (float_of_key (s->max), -float_of_key (s->min)) : INFINITY;
-  if (max_abs >= FAST_LIMIT) {
-    sum_any (h, x, n, channel);
-    return;
-  }
-  /* at most (BLOCK + 1) * 2^50 < 2^61 are added to a channel */
-  const gint64 most = ((gint64)(max_abs * 0x1p40f) + 1) * (n / h->channels + 1);
-  if (most > G_MAXINT64 - h->low_bound) {
-    for (guint c = 0; c < h->channels; c++)
-      calib_histogram_set_sum (h, c, calib_histogram_sum (h, c));
-    h->low_bound = LOW_CARRIED;
-  }
-  h->low_bound += most;
-  sum_fast (h, x, n, channel);
 }
 
 /* --- Adding --------------------------------------------------------------------------------- */
@@ -308,7 +231,8 @@ calib_histogram_add (CalibHistogram *h, const float *x, gsize n)
     else
       count_finite (h, x + i, length);
     if (h->channels > 0)
-      add_sums (h, x + i, length, i % h->channels, &s);
+      calib_sums_add (h, x + i, length, i % h->channels,
+          all_finite (&s) ? max_abs_of (&s) : INFINITY);
   }
 }
 
@@ -387,15 +311,4 @@ const guint64 *
 calib_histogram_bins (const CalibHistogram *h, gboolean negative)
 {
   return h->bins + (negative ? CALIB_BINS : 0);
-}
-
-double
-calib_histogram_channel_mean (const CalibHistogram *h, guint channel)
-{
-  if (channel >= h->channels || calib_histogram_max_abs (h) >= CALIB_SUM_LIMIT)
-    return NAN;
-  guint64 n = h->n / h->channels;
-  if (h->channel_nonfinite)
-    n -= h->channel_nonfinite[channel];
-  return n > 0 ? (double)calib_histogram_sum (h, channel) * CALIB_SUM_UNIT / (double)n : NAN;
 }

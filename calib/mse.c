@@ -46,16 +46,16 @@ calib_mse_search (const CalibHistogram *h, CalibRange range, double *mse)
   const double max_abs = calib_histogram_max_abs (h);
   const double r = ldexp (max_abs, -h->exponent);
   const double limit = range == CALIB_RANGE_FULL ? 255 : 127;
-  const int used = MIN (CALIB_BINS, (int)r + 1);
+  const int used = MIN (CALIB_BINS, (int) r + 1);
   g_autofree double *count = g_new (double, CALIB_BINS);
   double clipped = 0; /* the error of values that no threshold changes */
 
   for (int j = 0; j < CALIB_BINS; j++) {
-    count[j] = (double)h->bins[j];
+    count[j] = (double) h->bins[j];
     if (range == CALIB_RANGE_FULL)
-      clipped += (double)h->bins[CALIB_BINS + j] * (j * (j + 1.0) + 1.0 / 3);
+      clipped += (double) h->bins[CALIB_BINS + j] * (j * (j + 1.0) + 1.0 / 3);
     else
-      count[j] += (double)h->bins[CALIB_BINS + j];
+      count[j] += (double) h->bins[CALIB_BINS + j];
   }
 
   double best = INFINITY, threshold = r;
@@ -67,6 +67,6 @@ calib_mse_search (const CalibHistogram *h, CalibRange range, double *mse)
       threshold = t;
     }
   }
-  *mse = ldexp ((best + clipped) / (double)calib_histogram_n_finite (h), 2 * h->exponent);
-  return (float)ldexp (threshold, h->exponent);
+  *mse = ldexp ((best + clipped) / (double) calib_histogram_n_finite (h), 2 * h->exponent);
+  return (float) ldexp (threshold, h->exponent);
 }

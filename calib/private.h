@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "calib/bytes.h"
 #include "calib/calib.h"
 
 G_BEGIN_DECLS
@@ -21,6 +22,8 @@ __extension__ typedef __int128 CalibSum;
 #define CALIB_MIN_EXPONENT (-126)
 
 #define CALIB_ZERO_CELLS 8
+/* Values handled at a time: they and their bin numbers stay in the first-level cache. */
+#define CALIB_BLOCK 1024
 
 typedef struct _CalibTrtHistogram CalibTrtHistogram;
 
@@ -61,18 +64,25 @@ calib_histogram_max_abs (const CalibHistogram *h)
 static inline CalibSum
 calib_histogram_sum (const CalibHistogram *h, guint channel)
 {
-  return h->high[channel] * ((CalibSum)1 << 62) + h->low[channel];
+  return h->high[channel] * ((CalibSum) 1 << 62) + h->low[channel];
 }
 
-void calib_histogram_set_sum (CalibHistogram *histogram, guint channel, CalibSum sum);
 /* The exponent of a histogram whose largest magnitude is `max_abs`, which is finite and > 0. */
 int calib_histogram_exponent_for (float max_abs);
 /* Bytes allocated for this histogram. */
 gsize calib_histogram_memory (const CalibHistogram *histogram);
 /* TRUE if merging would overflow a count. */
-gboolean calib_histogram_merge_overflows (
-    const CalibHistogram *histogram, const CalibHistogram *from);
+gboolean calib_histogram_merge_overflows (const CalibHistogram *histogram,
+    const CalibHistogram *from);
 void calib_histogram_drop_trt (CalibHistogram *histogram);
+
+/* --- Channel sums: channel-sums.c ----------------------------------------------------------- */
+
+void calib_histogram_set_sum (CalibHistogram *histogram, guint channel, CalibSum sum);
+/* Adds n <= CALIB_BLOCK values, the first of them being of `channel`. max_abs is that of these
+ * values, or infinite if one of them is not finite. */
+void calib_sums_add (CalibHistogram *histogram, const float *x, guint n, guint channel,
+    float max_abs);
 
 /* --- TensorRT's histogram: histogram-trt.c -------------------------------------------------- */
 
@@ -96,17 +106,23 @@ guint calib_entropy_search (double bins[CALIB_TRT_BINS], double *divergence);
 /* T with the least mean squared error; at least one value is not zero. */
 float calib_mse_search (const CalibHistogram *histogram, CalibRange range, double *mse);
 
+/* --- One histogram in a file: histogram-bytes.c --------------------------------------------- */
+
+void calib_histogram_write (const CalibHistogram *histogram, GByteArray *out);
+/* NULL when the bytes cannot be a histogram. TensorRT's own is refused where flags lack it. */
+CalibHistogram *calib_histogram_read (CalibReader *reader, CalibHistogramFlags flags);
+
 /* --- Files: file.c, statistics-file.c ------------------------------------------------------- */
 
 /* Reads at most `limit` bytes; a larger file is CALIB_ERROR_FORMAT. Terminated by a 0 that `size`
  * does not count. `what` names the kind of file in messages. */
-char *calib_file_read (
-    const char *path, gsize limit, const char *what, gsize *size, GError **error);
+char *calib_file_read (const char *path, gsize limit, const char *what, gsize *size,
+    GError **error);
 
 /* The contents of an .int8stats file, to and from memory. */
 GBytes *calib_statistics_to_bytes (const CalibStatistics *statistics, GError **error);
-CalibStatistics *calib_statistics_parse (
-    const void *data, gsize size, const char *name, GError **error);
+CalibStatistics *calib_statistics_parse (const void *data, gsize size, const char *name,
+    GError **error);
 
 #define CALIB_STATISTICS_MAX_TENSORS 8192
 

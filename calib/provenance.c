@@ -33,8 +33,8 @@ add_string (JsonBuilder *builder, const char *member, const char *text)
 }
 
 gboolean
-calib_provenance_save (
-    const CalibProvenance *p, const char *method, const char *table_path, GError **error)
+calib_provenance_save (const CalibProvenance *p, const char *method, const char *table_path,
+    GError **error)
 {
   g_autofree char *path = side_path (table_path);
   if (p->frames > G_MAXINT64) {
@@ -54,7 +54,7 @@ calib_provenance_save (
   add_string (builder, "source", p->source);
   add_string (builder, "tool", p->tool);
   json_builder_set_member_name (builder, "frames");
-  json_builder_add_int_value (builder, (gint64)p->frames);
+  json_builder_add_int_value (builder, (gint64) p->frames);
   json_builder_end_object (builder);
 
   g_autoptr (JsonNode) root = json_builder_get_root (builder);
@@ -109,7 +109,7 @@ get_count (JsonObject *object, const char *member, guint64 *count)
   if (!JSON_NODE_HOLDS_VALUE (node) || json_node_get_value_type (node) != G_TYPE_INT64 ||
       json_node_get_int (node) < 0)
     return FALSE;
-  *count = (guint64)json_node_get_int (node);
+  *count = (guint64) json_node_get_int (node);
   return TRUE;
 }
 

@@ -22,10 +22,7 @@
  * 272 KiB a tensor and 24 times its size to load, and what cannot have come from
  * calib_histogram_add() is refused, so that no later computation meets a contradiction.
  */
-#include "calib/bytes.h"
 #include "calib/private.h"
-
-#include <math.h>
 
 #define MAGIC         "\x89I8STAT\n"
 #define VERSION       1
@@ -36,71 +33,12 @@
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
-static guint64
-float_bits (float x)
-{
-  guint32 bits;
-  memcpy (&bits, &x, sizeof bits);
-  return bits;
-}
-
-static void
-write_bins (GByteArray *out, const guint64 *bins, guint n)
-{
-  while (n > 0 && bins[n - 1] == 0)
-    n--;
-  calib_write_varint (out, n);
-  for (guint j = 0; j < n; j++) {
-    calib_write_varint (out, bins[j]);
-    if (bins[j] != 0)
-      continue;
-    guint run = 1;
-    while (bins[j + run] == 0) /* ends: bins[n - 1] is not empty */
-      run++;
-    calib_write_varint (out, run - 1);
-    j += run - 1;
-  }
-}
-
-static void
-write_tensor (GByteArray *out, const CalibTensor *tensor)
-{
-  const CalibHistogram *h = tensor->histogram;
-
-  calib_write_string (out, tensor->name);
-  calib_write_varint (out, h->channels);
-  calib_write_varint (out, h->n);
-  calib_write_varint (out, h->n_zero);
-  calib_write_varint (out, h->n_nonfinite);
-  calib_write_le (out, float_bits (h->min), 4);
-  calib_write_le (out, float_bits (h->max), 4);
-  write_bins (out, h->bins, CALIB_BINS);
-  write_bins (out, h->bins + CALIB_BINS, CALIB_BINS);
-  for (guint c = 0; c < h->channels; c++) {
-    const CalibSum sum = calib_histogram_sum (h, c);
-    calib_write_varint (out, (CalibUint128)sum << 1 ^ (CalibUint128)(sum >> 127));
-  }
-  for (guint c = 0; h->n_nonfinite > 0 && c < h->channels; c++)
-    calib_write_varint (out, h->channel_nonfinite[c]);
-  calib_write_varint (out, h->trt != NULL);
-  if (h->trt) {
-    guint64 bits;
-    memcpy (&bits, &h->trt->range, sizeof bits);
-    calib_write_le (out, bits, 8);
-    write_bins (out, h->trt->bins, CALIB_TRT_BINS);
-  }
-}
-
 static void
 digest (const guint8 *data, gsize size, guint8 sha256[DIGEST])
 {
   gsize length = DIGEST;
   GChecksum *checksum = g_checksum_new (G_CHECKSUM_SHA256);
-  for (gsize done = 0; done < size;) {
-    const gsize n = MIN (size - done, 1 << 30);
-    g_checksum_update (checksum, data + done, n);
-    done += n;
-  }
+  g_checksum_update (checksum, data, (gssize) size);
   g_checksum_get_digest (checksum, sha256, &length);
   g_checksum_free (checksum);
 }
@@ -116,7 +54,7 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
   }
 
   GByteArray *out = g_byte_array_new ();
-  g_byte_array_append (out, (const guint8 *)MAGIC, 8);
+  g_byte_array_append (out, (const guint8 *) MAGIC, 8);
   calib_write_le (out, VERSION, 4);
   calib_write_le (out, s->flags, 4);
   calib_write_le (out, 0, 8);
@@ -126,8 +64,11 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
   calib_write_string (out, s->provenance.tool);
   calib_write_varint (out, s->provenance.frames);
   calib_write_varint (out, s->tensors->len);
-  for (guint i = 0; i < s->tensors->len && out->len <= MAX_FILE_SIZE - DIGEST; i++)
-    write_tensor (out, s->tensors->pdata[i]);
+  for (guint i = 0; i < s->tensors->len && out->len <= MAX_FILE_SIZE - DIGEST; i++) {
+    const CalibTensor *tensor = s->tensors->pdata[i];
+    calib_write_string (out, tensor->name);
+    calib_histogram_write (tensor->histogram, out);
+  }
   if (out->len > MAX_FILE_SIZE - DIGEST) {
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
         "the statistics need more than the %u bytes that a file may have", MAX_FILE_SIZE);
@@ -135,9 +76,9 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
     return NULL;
   }
 
-  const guint64 size = (guint64)out->len + DIGEST;
+  const guint64 size = (guint64) out->len + DIGEST;
   for (guint i = 0; i < 8; i++)
-    out->data[16 + i] = (guint8)(size >> (8 * i));
+    out->data[16 + i] = (guint8) (size >> (8 * i));
   guint8 sha256[DIGEST];
   digest (out->data, out->len, sha256);
   g_byte_array_append (out, sha256, DIGEST);
@@ -156,154 +97,6 @@ calib_statistics_save (const CalibStatistics *s, const char *path, GError **erro
 }
 
 /* --- Reading -------------------------------------------------------------------------------- */
-
-/* The sum of the counts is added to *total; FALSE when it overflows. */
-static gboolean
-read_bins (CalibReader *r, guint64 *bins, guint n_bins, guint64 *total)
-{
-  const guint64 used = calib_read_varint (r);
-  gboolean after_run = FALSE;
-  if (used > n_bins)
-    return FALSE;
-  for (guint j = 0; j < used && !r->failed; j++) {
-    bins[j] = calib_read_varint (r);
-    if (bins[j] == 0) {
-      const guint64 more = calib_read_varint (r);
-      /* a run does not follow a run, and a bin follows it that is not empty */
-      if (after_run || more >= used - 1 - j)
-        return FALSE;
-      j += more;
-      after_run = TRUE;
-      continue;
-    }
-    after_run = FALSE;
-    if (!g_uint64_checked_add (total, *total, bins[j]))
-      return FALSE;
-  }
-  return !r->failed;
-}
-
-/* Whether the outermost bins are those that the extrema fall into. */
-static gboolean
-bins_fit (const CalibHistogram *h)
-{
-  const float low = h->min > 0 ? h->min : h->max < 0 ? -h->max : 0;
-  const float high[2] = {h->max, -h->min};
-
-  for (int half = 0; half < 2; half++) {
-    const guint64 *bins = h->bins + half * CALIB_BINS;
-    const int last = high[half] > 0 ? (int)ldexpf (high[half], -h->exponent) : -1;
-    const int first = low > 0 && last >= 0 ? (int)ldexpf (low, -h->exponent) : 0;
-    for (int j = 0; j < CALIB_BINS; j++)
-      if (bins[j] != 0 && (j < first || j > last))
-        return FALSE;
-    if (last >= 0 && (bins[last] == 0 || (low > 0 && bins[first] == 0)))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean
-is_plain (float x)
-{
-  return isfinite (x) && !(x == 0 && signbit (x));
-}
-
-/* What every sequence of calib_histogram_add() and _merge() keeps true. */
-static gboolean
-is_consistent (const CalibHistogram *h, guint64 n_binned)
-{
-  if (h->n_nonfinite > h->n || h->n_zero > h->n - h->n_nonfinite ||
-      n_binned != calib_histogram_n_binned (h) || (h->channels > 0 && h->n % h->channels != 0) ||
-      !is_plain (h->min) || !is_plain (h->max) || h->min > h->max)
-    return FALSE;
-  if (h->n_zero > 0 && (h->min > 0 || h->max < 0))
-    return FALSE;
-  /* an extremum of 0 is a zero that was counted, or there is no finite value */
-  if (h->n_zero == 0 && n_binned > 0 && (h->min == 0 || h->max == 0))
-    return FALSE;
-  if (n_binned == 0)
-    return h->min == 0 && h->max == 0;
-  return calib_histogram_max_abs (h) > 0;
-}
-
-static gboolean
-read_sums (CalibReader *r, CalibHistogram *h)
-{
-  guint64 n_nonfinite = 0;
-
-  for (guint c = 0; c < h->channels; c++) {
-    const CalibUint128 z = calib_read_varint_wide (r, 128);
-    const CalibSum sum = (CalibSum)(z >> 1 ^ -(z & 1));
-    /* within what n values can sum up to, and so within high and low */
-    const CalibSum most = (CalibSum)(h->n / h->channels) << 61;
-    if (sum > most || sum < -most)
-      return FALSE;
-    calib_histogram_set_sum (h, c, sum);
-  }
-  if (h->n_nonfinite > 0 && h->channels > 0) {
-    h->channel_nonfinite = g_new0 (guint64, h->channels);
-    for (guint c = 0; c < h->channels; c++) {
-      h->channel_nonfinite[c] = calib_read_varint (r);
-      if (h->channel_nonfinite[c] > h->n / h->channels)
-        return FALSE;
-      n_nonfinite += h->channel_nonfinite[c]; /* at most n */
-    }
-    if (n_nonfinite != h->n_nonfinite)
-      return FALSE;
-  }
-  return !r->failed;
-}
-
-static gboolean
-read_trt (CalibReader *r, CalibHistogram *h, CalibHistogramFlags flags)
-{
-  const guint64 present = calib_read_varint (r);
-  if (present == 0)
-    return !r->failed;
-  if (present != 1 || !(flags & CALIB_HISTOGRAM_TENSORRT))
-    return FALSE;
-
-  guint64 n = 0;
-  const guint64 bits = calib_read_le (r, 8);
-  h->trt = g_new0 (CalibTrtHistogram, 1);
-  memcpy (&h->trt->range, &bits, sizeof bits);
-  if (!read_bins (r, h->trt->bins, CALIB_TRT_BINS, &n) || n != calib_histogram_n_finite (h))
-    return FALSE;
-  if (calib_histogram_n_binned (h) == 0)
-    return bits == 0;
-  /* a float32, doubled until it holds the largest value */
-  const double range = h->trt->range;
-  return range >= calib_histogram_max_abs (h) && range < 0x1p129 &&
-         (double)(float)(range / 2) * 2 == range;
-}
-
-/* NULL with nothing said: the caller names the tensor. */
-static CalibHistogram *
-read_histogram (CalibReader *r, CalibHistogramFlags flags)
-{
-  const guint64 channels = calib_read_varint (r);
-  guint64 n_binned = 0;
-  /* every channel takes a byte at least: what is allocated is bounded by the size of the file */
-  if (channels > MIN (calib_reader_left (r), G_MAXINT32))
-    return NULL;
-
-  g_autoptr (CalibHistogram) h = calib_histogram_new (channels, CALIB_HISTOGRAM_DEFAULT);
-  h->n = calib_read_varint (r);
-  h->n_zero = calib_read_varint (r);
-  h->n_nonfinite = calib_read_varint (r);
-  const guint32 min = calib_read_le (r, 4), max = calib_read_le (r, 4);
-  memcpy (&h->min, &min, 4);
-  memcpy (&h->max, &max, 4);
-  if (!read_bins (r, h->bins, CALIB_BINS, &n_binned) ||
-      !read_bins (r, h->bins + CALIB_BINS, CALIB_BINS, &n_binned) || !is_consistent (h, n_binned))
-    return NULL;
-  if (n_binned > 0)
-    h->exponent = calib_histogram_exponent_for (calib_histogram_max_abs (h));
-  if (!bins_fit (h) || !read_sums (r, h) || !read_trt (r, h, flags))
-    return NULL;
-  return g_steal_pointer (&h);
-}
 
 static gboolean fail (GError **error, CalibError code, const char *name, const char *format, ...)
     G_GNUC_PRINTF (4, 5);
@@ -333,7 +126,7 @@ read_tensors (CalibReader *r, CalibStatistics *s, const char *name, GError **err
     if (!tensor_name || g_hash_table_contains (s->index, tensor_name))
       return fail (error, CALIB_ERROR_FORMAT, name, "tensor %u has %s", i,
           tensor_name ? "the name of another" : "no name");
-    CalibHistogram *h = read_histogram (r, s->flags);
+    CalibHistogram *h = calib_histogram_read (r, s->flags);
     if (!h) {
       g_autofree char *shown = g_utf8_make_valid (tensor_name, -1);
       return fail (error, CALIB_ERROR_FORMAT, name,
@@ -364,7 +157,7 @@ check_envelope (const guint8 *data, gsize size, const char *name, GError **error
   const guint32 version = calib_read_le (&header, 4);
   const guint32 flags = calib_read_le (&header, 4);
   const guint64 stated = calib_read_le (&header, 8);
-  if (version != VERSION || (flags & ~(guint32)ALL_FLAGS))
+  if (version != VERSION || (flags & ~(guint32) ALL_FLAGS))
     return fail (error, CALIB_ERROR_FORMAT, name,
         "version %u (flags %x) of the format is not known: this program reads version %u; use the "
         "program that wrote it, or calibrate again",
@@ -390,7 +183,7 @@ calib_statistics_parse (const void *data, gsize size, const char *name, GError *
 
   CalibReader r = {bytes + 12, bytes + size - DIGEST, FALSE};
   g_autoptr (CalibStatistics) s = calib_statistics_new (NULL, calib_read_le (&r, 4));
-  (void)calib_read_le (&r, 8);
+  (void) calib_read_le (&r, 8);
   s->provenance.model_sha256 = calib_read_string (&r);
   s->provenance.preprocess_sha256 = calib_read_string (&r);
   s->provenance.source = calib_read_string (&r);

@@ -87,7 +87,7 @@ const char *
 calib_statistics_name (const CalibStatistics *s, guint index)
 {
   g_return_val_if_fail (index < s->tensors->len, NULL);
-  return ((const CalibTensor *)s->tensors->pdata[index])->name;
+  return ((const CalibTensor *) s->tensors->pdata[index])->name;
 }
 
 const CalibProvenance *
@@ -156,7 +156,7 @@ check_tensors (const CalibStatistics *s, const CalibStatistics *from, GError **e
 static int
 compare_strings (gconstpointer a, gconstpointer b)
 {
-  return strcmp (*(const char *const *)a, *(const char *const *)b);
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
 /* The parts of two ", "-lists, each once and sorted: the same whatever is merged first. */
@@ -204,7 +204,7 @@ calib_statistics_merge (CalibStatistics *s, const CalibStatistics *from, GError 
 
   s->flags &= ~CALIB_HISTOGRAM_TENSORRT;
   for (guint i = 0; i < s->tensors->len; i++)
-    calib_histogram_drop_trt (((CalibTensor *)s->tensors->pdata[i])->histogram);
+    calib_histogram_drop_trt (((CalibTensor *) s->tensors->pdata[i])->histogram);
   for (guint i = 0; i < from->tensors->len; i++) {
     const CalibTensor *other = from->tensors->pdata[i];
     CalibHistogram *h = calib_statistics_tensor (s, other->name, other->histogram->channels);

@@ -61,8 +61,8 @@ char *
 calib_table_header (CalibMethod method, guint version)
 {
   const gboolean entropy2 = method == CALIB_METHOD_ENTROPY2 || method == CALIB_METHOD_ENTROPY2_TRT;
-  return g_strdup_printf (
-      "TRT-%u-%s", version, entropy2 ? "EntropyCalibration2" : "MinMaxCalibration");
+  return g_strdup_printf ("TRT-%u-%s", version,
+      entropy2 ? "EntropyCalibration2" : "MinMaxCalibration");
 }
 
 /* Takes the name. */
@@ -151,7 +151,7 @@ split_entry (const char *text, gsize n, guint32 *word, const char **cause)
     digits++;
   for (gsize i = n - digits; i < n; i++)
     value = (value << 4 | g_ascii_xdigit_value (text[i])) & 0xffffffffffff;
-  *word = (guint32)value;
+  *word = (guint32) value;
 
   const char *colon = text + n - digits - 2;
   if (n < digits + 2 || colon[0] != ':' || colon[1] != ' ')
@@ -166,8 +166,8 @@ split_entry (const char *text, gsize n, guint32 *word, const char **cause)
 }
 
 static gboolean
-parse_line (
-    CalibTable **table, const char *text, gsize n, guint line, const char *name, GError **error)
+parse_line (CalibTable **table, const char *text, gsize n, guint line, const char *name,
+    GError **error)
 {
   guint32 word;
   const char *cause;

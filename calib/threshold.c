@@ -18,7 +18,7 @@ static const char *const method_names[CALIB_METHOD_COUNT] = {
 const char *
 calib_method_name (CalibMethod method)
 {
-  g_return_val_if_fail ((guint)method < CALIB_METHOD_COUNT, NULL);
+  g_return_val_if_fail ((guint) method < CALIB_METHOD_COUNT, NULL);
   return method_names[method];
 }
 
@@ -38,10 +38,10 @@ calib_method_from_name (const char *name, CalibMethod *method)
 static float
 entropy_threshold (guint m, double range)
 {
-  const float width = (float)(range / CALIB_TRT_BINS);
+  const float width = (float) (range / CALIB_TRT_BINS);
   if (width < G_MINFLOAT) /* has lost its digits, or is 0 */
-    return (float)range;
-  return MIN (((float)m + 0.5f) * width, G_MAXFLOAT);
+    return (float) range;
+  return MIN (((float) m + 0.5f) * width, G_MAXFLOAT);
 }
 
 /* The upper edge of the bin with which at least `percentile` % of all finite values, zeros
@@ -54,13 +54,13 @@ percentile_threshold (const CalibHistogram *h, double percentile)
   if (percentile == 100)
     return max_abs;
   /* 99.9 is no binary fraction: of 1000 values 999 are enough, not 999.0000000000001 */
-  const double wanted = percentile * (double)calib_histogram_n_finite (h) / 100 * (1 - 1e-12);
+  const double wanted = percentile * (double) calib_histogram_n_finite (h) / 100 * (1 - 1e-12);
   guint64 below = h->n_zero;
   for (int j = 0; j < CALIB_BINS; j++) {
     const guint64 n = h->bins[j] + h->bins[CALIB_BINS + j];
     below += n;
-    if (n > 0 && (double)below >= wanted)
-      return MIN ((float)ldexp (j + 1, h->exponent), max_abs);
+    if (n > 0 && (double) below >= wanted)
+      return MIN ((float) ldexp (j + 1, h->exponent), max_abs);
   }
   return max_abs;
 }
@@ -101,7 +101,7 @@ calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
 {
   double bins[CALIB_TRT_BINS];
 
-  g_return_val_if_fail ((guint)options->method < CALIB_METHOD_COUNT, FALSE);
+  g_return_val_if_fail ((guint) options->method < CALIB_METHOD_COUNT, FALSE);
   if (!check (h, options, error))
     return FALSE;
 
@@ -117,7 +117,7 @@ calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
     break;
   case CALIB_METHOD_ENTROPY2_TRT:
     for (int b = 0; b < CALIB_TRT_BINS; b++)
-      bins[b] = (double)h->trt->bins[b];
+      bins[b] = (double) h->trt->bins[b];
     threshold->bin = calib_entropy_search (bins, &threshold->score);
     threshold->threshold = entropy_threshold (threshold->bin, h->trt->range);
     break;

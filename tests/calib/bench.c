@@ -17,7 +17,7 @@ make_shape (guint shape)
   float *x = g_new (float, N);
   for (guint i = 0; i < N; i++) {
     const double g = random_normal (&r);
-    x[i] = (float)(double[]){g, fmax (0, g), 0, 1.5}[shape];
+    x[i] = (float) (double[]){g, fmax (0, g), 0, 1.5}[shape];
   }
   return x;
 }
@@ -34,7 +34,7 @@ bench_add (const float *x, guint channels, CalibHistogramFlags flags)
     best = MIN (best, g_get_monotonic_time () - begin);
   }
   printf ("  add, %2u channels%s: %.0f million values/s\n", channels,
-      flags ? ", TensorRT's too" : "", 10.0 * N / (double)best);
+      flags ? ", TensorRT's too" : "", 10.0 * N / (double) best);
 }
 
 static void
@@ -52,7 +52,8 @@ bench_threshold (const float *x, CalibMethod method)
       g_error ("%s", error->message);
     best = MIN (best, g_get_monotonic_time () - begin);
   }
-  printf ("  %s: %.2f ms (T = %g)\n", calib_method_name (method), (double)best / 1000, t.threshold);
+  printf ("  %s: %.2f ms (T = %g)\n", calib_method_name (method), (double) best / 1000,
+      t.threshold);
 }
 
 int

@@ -31,7 +31,7 @@ random_bits (Random *r)
 static inline guint
 random_below (Random *r, guint n)
 {
-  return (guint)(random_bits (r) % n);
+  return (guint) (random_bits (r) % n);
 }
 
 /* 1 <= result <= most, but never more than `left` */
@@ -46,7 +46,7 @@ random_batch (Random *r, guint left, guint most)
 static inline double
 random_unit (Random *r)
 {
-  return ((double)(random_bits (r) >> 12) + 0.5) * 0x1p-52;
+  return ((double) (random_bits (r) >> 12) + 0.5) * 0x1p-52;
 }
 
 static inline double
@@ -64,7 +64,7 @@ random_awkward (Random *r)
       0x1.8p-41f, 0x1p21f, -0x1.fffffep20f, 0x1p10f};
   if (random_below (r, 4) == 0)
     return special[random_below (r, G_N_ELEMENTS (special))];
-  const guint32 bits = (guint32)random_bits (r);
+  const guint32 bits = (guint32) random_bits (r);
   float x;
   memcpy (&x, &bits, sizeof x);
   return x;
@@ -112,7 +112,7 @@ test_folder_remove (const char *folder)
   while (dir && (name = g_dir_read_name (dir))) {
     g_autofree char *path = g_build_filename (folder, name, NULL);
     if (g_unlink (path) < 0)
-      (void)g_rmdir (path);
+      (void) g_rmdir (path);
   }
   CHECK_INT (g_rmdir (folder), ==, 0);
 }

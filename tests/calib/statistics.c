@@ -9,7 +9,8 @@
 static CalibStatistics *
 make_statistics (CalibHistogramFlags flags, guint64 seed)
 {
-  const CalibProvenance provenance = {(char *)MODEL, NULL, (char *)"camera 1", (char *)"test", 7};
+  const CalibProvenance provenance = {(char *) MODEL, NULL, (char *) "camera 1", (char *) "test",
+      7};
   CalibStatistics *s = calib_statistics_new (&provenance, flags);
   Random r = {seed};
   float x[600];
@@ -20,7 +21,7 @@ make_statistics (CalibHistogramFlags flags, guint64 seed)
       for (guint i = 0; i < 600; i++)
         x[i] = t == 2   ? 0
                : t == 4 ? random_awkward (&r)
-                        : (float)(random_normal (&r) * (batch + 1));
+                        : (float) (random_normal (&r) * (batch + 1));
       calib_histogram_add (h, x, 600);
     }
   }
@@ -64,7 +65,7 @@ test_merge (void)
   g_autoptr (CalibStatistics) left = make_statistics (0, 1);
   CHECK_OK (calib_statistics_merge (left, b, &error), error);
   CHECK_OK (calib_statistics_merge (left, c, &error), error);
-  const CalibProvenance empty = {(char *)MODEL, NULL, NULL, NULL, 0};
+  const CalibProvenance empty = {(char *) MODEL, NULL, NULL, NULL, 0};
   g_autoptr (CalibStatistics) right = calib_statistics_new (&empty, CALIB_HISTOGRAM_TENSORRT);
   CHECK_OK (calib_statistics_merge (c, b, &error), error);
   CHECK_OK (calib_statistics_merge (right, c, &error), error);
@@ -160,6 +161,37 @@ test_save_and_load (void)
   test_folder_remove (folder);
 }
 
+/* Whatever was seen: what is checked on loading is true of every state. */
+static void
+test_any_state_loads (void)
+{
+  for (guint seed = 0; seed < 300; seed++) {
+    Random r = {seed};
+    g_autoptr (GError) error = NULL;
+    g_autoptr (CalibStatistics) s = calib_statistics_new (NULL, seed % 2);
+    const guint channels = random_below (&r, 4);
+    CalibHistogram *h = calib_statistics_tensor (s, "x", channels);
+    const guint n_batches = random_below (&r, 4);
+    for (guint batch = 0; batch < n_batches; batch++) {
+      float x[12];
+      const float one = random_awkward (&r);
+      for (guint i = 0; i < 12; i++)
+        x[i] = seed % 3 ? random_awkward (&r) : random_below (&r, 2) ? one : 0;
+      calib_histogram_add (h, x, 12);
+    }
+    g_autoptr (GBytes) bytes = calib_statistics_to_bytes (s, NULL);
+    gsize size;
+    const void *data = g_bytes_get_data (bytes, &size);
+    g_autoptr (CalibStatistics) loaded = calib_statistics_parse (data, size, "x", &error);
+    if (!loaded) {
+      CHECK_FAIL ("seed %u: %s", seed, error->message);
+      continue;
+    }
+    g_autoptr (GBytes) again = calib_statistics_to_bytes (loaded, NULL);
+    CHECK (g_bytes_equal (bytes, again));
+  }
+}
+
 static void
 test_file_is_small (void)
 {
@@ -168,7 +200,7 @@ test_file_is_small (void)
   g_autofree float *x = g_new (float, 640000);
   Random r = {1};
   for (guint i = 0; i < 640000; i++)
-    x[i] = (float)fmax (0, random_normal (&r));
+    x[i] = (float) fmax (0, random_normal (&r));
   calib_histogram_add (h, x, 640000);
   g_autoptr (GBytes) bytes = calib_statistics_to_bytes (s, NULL);
   CHECK_INT (g_bytes_get_size (bytes), <, 20000); /* of 256 KiB */
@@ -188,7 +220,7 @@ test_load_errors (void)
 
   g_autoptr (CalibStatistics) many = calib_statistics_new (NULL, 0);
   g_autoptr (CalibHistogram) one = calib_histogram_new (0, 0);
-  CalibTensor tensor = {(char *)"", one};
+  CalibTensor tensor = {(char *) "", one};
   g_ptr_array_set_free_func (many->tensors, NULL);
   for (guint i = 0; i <= CALIB_STATISTICS_MAX_TENSORS; i++)
     g_ptr_array_add (many->tensors, &tensor);
@@ -259,7 +291,7 @@ contradict (CalibStatistics *s, guint which)
   CalibHistogram *sums = calib_statistics_tensor (s, "(Unnamed Layer* 0) [Convolution]_output", 1);
   CalibHistogram *nan = calib_statistics_tensor (s, "nan", 5);
   CalibHistogram *zeros = calib_statistics_tensor (s, "zeros", 3);
-  const int top = (int)ldexpf (h->max, -h->exponent);
+  const int top = (int) ldexpf (h->max, -h->exponent);
 
   /* clang-format off */
   switch (which) {
@@ -309,6 +341,69 @@ test_contradictions (void)
   check_refused (twice, "the same name twice");
 }
 
+/* --- One spelling for one state -------------------------------------------------------------- */
+
+/* A histogram of the one value 1, with these bytes for its positive bins. */
+static CalibHistogram *
+read_bins (const guint8 *bins, guint n_bytes)
+{
+  const guint32 words[] = {GUINT32_TO_LE (word_of (1)), GUINT32_TO_LE (word_of (1))};
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_byte_array_append (bytes, (const guint8[]){0, 1, 0, 0}, 4);
+  g_byte_array_append (bytes, (const guint8 *) words, 8);
+  g_byte_array_append (bytes, bins, n_bytes);
+  g_byte_array_append (bytes, (const guint8[]){0, 0}, 2); /* no negative bins, not TensorRT's */
+  CalibReader r = {bytes->data, bytes->data + bytes->len, FALSE};
+  CalibHistogram *h = calib_histogram_read (&r, 0);
+  CHECK (!h || (!r.failed && r.at == r.end));
+  return h;
+}
+
+static void
+test_one_spelling (void)
+{
+  /* the value 1 is in bin 8192 of the exponent -13: 8193 bins, a run of 8192 empty ones, a count */
+#define USED  0x81, 0x40
+#define EMPTY 0x00, 0xff, 0x3f
+  static const struct {
+    const char *what;
+    guint8 bytes[16], n, good;
+  } cases[] = {
+      {"as it is written", {USED, EMPTY, 1}, 6, TRUE},
+      {"two runs, one after the other", {USED, 0, 0xfe, 0x3f, 0, 0, 1}, 8, FALSE},
+      {"a run at the end", {0x82, 0x40, EMPTY, 1, 0, 0}, 8, FALSE},
+      {"a run up to the end", {USED, 0, 0x80, 0x40}, 5, FALSE},
+      {"a run beyond the end", {USED, 0, 0xff, 0x7f}, 5, FALSE},
+      {"more bins than there are", {0x81, 0x80, 0x01, EMPTY, 1}, 7, FALSE},
+      {"a count in two bytes that fits in one", {USED, EMPTY, 0x81, 0}, 7, FALSE},
+      {"a count above 64 bits",
+          {USED, EMPTY, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2}, 15, FALSE},
+      {"nothing", {0}, 0, FALSE},
+  };
+  for (guint c = 0; c < G_N_ELEMENTS (cases); c++) {
+    g_autoptr (CalibHistogram) h = read_bins (cases[c].bytes, cases[c].n);
+    if ((h != NULL) != cases[c].good)
+      CHECK_FAIL ("%s: %s", cases[c].what, h ? "accepted" : "refused");
+  }
+}
+
+/* Numbers of values by channel that do not add up, or wrap around 2^64 so that they seem to. */
+static void
+test_nonfinite_counts (void)
+{
+  for (guint kind = 0; kind < 3; kind++) {
+    g_autoptr (CalibHistogram) h = calib_histogram_new (2, 0);
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    calib_histogram_add (h, (const float[]){NAN, 1, NAN, 1}, 4);
+    h->channel_nonfinite[0] = (guint64[]){2, 1, G_MAXUINT64 - 7}[kind];
+    h->channel_nonfinite[1] = (guint64[]){0, 0, 10}[kind];
+    calib_histogram_write (h, bytes);
+    CalibReader r = {bytes->data, bytes->data + bytes->len, FALSE};
+    g_autoptr (CalibHistogram) read = calib_histogram_read (&r, 0);
+    CHECK ((read != NULL) == (kind == 0));
+  }
+}
+
 int
 main (void)
 {
@@ -316,10 +411,13 @@ main (void)
   RUN (test_merge);
   RUN (test_mismatches);
   RUN (test_save_and_load);
+  RUN (test_any_state_loads);
   RUN (test_file_is_small);
   RUN (test_load_errors);
   RUN (test_truncation);
   RUN (test_every_byte_counts);
   RUN (test_contradictions);
+  RUN (test_one_spelling);
+  RUN (test_nonfinite_counts);
   return check_done ();
 }

@@ -35,7 +35,7 @@ test_awkward_names (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (CalibTable) table = calib_table_new ("TRT-8601-EntropyCalibration2");
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    calib_table_set (table, names[i], (float)(i + 1));
+    calib_table_set (table, names[i], (float) (i + 1));
   g_autofree char *text = calib_table_to_string (table);
   g_autoptr (CalibTable) again = parse (text, &error);
   CHECK_OK (again != NULL, error);
@@ -45,8 +45,8 @@ test_awkward_names (void)
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     float scale;
     CHECK_STR (calib_table_entry (again, i, &scale), names[i]);
-    CHECK (scale == (float)(i + 1));
-    check_lookup (again, names[i], word_of ((float)(i + 1)));
+    CHECK (scale == (float) (i + 1));
+    check_lookup (again, names[i], word_of ((float) (i + 1)));
   }
   float scale;
   CHECK (!calib_table_lookup (again, "dat", &scale));
@@ -230,8 +230,8 @@ test_real_tables (void)
       n_without_range += isnan (scale);
     }
   }
-  printf (
-      "%u tables, %u entries, %u of them without a range\n", n_tables, n_entries, n_without_range);
+  printf ("%u tables, %u entries, %u of them without a range\n", n_tables, n_entries,
+      n_without_range);
   CHECK_INT (n_tables, >=, 20);
   CHECK_INT (n_without_range, >, 0); /* the folder has a table full of infinities */
 
@@ -257,19 +257,19 @@ test_provenance (void)
   g_autofree char *table = g_build_filename (folder, "table", NULL);
   g_autofree char *side = g_strconcat (table, ".json", NULL);
   g_autoptr (GError) error = NULL;
-  CalibProvenance p = {(char *)"x", (char *)"x", (char *)"x", (char *)"x", 5};
+  CalibProvenance p = {(char *) "x", (char *) "x", (char *) "x", (char *) "x", 5};
 
   CHECK (!calib_provenance_load (table, &p, &error) && !error);
   CHECK (!p.model_sha256 && !p.tool && p.frames == 0);
 
-  const CalibProvenance full = {
-      (char *)"abc", NULL, (char *)"/tmp/\"x\"\n\xff", (char *)"gst-int8", G_MAXINT64};
+  const CalibProvenance full = {(char *) "abc", NULL, (char *) "/tmp/\"x\"\n\xff",
+      (char *) "gst-int8", G_MAXINT64};
   CHECK_OK (calib_provenance_save (&full, "entropy2", table, &error), error);
   CHECK_OK (calib_provenance_load (table, &p, &error), error);
   CHECK_STR (p.model_sha256, "abc");
   CHECK (p.preprocess_sha256 == NULL);
-  CHECK_STR (
-      p.source, "/tmp/\"x\"\n\xef\xbf\xbd"); /* JSON has no room for a byte that is no text */
+  CHECK_STR (p.source,
+      "/tmp/\"x\"\n\xef\xbf\xbd"); /* JSON has no room for a byte that is no text */
   CHECK_STR (p.tool, "gst-int8");
   CHECK_INT (p.frames, ==, G_MAXINT64);
   calib_provenance_clear (&p);

@@ -107,6 +107,16 @@ test_entropy_search (void)
   }
 }
 
+/* Of equal divergences the first counts: one bin alone has 0 at every i above it. */
+static void
+test_first_of_equals (void)
+{
+  double h[2048] = {0}, best;
+  h[200] = 5;
+  CHECK_INT (calib_entropy_search (h, &best), ==, 201);
+  CHECK (best == 0);
+}
+
 /* Mass is kept, shares are those of the overlap, and what lies within a bin stays there. */
 static void
 test_rebin (void)
@@ -251,6 +261,20 @@ test_percentile (void)
   }
 }
 
+/* 99.9 * 41000 / 100 is 40959.00000000001 in double: 40959 values are enough all the same. */
+static void
+test_percentile_is_decimal (void)
+{
+  g_autoptr (GError) error = NULL;
+  const CalibThresholdOptions options = {CALIB_METHOD_PERCENTILE, 99.9, 0};
+  CalibThreshold t;
+  g_autoptr (CalibHistogram) h = calib_histogram_new (0, 0);
+  for (guint i = 0; i < 41000; i++)
+    calib_histogram_add (h, &(float){i < 40959 ? 1 : 2}, 1);
+  CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+  CHECK (t.threshold > 1 && t.threshold < 1.001f);
+}
+
 /* --- Mean squared error --------------------------------------------------------------------- */
 
 /* The integral of (x - q(x))^2 over [a, b], from one rounding edge to the next; Simpson's rule is
@@ -288,33 +312,49 @@ slow_mse (const CalibHistogram *h, double t, CalibRange range)
 }
 
 static void
+check_mse (const CalibHistogram *h, CalibRange range, const char *what)
+{
+  g_autoptr (GError) error = NULL;
+  const CalibThresholdOptions options = {CALIB_METHOD_MSE, 0, range};
+  const double r = calib_histogram_max_abs (h);
+  CalibThreshold t;
+  double best = INFINITY, best_t = 0;
+
+  CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+  for (int c = 0; c <= 800; c++) {
+    const double candidate = r * pow (0.25, c / 200.0);
+    const double error_c = slow_mse (h, candidate, range);
+    if (error_c < best * (1 - 1e-9)) {
+      best = error_c;
+      best_t = candidate;
+    }
+  }
+  CHECK (fabs (t.score - best) <= 1e-7 * best);
+  if (fabs (t.threshold / best_t - 1) > 1e-6 &&
+      slow_mse (h, t.threshold, range) > best * (1 + 1e-6))
+    CHECK_FAIL ("%s, range %u: T = %g, by definition %g", what, range, t.threshold, best_t);
+}
+
+static void
 test_mse (void)
 {
   g_autofree float *x = g_new (float, 4000);
   for (guint shape = 0; shape < N_SHAPES; shape++) {
     g_autoptr (CalibHistogram) h = make_shape (shape, 0, 4000, x);
-    for (guint range = 0; range < 2; range++) {
-      g_autoptr (GError) error = NULL;
-      const CalibThresholdOptions options = {CALIB_METHOD_MSE, 0, range};
-      CalibThreshold t;
-      double best = INFINITY;
-      int best_c = -1;
-      CHECK_OK (calib_threshold (h, &options, &t, &error), error);
-      const double r = calib_histogram_max_abs (h);
-      for (int c = 0; c <= 800; c++) {
-        const double error_c = slow_mse (h, r * pow (0.25, c / 200.0), range);
-        if (error_c < best * (1 - 1e-9)) {
-          best = error_c;
-          best_c = c;
-        }
-      }
-      CHECK (fabs (t.score - best) <= 1e-7 * best);
-      if (fabs (t.threshold / (r * pow (0.25, best_c / 200.0)) - 1) > 1e-6 &&
-          slow_mse (h, t.threshold, range) > best * (1 + 1e-6))
-        CHECK_FAIL ("shape %u, range %u: T = %g, by definition %g", shape, range, t.threshold,
-            r * pow (0.25, best_c / 200.0));
-    }
+    for (guint range = 0; range < 2; range++)
+      check_mse (h, range, "a shape");
   }
+  /* one value in a million is not worth the step that it costs: T is far below the maximum */
+  Random r = {1};
+  g_autoptr (CalibHistogram) outlier = calib_histogram_new (0, 0);
+  for (guint k = 0; k < 250; k++) {
+    for (guint i = 0; i < 4000; i++)
+      x[i] = (float) fabs (random_normal (&r));
+    calib_histogram_add (outlier, x, 4000);
+  }
+  calib_histogram_add (outlier, (const float[]){60}, 1);
+  check_mse (outlier, CALIB_RANGE_SYMMETRIC, "an outlier");
+  check_mse (outlier, CALIB_RANGE_FULL, "an outlier");
 }
 
 /* --- What is no tensor to calibrate --------------------------------------------------------- */
@@ -401,11 +441,13 @@ int
 main (void)
 {
   RUN (test_entropy_search);
+  RUN (test_first_of_equals);
   RUN (test_rebin);
   RUN (test_rebin_grids);
   RUN (test_rebin_is_faithful);
   RUN (test_constants);
   RUN (test_percentile);
+  RUN (test_percentile_is_decimal);
   RUN (test_mse);
   RUN (test_errors);
   RUN (test_extremes);

@@ -48,7 +48,7 @@ static uint32_t
 fuzz_random (uint32_t below)
 {
   fuzz_state = fuzz_state * 6364136223846793005u + 1442695040888963407u;
-  return (uint32_t)((fuzz_state >> 33) % below);
+  return (uint32_t) ((fuzz_state >> 33) % below);
 }
 
 /* Changes data[0..size) in place, within capacity; returns the new size. */
@@ -56,14 +56,14 @@ static size_t
 fuzz_mutate (uint8_t *data, size_t size, size_t capacity)
 {
   static const uint8_t telling[] = {0x00, 0x01, 0x7f, 0x80, 0xff, '\n', ' ', ':', '[', '"'};
-  const size_t at = size ? fuzz_random ((uint32_t)size) : 0;
+  const size_t at = size ? fuzz_random ((uint32_t) size) : 0;
   const size_t rest = size - at;
   size_t n = 1 + fuzz_random (16);
 
   switch (fuzz_random (7)) {
   case 0: /* a bit */
     if (size)
-      data[at] ^= (uint8_t)(1u << fuzz_random (8));
+      data[at] ^= (uint8_t) (1u << fuzz_random (8));
     return size;
   case 1: /* a telling byte */
     if (size)
@@ -71,7 +71,7 @@ fuzz_mutate (uint8_t *data, size_t size, size_t capacity)
     return size;
   case 2: /* a few random bytes */
     for (size_t i = 0; i < n && i < rest; i++)
-      data[at + i] = (uint8_t)fuzz_random (256);
+      data[at + i] = (uint8_t) fuzz_random (256);
     return size;
   case 3: /* cut out */
     n = n < rest ? n : rest;
@@ -85,7 +85,7 @@ fuzz_mutate (uint8_t *data, size_t size, size_t capacity)
     return size + n;
   case 5: /* move a part */
     n = n < rest ? n : rest;
-    memmove (data + fuzz_random ((uint32_t)(size - n + 1)), data + at, n);
+    memmove (data + fuzz_random ((uint32_t) (size - n + 1)), data + at, n);
     return size;
   default: /* the end is missing */
     return fuzz_random (8) ? size : at;
@@ -100,7 +100,7 @@ fuzz_run (const uint8_t *data, size_t size)
   if (!copy)
     abort ();
   memcpy (copy, data, size);
-  (void)LLVMFuzzerTestOneInput (copy, size);
+  (void) LLVMFuzzerTestOneInput (copy, size);
   free (copy);
 }
 

@@ -17,18 +17,18 @@ seal (uint8_t *data, size_t size)
 {
   gsize length = DIGEST;
   for (int i = 0; i < 8; i++)
-    data[16 + i] = (uint8_t)((uint64_t)size >> 8 * i);
+    data[16 + i] = (uint8_t) ((uint64_t) size >> 8 * i);
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
-  g_checksum_update (checksum, data, (gssize)(size - DIGEST));
+  g_checksum_update (checksum, data, (gssize) (size - DIGEST));
   g_checksum_get_digest (checksum, data + size - DIGEST, &length);
 }
 
 uint8_t *
 fuzz_seed (unsigned index, size_t *size)
 {
-  static const float values[] = {
-      1, -2, 0, 0.5f, 3e9f, -0.0f, 1e-40f, 7, 7.5f, NAN, -0.25f, INFINITY};
-  const CalibProvenance provenance = {(char *)"abc", NULL, (char *)"source", (char *)"", 300};
+  static const float values[] = {1, -2, 0, 0.5f, 3e9f, -0.0f, 1e-40f, 7, 7.5f, NAN, -0.25f,
+      INFINITY};
+  const CalibProvenance provenance = {(char *) "abc", NULL, (char *) "source", (char *) "", 300};
   if (index >= 4)
     return NULL;
   g_autoptr (CalibStatistics) s =

@@ -23,14 +23,14 @@ fuzz_seed (unsigned index, size_t *size)
   if (index >= G_N_ELEMENTS (seeds))
     return NULL;
   *size = strlen (seeds[index]);
-  return (uint8_t *)strdup (seeds[index]);
+  return (uint8_t *) strdup (seeds[index]);
 }
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (CalibTable) table = calib_table_parse ((const char *)data, size, NULL, &error);
+  g_autoptr (CalibTable) table = calib_table_parse ((const char *) data, size, NULL, &error);
   FUZZ_REQUIRE (!table == !!error);
   if (!table) {
     FUZZ_REQUIRE (g_error_matches (error, CALIB_ERROR, CALIB_ERROR_FORMAT));
