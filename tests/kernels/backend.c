@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * backend.c: opening back ends by name, their memory and their queues.
+ */
+#include "kernels/kernels.h"
+#include "tests/check.h"
+
+#include <stdlib.h>
+
+#ifdef __SANITIZE_ADDRESS__
+/* A request that no memory can serve is a part of the test, not an error. */
+const char *__asan_default_options (void) __attribute__ ((visibility ("default")));
+
+const char *
+__asan_default_options (void)
+{
+  return "allocator_may_return_null=1";
+}
+#endif
+
+static const char *const names[] = {"ref", "cpu"};
+
+#define N_NAMES ((int) (sizeof names / sizeof *names))
+
+static void
+test_open (void)
+{
+  for (int i = 0; i < N_NAMES; i++) {
+    char why[128] = "";
+    KernelBackend *backend = kernel_open (names[i], why, sizeof why);
+
+    CHECK (backend != NULL);
+    CHECK_STR (backend->name, names[i]);
+    CHECK (backend->description[0] != '\0');
+    kernel_close (backend);
+  }
+}
+
+static void
+test_close_null (void)
+{
+  kernel_close (NULL);
+}
+
+static void
+test_unknown_name (void)
+{
+  static const char *const unknown[] = {"", "gpu", "cpu ", "refx", "cudax", "CPU"};
+
+  for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+    char why[128] = "";
+
+    CHECK (kernel_open (unknown[i], why, sizeof why) == NULL);
+    CHECK (strstr (why, "no back end") != NULL && strstr (why, "ref, cpu") != NULL);
+  }
+}
+
+/* The cause is cut to the caller's memory, and terminated. */
+static void
+test_why_is_cut (void)
+{
+  char why[8] = "xxxxxxx";
+
+  CHECK (kernel_open ("something", why, 5) == NULL);
+  CHECK_INT (strlen (why), ==, 4);
+  CHECK (why[5] == 'x');
+}
+
+/* A device that is not there is refused with its name; one that is there opens. */
+static void
+test_cuda (void)
+{
+  static const char *const devices[] = {"cuda", "cuda:0", "cuda:7"};
+
+  for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+    char why[256] = "";
+    KernelBackend *backend = kernel_open (devices[i], why, sizeof why);
+
+    CHECK (backend || strlen (why) > 10);
+    kernel_close (backend);
+  }
+}
+
+/* A NULL slot is an operation that the planner must refuse; these two have none. */
+static void
+test_tables_are_complete (void)
+{
+  for (int i = 0; i < N_NAMES; i++) {
+    char why[128];
+    KernelBackend *backend = kernel_open (names[i], why, sizeof why);
+    const KernelOps *ops = backend->ops;
+
+    CHECK (ops->conv_s8_pack && ops->conv_f32_pack);
+    CHECK (ops->conv_s8_scratch && ops->conv_f32_scratch);
+#define KERNEL_OP(name, Args) CHECK (ops->name != NULL);
+#include "kernels/kernel-ops.inc"
+#undef KERNEL_OP
+    kernel_close (backend);
+  }
+}
+
+static void
+test_memory (void)
+{
+  static const size_t sizes[] = {0, 1, 63, 64, 65, 100000};
+
+  for (int i = 0; i < N_NAMES; i++) {
+    char why[128];
+    KernelBackend *backend = kernel_open (names[i], why, sizeof why);
+    KernelQueue *queue = backend->queue_new (backend, 1);
+
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+      unsigned char *host = malloc (sizes[s] + 1), *back = calloc (1, sizes[s] + 1);
+      void *memory = backend->alloc (backend, sizes[s]);
+
+      CHECK (memory != NULL);
+      CHECK_INT ((uintptr_t) memory % KERNEL_ALIGN, ==, 0);
+      memset (host, 0x5a, sizes[s] + 1);
+      backend->upload (queue, memory, host, sizes[s]);
+      backend->download (queue, back, memory, sizes[s]);
+      CHECK (backend->queue_wait (queue) == NULL);
+      CHECK (memcmp (host, back, sizes[s]) == 0);
+      CHECK_INT (back[sizes[s]], ==, 0);
+      backend->free (backend, memory);
+      free (host);
+      free (back);
+    }
+    CHECK (backend->alloc (backend, SIZE_MAX / 2) == NULL);
+    backend->queue_free (queue);
+    kernel_close (backend);
+  }
+}
+
+/* 0 threads takes what the process may use. Several queues live side by side. */
+static void
+test_queues (void)
+{
+  for (int i = 0; i < N_NAMES; i++) {
+    static const int8_t x[3] = {-128, 0, 127};
+    int8_t lut[256], y[3];
+    char why[128];
+    KernelBackend *backend = kernel_open (names[i], why, sizeof why);
+    KernelQueue *queues[5];
+
+    for (int v = 0; v < 256; v++)
+      lut[v] = (int8_t) (v - 127);
+    for (int q = 0; q < 5; q++) {
+      queues[q] = backend->queue_new (backend, q);
+      CHECK (queues[q] != NULL);
+    }
+    for (int q = 0; q < 5; q++) {
+      memset (y, 0, sizeof y);
+      backend->ops->lut_s8 (&(KernelLutS8){.size = 3, .x = x, .lut = lut, .y = y}, queues[q]);
+      CHECK (backend->queue_wait (queues[q]) == NULL);
+      CHECK (y[0] == -127 && y[1] == 1 && y[2] == -128);
+      backend->queue_free (queues[q]);
+    }
+    kernel_close (backend);
+  }
+}
+
+/* The mask hides features; it never adds one. */
+static void
+test_cpu_mask (void)
+{
+  const unsigned all = kernel_cpu_flags ();
+
+  for (unsigned mask = 0; mask < 8; mask++) {
+    kernel_cpu_set_mask (mask);
+    CHECK_INT (kernel_cpu_flags () & ~(all & mask), ==, 0);
+  }
+  kernel_cpu_set_mask (~0u);
+  CHECK_INT (kernel_cpu_flags (), ==, all);
+}
+
+int
+main (void)
+{
+  RUN (test_open);
+  RUN (test_close_null);
+  RUN (test_unknown_name);
+  RUN (test_why_is_cut);
+  RUN (test_cuda);
+  RUN (test_tables_are_complete);
+  RUN (test_memory);
+  RUN (test_queues);
+  RUN (test_cpu_mask);
+  return check_done ();
+}
