@@ -6,7 +6,7 @@
 
 struct _GstInt8Labels {
   guint n;
-  char **names; /* n names and a NULL */
+  const char *names[]; /* n, interned: metadata refers to them as long as it likes */
 };
 
 /* Splits and trims; empty items at the end do not count, empty items between do. */
@@ -60,16 +60,6 @@ read_text (const char *path, GError **error)
   return g_strdup (text + skip);
 }
 
-static char **
-indices (guint n)
-{
-  char **names = g_new0 (char *, n + 1);
-
-  for (guint i = 0; i < n; i++)
-    names[i] = g_strdup_printf ("%u", i);
-  return names;
-}
-
 /* The labels of a file when there are n of them, else NULL and `found`, how many there are. */
 static char **
 pick_layout (const char *text, guint n, guint *found)
@@ -90,46 +80,47 @@ pick_layout (const char *text, guint n, guint *found)
   return NULL;
 }
 
+/* names: n of them, or NULL. What has no name is called by its index. */
+static GstInt8Labels *
+make_labels (guint n, char **names)
+{
+  GstInt8Labels *labels = g_malloc0 (sizeof *labels + n * sizeof *labels->names);
+
+  labels->n = n;
+  for (guint i = 0; i < n; i++) {
+    char index[16];
+
+    g_snprintf (index, sizeof index, "%u", i);
+    labels->names[i] = g_intern_string (names && *names[i] ? names[i] : index);
+  }
+  return labels;
+}
+
 GstInt8Labels *
 gst_int8_labels_load (const char *path, guint n_classes, char **warning, GError **error)
 {
-  GstInt8Labels *labels;
+  g_autofree char *text = NULL;
   g_auto (GStrv) names = NULL;
+  guint found;
 
   *warning = NULL;
-  if (path) {
-    g_autofree char *text = read_text (path, error);
-    guint found;
-
-    if (!text)
-      return NULL;
-    names = pick_layout (text, n_classes, &found);
-    if (!names)
-      *warning = g_strdup_printf ("%s has %u labels, but the model has %u classes: class indices "
-                                  "are used as labels%s",
-          path, found, n_classes,
-          found == n_classes + 1 ? " (is the first line \"background\"? then remove it)" : "");
-  }
+  if (!path)
+    return make_labels (n_classes, NULL);
+  text = read_text (path, error);
+  if (!text)
+    return NULL;
+  names = pick_layout (text, n_classes, &found);
   if (!names)
-    names = indices (n_classes);
-
-  labels = g_new0 (GstInt8Labels, 1);
-  labels->n = n_classes;
-  labels->names = g_steal_pointer (&names);
-  for (guint i = 0; i < n_classes; i++)
-    if (labels->names[i][0] == '\0') {
-      g_free (labels->names[i]);
-      labels->names[i] = g_strdup_printf ("%u", i);
-    }
-  return labels;
+    *warning = g_strdup_printf (
+        "%s has %u labels, but the model has %u classes: class indices are used as labels%s", path,
+        found, n_classes,
+        found == n_classes + 1 ? " (is the first line \"background\"? then remove it)" : "");
+  return make_labels (n_classes, names);
 }
 
 void
 gst_int8_labels_free (GstInt8Labels *labels)
 {
-  if (!labels)
-    return;
-  g_strfreev (labels->names);
   g_free (labels);
 }
 

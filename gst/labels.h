@@ -18,12 +18,12 @@ typedef struct _GstInt8Labels GstInt8Labels;
 /* path: NULL gives the class indices as labels. warning (never NULL) is set to a sentence to be
  * freed by the caller, or to NULL. NULL with G_FILE_ERROR or G_CONVERT_ERROR when the file cannot
  * be read or is not UTF-8. */
-GstInt8Labels *gst_int8_labels_load (
-    const char *path, guint n_classes, char **warning, GError **error);
+GstInt8Labels *gst_int8_labels_load (const char *path, guint n_classes, char **warning,
+    GError **error);
 void gst_int8_labels_free (GstInt8Labels *labels); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Labels, gst_int8_labels_free)
 
-/* Never NULL for index < n_classes; valid while labels lives. */
+/* Never NULL for index < n_classes; interned, so valid for good. */
 const char *gst_int8_labels_get (const GstInt8Labels *labels, guint index);
 
 G_END_DECLS

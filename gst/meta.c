@@ -14,27 +14,50 @@ gst_int8_meta_register (void)
          gst_meta_register_custom (GST_INT8_CLASSIFICATION_META, tags, NULL, NULL, NULL) != NULL;
 }
 
+/* Interned strings, unlike others, are not copied for every frame. */
+static void
+set_string (GstStructure *structure, const char *field, const char *interned)
+{
+  GValue value = G_VALUE_INIT;
+
+  g_value_init (&value, G_TYPE_STRING);
+  g_value_set_interned_string (&value, interned);
+  gst_structure_take_value (structure, field, &value);
+}
+
+static void
+set_names (GstStructure *structure, const GstInt8Result *result)
+{
+  set_string (structure, "model_name", result->model_name);
+  set_string (structure, "attribute_name", result->attribute_name);
+}
+
+static void
+set_class (GstStructure *structure, const GstInt8Result *result, const GstInt8Class *class)
+{
+  set_string (structure, "label", gst_int8_labels_get (result->labels, class->index));
+  gst_structure_set (structure, "label_id", G_TYPE_INT, (int) class->index, "confidence",
+      G_TYPE_DOUBLE, (double) class->confidence, NULL);
+}
+
 static void
 attach_roi (GstBuffer *buffer, const GstInt8Result *result)
 {
-  GstVideoRegionOfInterestMeta *roi = gst_buffer_add_video_region_of_interest_meta (
-      buffer, result->attribute_name, 0, 0, result->width, result->height);
+  GstVideoRegionOfInterestMeta *roi = gst_buffer_add_video_region_of_interest_meta (buffer,
+      result->attribute_name, 0, 0, result->width, result->height);
 
   for (guint i = 0; i < result->n_classes; i++) {
-    const GstInt8Class *class = &result->classes[i];
+    GstStructure *param = gst_structure_new_empty ("classification");
 
-    gst_video_region_of_interest_meta_add_param (
-        roi, gst_structure_new ("classification", "label", G_TYPE_STRING,
-                 gst_int8_labels_get (result->labels, class->index), "label_id", G_TYPE_INT,
-                 (int)class->index, "confidence", G_TYPE_DOUBLE, (double)class->confidence,
-                 "model_name", G_TYPE_STRING, result->model_name, "attribute_name", G_TYPE_STRING,
-                 result->attribute_name, NULL));
+    set_class (param, result, &result->classes[i]);
+    set_names (param, result);
+    gst_video_region_of_interest_meta_add_param (roi, param);
   }
 }
 
-/* The three arrays and the two names. */
+/* The three arrays, best first. */
 static void
-set_fields (GstStructure *structure, const GstInt8Result *result)
+set_arrays (GstStructure *structure, const GstInt8Result *result)
 {
   GValue labels = G_VALUE_INIT, ids = G_VALUE_INIT, confidences = G_VALUE_INIT;
 
@@ -46,10 +69,10 @@ set_fields (GstStructure *structure, const GstInt8Result *result)
     GValue value = G_VALUE_INIT;
 
     g_value_init (&value, G_TYPE_STRING);
-    g_value_set_string (&value, gst_int8_labels_get (result->labels, class->index));
+    g_value_set_interned_string (&value, gst_int8_labels_get (result->labels, class->index));
     gst_value_array_append_and_take_value (&labels, &value);
     g_value_init (&value, G_TYPE_INT);
-    g_value_set_int (&value, (int)class->index);
+    g_value_set_int (&value, (int) class->index);
     gst_value_array_append_and_take_value (&ids, &value);
     g_value_init (&value, G_TYPE_DOUBLE);
     g_value_set_double (&value, class->confidence);
@@ -58,8 +81,6 @@ set_fields (GstStructure *structure, const GstInt8Result *result)
   gst_structure_take_value (structure, "labels", &labels);
   gst_structure_take_value (structure, "label_ids", &ids);
   gst_structure_take_value (structure, "confidences", &confidences);
-  gst_structure_set (structure, "model_name", G_TYPE_STRING, result->model_name, "attribute_name",
-      G_TYPE_STRING, result->attribute_name, NULL);
 }
 
 static void
@@ -67,7 +88,10 @@ attach_custom (GstBuffer *buffer, const GstInt8Result *result)
 {
   GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_INT8_CLASSIFICATION_META);
 
-  set_fields (gst_custom_meta_get_structure (meta), result);
+  GstStructure *fields = gst_custom_meta_get_structure (meta);
+
+  set_arrays (fields, result);
+  set_names (fields, result);
 }
 
 void
@@ -83,7 +107,6 @@ GstMessage *
 gst_int8_result_message (GstObject *source, const GstInt8Result *result, const GstBuffer *buffer,
     const GstSegment *segment)
 {
-  const GstInt8Class *best = &result->classes[0];
   const GstClockTime timestamp = GST_BUFFER_PTS (buffer);
   guint64 running = GST_CLOCK_TIME_NONE, stream = GST_CLOCK_TIME_NONE;
   GstStructure *structure;
@@ -92,11 +115,11 @@ gst_int8_result_message (GstObject *source, const GstInt8Result *result, const G
     running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, timestamp);
     stream = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, timestamp);
   }
-  structure = gst_structure_new ("int8-classification", "label", G_TYPE_STRING,
-      gst_int8_labels_get (result->labels, best->index), "label_id", G_TYPE_INT, (int)best->index,
-      "confidence", G_TYPE_DOUBLE, (double)best->confidence, "timestamp", G_TYPE_UINT64, timestamp,
+  structure = gst_structure_new ("int8-classification", "timestamp", G_TYPE_UINT64, timestamp,
       "duration", G_TYPE_UINT64, GST_BUFFER_DURATION (buffer), "running-time", G_TYPE_UINT64,
       running, "stream-time", G_TYPE_UINT64, stream, NULL);
-  set_fields (structure, result);
+  set_class (structure, result, &result->classes[0]);
+  set_arrays (structure, result);
+  set_names (structure, result);
   return gst_message_new_element (source, structure);
 }

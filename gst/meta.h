@@ -28,14 +28,13 @@ typedef enum {
   GST_INT8_METADATA_CUSTOM = 1 << 1,
 } GstInt8Metadata;
 
-/* What a frame was found to show. Nothing is owned; strings are copied where they are kept. */
+/* What a frame was found to show. Nothing is owned. */
 typedef struct {
   const GstInt8Class *classes; /* best first */
   guint n_classes;             /* > 0 */
   const GstInt8Labels *labels;
-  const char *model_name;
-  const char *attribute_name;
-  guint width, height; /* of the frame */
+  const char *model_name, *attribute_name; /* interned: metadata refers to them */
+  guint width, height;                     /* of the frame */
 } GstInt8Result;
 
 /* Registers the custom metadata; once per process, from the plugin's init. */
