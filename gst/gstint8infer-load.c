@@ -34,7 +34,7 @@ static void
 on_build_progress (guint done, guint total, const char *what, gpointer data)
 {
   Build *build = data;
-  const int percent = total ? (int)((guint64)done * 100 / total) : -1;
+  const int percent = total ? (int) ((guint64) done * 100 / total) : -1;
   g_autofree char *text = NULL;
 
   if (percent == build->percent)
@@ -70,7 +70,8 @@ post_build_end (Build *build, const GError *error)
 
 /* The element message "int8-engine": built (gboolean), reason (string; built only), path (string;
  * where the file could be kept), seconds (gdouble), precision and backend (string), layers-int8,
- * layers-fp32 (gint), inferred (array of string: tensors whose range came from another's). */
+ * layers-fp32 (gint), inferred (array of string: tensors whose range came from another's; where
+ * there are such). */
 static void
 post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecision precision)
 {
@@ -85,24 +86,26 @@ post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecis
     gst_structure_set (fields, "reason", G_TYPE_STRING, report->reason, NULL);
   if (report->path)
     gst_structure_set (fields, "path", G_TYPE_STRING, report->path, NULL);
-  gst_value_array_init (&inferred, 0);
-  for (guint i = 0; report->build.inferred && i < report->build.inferred->len; i++) {
-    GValue name = G_VALUE_INIT;
+  if (report->build.inferred && report->build.inferred->len > 0) {
+    gst_value_array_init (&inferred, report->build.inferred->len);
+    for (guint i = 0; i < report->build.inferred->len; i++) {
+      GValue name = G_VALUE_INIT;
 
-    g_value_init (&name, G_TYPE_STRING);
-    g_value_set_string (&name, g_ptr_array_index (report->build.inferred, i));
-    gst_value_array_append_and_take_value (&inferred, &name);
+      g_value_init (&name, G_TYPE_STRING);
+      g_value_set_string (&name, g_ptr_array_index (report->build.inferred, i));
+      gst_value_array_append_and_take_value (&inferred, &name);
+    }
+    gst_structure_take_value (fields, "inferred", &inferred);
   }
-  gst_structure_take_value (fields, "inferred", &inferred);
 
   GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
-  gst_element_post_message (
-      GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self), fields));
+  gst_element_post_message (GST_ELEMENT (self),
+      gst_message_new_element (GST_OBJECT (self), fields));
 }
 
 static gboolean
-resolve_preprocess (
-    const GstInt8InferSettings *settings, EnginePreprocess *preprocess, GError **error)
+resolve_preprocess (const GstInt8InferSettings *settings, EnginePreprocess *preprocess,
+    GError **error)
 {
   g_autoptr (EngineModel) model = NULL;
   EngineInputInfo input = {0};
@@ -131,8 +134,8 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
   g_autoptr (GError) failure = NULL;
   Engine *engine;
 
-  engine = engine_obtain (
-      &request, &report, on_build_start, on_build_progress, &build, self->cancellable, &failure);
+  engine = engine_obtain (&request, &report, on_build_start, on_build_progress, &build,
+      self->cancellable, &failure);
   post_build_end (&build, failure);
   if (engine) {
     if (report.warning)
@@ -158,12 +161,12 @@ load (GstInt8Infer *self, const GstInt8InferSettings *settings, GError **error)
   engine = obtain (self, settings, &preprocess, error);
   if (!engine || g_cancellable_set_error_if_cancelled (self->cancellable, error))
     return FALSE;
-  self->runner = gst_int8_runner_new (
-      engine, &preprocess, self->backend, self->batch_size, settings->config.threads, error);
+  self->runner = gst_int8_runner_new (engine, &preprocess, self->backend, self->batch_size,
+      settings->config.threads, error);
   if (!self->runner)
     return FALSE;
   self->labels =
-      gst_int8_labels_load (settings->labels, (guint)engine_n_classes (engine), &warning, error);
+      gst_int8_labels_load (settings->labels, (guint) engine_n_classes (engine), &warning, error);
   if (!self->labels)
     return FALSE;
   if (warning)

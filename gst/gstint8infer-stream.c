@@ -11,10 +11,10 @@
 
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
-static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
-    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
-static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE (
-    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK,
+    GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC,
+    GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
 
 /* --- Queue, lock held ------------------------------------------------------------------------ */
 
@@ -78,7 +78,7 @@ gst_int8_infer_flush_locked (GstInt8Infer *self)
 static void
 start_task (GstInt8Infer *self)
 {
-  gst_pad_start_task (self->srcpad, gst_int8_infer_loop, gst_object_ref (self), gst_object_unref);
+  gst_pad_start_task (self->srcpad, gst_int8_infer_loop, self, NULL);
 }
 
 /* Data may flow again: after a flush, or a new stream after the end of one. */
@@ -151,8 +151,8 @@ note_frame_duration_locked (GstInt8Infer *self, GstEvent *event)
   gst_event_parse_caps (event, &caps);
   self->frame_duration = GST_CLOCK_TIME_NONE;
   if (gst_video_info_from_caps (&info, caps) && GST_VIDEO_INFO_FPS_N (&info) > 0)
-    self->frame_duration = gst_util_uint64_scale_int (
-        GST_SECOND, GST_VIDEO_INFO_FPS_D (&info), GST_VIDEO_INFO_FPS_N (&info));
+    self->frame_duration = gst_util_uint64_scale_int (GST_SECOND, GST_VIDEO_INFO_FPS_D (&info),
+        GST_VIDEO_INFO_FPS_N (&info));
 }
 
 static GstFlowReturn
@@ -288,10 +288,10 @@ note_qos (GstInt8Infer *self, GstEvent *event)
   g_mutex_lock (&self->lock);
   /* A late sink is given some lead, as other elements do. */
   if (jitter > 0)
-    self->earliest = timestamp + 2 * (guint64)jitter +
+    self->earliest = timestamp + 2 * (guint64) jitter +
                      (GST_CLOCK_TIME_IS_VALID (self->frame_duration) ? self->frame_duration : 0);
   else
-    self->earliest = (guint64)-jitter < timestamp ? timestamp - (guint64)-jitter : 0;
+    self->earliest = (guint64) -jitter < timestamp ? timestamp - (guint64) -jitter : 0;
   g_mutex_unlock (&self->lock);
 }
 

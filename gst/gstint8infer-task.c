@@ -73,11 +73,11 @@ attach_result (GstInt8Infer *self, const GstInt8InferOptions *options, guint at,
   GstInt8Result result = {.labels = self->labels,
       .model_name = self->model_name,
       .attribute_name = options->attribute_name,
-      .width = (guint)GST_VIDEO_INFO_WIDTH (&self->format.info),
-      .height = (guint)GST_VIDEO_INFO_HEIGHT (&self->format.info)};
+      .width = (guint) GST_VIDEO_INFO_WIDTH (&self->format.info),
+      .height = (guint) GST_VIDEO_INFO_HEIGHT (&self->format.info)};
 
-  result.n_classes = gst_int8_runner_classify (
-      self->runner, at, options->top_k, options->threshold, options->softmax, &result.classes);
+  result.n_classes = gst_int8_runner_classify (self->runner, at, options->top_k, options->threshold,
+      options->softmax, &result.classes);
   if (result.n_classes == 0)
     return buffer; /* all below the threshold */
   if (kinds) {
@@ -250,7 +250,7 @@ answer_allocation (GstInt8Infer *self, GstQuery *query, guint held)
 
     gst_query_parse_allocation (query, &caps, NULL);
     if (caps && gst_video_info_from_caps (&info, caps))
-      gst_query_add_allocation_pool (query, NULL, (guint)GST_VIDEO_INFO_SIZE (&info), held, 0);
+      gst_query_add_allocation_pool (query, NULL, (guint) GST_VIDEO_INFO_SIZE (&info), held, 0);
   }
 }
 
@@ -336,7 +336,7 @@ gst_int8_infer_loop (gpointer data)
     result = push_batch (self);
     g_mutex_lock (&self->lock);
   } else {
-    const GstInt8Item item = *(GstInt8Item *)gst_queue_array_pop_head_struct (self->items);
+    const GstInt8Item item = *(GstInt8Item *) gst_queue_array_pop_head_struct (self->items);
     gboolean answered;
 
     g_mutex_unlock (&self->lock);
