@@ -62,8 +62,8 @@ gst_int8_config_needs_channels (const GstInt8Config *config)
 }
 
 gboolean
-gst_int8_config_preprocess (
-    const GstInt8Config *config, int channels, EnginePreprocess *preprocess, GError **error)
+gst_int8_config_preprocess (const GstInt8Config *config, int channels, EnginePreprocess *preprocess,
+    GError **error)
 {
   const char *color = color_format_value (config->color_format);
 

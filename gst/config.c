@@ -51,7 +51,7 @@ enum_type (gsize *once, const char *name, const GEnumValue *values)
 {
   if (g_once_init_enter (once))
     g_once_init_leave (once, g_enum_register_static (name, values));
-  return (GType)*once;
+  return (GType) *once;
 }
 
 static GType
@@ -117,16 +117,16 @@ install_preprocess (GObjectClass *klass)
           "side (0 = as the preset says; 224 of 256 is 0.875)",
           0, 1, 0, SETTABLE));
   g_object_class_install_property (klass, GST_INT8_CONFIG_SCALING,
-      g_param_spec_enum (
-          "scaling", "Scaling", "Filter that resizes frames", scaling_type (), 0, SETTABLE));
+      g_param_spec_enum ("scaling", "Scaling", "Filter that resizes frames", scaling_type (), 0,
+          SETTABLE));
 }
 
 void
 gst_int8_config_install (GObjectClass *klass)
 {
   g_object_class_install_property (klass, GST_INT8_CONFIG_MODEL,
-      g_param_spec_string (
-          "model", "Model", "Path of the ONNX classifier (must be set)", NULL, SETTABLE));
+      g_param_spec_string ("model", "Model", "Path of the ONNX classifier (must be set)", NULL,
+          SETTABLE));
   install_preprocess (klass);
   g_object_class_install_property (klass, GST_INT8_CONFIG_BACKEND,
       g_param_spec_string ("backend", "Back end",

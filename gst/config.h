@@ -60,8 +60,8 @@ gboolean gst_int8_config_get_property (const GstInt8Config *config, guint id, GV
 /* Whether channels must be known for gst_int8_config_preprocess(). */
 gboolean gst_int8_config_needs_channels (const GstInt8Config *config);
 /* The description of the preprocessing for a model of so many input channels (0: unknown). */
-gboolean gst_int8_config_preprocess (
-    const GstInt8Config *config, int channels, EnginePreprocess *preprocess, GError **error);
+gboolean gst_int8_config_preprocess (const GstInt8Config *config, int channels,
+    EnginePreprocess *preprocess, GError **error);
 
 /* Opens the back end. ENGINE_ERROR_BACKEND with the cause and what to set instead. */
 KernelBackend *gst_int8_config_open_backend (const GstInt8Config *config, GError **error);

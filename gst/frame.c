@@ -21,7 +21,7 @@ describe_planes (EngineImage *image, const GstVideoInfo *info)
 {
   image->width = GST_VIDEO_INFO_WIDTH (info);
   image->height = GST_VIDEO_INFO_HEIGHT (info);
-  image->n_planes = (int)GST_VIDEO_INFO_N_PLANES (info);
+  image->n_planes = (int) GST_VIDEO_INFO_N_PLANES (info);
   /* An alpha component is not looked at. */
   for (guint c = 0; c < MIN (GST_VIDEO_INFO_N_COMPONENTS (info), 3); c++) {
     const int plane = GST_VIDEO_INFO_COMP_PLANE (info, c);
@@ -45,8 +45,8 @@ gst_int8_frame_format_init (GstInt8FrameFormat *format, const GstCaps *caps, GEr
   if (!gst_video_info_from_caps (&format->info, caps)) {
     g_autofree char *text = gst_caps_to_string (caps);
 
-    g_set_error (
-        error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "no raw video: %s; %s", text, advice);
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "no raw video: %s; %s", text,
+        advice);
     return FALSE;
   }
   if (GST_VIDEO_INFO_WIDTH (&format->info) > ENGINE_MAX_SIDE ||
@@ -93,16 +93,18 @@ read_crop (GstInt8Frame *frame, GstBuffer *buffer, GError **error)
   frame->has_crop = crop != NULL;
   if (!crop)
     return TRUE;
-  if (crop->width == 0 || crop->height == 0 || crop->x > (guint)image->width ||
-      crop->y > (guint)image->height || crop->width > (guint)image->width - crop->x ||
-      crop->height > (guint)image->height - crop->y) {
+  if (crop->width == 0 || crop->height == 0 || crop->x > (guint) image->width ||
+      crop->y > (guint) image->height || crop->width > (guint) image->width - crop->x ||
+      crop->height > (guint) image->height - crop->y) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
         "a buffer's crop rectangle, %ux%u at %u,%u, does not lie inside its frame of %dx%d",
         crop->width, crop->height, crop->x, crop->y, image->width, image->height);
     return FALSE;
   }
-  frame->crop = (EngineRect){
-      .x = (int)crop->x, .y = (int)crop->y, .width = (int)crop->width, .height = (int)crop->height};
+  frame->crop = (EngineRect){.x = (int) crop->x,
+      .y = (int) crop->y,
+      .width = (int) crop->width,
+      .height = (int) crop->height};
   return TRUE;
 }
 
@@ -115,8 +117,8 @@ check_meta (const GstInt8FrameFormat *format, GstBuffer *buffer, GError **error)
 
   if (!meta || (meta->format == GST_VIDEO_INFO_FORMAT (info) &&
                    meta->n_planes == GST_VIDEO_INFO_N_PLANES (info) &&
-                   meta->width >= (guint)GST_VIDEO_INFO_WIDTH (info) &&
-                   meta->height >= (guint)GST_VIDEO_INFO_HEIGHT (info)))
+                   meta->width >= (guint) GST_VIDEO_INFO_WIDTH (info) &&
+                   meta->height >= (guint) GST_VIDEO_INFO_HEIGHT (info)))
     return TRUE;
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
       "a buffer's GstVideoMeta says %s, %ux%u, but its caps say %s, %dx%d: upstream is at fault",
@@ -138,24 +140,24 @@ point_planes (GstInt8Frame *frame)
     plane->data = GST_VIDEO_FRAME_PLANE_DATA (&frame->map, p);
     plane->stride = GST_VIDEO_FRAME_PLANE_STRIDE (&frame->map, p);
     first = plane->data - map->data;
-    last = first + plane->stride * (gssize)(plane->height - 1);
+    last = first + plane->stride * (gssize) (plane->height - 1);
     if (MIN (first, last) < 0 ||
-        MAX (first, last) + (gssize)plane->width * plane->step > (gssize)map->size)
+        MAX (first, last) + (gssize) plane->width * plane->step > (gssize) map->size)
       return FALSE;
   }
   return TRUE;
 }
 
 gboolean
-gst_int8_frame_map (
-    GstInt8Frame *frame, const GstInt8FrameFormat *format, GstBuffer *buffer, GError **error)
+gst_int8_frame_map (GstInt8Frame *frame, const GstInt8FrameFormat *format, GstBuffer *buffer,
+    GError **error)
 {
   gboolean mapped;
 
   if (!check_meta (format, buffer, error))
     return FALSE;
   frame->image = format->image;
-  mapped = gst_video_frame_map (&frame->map, (GstVideoInfo *)&format->info, buffer,
+  mapped = gst_video_frame_map (&frame->map, (GstVideoInfo *) &format->info, buffer,
       GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF);
   if (!mapped || !point_planes (frame)) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
@@ -185,6 +187,6 @@ gboolean
 gst_int8_frame_preprocess (const GstInt8Frame *frame, EnginePreprocessor *preprocessor,
     KernelQueue *queue, void *tensor, GError **error)
 {
-  return engine_preprocessor_run (
-      preprocessor, &frame->image, frame->has_crop ? &frame->crop : NULL, queue, tensor, error);
+  return engine_preprocessor_run (preprocessor, &frame->image,
+      frame->has_crop ? &frame->crop : NULL, queue, tensor, error);
 }

@@ -23,8 +23,8 @@ typedef struct {
 } GstInt8FrameFormat;
 
 /* G_IO_ERROR_INVALID_ARGUMENT for caps that cannot be taken; says what to put in front. */
-gboolean gst_int8_frame_format_init (
-    GstInt8FrameFormat *format, const GstCaps *caps, GError **error);
+gboolean gst_int8_frame_format_init (GstInt8FrameFormat *format, const GstCaps *caps,
+    GError **error);
 
 /* A frame mapped for reading; not to be copied. */
 typedef struct {
@@ -35,8 +35,8 @@ typedef struct {
 } GstInt8Frame;
 
 /* G_IO_ERROR_INVALID_ARGUMENT for a buffer that does not hold the frame its caps promise. */
-gboolean gst_int8_frame_map (
-    GstInt8Frame *frame, const GstInt8FrameFormat *format, GstBuffer *buffer, GError **error);
+gboolean gst_int8_frame_map (GstInt8Frame *frame, const GstInt8FrameFormat *format,
+    GstBuffer *buffer, GError **error);
 void gst_int8_frame_unmap (GstInt8Frame *frame);
 
 /* Queues the work that writes the frame's tensor. The frame stays mapped until queue_wait(). */

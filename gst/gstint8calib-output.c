@@ -133,7 +133,7 @@ post_done (GstInt8Calib *self, const Outcome *outcome)
       gst_structure_new ("int8-calibration-done", "skipped", G_TYPE_BOOLEAN, outcome->skipped,
           "frames", G_TYPE_UINT64, outcome->frames, "tensors", G_TYPE_UINT, outcome->n_tensors,
           "method", G_TYPE_STRING, calib_method_name (self->run.method), "seconds", G_TYPE_DOUBLE,
-          outcome->skipped ? 0.0 : (double)(g_get_monotonic_time () - self->begun) * 1e-6,
+          outcome->skipped ? 0.0 : (double) (g_get_monotonic_time () - self->begun) * 1e-6,
           "non-finite", G_TYPE_UINT64, outcome->n_nonfinite, NULL);
   guint64 dropped;
 
@@ -146,8 +146,8 @@ post_done (GstInt8Calib *self, const Outcome *outcome)
   if (self->run.statistics && !outcome->skipped)
     gst_structure_set (fields, "statistics", G_TYPE_STRING, self->run.statistics, NULL);
   GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
-  gst_element_post_message (
-      GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self), fields));
+  gst_element_post_message (GST_ELEMENT (self),
+      gst_message_new_element (GST_OBJECT (self), fields));
 }
 
 /* --- An existing table ----------------------------------------------------------------------- */
@@ -266,10 +266,10 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
 {
   g_autoptr (CalibStatistics) statistics = NULL;
   g_autofree char *preprocess = engine_preprocess_sha256 (&self->preprocess);
-  const CalibProvenance provenance = {.model_sha256 = (char *)engine_model_sha256 (self->model),
+  const CalibProvenance provenance = {.model_sha256 = (char *) engine_model_sha256 (self->model),
       .preprocess_sha256 = preprocess,
       .source = self->source,
-      .tool = (char *)"gst-int8 " INT8_VERSION};
+      .tool = (char *) "gst-int8 " INT8_VERSION};
 
   if (!merge_files (self, NULL, error))
     return NULL;

@@ -73,8 +73,8 @@ make_calibrator (GstInt8Calib *self, GError **error)
   self->statistics = gst_int8_calib_open_statistics (self, error);
   if (!self->statistics)
     return FALSE;
-  self->calibrator = engine_calibrator_new (self->model, self->backend, (int)self->run.batch_size,
-      (int)self->run.config.threads, self->statistics, error);
+  self->calibrator = engine_calibrator_new (self->model, self->backend, (int) self->run.batch_size,
+      (int) self->run.config.threads, self->statistics, error);
   return self->calibrator && make_slots (self, error);
 }
 
@@ -90,23 +90,31 @@ set_phase (GstInt8Calib *self, GstInt8CalibPhase phase)
 /* --- Frames ---------------------------------------------------------------------------------- */
 
 static void
-post_progress (GstInt8Calib *self, GstProgressType type)
+post_progress (GstInt8Calib *self, GstProgressType type, int percent)
+{
+  const guint max = self->run.max_frames;
+  const char *what = type == GST_PROGRESS_TYPE_COMPLETE ? "calibrated" : "calibrating";
+  g_autofree char *text = NULL;
+
+  if (max && type != GST_PROGRESS_TYPE_COMPLETE)
+    text = g_strdup_printf ("%s: %" G_GUINT64_FORMAT " of %u frames", what, self->processed, max);
+  else
+    text = g_strdup_printf ("%s: %" G_GUINT64_FORMAT " frames", what, self->processed);
+  gst_int8_progress_post (GST_ELEMENT (self), type,
+      &(GstInt8Progress){.code = "calibration", .text = text, .percent = percent});
+}
+
+/* One message per percent, or per 25 frames where the end is not known. */
+static void
+post_frames_done (GstInt8Calib *self)
 {
   const guint max = self->run.max_frames;
   const guint64 done = self->processed;
-  const int percent = max ? (int)(done * 100 / max) : -1;
-  g_autofree char *text = NULL;
 
-  /* One message per percent, or per 25 frames where the end is not known. */
-  if (type == GST_PROGRESS_TYPE_CONTINUE &&
-      (max ? percent == (int)((done - 1) * 100 / max) : done % 25 != 0))
-    return;
-  if (max)
-    text = g_strdup_printf ("calibrating: %" G_GUINT64_FORMAT " of %u frames", done, max);
-  else
-    text = g_strdup_printf ("calibrating: %" G_GUINT64_FORMAT " frames", done);
-  gst_int8_progress_post (GST_ELEMENT (self), type,
-      &(GstInt8Progress){.code = "calibration", .text = text, .percent = percent});
+  if (!max && done % 25 == 0)
+    post_progress (self, GST_PROGRESS_TYPE_CONTINUE, -1);
+  else if (max && done * 100 / max != (done - 1) * 100 / max)
+    post_progress (self, GST_PROGRESS_TYPE_CONTINUE, (int) (done * 100 / max));
 }
 
 /* Between two batches only: a flush would change what entropy2-trt takes for a batch. */
@@ -133,7 +141,7 @@ process_frame (GstInt8Calib *self, GError **error)
   if (!engine_calibrator_push (self->calibrator, error))
     return FALSE;
   self->processed++;
-  post_progress (self, GST_PROGRESS_TYPE_CONTINUE);
+  post_frames_done (self);
   return !checkpoint_is_due (self) || gst_int8_calib_save_statistics (self, error);
 }
 
@@ -187,7 +195,7 @@ calibrate (GstInt8Calib *self, GError **error)
 
   set_phase (self, GST_INT8_CALIB_RUNNING);
   self->begun = g_get_monotonic_time ();
-  post_progress (self, GST_PROGRESS_TYPE_START);
+  post_progress (self, GST_PROGRESS_TYPE_START, 0);
   for (;;) {
     switch (wait_for_work (self)) {
     case NEXT_FRAME:
@@ -198,7 +206,7 @@ calibrate (GstInt8Calib *self, GError **error)
       if (!engine_calibrator_flush (self->calibrator, error) ||
           !gst_int8_calib_complete (self, error))
         return FALSE;
-      post_progress (self, GST_PROGRESS_TYPE_COMPLETE);
+      post_progress (self, GST_PROGRESS_TYPE_COMPLETE, 100);
       return TRUE;
     case NEXT_STOP:
       checkpoint (self, error);

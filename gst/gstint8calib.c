@@ -47,8 +47,8 @@ static guint signals[SIGNAL_COUNT];
 G_DEFINE_FINAL_TYPE (GstInt8Calib, gst_int8_calib, GST_TYPE_BASE_SINK)
 GST_ELEMENT_REGISTER_DEFINE (int8calib, "int8calib", GST_RANK_NONE, GST_TYPE_INT8_CALIB)
 
-static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
-    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK,
+    GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
 
 /* --- Frames ---------------------------------------------------------------------------------- */
 
@@ -190,7 +190,7 @@ render (GstBaseSink *sink, GstBuffer *buffer)
 {
   GstInt8Calib *self = GST_INT8_CALIB (sink);
   g_autoptr (GError) error = NULL;
-  GstFlowReturn result;
+  GstFlowReturn result = GST_FLOW_OK;
   float *slot;
 
   if (!self->has_format)

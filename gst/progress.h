@@ -18,7 +18,7 @@ typedef struct {
   int percent;        /* -1: unknown */
 } GstInt8Progress;
 
-void gst_int8_progress_post (
-    GstElement *element, GstProgressType type, const GstInt8Progress *progress);
+void gst_int8_progress_post (GstElement *element, GstProgressType type,
+    const GstInt8Progress *progress);
 
 G_END_DECLS

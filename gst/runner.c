@@ -32,16 +32,16 @@ gst_int8_runner_new (Engine *engine, const EnginePreprocess *preprocess, KernelB
   runner->engine = engine_ref (engine);
   runner->backend = backend;
   runner->max_batch = max_batch;
-  runner->n_classes = (guint)engine_n_classes (engine);
+  runner->n_classes = (guint) engine_n_classes (engine);
   runner->frames = g_new0 (GstInt8Frame, max_batch);
   runner->scores = g_new0 (float, runner->n_classes);
   runner->classes = g_new0 (GstInt8Class, runner->n_classes);
-  runner->exec = engine_exec_new (engine, backend, (int)max_batch, (int)threads, error);
+  runner->exec = engine_exec_new (engine, backend, (int) max_batch, (int) threads, error);
   if (!runner->exec)
     return NULL;
   type = engine_input_type (engine, &scale, &zero);
-  runner->preprocessor = engine_preprocessor_new (
-      preprocess, input.channels, input.height, input.width, type, scale, zero, backend, error);
+  runner->preprocessor = engine_preprocessor_new (preprocess, input.channels, input.height,
+      input.width, type, scale, zero, backend, error);
   if (!runner->preprocessor)
     return NULL;
   return g_steal_pointer (&runner);
@@ -77,11 +77,11 @@ gst_int8_runner_run (GstInt8Runner *runner, const GstInt8FrameFormat *format,
     if (!ok)
       break;
     ok = gst_int8_frame_preprocess (frame, runner->preprocessor, engine_exec_queue (runner->exec),
-        engine_exec_input (runner->exec, (int)mapped), error);
+        engine_exec_input (runner->exec, (int) mapped), error);
     mapped++;
   }
   if (ok)
-    ok = engine_exec_run (runner->exec, (int)n, error);
+    ok = engine_exec_run (runner->exec, (int) n, error);
   else /* the first error is the one to report; what is queued still reads the frames */
     runner->backend->queue_wait (engine_exec_queue (runner->exec));
   while (mapped > 0)
@@ -93,15 +93,15 @@ guint
 gst_int8_runner_classify (GstInt8Runner *runner, guint frame, guint top_k, double threshold,
     GstInt8Softmax softmax, const GstInt8Class **best)
 {
-  const float *scores = engine_exec_output (runner->exec, (int)frame);
+  const float *scores = engine_exec_output (runner->exec, (int) frame);
 
   *best = runner->classes;
   if (softmax == GST_INT8_SOFTMAX_ON ||
       (softmax == GST_INT8_SOFTMAX_AUTO && !engine_has_softmax (runner->engine))) {
     memcpy (runner->scores, scores, runner->n_classes * sizeof *scores);
-    engine_softmax (runner->scores, (int)runner->n_classes);
+    engine_softmax (runner->scores, (int) runner->n_classes);
     scores = runner->scores;
   }
-  return gst_int8_top_k (
-      scores, runner->n_classes, MIN (top_k, runner->n_classes), threshold, runner->classes);
+  return gst_int8_top_k (scores, runner->n_classes, MIN (top_k, runner->n_classes), threshold,
+      runner->classes);
 }

@@ -52,7 +52,7 @@ gst_int8_stats_drop (GstInt8Stats *stats)
 static int
 compare_times (const void *a, const void *b)
 {
-  const gint64 x = *(const gint64 *)a, y = *(const gint64 *)b;
+  const gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
 
   return (x > y) - (x < y);
 }
@@ -61,7 +61,7 @@ compare_times (const void *a, const void *b)
 static guint64
 percentile (const gint64 *sorted, guint n, guint percent)
 {
-  return n ? (guint64)sorted[((n - 1) * percent + 50) / 100] * 1000 : 0;
+  return n ? (guint64) sorted[((n - 1) * percent + 50) / 100] * 1000 : 0;
 }
 
 GstStructure *
@@ -76,7 +76,7 @@ gst_int8_stats_to_structure (GstInt8Stats *stats)
   frames = stats->frames;
   dropped = stats->dropped;
   n = stats->n;
-  kept = (guint)MIN (n, GST_INT8_STATS_WINDOW);
+  kept = (guint) MIN (n, GST_INT8_STATS_WINDOW);
   memcpy (latency, stats->latency, kept * sizeof *latency);
   memcpy (inference, stats->inference, kept * sizeof *inference);
   if (kept > 1)
@@ -87,7 +87,7 @@ gst_int8_stats_to_structure (GstInt8Stats *stats)
   qsort (latency, kept, sizeof *latency, compare_times);
   qsort (inference, kept, sizeof *inference, compare_times);
   return gst_structure_new ("stats", "frames", G_TYPE_UINT64, frames, "dropped", G_TYPE_UINT64,
-      dropped, "fps", G_TYPE_DOUBLE, span > 0 ? (kept - 1) * 1e6 / (double)span : 0.0,
+      dropped, "fps", G_TYPE_DOUBLE, span > 0 ? (kept - 1) * 1e6 / (double) span : 0.0,
       "latency-p50", G_TYPE_UINT64, percentile (latency, kept, 50), "latency-p99", G_TYPE_UINT64,
       percentile (latency, kept, 99), "inference-p50", G_TYPE_UINT64,
       percentile (inference, kept, 50), "inference-p99", G_TYPE_UINT64,
