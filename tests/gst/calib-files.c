@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* calib-files.c: int8calib: statistics and tables that are there already, and what it refuses. */
+#include "tests/gst/common.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+/* --- Statistics ------------------------------------------------------------------------------ */
+
+/* Frames in two sittings, or on two machines, give the table of all of them. */
+GST_START_TEST (test_statistics)
+{
+  const gboolean merge = __i__ == 1;
+  g_autofree char *expected = test_expected_table (0, 12, CALIB_METHOD_ENTROPY2, 1), *got = NULL;
+  GstStructure *done;
+  TestCalib c;
+
+  c = test_calib_new ("int8calib");
+  g_object_set (c.element, "statistics", test_path ("a.int8stats"), NULL); /* and no table */
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 5), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  gst_structure_free (test_calib_done (&c));
+  test_calib_free (&c);
+
+  c = test_calib_new ("int8calib batch-size=2");
+  g_object_set (c.element, "statistics", test_path (merge ? "b.int8stats" : "a.int8stats"), "table",
+      test_path ("out.table"), NULL);
+  if (merge)
+    g_object_set (c.element, "merge", test_path ("a.int8stats"), NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 5, 7), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  done = test_calib_done (&c);
+  fail_unless_equals_uint64 (test_field (done, "frames"), 12);
+  gst_structure_free (done);
+  got = test_contents (test_path ("out.table"));
+  fail_unless_equals_string (got, expected);
+  test_calib_free (&c);
+
+  if (merge) {
+    g_autoptr (CalibStatistics) own = calib_statistics_load (test_path ("b.int8stats"), NULL);
+
+    fail_unless_equals_uint64 (calib_statistics_provenance (own)->frames, 7);
+  }
+}
+GST_END_TEST;
+
+/* Stopped without EOS: the statistics are kept, no table is written, and the next run continues. */
+GST_START_TEST (test_checkpoint)
+{
+  g_autofree char *expected = test_expected_table (0, 9, CALIB_METHOD_ENTROPY2, 1), *got = NULL;
+  g_autoptr (CalibStatistics) statistics = NULL;
+  TestCalib c = test_calib_new ("int8calib batch-size=4");
+
+  g_object_set (c.element, "statistics", test_path ("s.int8stats"), "table",
+      test_path ("out.table"), NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 6), GST_FLOW_OK);
+  g_usleep (200000); /* the worker takes them from the slots; what it has not is not counted */
+  gst_element_set_state (c.element, GST_STATE_READY);
+  fail_unless (!g_file_test (test_path ("out.table"), G_FILE_TEST_EXISTS));
+  statistics = calib_statistics_load (test_path ("s.int8stats"), NULL);
+  fail_unless (statistics != NULL);
+  fail_unless_equals_uint64 (calib_statistics_provenance (statistics)->frames, 6);
+
+  gst_harness_play (c.h);
+  gst_harness_set_src_caps (c.h, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  fail_unless_equals_int (test_calib_push (&c, 6, 3), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  gst_structure_free (test_calib_done (&c));
+  got = test_contents (test_path ("out.table"));
+  fail_unless_equals_string (got, expected);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_checkpoint_interval)
+{
+  TestCalib c = test_calib_new ("int8calib checkpoint-interval=4 batch-size=2 max-frames=0");
+  g_autoptr (CalibStatistics) statistics = NULL;
+
+  g_object_set (c.element, "statistics", test_path ("s.int8stats"), NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 5), GST_FLOW_OK);
+  for (guint i = 0; i < 500 && !g_file_test (test_path ("s.int8stats"), G_FILE_TEST_EXISTS); i++)
+    g_usleep (10000);
+  statistics = calib_statistics_load (test_path ("s.int8stats"), NULL);
+  fail_unless (statistics != NULL);
+  fail_unless_equals_uint64 (calib_statistics_provenance (statistics)->frames, 4);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+/* --- An existing table ----------------------------------------------------------------------- */
+
+static const char old_table[] = "TRT-8601-EntropyCalibration2\ninput: 3c010a14\n";
+
+GST_START_TEST (test_table_exists)
+{
+  static const char *const modes[] = {"use", "overwrite", "refuse"};
+  const char *path = test_path ("out.table");
+  g_autofree char *launch = g_strdup_printf ("int8calib table-exists=%s", modes[__i__]);
+  g_autofree char *got = NULL;
+  TestCalib c = test_calib_new (launch);
+  gboolean skipped;
+  GstStructure *done;
+
+  g_object_set (c.element, "table", path, NULL);
+  fail_unless (g_file_set_contents (path, old_table, -1, NULL));
+  if (__i__ == 2) {
+    fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+        GST_STATE_CHANGE_FAILURE);
+    test_expect_error (c.bus, "out.table", "table-exists", NULL);
+  } else {
+    test_calib_play (&c);
+    fail_unless_equals_int (test_calib_push (&c, 0, 3), GST_FLOW_OK);
+    gst_harness_push_event (c.h, gst_event_new_eos ());
+    done = test_calib_done (&c);
+    fail_unless (gst_structure_get_boolean (done, "skipped", &skipped));
+    fail_unless_equals_int (skipped, __i__ == 0);
+    gst_structure_free (done);
+  }
+  got = test_contents (path);
+  fail_unless_equals_int (g_str_equal (got, old_table), __i__ != 1);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+/* --- What is refused ------------------------------------------------------------------------- */
+
+GST_START_TEST (test_settings)
+{
+  static const struct {
+    const char *property, *value, *text1, *text2;
+  } cases[] = {
+      {"model", "", "no model", "\"model\""},
+      {"table", "", "nothing to write", "\"table\""},
+      {"table", "/no/such/folder/out.table", "/no/such/folder", "make the folder"},
+      {"table", "/proc/out.table", "/proc", "folder"},
+      {"table", "/tmp", "/tmp", "is a folder"},
+      {"statistics", "/no/such/folder/s.int8stats", "/no/such/folder", "make the folder"},
+      {"backend", "cuda", "cuda", "backend=auto"},
+      {"mean", "x", "mean", "x"},
+  };
+  TestCalib c = test_calib_new ("int8calib");
+
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  g_object_set (c.element, cases[__i__].property, cases[__i__].value, NULL);
+  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c.bus, cases[__i__].text1, cases[__i__].text2, NULL);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_merge_settings)
+{
+  TestCalib c = test_calib_new ("int8calib method=entropy2-trt");
+
+  g_object_set (c.element, "table", test_path ("out.table"), "merge", "a.int8stats", NULL);
+  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c.bus, "entropy2-trt", "merge", NULL);
+  gst_util_set_object_arg (G_OBJECT (c.element), "method", "entropy2");
+  gst_element_set_state (c.element, GST_STATE_READY);
+  g_object_set (c.element, "statistics", "a.int8stats", NULL);
+  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c.bus, "a.int8stats", "twice", NULL);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+/* Errors of the worker: on the bus once, and as a flow to upstream. */
+GST_START_TEST (test_worker_errors)
+{
+  static const struct {
+    const char *property, *name, *contents, *text;
+  } cases[] = {
+      {"model", "missing.onnx", NULL, "missing.onnx"},
+      {"model", "text.onnx", "not a model", "text.onnx"},
+      {"statistics", "bad.int8stats", "not statistics", "bad.int8stats"},
+      {"merge", "missing.int8stats", NULL, "missing.int8stats"},
+      {"table", "corrupt.table", "TRT-8601-EntropyCalibration2\nx: zebra\n", "corrupt.table"},
+  };
+  const char *path = test_path (cases[__i__].name);
+  TestCalib c = test_calib_new ("int8calib");
+  GstFlowReturn result = GST_FLOW_OK;
+
+  if (cases[__i__].contents)
+    fail_unless (g_file_set_contents (path, cases[__i__].contents, -1, NULL));
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  g_object_set (c.element, cases[__i__].property, path, NULL);
+  test_calib_play (&c);
+  for (guint i = 0; i < 1000 && result == GST_FLOW_OK; i++)
+    result = test_calib_push (&c, i, 1);
+  fail_unless_equals_int (result, GST_FLOW_ERROR);
+  test_expect_error (c.bus, cases[__i__].text, NULL);
+  fail_unless (!g_file_test (test_path ("out.table"), G_FILE_TEST_EXISTS));
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+/* Statistics and tables of other preprocessing are not mixed. */
+GST_START_TEST (test_other_preprocessing)
+{
+  const gboolean table = __i__ == 1;
+  GstFlowReturn result = GST_FLOW_OK;
+  TestCalib c = test_calib_new ("int8calib");
+
+  g_object_set (c.element, table ? "table" : "statistics", test_path ("file"), NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 3), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  gst_structure_free (test_calib_done (&c));
+  test_calib_free (&c);
+
+  c = test_calib_new ("int8calib mean=0.5");
+  g_object_set (c.element, table ? "table" : "statistics", test_path ("file"), NULL);
+  test_calib_play (&c);
+  for (guint i = 0; i < 1000 && result == GST_FLOW_OK; i++)
+    result = test_calib_push (&c, i, 1);
+  fail_unless_equals_int (result, GST_FLOW_ERROR);
+  test_expect_error (c.bus, "other preprocessing", test_path ("file"), NULL);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_eos_first)
+{
+  TestCalib c = test_calib_new ("int8calib");
+
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  test_calib_play (&c);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  test_expect_error (c.bus, "before its first frame", "out.table", NULL);
+  fail_unless (!g_file_test (test_path ("out.table"), G_FILE_TEST_EXISTS));
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+/* The network's own infinities are counted and named, and the table is made from the rest. */
+GST_START_TEST (test_nonfinite)
+{
+  TestCalib c =
+      test_calib_new ("int8calib scale-factor=1e36"); /* finite inputs, whose sums are not */
+  GstStructure *done;
+
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 3), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  test_expect_warning (c.bus, "NaN or infinite", NULL);
+  done = test_wait_message (c.bus, "int8-calibration-done", 5);
+  if (done) {
+    fail_unless (test_field (done, "non-finite") > 0);
+    gst_structure_free (done);
+  }
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("int8calib files");
+  TCase *tcase = tcase_create ("calibration");
+
+  tcase_set_timeout (tcase, 60);
+  tcase_add_checked_fixture (tcase, test_setup, test_teardown);
+  tcase_add_loop_test (tcase, test_statistics, 0, 2);
+  tcase_add_test (tcase, test_checkpoint);
+  tcase_add_test (tcase, test_checkpoint_interval);
+  tcase_add_loop_test (tcase, test_table_exists, 0, 3);
+  tcase_add_loop_test (tcase, test_settings, 0, 8);
+  tcase_add_test (tcase, test_merge_settings);
+  tcase_add_loop_test (tcase, test_worker_errors, 0, 5);
+  tcase_add_loop_test (tcase, test_other_preprocessing, 0, 2);
+  tcase_add_test (tcase, test_eos_first);
+  tcase_add_test (tcase, test_nonfinite);
+  suite_add_tcase (suite, tcase);
+  return suite;
+}
+
+int
+main (int argc, char **argv)
+{
+  return test_main (argc, argv, "calib-files", make_suite);
+}

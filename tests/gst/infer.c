@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* infer.c: what int8infer does to frames: results, metadata, order, caps. */
+#include "tests/gst/common.h"
+
+#include <math.h>
+#include <string.h>
+
+static const GstVideoFormat formats[] = {GST_VIDEO_FORMAT_NV12, GST_VIDEO_FORMAT_I420,
+    GST_VIDEO_FORMAT_YV12, GST_VIDEO_FORMAT_RGB, GST_VIDEO_FORMAT_BGR, GST_VIDEO_FORMAT_RGBx,
+    GST_VIDEO_FORMAT_BGRx, GST_VIDEO_FORMAT_RGBA, GST_VIDEO_FORMAT_BGRA, GST_VIDEO_FORMAT_GRAY8};
+
+static const struct {
+  int width, height;
+} sizes[] = {{28, 28}, {1, 1}, {17, 5}, {321, 243}, {640, 360}};
+
+static void
+check_result (GstBuffer *buffer, const Classes *expected)
+{
+  const Classes got = test_result (buffer);
+
+  fail_unless_equals_int (got.n, expected->n);
+  for (guint k = 0; k < got.n; k++) {
+    /* Of equal confidences either may come first in another implementation. */
+    fail_unless (got.confidences[k] == expected->confidences[k], "%u: %.9g, expected %.9g", k,
+        got.confidences[k], expected->confidences[k]);
+    fail_unless_equals_int (got.ids[k], expected->ids[k]);
+  }
+}
+
+/* Every format of one picture gives the same bytes to the network, so the same confidences. */
+GST_START_TEST (test_formats_and_sizes)
+{
+  const Classes expected = test_expected (__i__ % 2 ? ENGINE_PRECISION_FP32 : ENGINE_PRECISION_INT8,
+      sizes[__i__ / 2].width, sizes[__i__ / 2].height, 3, 3);
+
+  for (guint f = 0; f < G_N_ELEMENTS (formats); f++) {
+    const int width = sizes[__i__ / 2].width, height = sizes[__i__ / 2].height;
+    TestElement test = test_infer_new (__i__ % 2 ? "int8infer top-k=3 precision=fp32 threads=1"
+                                                 : "int8infer top-k=3 precision=int8 threads=2",
+        test_caps (formats[f], width, height));
+    GstBuffer *out = gst_harness_push_and_pull (test.h, test_frame (formats[f], width, height, 3));
+
+    test_expect_no_error (test.bus);
+    fail_unless (out != NULL);
+    check_result (out, &expected);
+    gst_buffer_unref (out);
+    test_element_free (&test);
+  }
+}
+GST_END_TEST;
+
+/* The same buffer leaves, with its bytes, times and metadata, whoever else holds it. */
+GST_START_TEST (test_buffer_is_passed_on)
+{
+  TestElement test = test_infer_new ("int8infer", test_caps (GST_VIDEO_FORMAT_I420, 64, 48));
+  GstBuffer *in = test_frame (GST_VIDEO_FORMAT_I420, 64, 48, 5), *out;
+  GstMapInfo map;
+
+  /* Ours alone: it goes through as it is. */
+  gst_buffer_add_video_meta (in, 0, GST_VIDEO_FORMAT_I420, 64, 48);
+  out = gst_harness_push_and_pull (test.h, gst_buffer_ref (in));
+  /* Held by us too: a copy of the metadata, not of the memory. */
+  fail_unless (out != in);
+  fail_unless (gst_buffer_peek_memory (out, 0) == gst_buffer_peek_memory (in, 0));
+  fail_unless (gst_buffer_get_custom_meta (in, "GstInt8ClassificationMeta") == NULL);
+  fail_unless (gst_buffer_get_video_meta (out) != NULL);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (out), 5 * TEST_FRAME_DURATION);
+  gst_buffer_map (in, &map, GST_MAP_READ);
+  gst_check_buffer_data (out, map.data, map.size);
+  gst_buffer_unmap (in, &map);
+  gst_buffer_unref (out);
+
+  out = gst_harness_push_and_pull (test.h, in);
+  fail_unless (out == in);
+  fail_unless (gst_buffer_get_custom_meta (in, "GstInt8ClassificationMeta") != NULL);
+  gst_buffer_unref (out);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+static void
+check_roi (GstBuffer *buffer, const Classes *expected, const char *label)
+{
+  GstVideoRegionOfInterestMeta *roi = gst_buffer_get_video_region_of_interest_meta (buffer);
+  guint k = 0;
+
+  fail_unless (roi != NULL);
+  fail_unless_equals_string (g_quark_to_string (roi->roi_type), "garment");
+  fail_unless (roi->x == 0 && roi->y == 0 && roi->w == 40 && roi->h == 30);
+  for (GList *param = roi->params; param; param = param->next, k++) {
+    const GstStructure *fields = param->data;
+    double confidence;
+    int id;
+
+    fail_unless (gst_structure_has_name (fields, "classification"));
+    fail_unless (gst_structure_get_double (fields, "confidence", &confidence));
+    fail_unless (gst_structure_get_int (fields, "label_id", &id));
+    fail_unless_equals_int (id, expected->ids[k]);
+    fail_unless (confidence == expected->confidences[k]);
+    fail_unless_equals_string (gst_structure_get_string (fields, "model_name"), "fashion-lenet");
+    fail_unless_equals_string (gst_structure_get_string (fields, "attribute_name"), "garment");
+    if (k == 0)
+      fail_unless_equals_string (gst_structure_get_string (fields, "label"), label);
+  }
+  fail_unless_equals_int (k, expected->n);
+}
+
+GST_START_TEST (test_metadata)
+{
+  static const char labels[] = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
+  const Classes expected = test_expected (ENGINE_PRECISION_INT8, 40, 30, 7, 4);
+  const char label[2] = {(char) ('a' + expected.ids[0]), '\0'};
+  g_autofree char *launch = NULL;
+  GstStructure *message;
+  const GValue *array;
+  TestElement test;
+  GstBuffer *out;
+
+  fail_unless (g_file_set_contents (test_path ("labels.txt"), labels, -1, NULL));
+  launch = g_strdup_printf ("int8infer top-k=4 attribute-name=garment post-messages=true labels=%s",
+      test_path ("labels.txt"));
+  test = test_infer_new (launch, test_caps (GST_VIDEO_FORMAT_RGB, 40, 30));
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_RGB, 40, 30, 7));
+  check_result (out, &expected);
+  check_roi (out, &expected, label);
+  array = gst_structure_get_value (
+      gst_custom_meta_get_structure (gst_buffer_get_custom_meta (out, "GstInt8ClassificationMeta")),
+      "labels");
+  fail_unless_equals_string (g_value_get_string (gst_value_array_get_value (array, 0)), label);
+  gst_buffer_unref (out);
+
+  message = test_wait_message (test.bus, "int8-classification", 5);
+  fail_unless (message != NULL);
+  fail_unless_equals_string (gst_structure_get_string (message, "label"), label);
+  fail_unless_equals_uint64 (g_value_get_uint64 (gst_structure_get_value (message, "running-time")),
+      7 * TEST_FRAME_DURATION);
+  gst_structure_free (message);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+static const struct {
+  const char *mode;
+  gboolean roi, custom;
+} kinds[] = {{"auto", TRUE, TRUE}, {"roi", TRUE, FALSE}, {"custom", FALSE, TRUE},
+    {"both", TRUE, TRUE}, {"none", FALSE, FALSE}};
+
+GST_START_TEST (test_kinds_of_metadata)
+{
+  g_autofree char *launch = g_strdup_printf ("int8infer metadata=%s", kinds[__i__].mode);
+  TestElement test = test_infer_new (launch, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  GstBuffer *out =
+      gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1));
+
+  fail_unless ((gst_buffer_get_video_region_of_interest_meta (out) != NULL) == kinds[__i__].roi);
+  fail_unless ((gst_buffer_get_custom_meta (out, "GstInt8ClassificationMeta") != NULL) ==
+               kinds[__i__].custom);
+  gst_buffer_unref (out);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* Properties that may change while frames flow: each takes effect with the next frame. */
+GST_START_TEST (test_options_change_in_playing)
+{
+  const Classes probabilities = test_expected (ENGINE_PRECISION_INT8, 28, 28, 2, 1);
+  TestElement test = test_infer_new ("int8infer", test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  GstBuffer *out;
+
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 2));
+  check_result (out, &probabilities);
+  gst_buffer_unref (out);
+
+  g_object_set (test.element, "top-k", 10, NULL);
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 2));
+  fail_unless_equals_int (test_result (out).n, 10);
+  gst_buffer_unref (out);
+
+  /* Just above the best: no metadata at all. */
+  g_object_set (test.element, "threshold", nextafter (probabilities.confidences[0], 2), NULL);
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 2));
+  fail_unless_equals_int (test_result (out).n, 0);
+  fail_unless (gst_buffer_get_video_region_of_interest_meta (out) == NULL);
+  gst_buffer_unref (out);
+  g_object_set (test.element, "threshold", probabilities.confidences[0], NULL);
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 2));
+  fail_unless_equals_int (test_result (out).n, 1);
+  gst_buffer_unref (out);
+
+  gst_util_set_object_arg (G_OBJECT (test.element), "softmax", "off");
+  g_object_set (test.element, "threshold", 0.0, "top-k", 10, NULL);
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 2));
+  {
+    const Classes raw = test_result (out);
+    double sum = 0;
+
+    fail_unless_equals_int (raw.n, 10); /* threshold 0 leaves no negative value out */
+    fail_unless_equals_int (raw.ids[0], probabilities.ids[0]);
+    for (guint k = 0; k < 10; k++)
+      sum += exp (raw.confidences[k] - raw.confidences[0]);
+    fail_unless (fabs (1 / sum - probabilities.confidences[0]) < 1e-5);
+  }
+  gst_buffer_unref (out);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+static void
+push_frames (TestElement *test, guint first, guint n)
+{
+  for (guint i = first; i < first + n; i++)
+    fail_unless_equals_int (
+        gst_harness_push (test->h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, i)), GST_FLOW_OK);
+}
+
+typedef struct {
+  guint buffers, events;
+} Seen;
+
+static GstPadProbeReturn
+check_serial (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Seen *seen = data;
+
+  if (GST_IS_BUFFER (info->data)) {
+    fail_unless_equals_uint64 (GST_BUFFER_OFFSET (GST_BUFFER (info->data)), seen->buffers);
+    seen->buffers++;
+  } else if (GST_EVENT_TYPE (info->data) == GST_EVENT_CUSTOM_DOWNSTREAM) {
+    guint after;
+
+    gst_structure_get_uint (gst_event_get_structure (GST_EVENT (info->data)), "after", &after);
+    fail_unless_equals_int (seen->buffers, after + 1);
+    seen->events++;
+  } else if (GST_EVENT_TYPE (info->data) == GST_EVENT_EOS) {
+    fail_unless_equals_int (seen->buffers, 40);
+    seen->events++;
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+/* Buffers, events among them, and EOS leave in the order in which they came, at any batch size. */
+GST_START_TEST (test_order)
+{
+  g_autofree char *launch = g_strdup_printf ("int8infer batch-size=%d", 1 + 3 * __i__);
+  TestElement test = test_infer_new (launch, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  GstPad *pad = gst_element_get_static_pad (test.element, "src");
+  Seen seen = {0};
+  GstEvent *event;
+  gboolean eos = FALSE;
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
+      check_serial, &seen, NULL);
+  for (guint i = 0; i < 40; i++) {
+    push_frames (&test, i, 1);
+    if (i % 5 == 2)
+      gst_harness_push_event (test.h,
+          gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+              gst_structure_new ("mark", "after", G_TYPE_UINT, i, NULL)));
+  }
+  gst_harness_push_event (test.h, gst_event_new_eos ());
+  while (!eos && (event = gst_harness_pull_event (test.h))) {
+    eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    gst_event_unref (event);
+  }
+  fail_unless (eos);
+  fail_unless_equals_int (seen.buffers, 40);
+  fail_unless_equals_int (seen.events, 8 + 1);
+  for (guint i = 0; i < 40; i++) {
+    GstBuffer *out = gst_harness_pull (test.h);
+
+    if (i % 13 == 0) {
+      const Classes expected = test_expected (ENGINE_PRECISION_INT8, 28, 28, i, 1);
+
+      check_result (out, &expected);
+    }
+    gst_buffer_unref (out);
+  }
+  gst_object_unref (pad);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* Size and format change in mid-stream, with frames of the old caps still queued. */
+GST_START_TEST (test_renegotiation)
+{
+  static const struct {
+    GstVideoFormat format;
+    int width, height;
+  } stages[] = {{GST_VIDEO_FORMAT_NV12, 640, 360}, {GST_VIDEO_FORMAT_GRAY8, 28, 28},
+      {GST_VIDEO_FORMAT_BGRA, 33, 77}, {GST_VIDEO_FORMAT_I420, 1280, 720},
+      {GST_VIDEO_FORMAT_NV12, 640, 360}};
+  TestElement test = test_infer_new (__i__ ? "int8infer batch-size=4" : "int8infer",
+      test_caps (stages[0].format, stages[0].width, stages[0].height));
+
+  for (guint s = 0; s < G_N_ELEMENTS (stages); s++) {
+    gst_harness_set_src_caps (test.h,
+        test_caps (stages[s].format, stages[s].width, stages[s].height));
+    for (guint i = 0; i < 3; i++)
+      fail_unless_equals_int (
+          gst_harness_push (test.h,
+              test_frame (stages[s].format, stages[s].width, stages[s].height, 10 * s + i)),
+          GST_FLOW_OK);
+  }
+  for (guint s = 0; s < G_N_ELEMENTS (stages); s++)
+    for (guint i = 0; i < 3; i++) {
+      const Classes expected =
+          test_expected (ENGINE_PRECISION_INT8, stages[s].width, stages[s].height, 10 * s + i, 1);
+      GstBuffer *out = gst_harness_pull (test.h);
+
+      fail_unless_equals_uint64 (GST_BUFFER_OFFSET (out), 10 * s + i);
+      check_result (out, &expected);
+      gst_buffer_unref (out);
+    }
+  test_expect_no_error (test.bus);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* Padded strides and an offset in the buffer (GstVideoMeta), and a crop rectangle. */
+GST_START_TEST (test_strides_and_crop)
+{
+  const Classes expected = test_expected (ENGINE_PRECISION_INT8, 28, 28, 4, 2);
+  TestElement test =
+      test_infer_new ("int8infer top-k=2", test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  gsize offset[GST_VIDEO_MAX_PLANES] = {100};
+  gint stride[GST_VIDEO_MAX_PLANES] = {61};
+  GstBuffer *in, *plain = test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 4), *out;
+  GstVideoCropMeta *crop;
+  GstMapInfo map;
+
+  gst_buffer_map (plain, &map, GST_MAP_READ);
+  in = gst_buffer_new_allocate (NULL, 100 + 61 * 27 + 28, NULL); /* no byte after the last row */
+  gst_buffer_memset (in, 0, 77, -1);
+  for (int row = 0; row < 28; row++)
+    gst_buffer_fill (in, 100 + 61 * row, map.data + 28 * row, 28);
+  gst_buffer_add_video_meta_full (in, 0, GST_VIDEO_FORMAT_GRAY8, 28, 28, 1, offset, stride);
+  out = gst_harness_push_and_pull (test.h, in);
+  check_result (out, &expected);
+  gst_buffer_unref (out);
+
+  /* The picture in the middle of a larger one. */
+  gst_harness_set_src_caps (test.h, test_caps (GST_VIDEO_FORMAT_GRAY8, 60, 50));
+  in = gst_buffer_new_allocate (NULL, 60 * 50, NULL);
+  gst_buffer_memset (in, 0, 200, -1);
+  for (int row = 0; row < 28; row++)
+    gst_buffer_fill (in, 60 * (row + 9) + 21, map.data + 28 * row, 28);
+  crop = gst_buffer_add_video_crop_meta (in);
+  crop->x = 21;
+  crop->y = 9;
+  crop->width = crop->height = 28;
+  out = gst_harness_push_and_pull (test.h, in);
+  check_result (out, &expected);
+  gst_buffer_unref (out);
+  gst_buffer_unmap (plain, &map);
+  gst_buffer_unref (plain);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* The engine is built once, then loaded; the bus says which and why. */
+GST_START_TEST (test_engine_file)
+{
+  static const struct {
+    const char *ranges;
+    gboolean built;
+  } runs[] = {{"full", TRUE}, {"full", FALSE}, {"symmetric", TRUE}, {"symmetric", FALSE}};
+
+  for (guint run = 0; run < G_N_ELEMENTS (runs); run++) {
+    g_autofree char *launch = g_strdup_printf ("int8infer engine=%s ranges=%s",
+        test_path ("lenet.engine"), runs[run].ranges);
+    TestElement test = test_infer_new (launch, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+    GstStructure *message = test_wait_message (test.bus, "int8-engine", 20);
+    gboolean built;
+    int layers;
+
+    fail_unless (message != NULL);
+    fail_unless (gst_structure_get_boolean (message, "built", &built));
+    fail_unless_equals_int (built, runs[run].built);
+    fail_unless_equals_string (gst_structure_get_string (message, "path"),
+        test_path ("lenet.engine"));
+    fail_unless ((gst_structure_get_string (message, "reason") != NULL) == built);
+    if (built)
+      fail_unless (gst_structure_get_int (message, "layers-int8", &layers) && layers > 0);
+    gst_structure_free (message);
+    test_element_free (&test);
+  }
+}
+GST_END_TEST;
+
+GST_START_TEST (test_stats)
+{
+  TestElement test = test_infer_new ("int8infer", test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  GstStructure *stats;
+  guint64 frames, dropped, p50, p99, inference;
+  double fps;
+
+  g_object_get (test.element, "stats", &stats, NULL);
+  gst_structure_get (stats, "frames", G_TYPE_UINT64, &frames, "latency-p99", G_TYPE_UINT64, &p99,
+      NULL);
+  fail_unless (frames == 0 && p99 == 0);
+  gst_structure_free (stats);
+  for (guint i = 0; i < 20; i++)
+    gst_buffer_unref (
+        gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, i)));
+  g_object_get (test.element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get (stats, "frames", G_TYPE_UINT64, &frames, "dropped", G_TYPE_UINT64,
+      &dropped, "fps", G_TYPE_DOUBLE, &fps, "latency-p50", G_TYPE_UINT64, &p50, "latency-p99",
+      G_TYPE_UINT64, &p99, "inference-p50", G_TYPE_UINT64, &inference, NULL));
+  fail_unless_equals_uint64 (frames, 20);
+  fail_unless_equals_uint64 (dropped, 0);
+  fail_unless (fps > 0 && p50 > 0 && p50 <= p99 && inference <= p99);
+  gst_structure_free (stats);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* A frame that its sink calls late is passed on without a result; without qos it is not. */
+GST_START_TEST (test_qos)
+{
+  TestElement test =
+      test_infer_new ("int8infer qos=true", test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  GstStructure *stats;
+  GstMessage *message;
+  guint64 dropped;
+  GstBuffer *out;
+
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1));
+  fail_unless_equals_int (test_result (out).n, 1);
+  gst_buffer_unref (out);
+  /* Frame 1 was 2 frames late: what is due before 1 + 2 * 2 + 1 comes too late. */
+  gst_harness_push_upstream_event (test.h,
+      gst_event_new_qos (GST_QOS_TYPE_UNDERFLOW, 1.5, 2 * (GstClockTimeDiff) TEST_FRAME_DURATION,
+          TEST_FRAME_DURATION));
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 5));
+  fail_unless_equals_int (test_result (out).n, 0);
+  gst_buffer_unref (out);
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 6));
+  fail_unless_equals_int (test_result (out).n, 1);
+  gst_buffer_unref (out);
+  g_object_set (test.element, "qos", FALSE, NULL);
+  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 4));
+  fail_unless_equals_int (test_result (out).n, 1);
+  gst_buffer_unref (out);
+
+  g_object_get (test.element, "stats", &stats, NULL);
+  gst_structure_get_uint64 (stats, "dropped", &dropped);
+  fail_unless_equals_uint64 (dropped, 1);
+  gst_structure_free (stats);
+  message = gst_bus_pop_filtered (test.bus, GST_MESSAGE_QOS);
+  fail_unless (message != NULL);
+  gst_message_unref (message);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("int8infer");
+  TCase *tcase = tcase_create ("frames");
+
+  tcase_set_timeout (tcase, 120); /* instrumented builds */
+  tcase_add_checked_fixture (tcase, test_setup, test_teardown);
+  tcase_add_loop_test (tcase, test_formats_and_sizes, 0, 2 * G_N_ELEMENTS (sizes));
+  tcase_add_test (tcase, test_buffer_is_passed_on);
+  tcase_add_test (tcase, test_metadata);
+  tcase_add_loop_test (tcase, test_kinds_of_metadata, 0, G_N_ELEMENTS (kinds));
+  tcase_add_test (tcase, test_options_change_in_playing);
+  tcase_add_loop_test (tcase, test_order, 0, 3);
+  tcase_add_loop_test (tcase, test_renegotiation, 0, 2);
+  tcase_add_test (tcase, test_strides_and_crop);
+  tcase_add_test (tcase, test_engine_file);
+  tcase_add_test (tcase, test_stats);
+  tcase_add_test (tcase, test_qos);
+  suite_add_tcase (suite, tcase);
+  return suite;
+}
+
+int
+main (int argc, char **argv)
+{
+  return test_main (argc, argv, "infer", make_suite);
+}
