@@ -4,6 +4,8 @@
  */
 #include "tests/calib/common.h"
 
+#include <sys/resource.h>
+
 #define MODEL "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static CalibStatistics *
@@ -78,6 +80,19 @@ test_merge (void)
   g_autoptr (GBytes) l = calib_statistics_to_bytes (left, &error);
   g_autoptr (GBytes) r = calib_statistics_to_bytes (right, &error);
   CHECK (g_bytes_equal (l, r));
+}
+
+/* Also with statistics that saw nothing: all tensors go the same way. */
+static void
+test_merge_drops_trt (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CalibStatistics) s = make_statistics (CALIB_HISTOGRAM_TENSORRT, 1);
+  g_autoptr (CalibStatistics) empty = calib_statistics_new (&s->provenance, 0);
+  CHECK (calib_statistics_lookup (s, "zeros")->trt != NULL);
+  CHECK_OK (calib_statistics_merge (s, empty, &error), error);
+  CHECK (calib_statistics_lookup (s, "zeros")->trt == NULL);
+  CHECK (calib_statistics_tensor (s, "new", 0)->trt == NULL);
 }
 
 static void
@@ -262,9 +277,22 @@ test_every_byte_counts (void)
       CHECK_FAIL ("byte %zu changed: not refused", i);
     copy[i] = data[i];
   }
+}
+
+/* A file that says less than it is, with a checksum of it all. */
+static void
+test_longer_than_it_says (void)
+{
+  g_autoptr (CalibStatistics) s = make_statistics (0, 5);
+  g_autoptr (GBytes) bytes = calib_statistics_to_bytes (s, NULL);
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autoptr (GError) error = NULL;
+  gsize size, length = 32;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
   g_autofree guint8 *longer = g_malloc0 (size + 1);
-  memcpy (longer, data, size);
+  memcpy (longer, data, size - 32);
+  g_checksum_update (checksum, longer, (gssize) size + 1 - 32);
+  g_checksum_get_digest (checksum, longer + size + 1 - 32, &length);
   CHECK (!calib_statistics_parse (longer, size + 1, "x", &error));
   CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "longer");
 }
@@ -282,7 +310,7 @@ check_refused (const CalibStatistics *s, const char *what)
     CHECK_FAIL ("%s: not refused", what);
 }
 
-#define N_CONTRADICTIONS 24
+#define N_CONTRADICTIONS 27
 
 static void
 contradict (CalibStatistics *s, guint which)
@@ -306,7 +334,12 @@ contradict (CalibStatistics *s, guint which)
   case 8: h->min = 0; break;                               /* which was not counted */
   case 9: h->bins[top]--; h->bins[3]++; break;             /* nothing where the maximum is */
   case 10: h->bins[top + 1]++; h->bins[3]--; break;        /* something above it */
-  case 11: h->bins[3] += G_MAXUINT64 - 5; break;           /* the sum overflows */
+  case 11: /* the sum wraps around 2^64 and fits */
+    calib_histogram_drop_trt (h);
+    h->n += 7 - h->bins[3];
+    h->bins[3] = G_MAXUINT64;
+    h->bins[4] += 8;
+    break;
   case 12: zeros->max = 1; break;
   case 13: zeros->min = -0.0f; break;
   case 14: zeros->n++; zeros->n_zero++; zeros->trt->bins[0]++; break; /* not times 3 channels */
@@ -319,6 +352,9 @@ contradict (CalibStatistics *s, guint which)
   case 21: h->trt->range *= 1.0000000001; break;           /* no float32 */
   case 22: h->trt->bins[7]++; break;
   case 23: zeros->trt->range = 1; break;
+  case 24: h->trt->range = INFINITY; break;
+  case 25: s->flags = 0; break;                            /* but there are TensorRT's histograms */
+  case 26: s->flags |= 2; break;                           /* unknown */
   }
   /* clang-format on */
 }
@@ -404,11 +440,31 @@ test_nonfinite_counts (void)
   }
 }
 
+/* Few bytes that ask for 32 GiB. */
+static void
+test_memory_is_bounded (void)
+{
+  const guint8 bytes[] = {0xff, 0xff, 0xff, 0xff, 0x07, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+#ifndef __SANITIZE_ADDRESS__ /* which reserves more address space than that */
+  struct rlimit before, limit;
+  CHECK_INT (getrlimit (RLIMIT_AS, &before), ==, 0);
+  limit = before;
+  limit.rlim_cur = 1 << 30;
+  CHECK_INT (setrlimit (RLIMIT_AS, &limit), ==, 0);
+#endif
+  CalibReader r = {bytes, bytes + sizeof bytes, FALSE};
+  CHECK (calib_histogram_read (&r, 0) == NULL);
+#ifndef __SANITIZE_ADDRESS__
+  CHECK_INT (setrlimit (RLIMIT_AS, &before), ==, 0);
+#endif
+}
+
 int
 main (void)
 {
   RUN (test_tensors);
   RUN (test_merge);
+  RUN (test_merge_drops_trt);
   RUN (test_mismatches);
   RUN (test_save_and_load);
   RUN (test_any_state_loads);
@@ -416,8 +472,10 @@ main (void)
   RUN (test_load_errors);
   RUN (test_truncation);
   RUN (test_every_byte_counts);
+  RUN (test_longer_than_it_says);
   RUN (test_contradictions);
   RUN (test_one_spelling);
   RUN (test_nonfinite_counts);
+  RUN (test_memory_is_bounded);
   return check_done ();
 }
