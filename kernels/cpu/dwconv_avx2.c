@@ -104,6 +104,7 @@ const IgemmKind kernel_dwconv_s8_avx2 = {
     .element = 1,
     .k_step = 1,
     .tile_blocks = IGEMM_ALL_BLOCKS,
+    .grain = 1 << 16,
     .depthwise = true,
 };
 
@@ -112,5 +113,6 @@ const IgemmKind kernel_dwconv_f32_avx2 = {
     .element = sizeof (float),
     .k_step = 1,
     .tile_blocks = IGEMM_ALL_BLOCKS,
+    .grain = 1 << 16,
     .depthwise = true,
 };

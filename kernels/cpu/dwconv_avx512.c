@@ -49,5 +49,6 @@ const IgemmKind kernel_dwconv_f32_avx512 = {
     .element = sizeof (float),
     .k_step = 1,
     .tile_blocks = IGEMM_ALL_BLOCKS,
+    .grain = 1 << 16,
     .depthwise = true,
 };

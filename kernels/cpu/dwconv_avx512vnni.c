@@ -58,5 +58,6 @@ const IgemmKind kernel_dwconv_s8_avx512vnni = {
     .element = 1,
     .k_step = 1,
     .tile_blocks = IGEMM_ALL_BLOCKS,
+    .grain = 1 << 16,
     .depthwise = true,
 };

@@ -12,8 +12,6 @@
 
 /* Bytes of weights that one task reads again and again. */
 #define TASK_WEIGHTS (256 * 1024)
-/* Multiplications below which a task costs more to hand over than to run. */
-#define TASK_PRODUCTS (256 * 1024)
 /* Tasks per thread, so that a thread that was late or slow does not keep the others waiting. */
 #define TASKS_PER_THREAD 4
 
@@ -62,9 +60,10 @@ static void
 split (Run *run, int threads)
 {
   const Igemm *g = &run->g;
+  /* A tile takes the same time for 1 pixel or channel as for all. */
   const double products =
-      (double) run->pixels * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
-  const double useful = products / TASK_PRODUCTS;
+      (double) run->tiles * IGEMM_MR * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
+  const double useful = products / g->kind->grain;
   const int wanted = threads == 1 ? 1 : (int) fmin (useful + 1, threads * TASKS_PER_THREAD);
   const int widest = (g->blocks + g->kind->tile_blocks - 1) / g->kind->tile_blocks;
 

@@ -55,6 +55,7 @@ typedef struct {
   int k_step;      /* values of a row that are taken at once */
   int tile_blocks; /* blocks that one call takes at most */
   int x_offset;    /* the tile adds it to x; accumulators start at -x_offset * sum (w) */
+  int grain;       /* products that take a few microseconds; less is not worth a thread */
   bool depthwise;
   /* Where a tile reads values wider than those of x: bytes of one, and the conversion. */
   int wide_element;

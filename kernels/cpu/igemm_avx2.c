@@ -95,6 +95,7 @@ static const IgemmKind dense = {
     .element = 1,
     .k_step = 2,
     .tile_blocks = 1,
+    .grain = 1 << 18,
     .wide_element = sizeof (int16_t),
     .widen = widen,
 };

@@ -107,6 +107,7 @@ static const IgemmKind dense = {
     .element = 1,
     .k_step = 4,
     .tile_blocks = 4,
+    .grain = 1 << 20,
     .x_offset = 128,
 };
 

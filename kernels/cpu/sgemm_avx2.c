@@ -59,6 +59,7 @@ static const IgemmKind dense = {
     .element = sizeof (float),
     .k_step = 1,
     .tile_blocks = 1,
+    .grain = 1 << 17,
 };
 
 static const IgemmKind *

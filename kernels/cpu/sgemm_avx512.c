@@ -75,6 +75,7 @@ static const IgemmKind dense = {
     .element = sizeof (float),
     .k_step = 1,
     .tile_blocks = 4,
+    .grain = 1 << 18,
 };
 
 static const IgemmKind *
