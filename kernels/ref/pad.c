@@ -6,28 +6,53 @@
 
 #include <string.h>
 
-/* `index` counts y's positions like an odometer, the last axis fastest; those that lie inside x
- * take x's elements in order. */
+static char *
+fill (char *y, const void *value, size_t element, size_t count)
+{
+  for (size_t i = 0; i < count; i++, y += element)
+    memcpy (y, value, element);
+  return y;
+}
+
+/* Whether a position on every axis but the last lies inside x. */
+static bool
+is_inside (const KernelPad *args, const int *index)
+{
+  for (int axis = 0; axis < args->rank - 1; axis++)
+    if (index[axis] < args->before[axis] || index[axis] >= args->before[axis] + args->dims[axis])
+      return false;
+  return true;
+}
+
+static int
+padded (const KernelPad *args, int axis)
+{
+  return args->before[axis] + args->dims[axis] + args->after[axis];
+}
+
+/* Row by row of y: `index` counts them like an odometer, and those inside take x's in order. */
 static void
 pad (const KernelPad *args, const void *value, size_t element)
 {
+  const int last = args->rank - 1;
   const char *x = args->x;
   char *y = args->y;
   int index[KERNEL_MAX_RANK] = {0};
-  size_t size = 1;
+  size_t rows = 1;
 
-  for (int axis = 0; axis < args->rank; axis++)
-    size *= (size_t)args->before[axis] + args->dims[axis] + args->after[axis];
-  for (size_t i = 0; i < size; i++, y += element) {
-    bool inside = true;
-
-    for (int axis = 0; axis < args->rank; axis++)
-      inside = inside && index[axis] >= args->before[axis] &&
-               index[axis] < args->before[axis] + args->dims[axis];
-    memcpy (y, inside ? x : value, element);
-    x += inside ? element : 0;
-    for (int axis = args->rank - 1; axis >= 0; axis--) {
-      if (++index[axis] < args->before[axis] + args->dims[axis] + args->after[axis])
+  for (int axis = 0; axis < last; axis++)
+    rows *= padded (args, axis);
+  for (size_t row = 0; row < rows; row++) {
+    if (is_inside (args, index)) {
+      y = fill (y, value, element, args->before[last]);
+      memcpy (y, x, args->dims[last] * element);
+      x += args->dims[last] * element;
+      y = fill (y + args->dims[last] * element, value, element, args->after[last]);
+    } else {
+      y = fill (y, value, element, padded (args, last));
+    }
+    for (int axis = last - 1; axis >= 0; axis--) {
+      if (++index[axis] < padded (args, axis))
         break;
       index[axis] = 0;
     }

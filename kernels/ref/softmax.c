@@ -6,29 +6,30 @@
 #include "kernels/backend.h"
 #include "kernels/float-math.h"
 
+/* y may be x: the terms of the sum are kept in y only where x is not needed again. */
 static void
-softmax_row (const KernelSoftmax *args, const float *x, float *y)
+softmax_row (const float *x, float *y, int c, bool log)
 {
   float max = x[0], sum = 0.0f;
 
-  for (int i = 1; i < args->c; i++)
+  for (int i = 1; i < c; i++)
     max = x[i] > max ? x[i] : max;
-  for (int i = 0; i < args->c; i++)
-    sum += kernel_expf (x[i] - max);
-  if (args->log) {
-    const float log_sum = kernel_logf (sum);
+  for (int i = 0; i < c; i++) {
+    const float term = kernel_expf (x[i] - max);
 
-    for (int i = 0; i < args->c; i++)
-      y[i] = x[i] - max - log_sum;
-  } else {
-    for (int i = 0; i < args->c; i++)
-      y[i] = kernel_expf (x[i] - max) / sum;
+    sum += term;
+    if (!log)
+      y[i] = term;
   }
+  const float log_sum = kernel_logf (sum);
+
+  for (int i = 0; i < c; i++)
+    y[i] = log ? x[i] - max - log_sum : y[i] / sum;
 }
 
 void
 kernel_softmax_f32_ref (const KernelSoftmax *args, KernelQueue *queue)
 {
   for (size_t row = 0; row < args->rows; row++)
-    softmax_row (args, args->x + row * args->c, args->y + row * args->c);
+    softmax_row (args->x + row * args->c, args->y + row * args->c, args->c, args->log);
 }
