@@ -56,7 +56,7 @@ print_row (const HarnessCase *c, const HarnessDevice *device, double ns, double 
 
   for (int i = 0; i < c->n_buffers; i++)
     bytes += c->buffers[i].role == HARNESS_SCRATCH ? 0 : c->buffers[i].memory_size;
-  printf ("%-14s %-32.32s %-18s %3d %14.0f %9.2f %s %9.2f\n", c->harness->op->name, c->description,
+  printf ("%-14s %-48.48s %-18s %3d %14.0f %9.2f %s %9.2f\n", c->harness->op->name, c->description,
       device->label, device->threads[0], ns, (c->operations > 0 ? c->operations : bytes) / ns,
       c->operations > 0 ? "GOP/s" : "GB/s ", ref_ns / ns);
   fflush (stdout);

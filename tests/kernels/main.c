@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static const HarnessTest *const families[] = {
-    harness_conv, harness_elementwise, harness_pool, harness_move, harness_softmax, harness_pixels};
+static const HarnessTest *const families[] = {harness_conv, harness_elementwise, harness_pool,
+    harness_move, harness_softmax, harness_pixels};
 #define N_FAMILIES (sizeof families / sizeof *families)
 
 static Harness harness = {.only_case = -1, .only_place = HARNESS_PLACES};
@@ -70,16 +70,19 @@ harness_close_device (HarnessDevice *device)
   *device = (HarnessDevice){0};
 }
 
+/* `cpu` is part of every build, so that it must open; the others need what a machine may lack. */
 static void
 open_device (const char *name, int threads)
 {
+  const bool must = strcmp (name, "cpu") == 0;
   HarnessDevice *device = &harness.devices[harness.n_devices];
   char why[256];
 
   device->backend = kernel_open (name, why, sizeof why);
   if (!device->backend) {
-    printf ("SKIP back end %s: %s\n", name, why);
-    skipped++;
+    printf ("%s back end %s: %s\n", must ? "FAIL" : "SKIP", name, why);
+    failed += must;
+    skipped += !must;
     return;
   }
   snprintf (device->label, sizeof device->label, "%s %s", name, device->backend->description);
@@ -215,7 +218,7 @@ run_all (const char *glob)
   bool any = false;
 
   if (harness.bench)
-    printf ("%-14s %-32s %-18s %3s %14s %9s %5s %9s\n", "kernel", "case", "back end", "thr",
+    printf ("%-14s %-48s %-18s %3s %14s %9s %5s %9s\n", "kernel", "case", "back end", "thr",
         "ns/call", "rate", "", "x ref");
   for (int i = 0; i < harness_n_ops; i++) {
     const HarnessTest *test = harness_find_test (harness_ops[i].name);
@@ -249,7 +252,7 @@ on_crash (int number)
       harness.op ? harness.op->name : "?", number,
       harness.running ? harness.running->label : "no back end", harness.n_cases,
       harness.current.description, harness.op ? harness.op->name : "*",
-      (unsigned long long)harness.seed, harness.n_cases);
+      (unsigned long long) harness.seed, harness.n_cases);
 
   if (!harness.quiet && write (STDOUT_FILENO, text, size) < 0)
     _exit (2);
@@ -330,7 +333,7 @@ main (int argc, char **argv)
   signal (SIGFPE, on_crash);
   if (self_test)
     return harness_self_test (&harness);
-  printf ("seed 0x%llx\n", (unsigned long long)harness.seed);
+  printf ("seed 0x%llx\n", (unsigned long long) harness.seed);
   open_devices (backend, threads);
   if (!backend || harness.n_devices > 0 || strcmp (backend, "ref") == 0)
     run_all (glob);

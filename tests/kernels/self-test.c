@@ -16,28 +16,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COUNT(array) ((int)(sizeof (array) / sizeof *(array)))
+#define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 
 /* --- Wrong kernels -------------------------------------------------------------------------- */
 
 static size_t
 conv_outputs (const KernelConvShape *s)
 {
-  return (size_t)s->n * s->oh * s->ow * s->oc;
+  return (size_t) s->n * s->oh * s->ow * s->oc;
 }
 
 static void
 conv_s8_flips (const KernelConvS8 *a, KernelQueue *queue)
 {
   kernel_conv_s8_ref (a, queue);
-  ((int8_t *)a->y)[conv_outputs (&a->shape) - 1] ^= 1;
+  ((int8_t *) a->y)[conv_outputs (&a->shape) - 1] ^= 1;
 }
 
 static void
 conv_s8_past_end (const KernelConvS8 *a, KernelQueue *queue)
 {
   kernel_conv_s8_ref (a, queue);
-  ((int8_t *)a->y)[conv_outputs (&a->shape)] = 0;
+  ((int8_t *) a->y)[conv_outputs (&a->shape)] = 0;
 }
 
 static void
@@ -47,15 +47,15 @@ conv_s8_past_input (const KernelConvS8 *a, KernelQueue *queue)
   static volatile int8_t sink;
 
   kernel_conv_s8_ref (a, queue);
-  sink = a->x[(size_t)s->n * s->ih * s->iw * s->ic];
-  (void)sink;
+  sink = a->x[(size_t) s->n * s->ih * s->iw * s->ic];
+  (void) sink;
 }
 
 static void
 conv_s8_into_input (const KernelConvS8 *a, KernelQueue *queue)
 {
   kernel_conv_s8_ref (a, queue);
-  ((int8_t *)a->x)[0] ^= 1;
+  ((int8_t *) a->x)[0] ^= 1;
 }
 
 /* The reference's sum, by way of its float output. */
@@ -80,7 +80,7 @@ conv_s8_rounds (const KernelConvS8 *a, bool fused, bool fused_residual, bool hal
     if (a->r)
       t[i] = fused_residual ? fmaf (a->r[i], a->mr, t[i]) : a->r[i] * a->mr + t[i];
     t[i] = half_to_even ? rintf (t[i]) : roundf (t[i]);
-    ((int8_t *)a->y)[i] = kernel_round_s8 (t[i], a->lo, a->hi);
+    ((int8_t *) a->y)[i] = kernel_round_s8 (t[i], a->lo, a->hi);
   }
   free (t);
   free (one);
@@ -131,8 +131,8 @@ static void
 conv_s8_depends_on_threads (const KernelConvS8 *a, KernelQueue *queue)
 {
   kernel_conv_s8_ref (a, queue);
-  if (queue == (KernelQueue *)3)
-    ((int8_t *)a->y)[0] ^= 1;
+  if (queue == (KernelQueue *) 3)
+    ((int8_t *) a->y)[0] ^= 1;
 }
 
 static void
@@ -152,7 +152,7 @@ conv_f32_adds_bias_last (const KernelConvF32 *a, KernelQueue *queue)
 static void
 add_s8_unfused (const KernelBinaryS8 *a, KernelQueue *queue)
 {
-  for (size_t i = 0; i < (size_t)a->n * a->rows * a->c; i++) {
+  for (size_t i = 0; i < (size_t) a->n * a->rows * a->c; i++) {
     const size_t j = a->x2_broadcast ? i / a->c / a->rows * a->c + i % a->c : i;
     const float t = a->x1[i] * a->m1 + (a->x2[j] * a->m2 + a->b);
 
@@ -163,7 +163,7 @@ add_s8_unfused (const KernelBinaryS8 *a, KernelQueue *queue)
 static void
 mul_s8_unfused (const KernelBinaryS8 *a, KernelQueue *queue)
 {
-  for (size_t i = 0; i < (size_t)a->n * a->rows * a->c; i++) {
+  for (size_t i = 0; i < (size_t) a->n * a->rows * a->c; i++) {
     const size_t j = a->x2_broadcast ? i / a->c / a->rows * a->c + i % a->c : i;
     const float t = (a->x1[i] - a->zero1) * (a->x2[j] - a->zero2) * a->m1 + a->b;
 
@@ -182,7 +182,7 @@ static void
 quantise_s8_unfused (const KernelConvert *a, KernelQueue *queue)
 {
   for (size_t i = 0; i < a->size; i++)
-    ((int8_t *)a->y)[i] = kernel_round_s8 (((const float *)a->x)[i] * a->m + a->zero, -128, 127);
+    ((int8_t *) a->y)[i] = kernel_round_s8 (((const float *) a->x)[i] * a->m + a->zero, -128, 127);
 }
 
 static void
@@ -199,7 +199,7 @@ maxpool_f32_loses_nan (const KernelPoolF32 *a, KernelQueue *queue)
   const KernelPoolShape *s = &a->shape;
 
   kernel_maxpool_f32_ref (a, queue);
-  for (size_t i = 0; i < (size_t)s->n * s->oh * s->ow * s->c; i++)
+  for (size_t i = 0; i < (size_t) s->n * s->oh * s->ow * s->c; i++)
     a->y[i] = isnan (a->y[i]) ? -INFINITY : a->y[i];
 }
 
@@ -217,7 +217,7 @@ copy_s8_fills_gap (const KernelCopy *a, KernelQueue *queue)
 {
   kernel_copy_s8_ref (a, queue);
   if (a->rows > 1 && a->y_stride > a->width)
-    ((int8_t *)a->y)[a->width] ^= 1;
+    ((int8_t *) a->y)[a->width] ^= 1;
 }
 
 static void
@@ -269,7 +269,7 @@ static KernelOps planted_ops;
 static KernelQueue *
 planted_queue_new (KernelBackend *backend, int threads)
 {
-  return (KernelQueue *)(intptr_t)threads;
+  return (KernelQueue *) (intptr_t) threads;
 }
 
 static void
@@ -283,11 +283,34 @@ planted_queue_wait (KernelQueue *queue)
   return NULL;
 }
 
+/* Where host_memory is false: memory like a device's, though kernels of ref can reach it. */
+static void *
+planted_alloc (KernelBackend *backend, size_t size)
+{
+  return aligned_alloc (KERNEL_ALIGN, (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN);
+}
+
+static void
+planted_free (KernelBackend *backend, void *memory)
+{
+  free (memory);
+}
+
+static void
+planted_copy (KernelQueue *queue, void *to, const void *from, size_t size)
+{
+  memcpy (to, from, size);
+}
+
 static KernelBackend planted_backend = {
     .name = "planted",
     .description = "ref with an error",
     .ops = &planted_ops,
     .host_memory = true,
+    .alloc = planted_alloc,
+    .free = planted_free,
+    .upload = planted_copy,
+    .download = planted_copy,
     .queue_new = planted_queue_new,
     .queue_free = planted_queue_free,
     .queue_wait = planted_queue_wait,
@@ -393,8 +416,8 @@ test_planted (Harness *h)
   h->only_place = HARNESS_AT_END;
   for (int i = 0; i < COUNT (planted_crashes); i++) {
     planted_crashes[i].plant ();
-    verdict (
-        crashes (h, planted_crashes[i].kernel), planted_crashes[i].kernel, planted_crashes[i].what);
+    verdict (crashes (h, planted_crashes[i].kernel), planted_crashes[i].kernel,
+        planted_crashes[i].what);
   }
   h->only_place = HARNESS_PLACES;
 }
@@ -417,6 +440,9 @@ test_sabotage (Harness *h, const char *kernel)
   planted_ops = kernel_ops_ref;
   h->only_case = 1;
   verdict (count_failures (h, kernel) == 0 && h->ref.failures == 0, kernel, "no error");
+  planted_backend.host_memory = false;
+  verdict (count_failures (h, kernel) == 0, kernel, "no error in memory of a device");
+  planted_backend.host_memory = true;
   h->only_case = -1; /* one case is not enough: a NaN with a flipped bit is as good as before */
   h->stop_after = 1;
   for (int i = 0; i < COUNT (sabotages); i++) {
