@@ -26,7 +26,7 @@ read_images (const char *name, guint first, float divisor)
   g_autoptr (GInputStream) stream =
       g_converter_input_stream_new (G_INPUT_STREAM (packed), G_CONVERTER (gunzip));
 
-  const gsize skip = 16 + (gsize)first * SIZE, size = (gsize)N_IMAGES * SIZE;
+  const gsize skip = 16 + (gsize) first * SIZE, size = (gsize) N_IMAGES * SIZE;
   g_autofree guint8 *bytes = g_malloc (skip + size);
   gsize n_read;
   if (!g_input_stream_read_all (stream, bytes, skip + size, &n_read, NULL, &error) ||
@@ -35,7 +35,7 @@ read_images (const char *name, guint first, float divisor)
 
   float *x = g_new (float, size);
   for (gsize i = 0; i < size; i++)
-    x[i] = (float)bytes[skip + i] / divisor;
+    x[i] = (float) bytes[skip + i] / divisor;
   return x;
 }
 
@@ -53,8 +53,8 @@ check_entry (const char *name, guint first, float divisor, guint32 word)
 
   for (guint m = 0; m < 2; m++) {
     g_autoptr (GError) error = NULL;
-    const CalibThresholdOptions options = {
-        m ? CALIB_METHOD_ENTROPY2_TRT : CALIB_METHOD_ENTROPY2, 0, CALIB_RANGE_SYMMETRIC};
+    const CalibThresholdOptions options = {m ? CALIB_METHOD_ENTROPY2_TRT : CALIB_METHOD_ENTROPY2, 0,
+        CALIB_RANGE_SYMMETRIC};
     CalibThreshold t;
     CHECK_OK (calib_threshold (h, &options, &t, &error), error);
     CHECK_INT (t.bin, ==, 2040);
