@@ -111,8 +111,8 @@ append_pool (GString *out, const EnginePoolParams *p)
 static void
 append_unary (GString *out, const EngineNode *node)
 {
-  static const char *const names[] = {
-      "clip", "leaky-relu", "sigmoid", "hard-sigmoid", "hard-swish", "silu"};
+  static const char *const names[] = {"clip", "leaky-relu", "sigmoid", "hard-sigmoid", "hard-swish",
+      "silu"};
   G_STATIC_ASSERT (G_N_ELEMENTS (names) == KERNEL_UNARY_COUNT);
 
   g_string_append_printf (out, " %s", names[node->unary.kind]);

@@ -2,4 +2,6 @@
 /* error.c: the error domain of engine/. */
 #include "engine/engine.h"
 
-G_DEFINE_QUARK (engine - error - quark, engine_error)
+/* clang-format off */
+G_DEFINE_QUARK (engine-error-quark, engine_error)
+/* clang-format on */

@@ -114,8 +114,8 @@ engine_graph_free (EngineGraph *graph)
 static void
 claim_name (EngineGraph *graph, int value)
 {
-  g_hash_table_insert (
-      graph->names, engine_graph_value (graph, value)->name, GINT_TO_POINTER (value + 1));
+  g_hash_table_insert (graph->names, engine_graph_value (graph, value)->name,
+      GINT_TO_POINTER (value + 1));
 }
 
 EngineGraph *
@@ -159,8 +159,8 @@ unique_name (EngineGraph *graph, const char *name)
 }
 
 int
-engine_graph_add_value (
-    EngineGraph *graph, const char *name, EngineType type, int rank, const int *dims)
+engine_graph_add_value (EngineGraph *graph, const char *name, EngineType type, int rank,
+    const int *dims)
 {
   EngineValue value = {.type = type, .rank = rank, .producer = ENGINE_NONE};
 
@@ -174,8 +174,8 @@ engine_graph_add_value (
 }
 
 int
-engine_graph_add_constant (
-    EngineGraph *graph, const char *name, EngineType type, int rank, const int *dims, GBytes *data)
+engine_graph_add_constant (EngineGraph *graph, const char *name, EngineType type, int rank,
+    const int *dims, GBytes *data)
 {
   const int index = engine_graph_add_value (graph, name, type, rank, dims);
   EngineValue *value = engine_graph_value (graph, index);

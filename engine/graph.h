@@ -24,6 +24,9 @@
 
 #define ENGINE_MAX_RANK KERNEL_MAX_RANK
 #define ENGINE_NONE (-1)
+/* Behind the name of a value that an importer stored a second time, with its axes moved. */
+#define ENGINE_NHWC_SUFFIX ":nhwc"
+#define ENGINE_NCHW_SUFFIX ":nchw"
 /* Bounds that keep every product of dims in int64 and every tensor addressable. */
 #define ENGINE_MAX_DIM (1 << 24)
 #define ENGINE_MAX_ELEMENTS ((gint64) 1 << 31)

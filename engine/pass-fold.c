@@ -140,8 +140,8 @@ atoms_follow (Atoms *atoms, const EngineGraph *graph, const EngineNode *node)
   int end[ENGINE_MAX_RANK];
 
   if (node->op == ENGINE_OP_TRANSPOSE)
-    return atoms_transpose (
-        atoms, engine_graph_value (graph, node->inputs[0]), node->transpose.perm);
+    return atoms_transpose (atoms, engine_graph_value (graph, node->inputs[0]),
+        node->transpose.perm);
   atoms_join (atoms, 1);
   return atoms_group (atoms, engine_graph_value (graph, node->output), end);
 }
@@ -203,8 +203,8 @@ describe_chain (const EngineGraph *graph, EngineNode **chain, int depth, Move *m
 }
 
 static int
-add_reshape (
-    EngineGraph *graph, const char *name, int x, const char *output, int rank, const int *dims)
+add_reshape (EngineGraph *graph, const char *name, int x, const char *output, int rank,
+    const int *dims)
 {
   EngineNode *node = engine_graph_add_node (graph, ENGINE_OP_RESHAPE, name, &x, 1, output);
   EngineValue *y = engine_graph_value (graph, node->output);
@@ -321,6 +321,23 @@ is_no_op (const EngineGraph *graph, const EngineNode *node)
   }
 }
 
+/* A value that is left in one storage only has the model's own name. */
+static void
+drop_suffixes (EngineGraph *graph)
+{
+  for (guint i = 0; i < graph->values->len; i++) {
+    const char *name = engine_graph_value (graph, i)->name;
+    g_autofree char *base = NULL;
+
+    if (!g_str_has_suffix (name, ENGINE_NHWC_SUFFIX) &&
+        !g_str_has_suffix (name, ENGINE_NCHW_SUFFIX))
+      continue;
+    base = g_strndup (name, strlen (name) - strlen (ENGINE_NHWC_SUFFIX));
+    if (!g_hash_table_contains (graph->names, base))
+      engine_graph_rename (graph, i, base);
+  }
+}
+
 gboolean
 engine_pass_fold (EngineGraph *graph, const EnginePassContext *context, GError **error)
 {
@@ -335,5 +352,6 @@ engine_pass_fold (EngineGraph *graph, const EnginePassContext *context, GError *
       fold_moves (graph, i);
   }
   engine_graph_compact (graph);
+  drop_suffixes (graph);
   return TRUE;
 }

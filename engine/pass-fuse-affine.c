@@ -28,14 +28,14 @@ merge_chain (EngineGraph *graph, EngineNode *first, EngineNode *second)
   float *scale = g_new (float, c), *shift = g_new (float, c);
 
   for (int k = 0; k < c; k++) {
-    scale[k] = (double)s1[k] * s2[k];
-    shift[k] = (double)t1[k] * s2[k] + t2[k];
+    scale[k] = (double) s1[k] * s2[k];
+    shift[k] = (double) t1[k] * s2[k] + t2[k];
   }
   second->inputs[0] = first->inputs[0];
-  second->inputs[1] = engine_rewrite_constant (
-      graph, engine_graph_value (graph, second->inputs[1])->name, 1, &c, scale);
-  second->inputs[2] = engine_rewrite_constant (
-      graph, engine_graph_value (graph, second->inputs[2])->name, 1, &c, shift);
+  second->inputs[1] = engine_rewrite_constant (graph,
+      engine_graph_value (graph, second->inputs[1])->name, 1, &c, scale);
+  second->inputs[2] = engine_rewrite_constant (graph,
+      engine_graph_value (graph, second->inputs[2])->name, 1, &c, shift);
 }
 
 static gboolean
@@ -73,12 +73,12 @@ merge_into_conv (EngineGraph *graph, EngineNode *conv, const EngineNode *affine)
 
   for (int k = 0; k < oc; k++) {
     for (gsize i = k * per_channel; i < (k + 1) * per_channel; i++)
-      to[i] = (double)from[i] * s[k];
-    to_b[k] = b ? (double)b[k] * s[k] + t[k] : t[k];
+      to[i] = (double) from[i] * s[k];
+    to_b[k] = b ? (double) b[k] * s[k] + t[k] : t[k];
   }
   conv->inputs[ENGINE_CONV_W] = engine_rewrite_constant (graph, w.name, 4, w.dims, to);
-  conv->inputs[ENGINE_CONV_B] = engine_rewrite_constant (
-      graph, engine_graph_value (graph, b ? bias : affine->inputs[2])->name, 1, &oc, to_b);
+  conv->inputs[ENGINE_CONV_B] = engine_rewrite_constant (graph,
+      engine_graph_value (graph, b ? bias : affine->inputs[2])->name, 1, &oc, to_b);
   engine_rewrite_stand_for (graph, from_affine, output);
 }
 
@@ -90,8 +90,8 @@ lower (EngineGraph *graph, int index, GError **error)
   const int c = channels (graph, affine), dims[4] = {c, 1, 1, 1};
   const EngineValue *scale = engine_graph_value (graph, affine->inputs[1]);
   const int rank = engine_graph_value (graph, affine->inputs[0])->rank;
-  int inputs[ENGINE_CONV_INPUTS] = {
-      affine->inputs[0], ENGINE_NONE, affine->inputs[2], ENGINE_NONE, ENGINE_NONE};
+  int inputs[ENGINE_CONV_INPUTS] = {affine->inputs[0], ENGINE_NONE, affine->inputs[2], ENGINE_NONE,
+      ENGINE_NONE};
 
   if (rank < 2 || rank > 4) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
@@ -99,8 +99,8 @@ lower (EngineGraph *graph, int index, GError **error)
         rank);
     return FALSE;
   }
-  inputs[ENGINE_CONV_W] = engine_graph_add_constant (
-      graph, scale->name, ENGINE_TYPE_F32, 4, dims, g_bytes_ref (scale->data));
+  inputs[ENGINE_CONV_W] = engine_graph_add_constant (graph, scale->name, ENGINE_TYPE_F32, 4, dims,
+      g_bytes_ref (scale->data));
   g_free (affine->inputs);
   affine->op = ENGINE_OP_CONV;
   affine->n_inputs = ENGINE_CONV_INPUTS;

@@ -13,8 +13,8 @@
 
 /* Where each element of the flat vector comes from, as an index into the picture. */
 static void
-follow_transpose (
-    const EngineValue *x, const EngineValue *y, const int *perm, const int *from, int *to)
+follow_transpose (const EngineValue *x, const EngineValue *y, const int *perm, const int *from,
+    int *to)
 {
   gint64 stride[ENGINE_MAX_RANK], y_stride[ENGINE_MAX_RANK];
   const gint64 n = engine_value_elements (y);
@@ -115,7 +115,7 @@ fuse (EngineGraph *graph, int index)
 
   order = follow_chain (graph, chain, depth, ic);
   from = engine_rewrite_floats (graph, conv->inputs[ENGINE_CONV_W]);
-  to = g_new (float, (gsize)oc *ic);
+  to = g_new (float, (gsize) oc *ic);
   for (gsize k = 0; k < oc; k++)
     for (int i = 0; i < ic; i++)
       to[k * ic + order[i]] = from[k * ic + i];

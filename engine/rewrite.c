@@ -12,8 +12,8 @@ engine_rewrite_producer (const EngineGraph *graph, int value)
 }
 
 EngineNode *
-engine_rewrite_own_producer (
-    const EngineGraph *graph, const EngineNode *reader, int value, EngineOp op)
+engine_rewrite_own_producer (const EngineGraph *graph, const EngineNode *reader, int value,
+    EngineOp op)
 {
   EngineNode *producer = engine_rewrite_producer (graph, value);
   int reads = 0;
@@ -32,15 +32,15 @@ engine_rewrite_floats (const EngineGraph *graph, int value)
 }
 
 int
-engine_rewrite_constant (
-    EngineGraph *graph, const char *name, int rank, const int *dims, float *data)
+engine_rewrite_constant (EngineGraph *graph, const char *name, int rank, const int *dims,
+    float *data)
 {
   gsize elements = 1;
 
   for (int i = 0; i < rank; i++)
     elements *= dims[i];
-  return engine_graph_add_constant (
-      graph, name, ENGINE_TYPE_F32, rank, dims, g_bytes_new_take (data, elements * sizeof (float)));
+  return engine_graph_add_constant (graph, name, ENGINE_TYPE_F32, rank, dims,
+      g_bytes_new_take (data, elements * sizeof (float)));
 }
 
 /* A node that nobody needs must not count as a reader of its inputs. */

@@ -134,10 +134,10 @@ conv_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError *
         " channels in each of %d groups, the input has %" G_GINT64_FORMAT " in all",
         w.dims[3], p->groups, nhwc[3]);
 
-  const Window h = {
-      "height", nhwc[1], w.dims[1], p->stride_h, p->dilation_h, p->pad_top, p->pad_bottom, FALSE};
-  const Window v = {
-      "width", nhwc[2], w.dims[2], p->stride_w, p->dilation_w, p->pad_left, p->pad_right, FALSE};
+  const Window h = {"height", nhwc[1], w.dims[1], p->stride_h, p->dilation_h, p->pad_top,
+      p->pad_bottom, FALSE};
+  const Window v = {"width", nhwc[2], w.dims[2], p->stride_w, p->dilation_w, p->pad_left,
+      p->pad_right, FALSE};
   return window_outputs (node, &h, &oh, error) && window_outputs (node, &v, &ow, error) &&
          window_shape (graph, node, &x, nhwc[0], oh, ow, w.dims[0], y, error);
 }
@@ -154,8 +154,8 @@ pool_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError *
 
   const Window h = {"height", nhwc[1], p->kh, p->stride_h, p->dilation_h, p->pad_top, p->pad_bottom,
       p->ceil_mode};
-  const Window v = {
-      "width", nhwc[2], p->kw, p->stride_w, p->dilation_w, p->pad_left, p->pad_right, p->ceil_mode};
+  const Window v = {"width", nhwc[2], p->kw, p->stride_w, p->dilation_w, p->pad_left, p->pad_right,
+      p->ceil_mode};
   return window_outputs (node, &h, &oh, error) && window_outputs (node, &v, &ow, error) &&
          window_shape (graph, node, &x, nhwc[0], oh, ow, nhwc[3], y, error);
 }
@@ -253,7 +253,7 @@ slice_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError 
   *y = shape_of (graph, node->inputs[0]);
   if (axis < 0 || axis >= y->rank)
     return misfit (node, error, "axis %d of an input of rank %d", axis, y->rank);
-  if (start < 0 || size < 1 || start + (gint64)size > y->dims[axis])
+  if (start < 0 || size < 1 || start + (gint64) size > y->dims[axis])
     return misfit (node, error, "%d elements from %d on, of %" G_GINT64_FORMAT " on axis %d", size,
         start, y->dims[axis], axis);
   y->dims[axis] = size;
@@ -301,7 +301,7 @@ pad_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError **
   for (int i = 0; i < y->rank; i++) {
     if (node->pad.before[i] < 0 || node->pad.after[i] < 0)
       return misfit (node, error, "negative padding on axis %d", i);
-    y->dims[i] += (gint64)node->pad.before[i] + node->pad.after[i];
+    y->dims[i] += (gint64) node->pad.before[i] + node->pad.after[i];
   }
   return TRUE;
 }

@@ -48,8 +48,8 @@ verify_dims (const EngineValue *value, GError **error)
   gint64 elements = 1;
 
   if (value->rank < 1 || value->rank > ENGINE_MAX_RANK)
-    return REFUSE (
-        "value \"%s\": rank %d; 1 to %d is possible", value->name, value->rank, ENGINE_MAX_RANK);
+    return REFUSE ("value \"%s\": rank %d; 1 to %d is possible", value->name, value->rank,
+        ENGINE_MAX_RANK);
   for (int i = 0; i < value->rank; i++) {
     if (value->dims[i] < 1 || value->dims[i] > ENGINE_MAX_DIM)
       return REFUSE ("value \"%s\": axis %d has size %d; 1 to %d is possible", value->name, i,
@@ -70,11 +70,11 @@ verify_value (const EngineGraph *graph, int index, GError **error)
 
   if (!value->name ||
       GPOINTER_TO_INT (g_hash_table_lookup (graph->names, value->name)) != index + 1)
-    return REFUSE (
-        "value %d (\"%s\"): the name is not unique", index, value->name ? value->name : "");
+    return REFUSE ("value %d (\"%s\"): the name is not unique", index,
+        value->name ? value->name : "");
   if (!verify_dims (value, error))
     return FALSE;
-  if (value->producer < ENGINE_NONE || value->producer >= (int)graph->nodes->len)
+  if (value->producer < ENGINE_NONE || value->producer >= (int) graph->nodes->len)
     return REFUSE ("value \"%s\": producer %d does not exist", value->name, value->producer);
   if (value->data) {
     const gsize size = engine_value_elements (value) * engine_type_size (value->type);
@@ -106,7 +106,7 @@ verify_interface (const EngineGraph *graph, GError **error)
     const char *role = input ? "input" : "output";
     const EngineValue *value;
 
-    if (index < 0 || index >= (int)graph->values->len)
+    if (index < 0 || index >= (int) graph->values->len)
       return REFUSE ("%s: value %d does not exist", role, index);
     value = engine_graph_value (graph, index);
     if (value->data)
@@ -158,7 +158,7 @@ verify_operands (const EngineGraph *graph, int index, GError **error)
   if (node->n_inputs < arity[node->op].min || node->n_inputs > arity[node->op].max)
     return REFUSE_NODE ("%d inputs; %d to %d are possible", node->n_inputs, arity[node->op].min,
         arity[node->op].max);
-  if (node->output < 0 || node->output >= (int)graph->values->len ||
+  if (node->output < 0 || node->output >= (int) graph->values->len ||
       engine_graph_value (graph, node->output)->producer != index)
     return REFUSE_NODE ("output %d is not its own", node->output);
   for (int i = 0; i < node->n_inputs; i++) {
@@ -166,12 +166,12 @@ verify_operands (const EngineGraph *graph, int index, GError **error)
 
     if (node->inputs[i] == ENGINE_NONE && optional_operand (node, i))
       continue;
-    if (node->inputs[i] < 0 || node->inputs[i] >= (int)graph->values->len)
+    if (node->inputs[i] < 0 || node->inputs[i] >= (int) graph->values->len)
       return REFUSE_NODE ("input %d: value %d does not exist", i, node->inputs[i]);
     value = engine_graph_value (graph, node->inputs[i]);
     if (!value->data != !constant_operand (node, i))
-      return REFUSE_NODE (
-          "input %d (\"%s\") is %s constant", i, value->name, value->data ? "a" : "not a");
+      return REFUSE_NODE ("input %d (\"%s\") is %s constant", i, value->name,
+          value->data ? "a" : "not a");
     if (!value->data && value->producer == ENGINE_NONE &&
         node->inputs[i] != g_array_index (graph->inputs, int, 0))
       return REFUSE_NODE ("input %d (\"%s\") is not computed by any node", i, value->name);
@@ -300,10 +300,10 @@ verify_windows (const EngineGraph *graph, const EngineNode *node, GError **error
 
     touch = windows_touch (x[1], y[1], w[1], p->stride_h, p->dilation_h, p->pad_top) &&
             windows_touch (x[2], y[2], w[2], p->stride_w, p->dilation_w, p->pad_left);
-    if ((gint64)w[1] * w[2] * w[3] > MAX_ACCUMULATED)
+    if ((gint64) w[1] * w[2] * w[3] > MAX_ACCUMULATED)
       return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error,
           "%" G_GINT64_FORMAT " products are summed for each output; int32 holds %d",
-          (gint64)w[1] * w[2] * w[3], MAX_ACCUMULATED);
+          (gint64) w[1] * w[2] * w[3], MAX_ACCUMULATED);
   } else {
     const EnginePoolParams *p = &node->pool;
 
@@ -313,8 +313,8 @@ verify_windows (const EngineGraph *graph, const EngineNode *node, GError **error
       return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "an average pool with dilation");
   }
   if (!touch)
-    return refuse_node (
-        node, ENGINE_ERROR_UNSUPPORTED, error, "a window lies in the padding as a whole");
+    return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error,
+        "a window lies in the padding as a whole");
   return TRUE;
 }
 

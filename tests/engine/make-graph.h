@@ -32,8 +32,8 @@ make_output (EngineGraph *graph, int value)
 
 /* 1, 2, 3 ... times step, from start */
 static inline int
-make_constant (
-    EngineGraph *graph, const char *name, const int *dims, int rank, float start, float step)
+make_constant (EngineGraph *graph, const char *name, const int *dims, int rank, float start,
+    float step)
 {
   gsize n = 1;
   float *data;
@@ -43,8 +43,8 @@ make_constant (
   data = g_new (float, n);
   for (gsize i = 0; i < n; i++)
     data[i] = start + step * i;
-  return engine_graph_add_constant (
-      graph, name, ENGINE_TYPE_F32, rank, dims, g_bytes_new_take (data, n * sizeof (float)));
+  return engine_graph_add_constant (graph, name, ENGINE_TYPE_F32, rank, dims,
+      g_bytes_new_take (data, n * sizeof (float)));
 }
 
 static inline EngineNode *
@@ -153,8 +153,8 @@ make_reshape (EngineGraph *graph, const char *name, int x, const int *dims, int 
 static inline int
 make_transpose (EngineGraph *graph, const char *name, int x, const int *perm, int rank)
 {
-  memcpy (
-      make_node (graph, ENGINE_OP_TRANSPOSE, name, x)->transpose.perm, perm, rank * sizeof (int));
+  memcpy (make_node (graph, ENGINE_OP_TRANSPOSE, name, x)->transpose.perm, perm,
+      rank * sizeof (int));
   return make_infer (graph);
 }
 
@@ -196,8 +196,8 @@ make_softmax (EngineGraph *graph, const char *name, int x)
 
 /* Verifies, runs one pass, verifies again. */
 static inline void
-make_run_pass (
-    EngineGraph *graph, gboolean (*pass) (EngineGraph *, const EnginePassContext *, GError **))
+make_run_pass (EngineGraph *graph,
+    gboolean (*pass) (EngineGraph *, const EnginePassContext *, GError **))
 {
   g_autoptr (GError) error = NULL;
 

@@ -126,8 +126,8 @@ test_shared_chains (void)
   g_autoptr (EngineGraph) graph = engine_graph_new ();
   const int x = make_input (graph, "x", DIMS (1, 4, 6));
   const int t = make_transpose (graph, "t", x, DIMS (0, 2, 1));
-  const int u = make_transpose (
-      graph, "u", make_reshape (graph, "r", t, DIMS (1, 6, 2, 2)), DIMS (0, 1, 3, 2));
+  const int u = make_transpose (graph, "u", make_reshape (graph, "r", t, DIMS (1, 6, 2, 2)),
+      DIMS (0, 1, 3, 2));
   const int back = make_transpose (graph, "back", t, DIMS (0, 2, 1));
 
   make_output (graph, make_unary (graph, "y0", t, KERNEL_UNARY_SIGMOID, 0, 0));

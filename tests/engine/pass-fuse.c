@@ -25,8 +25,8 @@ test_affine_into_conv (void)
                      "bn2 = conv (x, w [2 1 1 2], b [2]) f32 [1 4 4 2]\n"
                      "output bn2\n");
   conv = engine_graph_node (graph, 0);
-  make_check_floats (
-      graph, conv->inputs[ENGINE_CONV_W], (float[]){1 * 1, 2 * 1, 3 * 1.5f, 4 * 1.5f}, 4);
+  make_check_floats (graph, conv->inputs[ENGINE_CONV_W],
+      (float[]){1 * 1, 2 * 1, 3 * 1.5f, 4 * 1.5f}, 4);
   /* ((b * s1) + t1) * s2 + t2 */
   make_check_floats (graph, conv->inputs[ENGINE_CONV_B],
       (float[]){(0.5f * 2 + 10) * 0.5f + 1, (1.5f * 3 + 11) * 0.5f + 1}, 2);
@@ -46,8 +46,8 @@ test_affine_becomes_bias (void)
   CHECK_DUMP (graph, "x = input f32 [1 3]\n"
                      "add = conv (x, w [2 1 1 3], b [2]) f32 [1 2]\n"
                      "output add\n");
-  make_check_floats (
-      graph, engine_graph_node (graph, 0)->inputs[ENGINE_CONV_B], (float[]){7, 8}, 2);
+  make_check_floats (graph, engine_graph_node (graph, 0)->inputs[ENGINE_CONV_B], (float[]){7, 8},
+      2);
 }
 
 static void
@@ -64,10 +64,10 @@ test_affine_alone (void)
                      "scale = conv (x, w [2 1 1 1], b [2]) groups 2 f32 [1 4 4 2]\n"
                      "relu = unary (scale) clip 0..inf f32 [1 4 4 2]\n"
                      "output relu\n");
-  make_check_floats (
-      graph, engine_graph_node (graph, 0)->inputs[ENGINE_CONV_W], (float[]){2, 3}, 2);
-  make_check_floats (
-      graph, engine_graph_node (graph, 0)->inputs[ENGINE_CONV_B], (float[]){10, 11}, 2);
+  make_check_floats (graph, engine_graph_node (graph, 0)->inputs[ENGINE_CONV_W], (float[]){2, 3},
+      2);
+  make_check_floats (graph, engine_graph_node (graph, 0)->inputs[ENGINE_CONV_B], (float[]){10, 11},
+      2);
 }
 
 /* Someone else needs the convolution as it is. */
@@ -115,8 +115,8 @@ test_affine_of_rank_5 (void)
   make_output (graph, make_affine (graph, "bn", v, 2, 1, 10, 1));
   CHECK (!engine_pass_fuse_affine (graph, NULL, &error));
   CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED));
-  CHECK_STR (
-      error->message, "node \"bn\": scale and shift of a tensor of rank 5; 2 to 4 can be done");
+  CHECK_STR (error->message,
+      "node \"bn\": scale and shift of a tensor of rank 5; 2 to 4 can be done");
 }
 
 /* --- fuse-hard-sigmoid, fuse-silu ------------------------------------------------------------ */

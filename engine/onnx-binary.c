@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * onnx-binary.c: sums and products. With a constant they are a scale and shift per channel, as batch
+ * normalisation is; of two activations, the second may have one value per channel.
+ */
+#include <math.h>
+
+#include "engine/onnx-import.h"
+
+/* --- With a constant ------------------------------------------------------------------------- */
+
+gboolean
+engine_onnx_affine (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
+    EngineOnnxStorage storage, float *scale, float *shift, GError **error)
+{
+  const int stored = engine_onnx_stored (onnx, node, x, storage, error);
+  int inputs[3] = {stored, ENGINE_NONE, ENGINE_NONE};
+
+  if (stored == ENGINE_NONE) {
+    g_free (scale);
+    g_free (shift);
+    return FALSE;
+  }
+  const EngineValue *value = engine_graph_value (onnx->graph, stored);
+  const int c = value->dims[value->rank - 1];
+
+  inputs[1] = engine_onnx_add_floats (onnx, node, "scale", 1, &c, scale, error);
+  if (inputs[1] == ENGINE_NONE) {
+    g_free (shift);
+    return FALSE;
+  }
+  inputs[2] = engine_onnx_add_floats (onnx, node, "shift", 1, &c, shift, error);
+  return inputs[2] != ENGINE_NONE &&
+         engine_onnx_define (onnx, node, 0,
+             engine_onnx_infer (onnx, node,
+                 engine_onnx_add (onnx, node, ENGINE_OP_AFFINE, 0, inputs, 3), error),
+             storage);
+}
+
+static gboolean
+is_uniform (const EngineOnnxConstant *constant)
+{
+  for (gint64 i = 1; !constant->splat && i < constant->n; i++)
+    if (constant->f[i] != constant->f[0])
+      return FALSE;
+  return constant->n > 0;
+}
+
+/* The axis of x along which the constant differs; ENGINE_NONE where it is one value. */
+static gboolean
+varying_axis (const EngineOnnxNode *node, const EngineOnnxValue *x,
+    const EngineOnnxConstant *constant, int *axis, GError **error)
+{
+  const gboolean uniform = is_uniform (constant);
+
+  *axis = ENGINE_NONE;
+  if (constant->rank > x->rank)
+    return ENGINE_ONNX_UNSUPPORTED ("a constant with %d axes, more than the other input's %d",
+        constant->rank, x->rank);
+  for (int i = 0; i < constant->rank; i++) {
+    const int of_x = x->rank - constant->rank + i;
+
+    if (constant->dims[i] == 1)
+      continue;
+    if (constant->dims[i] != x->dims[of_x])
+      return ENGINE_ONNX_UNSUPPORTED ("axis %d of the constant has size %" G_GINT64_FORMAT
+                                      ", the other input's %d; equal sizes or 1 can be done",
+          i, constant->dims[i], x->dims[of_x]);
+    if (*axis != ENGINE_NONE && !uniform)
+      return ENGINE_ONNX_UNSUPPORTED (
+          "the constant differs along several axes; one value, or one per channel, can be done");
+    *axis = of_x;
+  }
+  if (uniform)
+    *axis = ENGINE_NONE;
+  return TRUE;
+}
+
+/* A storage whose last axis is this one. */
+static gboolean
+storage_for_axis (const EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *x,
+    int axis, EngineOnnxStorage *storage, GError **error)
+{
+  *storage = engine_onnx_storage (onnx, x);
+  if (axis == ENGINE_NONE)
+    return TRUE;
+  *storage = ENGINE_ONNX_PLAIN;
+  if (axis == x->rank - 1)
+    return TRUE;
+  *storage = ENGINE_ONNX_CHANNELS_LAST;
+  if (axis == 1 && engine_onnx_may_be_channels_last (x))
+    return TRUE;
+  return ENGINE_ONNX_UNSUPPORTED (
+      "the constant differs along axis %d of %d; the channels, 1 or the last, can be done", axis,
+      x->rank);
+}
+
+/* x op k, or k op x if reversed. */
+static gboolean
+scale_and_shift (const EngineOnnxNode *node, char op, gboolean reversed, double k, float *scale,
+    float *shift, GError **error)
+{
+  *scale = 1;
+  *shift = 0;
+  switch (op) {
+  case '+':
+    *shift = k;
+    return TRUE;
+  case '-':
+    *scale = reversed ? -1 : 1;
+    *shift = reversed ? k : -k;
+    return TRUE;
+  case '*':
+    *scale = k;
+    return TRUE;
+  default:
+    if (reversed)
+      return ENGINE_ONNX_UNSUPPORTED ("a constant divided by something computed");
+    if (k == 0)
+      return ENGINE_ONNX_REFUSE ("a division by zero");
+    *scale = 1 / k;
+    return TRUE;
+  }
+}
+
+static gboolean
+with_constant (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnnxValue *x,
+    const EngineOnnxConstant *constant, gboolean reversed, GError **error)
+{
+  EngineOnnxStorage storage;
+  float *scale, *shift;
+  int axis, c;
+
+  if (!constant->f)
+    return ENGINE_ONNX_REFUSE ("integers and floats");
+  if (!varying_axis (node, x, constant, &axis, error) ||
+      !storage_for_axis (onnx, node, x, axis, &storage, error))
+    return FALSE;
+  c = x->dims[storage == ENGINE_ONNX_CHANNELS_LAST ? 1 : x->rank - 1];
+  scale = engine_onnx_alloc (onnx, c, sizeof (float), error);
+  shift = scale ? engine_onnx_alloc (onnx, c, sizeof (float), error) : NULL;
+  for (int k = 0; k < c; k++) {
+    if (shift &&
+        scale_and_shift (node, op, reversed, engine_onnx_f (constant, axis == ENGINE_NONE ? 0 : k),
+            &scale[k], &shift[k], error))
+      continue;
+    g_free (scale);
+    g_free (shift);
+    return FALSE;
+  }
+  return engine_onnx_affine (onnx, node, x, storage, scale, shift, error);
+}
+
+/* --- Of two activations ---------------------------------------------------------------------- */
+
+typedef struct {
+  int value;
+  EngineOnnxStorage storage;
+} Stored;
+
+static gboolean
+same_dims (const EngineOnnxValue *a, const EngineOnnxValue *b)
+{
+  for (int i = 0; i < a->rank && a->rank == b->rank; i++)
+    if (a->dims[i] != b->dims[i])
+      return FALSE;
+  return a->rank == b->rank;
+}
+
+/* Whether b has one value for each element of a's batch and this axis. */
+static gboolean
+per_axis (const EngineOnnxValue *a, const EngineOnnxValue *b, int axis)
+{
+  for (int i = 0; i < a->rank && a->rank == b->rank; i++)
+    if (b->dims[i] != (i == 0 || i == axis ? a->dims[i] : 1))
+      return FALSE;
+  return a->rank == b->rank;
+}
+
+/* FALSE where b cannot be spread over a. */
+static gboolean
+common_storage (const EngineOnnx *onnx, const EngineOnnxValue *a, const EngineOnnxValue *b,
+    EngineOnnxStorage *storage)
+{
+  const gboolean may = engine_onnx_may_be_channels_last (a);
+
+  *storage = ENGINE_ONNX_CHANNELS_LAST;
+  if (same_dims (a, b)) {
+    if (!may || (engine_onnx_storage (onnx, a) == ENGINE_ONNX_PLAIN &&
+                    engine_onnx_storage (onnx, b) == ENGINE_ONNX_PLAIN))
+      *storage = ENGINE_ONNX_PLAIN;
+    return TRUE;
+  }
+  if (may && per_axis (a, b, 1))
+    return TRUE;
+  *storage = ENGINE_ONNX_PLAIN;
+  return a->rank > 2 && per_axis (a, b, a->rank - 1);
+}
+
+static gboolean
+combine (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxValue *a,
+    EngineOnnxValue *b, Stored *result, GError **error)
+{
+  int inputs[2];
+
+  if (!common_storage (onnx, a, b, &result->storage)) {
+    EngineOnnxValue *swap = a;
+
+    a = b;
+    b = swap;
+    if (!common_storage (onnx, a, b, &result->storage))
+      return ENGINE_ONNX_UNSUPPORTED ("\"%s\" and \"%s\" differ in shape; equal shapes, or one "
+                                      "value per channel in one of them, can be done",
+          b->name, a->name);
+  }
+  inputs[0] = engine_onnx_stored (onnx, node, a, result->storage, error);
+  inputs[1] = inputs[0] == ENGINE_NONE ? ENGINE_NONE
+                                       : engine_onnx_stored (onnx, node, b, result->storage, error);
+  if (inputs[1] == ENGINE_NONE)
+    return FALSE;
+  result->value =
+      engine_onnx_infer (onnx, node, engine_onnx_add (onnx, node, op, 0, inputs, 2), error);
+  return result->value != ENGINE_NONE;
+}
+
+/* A value of the graph that ONNX has no name for. */
+static EngineOnnxValue
+unnamed (const EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *like,
+    const Stored *stored)
+{
+  const EngineValue *value = engine_graph_value (onnx->graph, stored->value);
+  EngineOnnxValue result = *like;
+
+  result.name = node->name;
+  for (int i = 0; i < ENGINE_ONNX_STORAGES; i++)
+    result.stored[i] = ENGINE_NONE;
+  result.stored[stored->storage] = stored->value;
+  for (int axis = 0; axis < value->rank; axis++)
+    result.dims[axis] = value->dims[engine_onnx_stored_axis (&result, stored->storage, axis)];
+  return result;
+}
+
+/* a - b = a + -1 * b */
+static gboolean
+negate (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, EngineOnnxValue *minus,
+    GError **error)
+{
+  const EngineOnnxStorage storage = engine_onnx_storage (onnx, x);
+  Stored stored = {engine_onnx_stored (onnx, node, x, storage, error), storage};
+
+  if (stored.value == ENGINE_NONE)
+    return FALSE;
+  const EngineValue *value = engine_graph_value (onnx->graph, stored.value);
+  const int c = value->dims[value->rank - 1];
+  float *scale = engine_onnx_alloc (onnx, c, sizeof (float), error);
+  float *shift = scale ? engine_onnx_alloc (onnx, c, sizeof (float), error) : NULL;
+  int inputs[3] = {stored.value, ENGINE_NONE, ENGINE_NONE};
+
+  if (!shift) {
+    g_free (scale);
+    return FALSE;
+  }
+  for (int k = 0; k < c; k++) {
+    scale[k] = -1;
+    shift[k] = 0;
+  }
+  inputs[1] = engine_onnx_add_floats (onnx, node, "minus", 1, &c, scale, error);
+  inputs[2] = engine_onnx_add_floats (onnx, node, "zero", 1, &c, shift, error);
+  stored.value = engine_onnx_infer (onnx, node,
+      engine_onnx_add (onnx, node, ENGINE_OP_AFFINE, 0, inputs, 3), error);
+  if (stored.value == ENGINE_NONE)
+    return FALSE;
+  *minus = unnamed (onnx, node, x, &stored);
+  return TRUE;
+}
+
+/* The last node takes the name that those before it had in the meantime. */
+static gboolean
+define (EngineOnnx *onnx, const EngineOnnxNode *node, const Stored *result)
+{
+  engine_graph_rename (onnx->graph, result->value, node->proto->output[0]);
+  return engine_onnx_define (onnx, node, 0, result->value, result->storage);
+}
+
+static gboolean
+of_activations (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnnxValue *a,
+    EngineOnnxValue *b, GError **error)
+{
+  EngineOnnxValue minus;
+  Stored result;
+
+  if (op == '/')
+    return ENGINE_ONNX_UNSUPPORTED ("a division of two computed values");
+  if (op == '-') {
+    if (!negate (onnx, node, b, &minus, error))
+      return FALSE;
+    b = &minus;
+  }
+  return combine (onnx, node, op == '*' ? ENGINE_OP_MUL : ENGINE_OP_ADD, a, b, &result, error) &&
+         define (onnx, node, &result);
+}
+
+static gboolean
+import_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op, GError **error)
+{
+  EngineOnnxValue *a = engine_onnx_input (onnx, node, 0, error);
+  EngineOnnxValue *b = a ? engine_onnx_input (onnx, node, 1, error) : NULL;
+
+  if (!b)
+    return FALSE;
+  if (a->constant && b->constant)
+    return engine_onnx_fold_binary (onnx, node, op, a->constant, b->constant, error);
+  if (a->constant || b->constant)
+    return with_constant (onnx, node, op, a->constant ? b : a,
+        a->constant ? a->constant : b->constant, a->constant != NULL, error);
+  return of_activations (onnx, node, op, a, b, error);
+}
+
+gboolean
+engine_onnx_import_add (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_binary (onnx, node, '+', error);
+}
+
+gboolean
+engine_onnx_import_sub (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_binary (onnx, node, '-', error);
+}
+
+gboolean
+engine_onnx_import_mul (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_binary (onnx, node, '*', error);
+}
+
+gboolean
+engine_onnx_import_div (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_binary (onnx, node, '/', error);
+}
+
+gboolean
+engine_onnx_import_sum (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  EngineOnnxValue *first = engine_onnx_activation (onnx, node, 0, error);
+  EngineOnnxValue sum;
+  Stored result;
+
+  if (!first)
+    return FALSE;
+  if (node->proto->n_input == 1)
+    return engine_onnx_define_alias (onnx, node, first);
+  sum = *first;
+  for (guint i = 1; i < node->proto->n_input; i++) {
+    EngineOnnxValue *next = engine_onnx_activation (onnx, node, i, error);
+
+    if (!next || !combine (onnx, node, ENGINE_OP_ADD, &sum, next, &result, error))
+      return FALSE;
+    sum = unnamed (onnx, node, &sum, &result);
+  }
+  return define (onnx, node, &result);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * onnx-file.h: an ONNX file as a message in memory, and the files beside it. Internal to the
+ * importer.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "engine/onnx-wire.h"
+#include "onnx.pb-c.h"
+
+typedef struct {
+  char *path;
+  GMappedFile *map;
+  EngineOnnx__ModelProto *model;
+  EngineOnnxBudget budget;  /* of the message */
+  GHashTable *external;     /* location in the model to EngineOnnxExternal */
+  GPtrArray *external_list; /* the same, each file once, in order of first mention */
+  gsize size;               /* of all files, in bytes */
+} EngineOnnxFile;
+
+typedef struct {
+  char *path; /* real */
+  GMappedFile *map;
+} EngineOnnxExternal;
+
+/* Errors begin with the path. */
+EngineOnnxFile *engine_onnx_file_open (const char *path, GError **error);
+void engine_onnx_file_free (EngineOnnxFile *file); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineOnnxFile, engine_onnx_file_free)
+
+/* Hex, over the model and the external files. */
+char *engine_onnx_file_sha256 (const EngineOnnxFile *file);
+
+/* The part of an external file that holds a tensor's data. */
+const guint8 *engine_onnx_file_external (const EngineOnnxFile *file,
+    const EngineOnnx__TensorProto *tensor, gsize *size, GError **error);
