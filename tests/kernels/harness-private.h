@@ -27,8 +27,8 @@ const char *harness_place_name (HarnessPlace place);
 /* Room for `size` bytes and guards around them, which are filled. */
 uint8_t *harness_place (HarnessRegion *region, HarnessPlace place, size_t size, size_t align);
 /* The distance of the first guard byte that was overwritten from the buffer's start, in *where. */
-bool harness_guards_intact (
-    const HarnessRegion *region, const uint8_t *buffer, size_t size, ptrdiff_t *where);
+bool harness_guards_intact (const HarnessRegion *region, const uint8_t *buffer, size_t size,
+    ptrdiff_t *where);
 void harness_region_free (HarnessRegion *region);
 
 /* --- harness.c ------------------------------------------------------------------------------ */
@@ -129,6 +129,14 @@ const HarnessTest *harness_find_test (const char *name);
 bool harness_open_queues (HarnessDevice *device, int first_threads, int n_queues);
 void harness_close_device (HarnessDevice *device);
 
-/* --- self-test.c ---------------------------------------------------------------------------- */
+/* --- self-test.c, self-test-kernels.c -------------------------------------------------------- */
+
+/* An error to plant into the table of ref. Both lists end with an entry whose kernel is NULL; the
+ * second one's errors touch the inaccessible page beside a buffer. */
+typedef struct {
+  const char *kernel, *what;
+  void (*plant) (KernelOps *ops);
+} HarnessPlanted;
+extern const HarnessPlanted harness_planted[], harness_planted_crashes[];
 
 int harness_self_test (Harness *h);

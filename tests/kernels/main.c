@@ -272,8 +272,15 @@ parse_number (const char *option, const char *text, long long min, long long max
   *value = n;
 }
 
-int
-main (int argc, char **argv)
+typedef struct {
+  const char *backend, *glob;
+  uint64_t threads;
+  bool self_test, list, help;
+} Options;
+
+/* False when an option is not known, after saying so. */
+static bool
+parse_options (int argc, char **argv, Options *o)
 {
   enum { BACKEND, FUNCTION, SEED, CASE, BENCH, THREADS, SELF_TEST, LIST, HELP };
   static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
@@ -281,62 +288,55 @@ main (int argc, char **argv)
       {"case", required_argument, NULL, CASE}, {"bench", no_argument, NULL, BENCH},
       {"threads", required_argument, NULL, THREADS}, {"self-test", no_argument, NULL, SELF_TEST},
       {"list", no_argument, NULL, LIST}, {"help", no_argument, NULL, HELP}, {0}};
-  const char *backend = NULL, *glob = "*";
-  uint64_t threads = 1, only_case;
-  bool self_test = false;
-  int option, index;
+  uint64_t number;
+  int option;
 
-  harness.seed = time (NULL);
-  while ((option = getopt_long (argc, argv, "", options, &index)) != -1) {
+  while ((option = getopt_long (argc, argv, "", options, NULL)) != -1) {
     switch (option) {
     case BACKEND:
-      backend = optarg;
+      o->backend = optarg;
       break;
     case FUNCTION:
-      glob = optarg;
+      o->glob = optarg;
       break;
     case SEED:
       parse_number ("seed", optarg, 0, INT64_MAX, &harness.seed);
       break;
     case CASE:
-      parse_number ("case", optarg, 0, INT32_MAX, &only_case);
-      harness.only_case = only_case;
+      parse_number ("case", optarg, 0, INT32_MAX, &number);
+      harness.only_case = number;
       break;
     case BENCH:
       harness.bench = true;
       break;
     case THREADS:
-      parse_number ("threads", optarg, 0, 1024, &threads);
+      parse_number ("threads", optarg, 0, 1024, &o->threads);
       break;
     case SELF_TEST:
-      self_test = true;
+      o->self_test = true;
       break;
     case LIST:
-      for (int i = 0; i < harness_n_ops; i++)
-        puts (harness_ops[i].name);
-      return 0;
+      o->list = true;
+      break;
     case HELP:
-      fputs (usage, stdout);
-      return 0;
+      o->help = true;
+      break;
     default:
-      fputs (usage, stderr);
-      return 2;
+      return false;
     }
   }
-  if (optind < argc) {
-    fprintf (stderr, "harness: %s: not an option\n%s", argv[optind], usage);
-    return 2;
-  }
-  signal (SIGSEGV, on_crash);
-  signal (SIGBUS, on_crash);
-  signal (SIGILL, on_crash);
-  signal (SIGFPE, on_crash);
-  if (self_test)
-    return harness_self_test (&harness);
+  if (optind < argc)
+    fprintf (stderr, "harness: %s: not an option\n", argv[optind]);
+  return optind == argc;
+}
+
+static int
+run_harness (const Options *o)
+{
   printf ("seed 0x%llx\n", (unsigned long long) harness.seed);
-  open_devices (backend, threads);
-  if (!backend || harness.n_devices > 0 || strcmp (backend, "ref") == 0)
-    run_all (glob);
+  open_devices (o->backend, o->threads);
+  if (!o->backend || harness.n_devices > 0 || strcmp (o->backend, "ref") == 0)
+    run_all (o->glob);
   for (int i = 0; i < harness.n_devices; i++)
     harness_close_device (&harness.devices[i]);
   harness_close_device (&harness.ref);
@@ -344,4 +344,29 @@ main (int argc, char **argv)
     harness_region_free (&harness.regions[i]);
   printf ("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
   return failed ? 1 : passed || harness.bench ? 0 : 77;
+}
+
+int
+main (int argc, char **argv)
+{
+  Options o = {.glob = "*", .threads = 1};
+
+  harness.seed = time (NULL);
+  if (!parse_options (argc, argv, &o)) {
+    fputs (usage, stderr);
+    return 2;
+  }
+  if (o.help) {
+    fputs (usage, stdout);
+    return 0;
+  }
+  for (int i = 0; o.list && i < harness_n_ops; i++)
+    puts (harness_ops[i].name);
+  if (o.list)
+    return 0;
+  signal (SIGSEGV, on_crash);
+  signal (SIGBUS, on_crash);
+  signal (SIGILL, on_crash);
+  signal (SIGFPE, on_crash);
+  return o.self_test ? harness_self_test (&harness) : run_harness (&o);
 }
