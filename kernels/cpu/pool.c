@@ -16,20 +16,16 @@
 #include "kernels/cpu/pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Rounds of a spin loop before sleeping: tens of microseconds, less than a wake-up costs twice. */
 #define SPIN_ROUNDS 2000
 /* Parts of a range: a thread that was late or slow keeps the others waiting for less. */
 #define PARTS_PER_THREAD 4
-/* As many as cpu_set_t has bits; more is a mistake. */
-#define MAX_THREADS 1024
 
 typedef struct {
   KernelPool *pool;
@@ -67,7 +63,7 @@ pool_relax (void)
 static bool
 pool_has_work (KernelPool *pool)
 {
-  return (uint32_t)atomic_load (&pool->ticket) != 0;
+  return (uint32_t) atomic_load (&pool->ticket) != 0;
 }
 
 /* Takes and runs tasks until none is left. */
@@ -76,10 +72,10 @@ pool_work (KernelPool *pool, int thread)
 {
   uint64_t ticket = atomic_load (&pool->ticket);
 
-  while ((uint32_t)ticket != 0) {
+  while ((uint32_t) ticket != 0) {
     if (!atomic_compare_exchange_weak (&pool->ticket, &ticket, ticket - 1))
       continue;
-    pool->fn (pool->ctx, pool->tasks - (int)(uint32_t)ticket, thread);
+    pool->fn (pool->ctx, pool->tasks - (int) (uint32_t) ticket, thread);
     if (atomic_fetch_sub (&pool->pending, 1) == 1 && atomic_load (&pool->caller_sleeps)) {
       pthread_mutex_lock (&pool->mutex);
       pthread_cond_signal (&pool->done);
@@ -149,7 +145,7 @@ kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
   atomic_store (&pool->pending, tasks);
   /* Nobody changes the word of a finished run, so this needs no compare-and-swap. */
   const uint64_t run = (atomic_load (&pool->ticket) >> 32) + 1;
-  atomic_store (&pool->ticket, run << 32 | (uint32_t)tasks);
+  atomic_store (&pool->ticket, run << 32 | (uint32_t) tasks);
 
   if (atomic_load (&pool->sleepers) > 0) {
     pthread_mutex_lock (&pool->mutex);
@@ -181,31 +177,16 @@ range_task (const void *ctx, int task, int thread)
 }
 
 void
-kernel_pool_range (
-    KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count, size_t grain)
+kernel_pool_range (KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count,
+    size_t grain)
 {
-  const size_t most = (size_t)pool->threads * PARTS_PER_THREAD, useful = count / grain;
-  Range range = {fn, ctx, count, useful < most ? (int)useful : (int)most};
+  const size_t most = (size_t) pool->threads * PARTS_PER_THREAD, useful = count / grain;
+  Range range = {fn, ctx, count, useful < most ? (int) useful : (int) most};
 
   if (range.parts <= 1 || pool->threads == 1)
     fn (ctx, 0, count);
   else
     kernel_pool_run (pool, range_task, &range, range.parts);
-}
-
-static int
-pool_cpus (void)
-{
-#ifdef __linux__
-  cpu_set_t set;
-
-  if (sched_getaffinity (0, sizeof set, &set) == 0)
-    return CPU_COUNT (&set);
-#endif
-  /* More CPUs than the set has bits, or no such call. */
-  const long online = sysconf (_SC_NPROCESSORS_ONLN);
-
-  return online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
 }
 
 /* Workers take no signals: those are for the application's threads. */
@@ -233,11 +214,11 @@ KernelPool *
 kernel_pool_new (int threads)
 {
   if (threads <= 0)
-    threads = pool_cpus ();
-  if (threads > MAX_THREADS)
+    threads = kernel_pool_cpus ();
+  if (threads > KERNEL_POOL_MAX_THREADS)
     return NULL;
 
-  const size_t size = sizeof (KernelPool) + (size_t)(threads - 1) * sizeof (Worker);
+  const size_t size = sizeof (KernelPool) + (size_t) (threads - 1) * sizeof (Worker);
   KernelPool *pool = aligned_alloc (64, (size + 63) / 64 * 64);
 
   if (!pool)

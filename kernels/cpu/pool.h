@@ -9,13 +9,16 @@
 
 #include <stddef.h>
 
+/* As many as cpu_set_t has bits; more is a mistake. */
+#define KERNEL_POOL_MAX_THREADS 1024
+
 typedef struct KernelPool KernelPool;
 
 /* `thread` is 0 .. kernel_pool_threads() - 1 and no two tasks run with the same number at the
  * same time: it selects a thread's part of the scratch memory. Results must not depend on it. */
 typedef void (*KernelPoolFn) (const void *ctx, int task, int thread);
 
-/* threads: with the caller, 1 to 1024; 0 takes the CPUs that this process may run on. NULL when
+/* threads: with the caller, 1 to KERNEL_POOL_MAX_THREADS; 0 takes kernel_pool_cpus(). NULL when
  * there are to be more, or no memory or no thread could be had. */
 KernelPool *kernel_pool_new (int threads);
 /* NULL is fine. No run may be in progress. */
@@ -36,5 +39,11 @@ kernel_pool_part (size_t count, int parts, int i)
 /* Calls fn for parts of 0 .. count - 1 of at least `grain` each (or for the whole): what is less
  * costs more to hand over than to do. */
 typedef void (*KernelPoolRangeFn) (const void *ctx, size_t begin, size_t end);
-void kernel_pool_range (
-    KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count, size_t grain);
+void kernel_pool_range (KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count,
+    size_t grain);
+
+/* CPUs that this process may use, at least 1. */
+int kernel_pool_cpus (void);
+/* Those that the control groups (version 2) above it leave, 0 for no limit; the two arguments are
+ * /proc/self/cgroup and /sys/fs/cgroup, or what a test puts there. */
+int kernel_pool_quota (const char *cgroup_file, const char *mount);

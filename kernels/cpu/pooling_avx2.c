@@ -28,8 +28,8 @@ window_at (const KernelPoolShape *s, size_t i)
 
   return (Window){
       .first = kernel_pool_index (s, &w, line / s->oh, w.kh0, w.kw0),
-      .row_step = (size_t)s->dilation_h * s->iw * s->c,
-      .column_step = (size_t)s->dilation_w * s->c,
+      .row_step = (size_t) s->dilation_h * s->iw * s->c,
+      .column_step = (size_t) s->dilation_w * s->c,
       .rows = w.kh1 - w.kh0,
       .columns = w.kw1 - w.kw0,
       .divisor = w.divisor,
@@ -39,13 +39,13 @@ window_at (const KernelPoolShape *s, size_t i)
 static size_t
 count_pixels (const KernelPoolShape *s)
 {
-  return (size_t)s->n * s->oh * s->ow;
+  return (size_t) s->n * s->oh * s->ow;
 }
 
 static size_t
 grain_of (const KernelPoolShape *s)
 {
-  return 1 + GRAIN / ((size_t)s->kh * s->kw * s->c);
+  return 1 + GRAIN / ((size_t) s->kh * s->kw * s->c);
 }
 
 /* --- Maximum -------------------------------------------------------------------------------- */
@@ -59,7 +59,7 @@ max_s8_32 (const Window *w, const int8_t *x)
     const int8_t *tap = x + w->first + row * w->row_step;
 
     for (int column = 0; column < w->columns; column++, tap += w->column_step)
-      max = _mm256_max_epi8 (max, _mm256_loadu_si256 ((const __m256i *)tap));
+      max = _mm256_max_epi8 (max, _mm256_loadu_si256 ((const __m256i *) tap));
   }
   return max;
 }
@@ -86,11 +86,11 @@ max_s8_range (const void *ctx, size_t begin, size_t end)
 
   for (size_t i = begin; i < end; i++) {
     const Window w = window_at (&args->shape, i);
-    int8_t *y = (int8_t *)args->y + i * channels;
+    int8_t *y = (int8_t *) args->y + i * channels;
     int c = 0;
 
     for (; c + 32 <= channels; c += 32)
-      _mm256_storeu_si256 ((__m256i *)(y + c), max_s8_32 (&w, args->x + c));
+      _mm256_storeu_si256 ((__m256i *) (y + c), max_s8_32 (&w, args->x + c));
     for (; c + 8 <= channels; c += 8)
       lanes_store_s8 (y + c, max_s8_8 (&w, args->x + c, 8), 8);
     if (c < channels)
@@ -101,8 +101,8 @@ max_s8_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_maxpool_s8_avx2 (const KernelPoolS8 *args, KernelQueue *queue)
 {
-  kernel_pool_range (
-      queue->pool, max_s8_range, args, count_pixels (&args->shape), grain_of (&args->shape));
+  kernel_pool_range (queue->pool, max_s8_range, args, count_pixels (&args->shape),
+      grain_of (&args->shape));
 }
 
 /* As ref: the first of equal values stays, and so does the first NaN. */
@@ -157,8 +157,8 @@ max_f32_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_maxpool_f32_avx2 (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  kernel_pool_range (
-      queue->pool, max_f32_range, args, count_pixels (&args->shape), grain_of (&args->shape));
+  kernel_pool_range (queue->pool, max_f32_range, args, count_pixels (&args->shape),
+      grain_of (&args->shape));
 }
 
 /* --- Average of int8 ------------------------------------------------------------------------ */
@@ -190,9 +190,9 @@ average_s8_lanes (const Average *a, const Window *w, float m, float b, size_t at
     const size_t to = at + c + j * 8;
 
     if (a->f32)
-      lanes_store_f32 ((float *)a->args->y + to, t, count);
+      lanes_store_f32 ((float *) a->args->y + to, t, count);
     else
-      lanes_store_s8 ((int8_t *)a->args->y + to,
+      lanes_store_s8 ((int8_t *) a->args->y + to,
           lanes_round (t, _mm256_set1_ps (-128), _mm256_set1_ps (127)), count);
   }
 }
@@ -209,8 +209,8 @@ average_s8_range (const void *ctx, size_t begin, size_t end)
     float m, b;
     int c = 0;
 
-    kernel_requant_average (
-        args->ratio, w.divisor, w.rows * w.columns, args->zero_x, args->zero_y, &m, &b);
+    kernel_requant_average (args->ratio, w.divisor, w.rows * w.columns, args->zero_x, args->zero_y,
+        &m, &b);
     for (; c + 32 <= channels; c += 32)
       average_s8_lanes (a, &w, m, b, i * channels, c, 4, 8);
     for (; c + 8 <= channels; c += 8)
@@ -225,8 +225,8 @@ kernel_avgpool_s8_avx2 (const KernelPoolS8 *args, KernelQueue *queue)
 {
   const Average a = {args, false};
 
-  kernel_pool_range (
-      queue->pool, average_s8_range, &a, count_pixels (&args->shape), grain_of (&args->shape));
+  kernel_pool_range (queue->pool, average_s8_range, &a, count_pixels (&args->shape),
+      grain_of (&args->shape));
 }
 
 void
@@ -234,8 +234,8 @@ kernel_avgpool_s8_f32_avx2 (const KernelPoolS8 *args, KernelQueue *queue)
 {
   const Average a = {args, true};
 
-  kernel_pool_range (
-      queue->pool, average_s8_range, &a, count_pixels (&args->shape), grain_of (&args->shape));
+  kernel_pool_range (queue->pool, average_s8_range, &a, count_pixels (&args->shape),
+      grain_of (&args->shape));
 }
 
 /* --- Average of float ----------------------------------------------------------------------- */
@@ -255,7 +255,7 @@ average_f32_lanes (const Window *w, const float *x, float *y, const int register
         sum[j] = _mm256_add_ps (sum[j], lanes_load_f32 (tap + j * 8, count));
   }
   for (int j = 0; j < registers; j++)
-    lanes_store_f32 (y + j * 8, _mm256_div_ps (sum[j], _mm256_set1_ps ((float)w->divisor)), count);
+    lanes_store_f32 (y + j * 8, _mm256_div_ps (sum[j], _mm256_set1_ps ((float) w->divisor)), count);
 }
 
 static void
@@ -281,6 +281,6 @@ average_f32_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_avgpool_f32_avx2 (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  kernel_pool_range (
-      queue->pool, average_f32_range, args, count_pixels (&args->shape), grain_of (&args->shape));
+  kernel_pool_range (queue->pool, average_f32_range, args, count_pixels (&args->shape),
+      grain_of (&args->shape));
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,7 +33,7 @@ write_task (const void *ctx, int task, int thread)
 
   if (thread < 0 || thread >= run->threads || atomic_fetch_add (&run->busy[thread], 1) != 0)
     atomic_fetch_add (run->clash, 1);
-  run->out[task] = run->out[task] * 3 + run->value + (uint64_t)task;
+  run->out[task] = run->out[task] * 3 + run->value + (uint64_t) task;
   if (thread >= 0 && thread < run->threads)
     atomic_fetch_sub (&run->busy[thread], 1);
 }
@@ -54,12 +55,12 @@ hammer (int threads, int runs, int pause_every)
   memset (expected, 0, sizeof expected);
   for (int i = 0; i < runs; i++) {
     random = random * 1664525 + 1013904223;
-    const int tasks = i % 7 == 0 ? (int)(random >> 16) % MAX_TASKS : (int)(random >> 16) % 9;
-    const Run run = {got, (uint64_t)i, busy, &clash, threads};
+    const int tasks = i % 7 == 0 ? (int) (random >> 16) % MAX_TASKS : (int) (random >> 16) % 9;
+    const Run run = {got, (uint64_t) i, busy, &clash, threads};
 
     kernel_pool_run (pool, write_task, &run, tasks);
     for (int task = 0; task < tasks; task++)
-      expected[task] = expected[task] * 3 + (uint64_t)i + (uint64_t)task;
+      expected[task] = expected[task] * 3 + (uint64_t) i + (uint64_t) task;
     if (pause_every && i % pause_every == 0)
       usleep (500); /* longer than any spin: the workers sleep */
   }
@@ -98,7 +99,7 @@ static void
 slow_task (const void *ctx, int task, int thread)
 {
   usleep (1000);
-  atomic_fetch_add ((atomic_int *)ctx, 1);
+  atomic_fetch_add ((atomic_int *) ctx, 1);
 }
 
 static void
@@ -131,6 +132,7 @@ test_default_is_the_cpus_allowed (void)
   KernelPool *pool = kernel_pool_new (0);
 
   CHECK (pool != NULL);
+  CHECK_INT (kernel_pool_threads (pool), ==, kernel_pool_cpus ());
   CHECK_INT (kernel_pool_threads (pool), >=, 1);
   CHECK_INT (kernel_pool_threads (pool), <=, sysconf (_SC_NPROCESSORS_CONF));
   kernel_pool_free (pool);
@@ -176,6 +178,66 @@ test_ranges (void)
   kernel_pool_free (pool);
 }
 
+static void
+write_file (const char *folder, const char *name, const char *text)
+{
+  char path[400];
+  FILE *out;
+
+  snprintf (path, sizeof path, "%s/%s", folder, name);
+  out = fopen (path, "w");
+  CHECK (out != NULL);
+  if (!out)
+    return;
+  fputs (text, out);
+  fclose (out);
+}
+
+static void
+remove_files (const char *folder, const char *const *names)
+{
+  char path[400];
+
+  for (; *names; names++) {
+    snprintf (path, sizeof path, "%s/%s", folder, *names);
+    CHECK_INT (remove (path), ==, 0);
+  }
+  CHECK_INT (rmdir (folder), ==, 0);
+}
+
+/* The least limit of the group and those above it, rounded up. */
+static void
+test_quota_of_control_groups (void)
+{
+  static const char *const names[] = {"a/b/cpu.max", "a/b", "a/cpu.max", "a", "self", NULL};
+  char folder[] = "/tmp/int8-pool-XXXXXX", path[400], self[400];
+
+  CHECK (mkdtemp (folder) != NULL);
+  snprintf (self, sizeof self, "%s/self", folder);
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 0);
+  write_file (folder, "self", "1:cpu:/c\n0::/a/b\n");
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 0);
+  snprintf (path, sizeof path, "%s/a", folder);
+  CHECK_INT (mkdir (path, 0700), ==, 0);
+  snprintf (path, sizeof path, "%s/a/b", folder);
+  CHECK_INT (mkdir (path, 0700), ==, 0);
+  write_file (folder, "a/b/cpu.max", "max 100000\n");
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 0);
+  write_file (folder, "a/cpu.max", "250000 100000\n");
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 3);
+  write_file (folder, "a/b/cpu.max", "50000 100000\n");
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 1);
+  write_file (folder, "self", "0::/\n");
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 0);
+  write_file (folder, "cpu.max", "200000 100000\n"); /* the root of a container's own view */
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 2);
+  write_file (folder, "cpu.max", "nonsense");
+  CHECK_INT (kernel_pool_quota (self, folder), ==, 0);
+  snprintf (path, sizeof path, "%s/cpu.max", folder);
+  CHECK_INT (remove (path), ==, 0);
+  remove_files (folder, names);
+}
+
 /* A pool that nobody uses burns no CPU time: far less than the 0.8 s that four spinning threads
  * would, and more than the loader or a sanitizer adds. */
 static void
@@ -189,7 +251,7 @@ test_idle_pool_sleeps (void)
   usleep (200000);
   clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &after);
   const double seconds =
-      (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+      (double) (after.tv_sec - before.tv_sec) + (double) (after.tv_nsec - before.tv_nsec) / 1e9;
   CHECK (seconds < 0.1);
   kernel_pool_free (pool);
 }
@@ -197,7 +259,7 @@ test_idle_pool_sleeps (void)
 static void
 test_too_many_threads_is_refused (void)
 {
-  CHECK (kernel_pool_new (1025) == NULL);
+  CHECK (kernel_pool_new (KERNEL_POOL_MAX_THREADS + 1) == NULL);
 }
 
 int
@@ -211,6 +273,7 @@ main (void)
   RUN (test_no_tasks);
   RUN (test_ranges);
   RUN (test_default_is_the_cpus_allowed);
+  RUN (test_quota_of_control_groups);
   RUN (test_idle_pool_sleeps);
   RUN (test_too_many_threads_is_refused);
   return check_done ();
