@@ -126,6 +126,7 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
   const EngineRequest request = {.model = settings->config.model,
       .table = settings->precision == ENGINE_PRECISION_INT8 ? settings->table : NULL,
       .engine = settings->engine,
+      .force = settings->force_table,
       .precision = settings->precision,
       .ranges = settings->ranges,
       .preprocess = preprocess};

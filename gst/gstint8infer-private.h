@@ -40,6 +40,7 @@ typedef enum {
 typedef struct {
   GstInt8Config config;
   char *labels, *table, *engine;
+  gboolean force_table;
   EnginePrecision precision;
   EngineRanges ranges;
   guint batch_size;

@@ -5,6 +5,7 @@
 enum {
   PROP_LABELS = GST_INT8_CONFIG_LAST + 1,
   PROP_CALIBRATION_TABLE,
+  PROP_FORCE_TABLE,
   PROP_ENGINE,
   PROP_PRECISION,
   PROP_RANGES,
@@ -128,6 +129,9 @@ set_setting (GstInt8InferSettings *settings, guint id, const GValue *value)
   case PROP_CALIBRATION_TABLE:
     take_string (&settings->table, value);
     return TRUE;
+  case PROP_FORCE_TABLE:
+    settings->force_table = g_value_get_boolean (value);
+    return TRUE;
   case PROP_ENGINE:
     take_string (&settings->engine, value);
     return TRUE;
@@ -154,6 +158,9 @@ get_setting (const GstInt8InferSettings *settings, guint id, GValue *value)
     return TRUE;
   case PROP_CALIBRATION_TABLE:
     g_value_set_string (value, settings->table);
+    return TRUE;
+  case PROP_FORCE_TABLE:
+    g_value_set_boolean (value, settings->force_table);
     return TRUE;
   case PROP_ENGINE:
     g_value_set_string (value, settings->engine);
@@ -284,6 +291,10 @@ install_settings (GObjectClass *klass)
           "Path of the table that int8calib or TensorRT wrote for this model; must be set for "
           "precision=int8",
           NULL, flags));
+  g_object_class_install_property (klass, PROP_FORCE_TABLE,
+      g_param_spec_boolean ("force-table", "Force table",
+          "Use the calibration table although its provenance (<table>.json) says that it was made for another model or preprocessing",
+          FALSE, flags));
   g_object_class_install_property (klass, PROP_ENGINE,
       g_param_spec_string ("engine", "Engine file",
           "Where the built engine is kept (unset = in the user's cache folder, named by the "
