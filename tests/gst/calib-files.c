@@ -240,23 +240,34 @@ GST_START_TEST (test_eos_first)
 }
 GST_END_TEST;
 
-/* The network's own infinities are counted and named, and the table is made from the rest. */
+/* Inputs that are finite, while the network's sums are not. With a black frame among them the table is
+ * made from what is finite, and the rest is counted and named; without, there is nothing to make it
+ * from. */
 GST_START_TEST (test_nonfinite)
 {
-  TestCalib c =
-      test_calib_new ("int8calib scale-factor=1e36"); /* finite inputs, whose sums are not */
+  TestCalib c = test_calib_new ("int8calib scale-factor=1e36");
+  const gboolean black = __i__ == 1;
   GstStructure *done;
 
   g_object_set (c.element, "table", test_path ("out.table"), NULL);
   test_calib_play (&c);
+  if (black) {
+    GstBuffer *buffer = gst_buffer_new_allocate (NULL, 28 * 28, NULL);
+
+    gst_buffer_memset (buffer, 0, 0, -1);
+    fail_unless_equals_int (gst_harness_push (c.h, buffer), GST_FLOW_OK);
+  }
   fail_unless_equals_int (test_calib_push (&c, 0, 3), GST_FLOW_OK);
   gst_harness_push_event (c.h, gst_event_new_eos ());
-  test_expect_warning (c.bus, "NaN or infinite", NULL);
-  done = test_wait_message (c.bus, "int8-calibration-done", 5);
-  if (done) {
+  if (black) {
+    test_expect_warning (c.bus, "NaN or infinite", NULL);
+    done = test_calib_done (&c);
     fail_unless (test_field (done, "non-finite") > 0);
     gst_structure_free (done);
+  } else {
+    test_expect_error (c.bus, "NaN or infinite", NULL);
   }
+  fail_unless_equals_int (g_file_test (test_path ("out.table"), G_FILE_TEST_EXISTS), black);
   test_calib_free (&c);
 }
 GST_END_TEST;
@@ -278,7 +289,7 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_worker_errors, 0, 5);
   tcase_add_loop_test (tcase, test_other_preprocessing, 0, 2);
   tcase_add_test (tcase, test_eos_first);
-  tcase_add_test (tcase, test_nonfinite);
+  tcase_add_loop_test (tcase, test_nonfinite, 0, 2);
   suite_add_tcase (suite, tcase);
   return suite;
 }

@@ -187,20 +187,43 @@ GST_START_TEST (test_options_change_in_playing)
   fail_unless_equals_int (test_result (out).n, 1);
   gst_buffer_unref (out);
 
-  gst_util_set_object_arg (G_OBJECT (test.element), "softmax", "off");
-  g_object_set (test.element, "threshold", 0.0, "top-k", 10, NULL);
-  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 2));
-  {
-    const Classes raw = test_result (out);
-    double sum = 0;
+  test_element_free (&test);
+}
+GST_END_TEST;
 
-    fail_unless_equals_int (raw.n, 10); /* threshold 0 leaves no negative value out */
-    fail_unless_equals_int (raw.ids[0], probabilities.ids[0]);
-    for (guint k = 0; k < 10; k++)
-      sum += exp (raw.confidences[k] - raw.confidences[0]);
-    fail_unless (fabs (1 / sum - probabilities.confidences[0]) < 1e-5);
-  }
+static Classes
+classes_with (TestElement *test, const char *softmax)
+{
+  Classes classes;
+  GstBuffer *out;
+
+  gst_util_set_object_arg (G_OBJECT (test->element), "softmax", softmax);
+  out = gst_harness_push_and_pull (test->h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 2));
+  classes = test_result (out);
   gst_buffer_unref (out);
+  fail_unless_equals_int (classes.n, 10); /* threshold 0 leaves out no negative value either */
+  return classes;
+}
+
+GST_START_TEST (test_softmax)
+{
+  g_autoptr (EngineModel) model = engine_model_load (test_model (), NULL);
+  TestElement test =
+      test_infer_new ("int8infer top-k=10", test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  const Classes off = classes_with (&test, "off"), on = classes_with (&test, "on");
+  const Classes by_default = classes_with (&test, "auto");
+  const Classes *expected = engine_model_has_softmax (model) ? &off : &on;
+  double sum = 0;
+
+  for (guint k = 0; k < 10; k++)
+    sum += exp (off.confidences[k] - off.confidences[0]);
+  for (guint k = 0; k < 10; k++) {
+    const double probability = exp (off.confidences[k] - off.confidences[0]) / sum;
+
+    fail_unless_equals_int (on.ids[k], off.ids[k]);
+    fail_unless (fabs (on.confidences[k] - probability) < 1e-6);
+    fail_unless (by_default.confidences[k] == expected->confidences[k]);
+  }
   test_element_free (&test);
 }
 GST_END_TEST;
@@ -466,6 +489,7 @@ make_suite (void)
   tcase_add_test (tcase, test_metadata);
   tcase_add_loop_test (tcase, test_kinds_of_metadata, 0, G_N_ELEMENTS (kinds));
   tcase_add_test (tcase, test_options_change_in_playing);
+  tcase_add_test (tcase, test_softmax);
   tcase_add_loop_test (tcase, test_order, 0, 3);
   tcase_add_loop_test (tcase, test_renegotiation, 0, 2);
   tcase_add_test (tcase, test_strides_and_crop);
