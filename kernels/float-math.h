@@ -70,8 +70,8 @@ kernel_logf (float x)
   const float sqrt_half = 0x1.6a09e6p-1f;
   const float normal = x < 0x1p-126f ? x * 0x1p23f : x;
   const uint32_t above = kernel_bits_of_f32 (normal) - kernel_bits_of_f32 (sqrt_half);
-  const int32_t exponent = (int32_t)above >> 23; /* rounds down: the shift of gcc and clang */
-  const float k = (float)(x < 0x1p-126f ? exponent - 23 : exponent);
+  const int32_t exponent = (int32_t) above >> 23; /* rounds down: the shift of gcc and clang */
+  const float k = (float) (x < 0x1p-126f ? exponent - 23 : exponent);
   const float f = kernel_f32_of_bits ((above & 0x7fffff) + kernel_bits_of_f32 (sqrt_half)) - 1.0f;
   const float s = f / (2.0f + f), z = s * s, half = 0.5f * f * f;
   float R = 0x1.c71c72p-3f; /* 2 / 9 */

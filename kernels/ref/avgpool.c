@@ -49,7 +49,7 @@ average_s8 (const KernelPoolS8 *args, int8_t *y_s8, float *y_f32)
           if (y_s8)
             y_s8[i] = kernel_requant_s8 (sum, m, b, -128, 127);
           else
-            y_f32[i] = fmaf ((float)sum, m, b);
+            y_f32[i] = fmaf ((float) sum, m, b);
         }
       }
     }
@@ -80,7 +80,7 @@ kernel_avgpool_f32_ref (const KernelPoolF32 *args, KernelQueue *queue)
         const KernelPoolWindow w = kernel_pool_window (s, oh, ow);
 
         for (int c = 0; c < s->c; c++)
-          *y++ = sum_f32 (args, &w, n, c) / (float)w.divisor;
+          *y++ = sum_f32 (args, &w, n, c) / (float) w.divisor;
       }
     }
   }

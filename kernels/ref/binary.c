@@ -17,9 +17,9 @@ second (bool broadcast, int rows, int c, size_t i)
 void
 kernel_add_s8_ref (const KernelBinaryS8 *args, KernelQueue *queue)
 {
-  for (size_t i = 0; i < (size_t)args->n * args->rows * args->c; i++) {
+  for (size_t i = 0; i < (size_t) args->n * args->rows * args->c; i++) {
     const int8_t x2 = args->x2[second (args->x2_broadcast, args->rows, args->c, i)];
-    const float t = fmaf ((float)args->x1[i], args->m1, fmaf ((float)x2, args->m2, args->b));
+    const float t = fmaf ((float) args->x1[i], args->m1, fmaf ((float) x2, args->m2, args->b));
 
     args->y[i] = kernel_round_s8 (t, args->lo, args->hi);
   }
@@ -28,7 +28,7 @@ kernel_add_s8_ref (const KernelBinaryS8 *args, KernelQueue *queue)
 void
 kernel_mul_s8_ref (const KernelBinaryS8 *args, KernelQueue *queue)
 {
-  for (size_t i = 0; i < (size_t)args->n * args->rows * args->c; i++) {
+  for (size_t i = 0; i < (size_t) args->n * args->rows * args->c; i++) {
     const int8_t x2 = args->x2[second (args->x2_broadcast, args->rows, args->c, i)];
     const int32_t product = (args->x1[i] - args->zero1) * (x2 - args->zero2);
 
@@ -39,7 +39,7 @@ kernel_mul_s8_ref (const KernelBinaryS8 *args, KernelQueue *queue)
 void
 kernel_add_f32_ref (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  for (size_t i = 0; i < (size_t)args->n * args->rows * args->c; i++) {
+  for (size_t i = 0; i < (size_t) args->n * args->rows * args->c; i++) {
     const float x2 = args->x2[second (args->x2_broadcast, args->rows, args->c, i)];
 
     args->y[i] = kernel_clamp_f32 (args->x1[i] + x2, args->lo, args->hi);
@@ -49,7 +49,7 @@ kernel_add_f32_ref (const KernelBinaryF32 *args, KernelQueue *queue)
 void
 kernel_mul_f32_ref (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  for (size_t i = 0; i < (size_t)args->n * args->rows * args->c; i++) {
+  for (size_t i = 0; i < (size_t) args->n * args->rows * args->c; i++) {
     const float x2 = args->x2[second (args->x2_broadcast, args->rows, args->c, i)];
 
     args->y[i] = kernel_clamp_f32 (args->x1[i] * x2, args->lo, args->hi);

@@ -13,7 +13,7 @@
 size_t
 kernel_conv_f32_pack_ref (const KernelConvShape *s, const float *w, void *packed)
 {
-  const size_t size = (size_t)s->oc * s->kh * s->kw * (s->ic / s->groups) * sizeof *w;
+  const size_t size = (size_t) s->oc * s->kh * s->kw * (s->ic / s->groups) * sizeof *w;
 
   if (packed)
     memcpy (packed, w, size);
@@ -28,7 +28,7 @@ accumulate (const KernelConvF32 *args, size_t i)
   const int oc = i % s->oc, ow = i / s->oc % s->ow, oh = i / s->oc / s->ow % s->oh;
   const size_t n = i / s->oc / s->ow / s->oh;
   const int ic_of_group = s->ic / s->groups, oc_of_group = s->oc / s->groups;
-  const float *w = (const float *)args->w + (size_t)oc * s->kh * s->kw * ic_of_group;
+  const float *w = (const float *) args->w + (size_t) oc * s->kh * s->kw * ic_of_group;
   float t = args->b[oc];
 
   for (int kh = 0; kh < s->kh; kh++) {
@@ -51,7 +51,7 @@ kernel_conv_f32_ref (const KernelConvF32 *args, KernelQueue *queue)
 {
   const KernelConvShape *s = &args->shape;
 
-  for (size_t i = 0; i < (size_t)s->n * s->oh * s->ow * s->oc; i++) {
+  for (size_t i = 0; i < (size_t) s->n * s->oh * s->ow * s->oc; i++) {
     float t = accumulate (args, i);
 
     if (args->r)

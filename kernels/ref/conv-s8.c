@@ -11,7 +11,7 @@
 size_t
 kernel_conv_s8_pack_ref (const KernelConvShape *s, int8_t zero_x, const int8_t *w, void *packed)
 {
-  const size_t size = (size_t)s->oc * s->kh * s->kw * (s->ic / s->groups);
+  const size_t size = (size_t) s->oc * s->kh * s->kw * (s->ic / s->groups);
 
   if (packed)
     memcpy (packed, w, size);
@@ -21,7 +21,7 @@ kernel_conv_s8_pack_ref (const KernelConvShape *s, int8_t zero_x, const int8_t *
 static size_t
 count_outputs (const KernelConvShape *s)
 {
-  return (size_t)s->n * s->oh * s->ow * s->oc;
+  return (size_t) s->n * s->oh * s->ow * s->oc;
 }
 
 /* The accumulator of output i in NHWC order. */
@@ -32,7 +32,7 @@ accumulate (const KernelConvS8 *args, size_t i)
   const int oc = i % s->oc, ow = i / s->oc % s->ow, oh = i / s->oc / s->ow % s->oh;
   const size_t n = i / s->oc / s->ow / s->oh;
   const int ic_of_group = s->ic / s->groups, oc_of_group = s->oc / s->groups;
-  const int8_t *w = (const int8_t *)args->w + (size_t)oc * s->kh * s->kw * ic_of_group;
+  const int8_t *w = (const int8_t *) args->w + (size_t) oc * s->kh * s->kw * ic_of_group;
   int32_t acc = 0;
 
   for (int kh = 0; kh < s->kh; kh++) {
@@ -57,10 +57,10 @@ kernel_conv_s8_ref (const KernelConvS8 *args, KernelQueue *queue)
 
   for (size_t i = 0; i < count_outputs (&args->shape); i++) {
     const int oc = i % args->shape.oc;
-    float t = fmaf ((float)accumulate (args, i), args->m[oc], args->b[oc]);
+    float t = fmaf ((float) accumulate (args, i), args->m[oc], args->b[oc]);
 
     if (args->r)
-      t = fmaf ((float)args->r[i], args->mr, t);
+      t = fmaf ((float) args->r[i], args->mr, t);
     y[i] = kernel_round_s8 (t, args->lo, args->hi);
   }
 }
@@ -73,6 +73,6 @@ kernel_conv_s8_f32_ref (const KernelConvS8 *args, KernelQueue *queue)
   for (size_t i = 0; i < count_outputs (&args->shape); i++) {
     const int oc = i % args->shape.oc;
 
-    y[i] = fmaf ((float)accumulate (args, i), args->m[oc], args->b[oc]);
+    y[i] = fmaf ((float) accumulate (args, i), args->m[oc], args->b[oc]);
   }
 }

@@ -12,7 +12,7 @@ kernel_quantise_s8_ref (const KernelConvert *args, KernelQueue *queue)
   int8_t *y = args->y;
 
   for (size_t i = 0; i < args->size; i++)
-    y[i] = kernel_round_s8 (fmaf (x[i], args->m, (float)args->zero), -128, 127);
+    y[i] = kernel_round_s8 (fmaf (x[i], args->m, (float) args->zero), -128, 127);
 }
 
 void
@@ -22,5 +22,5 @@ kernel_dequantise_f32_ref (const KernelConvert *args, KernelQueue *queue)
   float *y = args->y;
 
   for (size_t i = 0; i < args->size; i++)
-    y[i] = (float)(x[i] - args->zero) * args->m;
+    y[i] = (float) (x[i] - args->zero) * args->m;
 }

@@ -10,8 +10,8 @@ void
 kernel_copy_s8_ref (const KernelCopy *args, KernelQueue *queue)
 {
   for (size_t row = 0; row < args->rows; row++) {
-    const int8_t *x = (const int8_t *)args->x + row * args->x_stride;
-    int8_t *y = (int8_t *)args->y + row * args->y_stride;
+    const int8_t *x = (const int8_t *) args->x + row * args->x_stride;
+    int8_t *y = (int8_t *) args->y + row * args->y_stride;
 
     for (size_t i = 0; i < args->width; i++)
       y[i] = args->lut ? args->lut[x[i] + 128] : x[i];
@@ -22,6 +22,6 @@ void
 kernel_copy_f32_ref (const KernelCopy *args, KernelQueue *queue)
 {
   for (size_t row = 0; row < args->rows; row++)
-    memcpy ((float *)args->y + row * args->y_stride, (const float *)args->x + row * args->x_stride,
-        args->width * sizeof (float));
+    memcpy ((float *) args->y + row * args->y_stride,
+        (const float *) args->x + row * args->x_stride, args->width * sizeof (float));
 }

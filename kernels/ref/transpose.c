@@ -22,7 +22,7 @@ transpose (const KernelTranspose *args, size_t element)
 
     for (int axis = 0; axis < args->rank; axis++)
       offset += index[axis] * x_stride[args->perm[axis]];
-    memcpy ((char *)args->y + i * element, (const char *)args->x + offset * element, element);
+    memcpy ((char *) args->y + i * element, (const char *) args->x + offset * element, element);
     for (int axis = args->rank - 1; axis >= 0; axis--) {
       if (++index[axis] < args->dims[args->perm[axis]])
         break;

@@ -5,14 +5,14 @@
  */
 #include "tests/kernels/conv-shapes.h"
 
-#define COUNT(array) ((int)(sizeof (array) / sizeof *(array)))
+#define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 #define N_RANDOM     300
 #define N_DEPTHWISE  80
 
 static const int edges[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63,
     64, 65, 96, 100, 127, 128, 129};
-static const int pixels[] = {
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 23, 24, 25, 31, 32, 33, 49, 64, 65};
+static const int pixels[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 23, 24, 25, 31,
+    32, 33, 49, 64, 65};
 
 /* clang-format off */
 static const KernelConvShape special[] = {

@@ -25,19 +25,19 @@ typedef enum { NO_RESIDUAL, RESIDUAL, RESIDUAL_IN_PLACE } Residual;
 static size_t
 count_inputs (const KernelConvShape *s)
 {
-  return (size_t)s->n * s->ih * s->iw * s->ic;
+  return (size_t) s->n * s->ih * s->iw * s->ic;
 }
 
 static size_t
 count_outputs (const KernelConvShape *s)
 {
-  return (size_t)s->n * s->oh * s->ow * s->oc;
+  return (size_t) s->n * s->oh * s->ow * s->oc;
 }
 
 static size_t
 count_weights (const KernelConvShape *s)
 {
-  return (size_t)s->oc * s->kh * s->kw * (s->ic / s->groups);
+  return (size_t) s->oc * s->kh * s->kw * (s->ic / s->groups);
 }
 
 static int
@@ -67,7 +67,7 @@ pack_s8 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memor
 static size_t
 scratch_s8 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
-  return ops->conv_s8_scratch (&((const ConvS8 *)user)->largest, queue);
+  return ops->conv_s8_scratch (&((const ConvS8 *) user)->largest, queue);
 }
 
 /* The accumulators as float, which is how they enter the requantisation. */
@@ -102,13 +102,13 @@ aim (Harness *h, ConvS8 *conv, float *m, float *b, const int8_t *r)
 
   for (int k = 0; k < s->oc; k++) {
     const size_t i = harness_random (h) % pixels * s->oc + k;
-    const double residual = r ? (double)r[i] * conv->args.mr : 0;
+    const double residual = r ? (double) r[i] * conv->args.mr : 0;
     float largest = 1;
 
     for (size_t p = k; p < pixels * s->oc; p += s->oc)
       largest = fmaxf (largest, fabsf (acc[p]));
     m[k] = harness_uniform (h, 20, 200) / largest;
-    b[k] = (float)(harness_range (h, -100, 99) + 0.5 - (double)acc[i] * m[k] - residual);
+    b[k] = (float) (harness_range (h, -100, 99) + 0.5 - (double) acc[i] * m[k] - residual);
   }
   free (acc);
 }
@@ -141,10 +141,10 @@ static void
 fill_factors (Harness *h, ConvS8 *conv, float *m, float *b, const int8_t *r, Aim how)
 {
   const KernelConvShape *s = &conv->args.shape;
-  const double typical = sqrt ((double)count_weights (s) / s->oc) * 74 * 73;
+  const double typical = sqrt ((double) count_weights (s) / s->oc) * 74 * 73;
 
   for (int k = 0; k < s->oc; k++) {
-    m[k] = how == HALVES ? 0x1p-7f : (float)(harness_uniform (h, 20, 100) / typical);
+    m[k] = how == HALVES ? 0x1p-7f : (float) (harness_uniform (h, 20, 100) / typical);
     b[k] = how == HALVES ? harness_range (h, -20, 20) : harness_uniform (h, -40, 40);
   }
   if (how == AIMED || how == WORST)
@@ -239,7 +239,7 @@ pack_f32 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memo
 static size_t
 scratch_f32 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
-  return ops->conv_f32_scratch (&((const ConvF32 *)user)->largest, queue);
+  return ops->conv_f32_scratch (&((const ConvF32 *) user)->largest, queue);
 }
 
 static void
@@ -263,8 +263,8 @@ run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual 
   conv.w = malloc (count_weights (shape) * sizeof *conv.w);
   harness_fill_f32 (h, conv.w, count_weights (shape), kind);
 
-  harness_fill_f32 (
-      h, harness_in (c, HARNESS_F32, count_inputs (shape), &a->x), count_inputs (shape), kind);
+  harness_fill_f32 (h, harness_in (c, HARNESS_F32, count_inputs (shape), &a->x),
+      count_inputs (shape), kind);
   harness_fill_f32 (h, harness_in (c, HARNESS_F32, shape->oc, &a->b), shape->oc, kind);
   if (residual == RESIDUAL_IN_PLACE) {
     r = harness_in_out (c, HARNESS_F32, n_out, &a->y);
@@ -289,8 +289,8 @@ test_conv_f32 (Harness *h)
   KernelConvShape shape;
 
   for (int i = 0; conv_shape (h, i, &shape); i++)
-    run_f32 (
-        h, &shape, i % HARNESS_FLOATS_COUNT, harness_range (h, NO_RESIDUAL, RESIDUAL_IN_PLACE));
+    run_f32 (h, &shape, i % HARNESS_FLOATS_COUNT,
+        harness_range (h, NO_RESIDUAL, RESIDUAL_IN_PLACE));
 }
 
 /* --- Bench ---------------------------------------------------------------------------------- */

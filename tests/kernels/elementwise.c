@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#define COUNT(array) ((int)(sizeof (array) / sizeof *(array)))
+#define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 
 /* Around the widths of vectors, 8 to 64 values, and of blocks that threads share. */
 static const int sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129,
@@ -61,19 +61,19 @@ random_factors (Harness *h, KernelBinaryS8 *a, bool multiply, bool halves)
 static void
 aim (Harness *h, KernelBinaryS8 *a, bool multiply, int x1, int x2)
 {
-  const double t = multiply ? (double)a->m1 * ((x1 - a->zero1) * (x2 - a->zero2))
-                            : (double)a->m1 * x1 + (double)a->m2 * x2;
+  const double t = multiply ? (double) a->m1 * ((x1 - a->zero1) * (x2 - a->zero2))
+                            : (double) a->m1 * x1 + (double) a->m2 * x2;
 
-  a->b = (float)(harness_range (h, -100, 99) + 0.5 - t);
+  a->b = (float) (harness_range (h, -100, 99) + 0.5 - t);
 }
 
 static void
 run_binary_s8 (Harness *h, int n, int rows, int c, bool broadcast, InPlace where, bool multiply)
 {
   KernelBinaryS8 a = {.n = n, .rows = rows, .c = c, .x2_broadcast = broadcast};
-  const size_t size = (size_t)n * rows * c, size2 = broadcast ? (size_t)n * c : size;
-  HarnessCase *hc = harness_case (
-      h, &a, "n%d %dx%d%s%s", n, rows, c, broadcast ? ", broadcast" : "", in_place_names[where]);
+  const size_t size = (size_t) n * rows * c, size2 = broadcast ? (size_t) n * c : size;
+  HarnessCase *hc = harness_case (h, &a, "n%d %dx%d%s%s", n, rows, c,
+      broadcast ? ", broadcast" : "", in_place_names[where]);
   const int kind = harness_range (h, 0, 2);
   void *x1, *x2;
   size_t i;
@@ -84,8 +84,8 @@ run_binary_s8 (Harness *h, int n, int rows, int c, bool broadcast, InPlace where
   random_factors (h, &a, multiply, kind == 0);
   i = harness_random (h) % size;
   if (kind == 1)
-    aim (h, &a, multiply, ((int8_t *)x1)[i],
-        ((int8_t *)x2)[broadcast ? i / c / rows * c + i % c : i]);
+    aim (h, &a, multiply, ((int8_t *) x1)[i],
+        ((int8_t *) x2)[broadcast ? i / c / rows * c + i % c : i]);
   harness_run (hc);
 }
 
@@ -113,9 +113,9 @@ static void
 run_binary_f32 (Harness *h, int n, int rows, int c, bool broadcast, InPlace where)
 {
   KernelBinaryF32 a = {.n = n, .rows = rows, .c = c, .x2_broadcast = broadcast};
-  const size_t size = (size_t)n * rows * c, size2 = broadcast ? (size_t)n * c : size;
-  HarnessCase *hc = harness_case (
-      h, &a, "n%d %dx%d%s%s", n, rows, c, broadcast ? ", broadcast" : "", in_place_names[where]);
+  const size_t size = (size_t) n * rows * c, size2 = broadcast ? (size_t) n * c : size;
+  HarnessCase *hc = harness_case (h, &a, "n%d %dx%d%s%s", n, rows, c,
+      broadcast ? ", broadcast" : "", in_place_names[where]);
   const HarnessFloats kind = harness_range (h, 0, HARNESS_FLOATS_COUNT - 1);
   void *x1, *x2;
 
@@ -146,8 +146,8 @@ test_binary (Harness *h, bool multiply, bool is_float)
     run_binary (h, 1, sizes[i], 1, false, multiply, is_float);
     run_binary (h, harness_range (h, 1, 3), harness_range (h, 1, 9), sizes[i] % 301, true, multiply,
         is_float);
-    run_binary (
-        h, harness_range (h, 1, 3), sizes[i], harness_range (h, 1, 20), true, multiply, is_float);
+    run_binary (h, harness_range (h, 1, 3), sizes[i], harness_range (h, 1, 20), true, multiply,
+        is_float);
   }
   for (int i = 0; i < 200; i++)
     run_binary (h, harness_range (h, 1, 3), harness_range (h, 1, 50), harness_range (h, 1, 70),
@@ -305,7 +305,7 @@ test_dequantise_f32 (Harness *h)
 
 #define BENCH_ROWS (56 * 56)
 #define BENCH_C    64
-#define BENCH_SIZE ((size_t)BENCH_ROWS * BENCH_C)
+#define BENCH_SIZE ((size_t) BENCH_ROWS * BENCH_C)
 
 static void
 bench_add_s8 (Harness *h)

@@ -21,13 +21,13 @@ harness_random (Harness *h)
 int
 harness_range (Harness *h, int lo, int hi)
 {
-  return lo + (int)(harness_random (h) % ((uint64_t)hi - lo + 1));
+  return lo + (int) (harness_random (h) % ((uint64_t) hi - lo + 1));
 }
 
 float
 harness_uniform (Harness *h, float lo, float hi)
 {
-  return lo + (hi - lo) * (float)(harness_random (h) >> 40) * 0x1p-24f;
+  return lo + (hi - lo) * (float) (harness_random (h) >> 40) * 0x1p-24f;
 }
 
 static int
@@ -66,8 +66,8 @@ harness_fill_u8 (Harness *h, uint8_t *data, size_t count, HarnessData kind)
 const char *
 harness_data_name (HarnessData kind)
 {
-  static const char *const names[HARNESS_DATA_COUNT] = {
-      "random", "extremes", "low", "high", "small"};
+  static const char *const names[HARNESS_DATA_COUNT] = {"random", "extremes", "low", "high",
+      "small"};
 
   return names[kind];
 }

@@ -13,14 +13,14 @@
 static uint8_t
 guard_byte (const uint8_t *address)
 {
-  return (uint8_t)((uintptr_t)address * 37 + 11);
+  return (uint8_t) ((uintptr_t) address * 37 + 11);
 }
 
 const char *
 harness_place_name (HarnessPlace place)
 {
-  static const char *const names[HARNESS_PLACES] = {
-      "at the start of a page", "at the end of a page", "unaligned"};
+  static const char *const names[HARNESS_PLACES] = {"at the start of a page",
+      "at the end of a page", "unaligned"};
 
   return names[place];
 }
@@ -79,14 +79,14 @@ harness_place (HarnessRegion *region, HarnessPlace place, size_t size, size_t al
   else
     buffer = region->pages + HARNESS_GUARD + align;
   guards (region, buffer, size, &first, &last);
-  for (uint8_t *p = (uint8_t *)first; p < last; p++)
+  for (uint8_t *p = (uint8_t *) first; p < last; p++)
     *p = guard_byte (p);
   return buffer;
 }
 
 bool
-harness_guards_intact (
-    const HarnessRegion *region, const uint8_t *buffer, size_t size, ptrdiff_t *where)
+harness_guards_intact (const HarnessRegion *region, const uint8_t *buffer, size_t size,
+    ptrdiff_t *where)
 {
   const uint8_t *first, *last;
 

@@ -32,7 +32,7 @@ fail (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace place, cons
   vprintf (format, list);
   va_end (list);
   printf ("\n     again: --function=%s --backend=%s --seed=0x%llx --case=%d\n", h->op->name,
-      device->backend->name, (unsigned long long)h->seed, h->n_cases);
+      device->backend->name, (unsigned long long) h->seed, h->n_cases);
 }
 
 static void
@@ -51,7 +51,7 @@ print_element (char *text, size_t size, HarnessType type, const uint8_t *data, s
     snprintf (text, size, "%d", n);
     break;
   case HARNESS_S8:
-    snprintf (text, size, "%d", (int8_t)data[i]);
+    snprintf (text, size, "%d", (int8_t) data[i]);
     break;
   case HARNESS_U8:
     snprintf (text, size, "%d", data[i]);
@@ -135,8 +135,8 @@ harness_setup (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace pl
     harness_set_pointer (b->slot, aligned && b->memory_size == 0 ? NULL : address[i]);
   }
   for (int i = 0; i < c->n_pointers; i++)
-    harness_set_pointer (
-        c->pointers[i].slot, address[c->pointers[i].buffer] + c->pointers[i].offset);
+    harness_set_pointer (c->pointers[i].slot,
+        address[c->pointers[i].buffer] + c->pointers[i].offset);
 }
 
 void
@@ -159,7 +159,7 @@ sabotage (HarnessCase *c, HarnessSabotage how, HarnessPlace place)
     b--;
   switch (how) {
   case HARNESS_FLIP:
-    i = c->harness->n_cases * (size_t)7919 % b->count;
+    i = c->harness->n_cases * (size_t) 7919 % b->count;
     b->memory[i * harness_type_size (b->type)] ^= 1; /* of a float the lowest: little-endian */
     break;
   case HARNESS_BEFORE:
@@ -191,8 +191,8 @@ call (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace place)
     if (b->device) {
       const size_t before = margin (&h->regions[i], b, &behind);
 
-      device->backend->download (
-          q, b->memory - before, b->device, before + b->memory_size + behind);
+      device->backend->download (q, b->memory - before, b->device,
+          before + b->memory_size + behind);
     }
   }
   error = device->backend->queue_wait (q);
@@ -221,8 +221,8 @@ equal (HarnessType type, const uint8_t *a, const uint8_t *b, size_t i)
 }
 
 static void
-compare_output (
-    HarnessCase *c, const HarnessBuffer *b, HarnessDevice *device, int queue, HarnessPlace place)
+compare_output (HarnessCase *c, const HarnessBuffer *b, HarnessDevice *device, int queue,
+    HarnessPlace place)
 {
   size_t first = 0, different = 0;
   char got[48], expected[48];
@@ -276,7 +276,7 @@ run_on_device (HarnessCase *c, HarnessDevice *device, int queue)
   const Harness *h = c->harness;
   const HarnessPlace place = h->only_place < HARNESS_PLACES
                                  ? h->only_place
-                                 : (HarnessPlace)((queue + h->n_cases) % HARNESS_PLACES);
+                                 : (HarnessPlace) ((queue + h->n_cases) % HARNESS_PLACES);
 
   call (c, device, queue, place);
   for (int i = 0; i < c->n_buffers; i++) {

@@ -13,11 +13,11 @@
 #define KERNEL_OP(name, Args)                                                                      \
   static void call_##name (const KernelOps *ops, const void *args, KernelQueue *queue)             \
   {                                                                                                \
-    ops->name ((const Args *)args, queue);                                                         \
+    ops->name ((const Args *) args, queue);                                                        \
   }                                                                                                \
   static void (*get_##name (const KernelOps *ops)) (void)                                          \
   {                                                                                                \
-    return (void (*) (void))ops->name;                                                             \
+    return (void (*) (void)) ops->name;                                                            \
   }
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
@@ -59,7 +59,7 @@ harness_case (Harness *h, const void *args, const char *description, ...)
   va_start (list, description);
   vsnprintf (c->description, sizeof c->description, description, list);
   va_end (list);
-  h->state = h->seed + (uint64_t)(h->op - harness_ops) * 1000003 + h->n_cases;
+  h->state = h->seed + (uint64_t) (h->op - harness_ops) * 1000003 + h->n_cases;
   h->state = harness_random (h);
   return c;
 }
@@ -81,15 +81,15 @@ add_buffer (HarnessCase *c, HarnessRole role, void *slot, const char *name)
 {
   HarnessBuffer *b = &c->buffers[c->n_buffers++];
 
-  harness_require (
-      c->n_buffers <= HARNESS_MAX_BUFFERS, "too many buffers; raise HARNESS_MAX_BUFFERS");
+  harness_require (c->n_buffers <= HARNESS_MAX_BUFFERS,
+      "too many buffers; raise HARNESS_MAX_BUFFERS");
   *b = (HarnessBuffer){.role = role, .type = HARNESS_U8, .slot = slot, .name = name};
   return b;
 }
 
 void *
-harness_buffer (
-    HarnessCase *c, HarnessRole role, HarnessType type, size_t count, void *slot, const char *name)
+harness_buffer (HarnessCase *c, HarnessRole role, HarnessType type, size_t count, void *slot,
+    const char *name)
 {
   HarnessBuffer *b = add_buffer (c, role, slot, name);
 
@@ -114,7 +114,7 @@ harness_point (HarnessCase *c, void *slot, const void *data, size_t offset)
   c->pointers[c->n_pointers].slot = slot;
   c->pointers[c->n_pointers].buffer = buffer;
   c->pointers[c->n_pointers++].offset = offset;
-  harness_set_pointer (slot, (const uint8_t *)data + offset);
+  harness_set_pointer (slot, (const uint8_t *) data + offset);
 }
 
 void

@@ -56,8 +56,8 @@ typedef enum { HARNESS_IN, HARNESS_OUT, HARNESS_IN_OUT, HARNESS_SCRATCH } Harnes
 /* Adds a buffer of `count` elements and returns host memory for the test to fill (zero at first).
  * `slot` is the address of the pointer, in args or in a struct that args points to, which must be
  * set to the buffer before the kernel is called. */
-void *harness_buffer (
-    HarnessCase *c, HarnessRole role, HarnessType type, size_t count, void *slot, const char *name);
+void *harness_buffer (HarnessCase *c, HarnessRole role, HarnessType type, size_t count, void *slot,
+    const char *name);
 #define harness_in(c, type, count, slot) harness_buffer (c, HARNESS_IN, type, count, slot, #slot)
 /* Every element must be written. */
 #define harness_out(c, type, count, slot) harness_buffer (c, HARNESS_OUT, type, count, slot, #slot)
@@ -71,8 +71,8 @@ void harness_scratch (HarnessCase *c, size_t size, void *slot);
 
 /* Buffers whose size or contents depend on the back end. Returns the size; writes the contents
  * unless memory is NULL. */
-typedef size_t (*HarnessMakeFn) (
-    const void *user, const KernelOps *ops, KernelQueue *queue, void *memory);
+typedef size_t (
+    *HarnessMakeFn) (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory);
 void harness_made_in (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
 void harness_made_scratch (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
 

@@ -6,10 +6,10 @@
 
 #include <stdio.h>
 
-#define COUNT(array) ((int)(sizeof (array) / sizeof *(array)))
+#define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 
-static const int widths[] = {
-    1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1000};
+static const int widths[] = {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129,
+    1000};
 
 static void
 fill (Harness *h, HarnessType type, void *data, size_t count)
@@ -24,13 +24,15 @@ fill (Harness *h, HarnessType type, void *data, size_t count)
 
 /* What lies between the rows of y must stay. */
 static void
-run_copy (
-    Harness *h, HarnessType type, size_t rows, size_t width, size_t x_gap, size_t y_gap, bool lut)
+run_copy (Harness *h, HarnessType type, size_t rows, size_t width, size_t x_gap, size_t y_gap,
+    bool lut)
 {
-  KernelCopy a = {
-      .rows = rows, .width = width, .x_stride = width + x_gap, .y_stride = width + y_gap};
-  HarnessCase *c = harness_case (
-      h, &a, "%zu rows of %zu, gaps %zu and %zu%s", rows, width, x_gap, y_gap, lut ? ", lut" : "");
+  KernelCopy a = {.rows = rows,
+      .width = width,
+      .x_stride = width + x_gap,
+      .y_stride = width + y_gap};
+  HarnessCase *c = harness_case (h, &a, "%zu rows of %zu, gaps %zu and %zu%s", rows, width, x_gap,
+      y_gap, lut ? ", lut" : "");
   const size_t nx = (rows - 1) * a.x_stride + width, ny = (rows - 1) * a.y_stride + width;
 
   fill (h, type, harness_in (c, type, nx, &a.x), nx);

@@ -7,10 +7,10 @@
 #include <math.h>
 #include <stdio.h>
 
-#define COUNT(array) ((int)(sizeof (array) / sizeof *(array)))
+#define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 
-static const int channels[] = {
-    1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129};
+static const int channels[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128,
+    129};
 
 /* clang-format off */
 static const KernelPoolShape special[] = {
@@ -33,13 +33,13 @@ static const KernelPoolShape special[] = {
 static size_t
 count_inputs (const KernelPoolShape *s)
 {
-  return (size_t)s->n * s->ih * s->iw * s->c;
+  return (size_t) s->n * s->ih * s->iw * s->c;
 }
 
 static size_t
 count_outputs (const KernelPoolShape *s)
 {
-  return (size_t)s->n * s->oh * s->ow * s->c;
+  return (size_t) s->n * s->oh * s->ow * s->c;
 }
 
 /* One axis, with a pixel in every window. */
@@ -102,8 +102,8 @@ run_s8 (Harness *h, const KernelPoolShape *shape, HarnessType output, HarnessDat
 
   describe (text, sizeof text, shape);
   c = harness_case (h, &a, "%s, %s", text, harness_data_name (kind));
-  harness_fill_s8 (
-      h, harness_in (c, HARNESS_S8, count_inputs (shape), &a.x), count_inputs (shape), kind);
+  harness_fill_s8 (h, harness_in (c, HARNESS_S8, count_inputs (shape), &a.x), count_inputs (shape),
+      kind);
   harness_out (c, output, count_outputs (shape), &a.y);
   a.zero_x = harness_range (h, -128, 127);
   a.zero_y = output == HARNESS_F32 ? 0 : harness_range (h, -128, 127);
@@ -151,8 +151,8 @@ run_f32 (Harness *h, const KernelPoolShape *shape, HarnessFloats kind)
 
   describe (text, sizeof text, shape);
   c = harness_case (h, &a, "%s, %s", text, harness_floats_name (kind));
-  harness_fill_f32 (
-      h, harness_in (c, HARNESS_F32, count_inputs (shape), &a.x), count_inputs (shape), kind);
+  harness_fill_f32 (h, harness_in (c, HARNESS_F32, count_inputs (shape), &a.x),
+      count_inputs (shape), kind);
   harness_out (c, HARNESS_F32, count_outputs (shape), &a.y);
   harness_run (c);
 }

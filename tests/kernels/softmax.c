@@ -29,8 +29,8 @@ run_softmax (Harness *h, size_t rows, int c, bool log, HarnessFloats kind, bool 
 static void
 test_softmax_f32 (Harness *h)
 {
-  static const int counts[] = {
-      1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 1000, 1001};
+  static const int counts[] = {1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127,
+      128, 129, 1000, 1001};
 
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
     for (int kind = 0; kind < HARNESS_FLOATS_COUNT; kind++)
