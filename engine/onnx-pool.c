@@ -145,7 +145,7 @@ import_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError
   EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
   gboolean marked[ENGINE_MAX_RANK] = {FALSE};
   g_autofree gint64 *axes = NULL;
-  EngineOnnxStorage storage;
+  EngineOnnxStorage storage = ENGINE_ONNX_PLAIN;
   gint64 keep;
   int n;
 

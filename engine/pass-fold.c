@@ -149,7 +149,7 @@ atoms_follow (Atoms *atoms, const EngineGraph *graph, const EngineNode *node)
 /* --- Chains --------------------------------------------------------------------------------- */
 
 typedef struct {
-  Atoms atoms;    /* joined: one axis each */
+  Atoms atoms;    /* one axis each */
   gboolean moves; /* a transpose is needed */
   int nodes;      /* in all, and with the last one reshape */
 } Move;
@@ -177,29 +177,45 @@ same_dims (const EngineValue *a, const EngineValue *b)
   return a->rank == b->rank && memcmp (a->dims, b->dims, a->rank * sizeof (int)) == 0;
 }
 
+/* A transpose, and a reshape on each side where the atoms are not the axes. */
+static int
+count_nodes (const EngineValue *x, const EngineValue *y, const Atoms *atoms)
+{
+  return 1 + !has_dims (x, atoms, atoms->source) + !has_dims (y, atoms, atoms->current);
+}
+
+static gboolean
+are_axes (const Atoms *atoms)
+{
+  for (int i = 0; i < atoms->n; i++)
+    if (atoms->size[i] > ENGINE_MAX_DIM)
+      return FALSE;
+  return atoms->n <= ENGINE_MAX_RANK;
+}
+
 /* What chain[depth - 1] .. chain[0] do in this order; FALSE where it cannot be said. */
 static gboolean
 describe_chain (const EngineGraph *graph, EngineNode **chain, int depth, Move *move)
 {
   const EngineValue *x = engine_graph_value (graph, chain[depth - 1]->inputs[0]);
   const EngineValue *y = engine_graph_value (graph, chain[0]->output);
-  Atoms *atoms = &move->atoms;
+  Atoms *atoms = &move->atoms, single;
 
   atoms_init (atoms, x);
   for (int i = depth - 1; i >= 0; i--)
     if (!atoms_follow (atoms, graph, chain[i]))
       return FALSE;
+  single = *atoms;
   atoms_join (atoms, 0);
   move->moves = atoms->n > 1;
   if (!move->moves) {
     move->nodes = same_dims (x, y) ? 0 : 1;
     return TRUE;
   }
-  move->nodes = 1 + !has_dims (x, atoms, atoms->source) + !has_dims (y, atoms, atoms->current);
-  for (int i = 0; i < atoms->n; i++)
-    if (atoms->size[i] > ENGINE_MAX_DIM)
-      return FALSE;
-  return atoms->n <= ENGINE_MAX_RANK;
+  if (count_nodes (x, y, &single) == 1) /* larger axes would have to be made first */
+    *atoms = single;
+  move->nodes = count_nodes (x, y, atoms);
+  return are_axes (atoms);
 }
 
 static int

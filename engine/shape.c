@@ -117,7 +117,7 @@ conv_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError *
   const EngineConvParams *p = &node->conv;
   const Shape x = shape_of (graph, node->inputs[ENGINE_CONV_X]);
   const Shape w = shape_of (graph, node->inputs[ENGINE_CONV_W]);
-  gint64 nhwc[4], oh, ow;
+  gint64 nhwc[4] = {0}, oh, ow;
 
   if (!shape_nhwc (node, &x, nhwc, error))
     return FALSE;
@@ -147,7 +147,7 @@ pool_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError *
 {
   const EnginePoolParams *p = &node->pool;
   const Shape x = shape_of (graph, node->inputs[0]);
-  gint64 nhwc[4], oh, ow;
+  gint64 nhwc[4] = {0}, oh, ow;
 
   if (!shape_nhwc (node, &x, nhwc, error))
     return FALSE;

@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Makes the small models of tests/engine/models/ and what ONNX Runtime computes with them.
+
+    models.py             writes models/*.onnx and models/golden.txt
+
+Needs `pip install onnx onnxruntime` (made with onnx 1.23.2, onnxruntime 1.31.1). Each model has one
+idea, a few nodes and weights that follow from their names, so that the files are the same every time.
+golden.txt holds the first output of the first image, in ONNX's order of axes, for the image
+x[i] = ((29 i + 7) mod 61 - 30) / 16.
+"""
+import os
+import zlib
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models")
+IMAGE = [1, 3, 6, 5]
+MODELS = {}
+
+
+def weights(name, *shape, low=-1.0, high=1.0):
+    """Quarters between low and high: sums of their products are exact or nearly so."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    return numpy_helper.from_array(
+        (np.round(rng.uniform(low, high, shape) * 16) / 16).astype(np.float32), name)
+
+
+def const(name, value, dtype=np.int64):
+    return numpy_helper.from_array(np.array(value, dtype), name)
+
+
+def node(op, inputs, outputs, **attributes):
+    return helper.make_node(op, inputs.split(), outputs.split(), outputs.split()[0], **attributes)
+
+
+def model(name, nodes, tensors=(), opset=13, shape=IMAGE, outputs="y", **kwargs):
+    """Outputs have no shapes: the importer must not need them."""
+    graph = helper.make_graph(
+        nodes, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs.split()],
+        list(tensors))
+    MODELS[name] = (helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8,
+        producer_name="gst-int8 tests"), kwargs)
+
+
+def convolutions():
+    w, b = weights("w", 4, 3, 3, 2), weights("b", 4)
+    model("conv", [node("Conv", "x w b", "y")], [w, b])
+    model("conv-no-bias", [node("Conv", "x w", "y", kernel_shape=[3, 2])], [w])
+    model("conv-pads", [node("Conv", "x w b", "y", pads=[1, 0, 2, 1], strides=[2, 3],
+                             dilations=[1, 2])], [w, b])
+    model("conv-groups", [node("Conv", "x w", "a", pads=[1, 1, 1, 1]),
+                          node("Conv", "a w2", "y", group=2)],
+          [weights("w", 4, 3, 3, 3), weights("w2", 6, 2, 1, 1)])
+    model("conv-depthwise", [node("Conv", "x w b", "y", group=3, strides=[2, 2])],
+          [weights("w", 6, 1, 3, 3), weights("b", 6)])
+    for pad in "SAME_UPPER", "SAME_LOWER", "VALID":
+        model("conv-" + pad.lower().replace("_", "-"),
+              [node("Conv", "x w", "y", auto_pad=pad, strides=[2, 2])], [weights("w", 2, 3, 2, 4)])
+    model("conv-1d", [node("Reshape", "x s", "r"),
+                      node("Conv", "r w b", "c", pads=[2, 1], strides=[2], dilations=[2]),
+                      node("Relu", "c", "d"), node("MaxPool", "d", "y", kernel_shape=[3])],
+          [const("s", [1, 3, 30]), weights("w", 2, 3, 3), weights("b", 2)])
+    model("gemm", [node("Flatten", "x", "f"), node("Gemm", "f w b", "y", transB=1)],
+          [weights("w", 4, 90), weights("b", 4)])
+    model("gemm-alpha-beta", [node("Flatten", "x", "f"),
+                              node("Gemm", "f w c", "y", alpha=0.5, beta=2.0)],
+          [weights("w", 90, 4), weights("c", 1, 4)])
+    model("gemm-scalar-c", [node("Flatten", "x", "f"), node("Gemm", "f w c", "g"),
+                            node("Gemm", "g v", "y")],
+          [weights("w", 90, 4), weights("c", 1), weights("v", 4, 3)], opset=11)
+    model("matmul", [node("Reshape", "x s", "r"), node("MatMul", "r w", "m"),
+                     node("Add", "m b", "y")],
+          [const("s", [0, -1]), weights("w", 90, 4), weights("b", 4)])
+    model("matmul-rank3", [node("Reshape", "x s", "r"), node("MatMul", "r w", "y")],
+          [const("s", [1, 6, 15]), weights("w", 15, 4)])
+
+
+def sums_and_products():
+    c, d = weights("c", 3, 1, 1), weights("d", 1, low=1)
+    model("constant-operands",
+          [node("Add", "x c", "a"), node("Mul", "c a", "m"), node("Sub", "d m", "s"),
+           node("Div", "s e", "q"), node("Sub", "q c", "y")], [c, d, weights("e", low=0.5)])
+    model("channels-last-constant", [node("Reshape", "x s", "r"), node("Mul", "r c", "m"),
+                                     node("Add", "m c", "y")],
+          [const("s", [1, 2, 15, 3]), weights("c", 3)])
+    model("uniform-constant", [node("Mul", "x c", "y")],
+          [const("c", np.full([1, 3, 6, 5], 0.5), np.float32)])
+    model("add", [node("Conv", "x w", "a"), node("Add", "x a", "s"), node("Relu", "s", "y")],
+          [weights("w", 3, 3, 1, 1)])
+    model("sub", [node("Conv", "x w", "a"), node("Sub", "x a", "y")], [weights("w", 3, 3, 1, 1)])
+    model("squeeze-excite",
+          [node("GlobalAveragePool", "x", "g"), node("Conv", "g w b", "c"),
+           node("HardSigmoid", "c", "h"), node("Mul", "h x", "y")],
+          [weights("w", 3, 3, 1, 1), weights("b", 3)])
+    model("squeeze-excite-nhwc",
+          [node("ReduceMean", "x", "g", axes=[1, 2]), node("Sigmoid", "g", "h"),
+           node("Mul", "x h", "y")], shape=[1, 6, 5, 3])
+    model("sum", [node("Conv", "x w", "a"), node("Sum", "a x a", "y")],
+          [weights("w", 3, 3, 1, 1)])
+    bn = [weights("gamma", 3), weights("beta", 3), weights("mean", 3), weights("var", 3, low=0.5)]
+    model("batch-norm", [node("BatchNormalization", "x gamma beta mean var", "y", epsilon=1e-3)],
+          bn)
+    model("conv-batch-norm",
+          [node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+           node("BatchNormalization", "c gamma beta mean var", "n", momentum=0.9),
+           node("Relu", "n", "y")], bn + [weights("w", 3, 3, 3, 3)], opset=7)
+    model("batch-norm-flat",
+          [node("Flatten", "x", "f"), node("Gemm", "f w", "g"),
+           node("BatchNormalization", "g gamma beta mean var", "y")], bn + [weights("w", 90, 3)],
+          opset=15)
+
+
+def functions():
+    model("relu", [node("Relu", "x", "y")])
+    model("leaky-relu", [node("LeakyRelu", "x", "a", alpha=0.25), node("LeakyRelu", "a", "y")])
+    model("clip-attributes", [node("Clip", "x", "y", min=-0.5, max=1.0)], opset=10)
+    model("clip-inputs", [node("Clip", "x lo hi", "a"), helper.make_node("Clip", ["a", "", "one"],
+                                                                         ["y"])],
+          [const("lo", -0.75, np.float32), const("hi", 1.5, np.float32),
+           const("one", 1, np.float32)])
+    model("sigmoid", [node("Sigmoid", "x", "y")])
+    model("hard-sigmoid", [node("HardSigmoid", "x", "y", alpha=0.3, beta=0.4)])
+    model("hard-swish", [node("HardSwish", "x", "y")], opset=14)
+    model("hard-swish-in-parts",
+          [node("Add", "x three", "a"), node("Clip", "a zero six", "c"), node("Mul", "x c", "m"),
+           node("Div", "m six", "y")],
+          [const(n, v, np.float32) for n, v in (("zero", 0), ("three", 3), ("six", 6))])
+    model("silu", [node("Sigmoid", "x", "s"), node("Mul", "x s", "y")])
+    model("softmax", [node("Flatten", "x", "f"), node("Softmax", "f", "y")])
+    model("softmax-channels", [node("Softmax", "x", "y", axis=1)])
+    model("softmax-last", [node("Softmax", "x", "y")])
+    model("softmax-rows", [node("Softmax", "x", "y", axis=2)], opset=11)
+    model("softmax-vector", [node("GlobalAveragePool", "x", "g"), node("Softmax", "g", "y")],
+          opset=9)
+    model("log-softmax", [node("Flatten", "x", "f"), node("LogSoftmax", "f", "y")])
+    model("as-it-is", [node("Identity", "x", "i"), node("Dropout", "i", "d mask"),
+                       node("Cast", "d", "c", to=TensorProto.FLOAT), node("Relu", "c", "r"),
+                       node("Identity", "r", "y")], opset=12)
+
+
+def pools():
+    model("maxpool", [node("MaxPool", "x", "y", kernel_shape=[3, 2], strides=[2, 2],
+                           pads=[1, 0, 1, 1])])
+    model("maxpool-ceil", [node("MaxPool", "x", "y", kernel_shape=[3, 3], strides=[2, 2],
+                                ceil_mode=1)])
+    model("maxpool-ceil-pads", [node("MaxPool", "x", "y", kernel_shape=[2, 2], strides=[3, 3],
+                                     pads=[1, 1, 1, 1], ceil_mode=1)])
+    model("maxpool-dilated", [node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 3])])
+    model("maxpool-same", [node("MaxPool", "x", "y", kernel_shape=[3, 3], strides=[2, 2],
+                                auto_pad="SAME_UPPER")], opset=8)
+    model("avgpool", [node("AveragePool", "x", "y", kernel_shape=[3, 2], strides=[2, 1],
+                           pads=[1, 1, 1, 1])])
+    model("avgpool-include", [node("AveragePool", "x", "y", kernel_shape=[3, 2], strides=[2, 1],
+                                   pads=[1, 1, 1, 1], count_include_pad=1)])
+    model("avgpool-ceil", [node("AveragePool", "x", "y", kernel_shape=[3, 3], strides=[2, 2],
+                                ceil_mode=1)], opset=19)
+    model("avgpool-ceil-include",
+          [node("AveragePool", "x", "y", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1,
+                pads=[1, 1, 1, 1], count_include_pad=1)], opset=19)
+    model("global-pools", [node("GlobalAveragePool", "x", "a"), node("GlobalMaxPool", "x", "m"),
+                           node("Concat", "a m", "y", axis=1)])
+    model("reduce-mean", [node("ReduceMean", "x", "r", axes=[2, 3], keepdims=0),
+                          node("Gemm", "r w", "y")], [weights("w", 3, 4)])
+    model("reduce-mean-keep", [node("ReduceMean", "x", "y", axes=[-1, -2])], opset=11)
+    model("reduce-mean-input", [node("ReduceMean", "x axes", "y", keepdims=0)],
+          [const("axes", [3])], opset=18)
+    model("reduce-max", [node("ReduceMax", "x", "y", axes=[2], keepdims=1)])
+
+
+def moves():
+    model("concat", [node("Conv", "x w", "a"), node("Concat", "a x a", "y", axis=1)],
+          [weights("w", 2, 3, 1, 1)])
+    model("concat-width", [node("Relu", "x", "a"), node("Concat", "a x", "y", axis=-1)])
+    model("split", [node("Split", "x parts", "a b", axis=2), node("Add", "a b", "y")],
+          [const("parts", [3, 3])])
+    model("split-equal", [node("Split", "x", "a b c", axis=1), node("Concat", "c a b", "y", axis=1)],
+          opset=11)
+    model("split-outputs", [node("Split", "x", "a b", axis=1, num_outputs=2),
+                            node("Relu", "b", "y")], opset=18)
+    model("slice", [node("Slice", "x starts ends axes", "y")],
+          [const("starts", [1, -3]), const("ends", [1000, -1]), const("axes", [1, 2])])
+    model("slice-attributes", [node("Slice", "x", "y", starts=[0, 1], ends=[1, 3], axes=[0, 3])],
+          opset=9)
+    model("pad", [node("Pad", "x pads value", "y", mode="constant")],
+          [const("pads", [0, 1, 0, 2, 0, 0, 1, 0]), const("value", 0.5, np.float32)])
+    model("pad-attributes", [node("Pad", "x", "p", pads=[0, 0, 1, 1, 0, 0, 2, 0]),
+                             node("Conv", "p w", "y")], [weights("w", 2, 3, 3, 3)], opset=10)
+    model("pad-axes", [node("Relu", "x", "r"), helper.make_node("Pad", ["r", "pads", "", "axes"],
+                                                                ["p"]),
+                       node("MaxPool", "p", "y", kernel_shape=[2, 2], strides=[2, 2])],
+          [const("pads", [1, 0, 1, 1]), const("axes", [3, -2])], opset=18)
+    model("transpose", [node("Transpose", "x", "t", perm=[0, 2, 1, 3]), node("Relu", "t", "r"),
+                        node("Transpose", "r", "y", perm=[0, 2, 1, 3])])
+    model("nhwc", [node("Transpose", "x", "t", perm=[0, 3, 1, 2]), node("Conv", "t w b", "c"),
+                   node("Transpose", "c", "u", perm=[0, 2, 3, 1]), node("Add", "u d", "a"),
+                   node("Relu", "a", "r"), node("ReduceMean", "r", "y", axes=[1, 2], keepdims=0)],
+          [weights("w", 4, 3, 3, 3), weights("b", 4), weights("d", 4)], shape=[1, 6, 5, 3])
+    model("channel-shuffle",
+          [node("Conv", "x w", "a"), node("Reshape", "a s1", "r"),
+           node("Transpose", "r", "t", perm=[0, 2, 1, 3, 4]), node("Reshape", "t s2", "u"),
+           node("Conv", "u w2", "y", group=3)],
+          [weights("w", 6, 3, 1, 1), const("s1", [1, 2, 3, 6, 5]), const("s2", [1, 6, 6, 5]),
+           weights("w2", 3, 2, 1, 1)])
+    model("squeeze", [node("ReduceMean", "x", "g", axes=[3]), node("Squeeze", "g", "s", axes=[3]),
+                      node("Unsqueeze", "s", "u", axes=[2, -1]), node("Flatten", "u", "y")],
+          opset=11)
+    model("squeeze-all", [node("GlobalMaxPool", "x", "g"), node("Squeeze", "g axes", "s"),
+                          node("Unsqueeze", "s axes", "u"), node("Squeeze", "u", "y")],
+          [const("axes", [2, 3])])
+
+
+def shapes():
+    model("shape-chain",
+          [node("GlobalAveragePool", "x", "g"), node("Shape", "g", "s"),
+           node("Gather", "s zero", "n"), node("Unsqueeze", "n", "u", axes=[0]),
+           node("Concat", "u minus", "t", axis=0), node("Reshape", "g t", "f"),
+           node("Gemm", "f w", "y")],
+          [const("zero", 0), const("minus", [-1]), weights("w", 3, 4)], opset=11,
+          shape=["N", 3, 6, 5])
+    model("shape-arithmetic",
+          [node("Shape", "x", "s"), node("Cast", "s", "i", to=TensorProto.INT32),
+           node("Slice", "i one four", "chw"), node("Split", "x", "a b c", axis=1),
+           node("Gather", "chw indices", "hw"), node("Add", "hw hw", "d"), node("Sub", "d hw", "e"),
+           node("Mul", "e two", "m"), node("Div", "m two", "q"), node("Squeeze", "row", "z", axes=[0]),
+           node("Concat", "z q", "t", axis=0), node("Cast", "t", "t64", to=TensorProto.INT64),
+           node("Reshape", "a t64", "y")],
+          [const("one", [1]), const("four", [4]), const("indices", [1, -1]),
+           const("two", 2, np.int32), const("row", [[1]], np.int32)], opset=11)
+    model("constant-of-shape",
+          [node("ConstantOfShape", "dims", "w", value=const("v", [0.25], np.float32)),
+           node("ConstantOfShape", "two", "s", value=const("v", [-1])),
+           node("Mul", "s s", "ones"), node("Range", "zero limit one", "r"),
+           node("Add", "r r", "d"), node("Sub", "ones d", "t"), node("Conv", "x w", "c"),
+           node("Reshape", "c t", "y")],
+          [const("dims", [4, 3, 1, 1]), const("two", [2]), const("zero", 0), const("limit", 2),
+           const("one", 1)], opset=11)
+    model("constants",
+          [helper.make_node("Constant", [], ["k"], value=weights("k", 3, 1, 1)),
+           helper.make_node("Constant", [], ["f"], value_float=0.5),
+           helper.make_node("Constant", [], ["i"], value_ints=[1, -1]),
+           node("Mul", "x k", "a"), node("Mul", "a f", "b"), node("Reshape", "b i", "y")])
+    model("folded-weights",
+          [node("Transpose", "w", "t", perm=[1, 0]), node("Unsqueeze", "t", "u", axes=[2, 3]),
+           node("Mul", "u u", "v"), node("Concat", "v v", "vv", axis=0),
+           node("Slice", "vv starts ends axes steps", "s"), node("Identity", "s", "i"),
+           node("Conv", "x i", "y")],
+          [weights("w", 3, 4), const("starts", [6]), const("ends", [-8]), const("axes", [0]),
+           const("steps", [-2])], opset=11)
+    model("batch-4", [node("Conv", "x w", "c"), node("Reshape", "c s", "r"),
+                      node("Gemm", "r v", "g"), node("Reshape", "g t", "y")],
+          [weights("w", 2, 3, 3, 3), const("s", [4, 24]), weights("v", 24, 6),
+           const("t", [-1, 2, 3])], shape=[4, 3, 6, 5])
+    model("batch-n", [node("Flatten", "x", "f"), node("Gemm", "f w", "g"), node("Shape", "g", "s"),
+                      node("Reshape", "g s", "y")],
+          [weights("w", 90, 5)], shape=["batch", 3, 6, 5])
+
+
+def files():
+    w = weights("w", 4, 3, 2, 2)
+    typed = TensorProto(data_type=TensorProto.FLOAT, dims=w.dims, name="w")
+    typed.float_data.extend(numpy_helper.to_array(w).ravel().tolist())
+    shape = TensorProto(data_type=TensorProto.INT64, dims=[2], name="s")
+    shape.int64_data.extend([1, -1])
+    model("typed-fields", [node("Conv", "x w", "c"), node("Reshape", "c s", "y")], [typed, shape])
+    model("initialiser-as-input", [node("Conv", "x w", "y")], [w, weights("unused", 2)], opset=8)
+    graph = MODELS["initialiser-as-input"][0].graph
+    graph.input.insert(0, helper.make_tensor_value_info("w", TensorProto.FLOAT, list(w.dims)))
+    model("external", [node("Conv", "x w b", "y")], [w, weights("b", 4)], external="external.bin")
+    model("outputs", [node("Conv", "x w", "c"), node("Relu", "c", "r"),
+                      node("GlobalAveragePool", "r", "y"), node("Sigmoid", "c", "z")], [w],
+          outputs="y z")
+    model("grey", [node("Conv", "x v", "y")], [weights("v", 2, 1, 3, 3)], shape=[1, 1, 6, 5])
+
+
+def save(name, built, external=None):
+    path = os.path.join(FOLDER, name + ".onnx")
+    if external:
+        onnx.save(built, path, save_as_external_data=True, location=external, size_threshold=0)
+        return path
+    with open(path, "wb") as out:
+        out.write(built.SerializeToString(deterministic=True))
+    return path
+
+
+def golden(path):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    shape = [d if isinstance(d, int) else 1 for d in session.get_inputs()[0].shape]
+    n = int(np.prod(shape[1:]))
+    one = (((29 * np.arange(n) + 7) % 61 - 30) / 16).astype(np.float32).reshape(shape[1:])
+    result = session.run(None, {"x": np.stack([one] * shape[0])})[0]
+    return result.reshape(shape[0], -1)[0]
+
+
+def main():
+    os.makedirs(FOLDER, exist_ok=True)
+    for family in convolutions, sums_and_products, functions, pools, moves, shapes, files:
+        family()
+    with open(os.path.join(FOLDER, "golden.txt"), "w") as out:
+        for name, (built, kwargs) in sorted(MODELS.items()):
+            values = golden(save(name, built, **kwargs))
+            print(name + ":", *(f"{v:.9g}" for v in values), file=out)
+
+
+if __name__ == "__main__":
+    main()
