@@ -29,6 +29,19 @@ engine_provenance_clear (EngineProvenance *provenance)
   g_clear_pointer (&provenance->builder, g_free);
 }
 
+void
+engine_provenance_copy (EngineProvenance *to, const EngineProvenance *from)
+{
+  *to = (EngineProvenance){
+      .key = g_strdup (from->key),
+      .model = g_strdup (from->model),
+      .table = g_strdup (from->table),
+      .preprocess = g_strdup (from->preprocess),
+      .options = g_strdup (from->options),
+      .builder = g_strdup (from->builder),
+  };
+}
+
 char *
 engine_options_text (EnginePrecision precision, EngineRanges ranges)
 {

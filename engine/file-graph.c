@@ -4,9 +4,15 @@
  * that what it builds is safe to look at; whether it is a sound graph is the verifier's question.
  */
 #include "engine/file.h"
+#include "engine/onnx-wire.h"
 #include "file.pb-c.h"
 
 #include <string.h>
+
+/* Unpacked, a network takes up to 13 times the bytes of its message (measured; the shorter the names, the
+ * more); empty values, two bytes each, would take 100 times. */
+#define MEMORY_OF_A_BYTE 24
+#define MEMORY_AT_LEAST  65536
 
 static const char *const type_names[] = {"f32", "s8"};
 static const char *const range_names[] = {"symmetric", "full", "affine"};
@@ -38,12 +44,12 @@ aligned (gsize size)
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
-static Int8File__Value *
+static EngineFile__Value *
 write_value (const EngineValue *value, gsize *constants_size)
 {
-  Int8File__Value *out = g_new (Int8File__Value, 1);
+  EngineFile__Value *out = g_new (EngineFile__Value, 1);
 
-  int8_file__value__init (out);
+  engine_file__value__init (out);
   out->name = value->name;
   out->type = (char *) type_names[value->type];
   out->n_dims = value->rank;
@@ -60,15 +66,15 @@ write_value (const EngineValue *value, gsize *constants_size)
   return out;
 }
 
-static Int8File__Node *
+static EngineFile__Node *
 write_node (const EngineNode *node)
 {
   g_autoptr (GArray) ints = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autoptr (GArray) floats = g_array_new (FALSE, FALSE, sizeof (float));
-  Int8File__Node *out = g_new (Int8File__Node, 1);
+  EngineFile__Node *out = g_new (EngineFile__Node, 1);
 
   engine_file_node_write (node, ints, floats);
-  int8_file__node__init (out);
+  engine_file__node__init (out);
   out->op = (char *) engine_op_name (node->op);
   out->name = node->name;
   out->n_inputs = node->n_inputs;
@@ -82,7 +88,7 @@ write_node (const EngineNode *node)
 }
 
 static void
-write_provenance (Int8File__Engine *message, const EngineProvenance *provenance, const char *key)
+write_provenance (EngineFile__Engine *message, const EngineProvenance *provenance, const char *key)
 {
   message->key = (char *) (key ? key : provenance->key);
   message->model = provenance->model;
@@ -96,11 +102,11 @@ void *
 engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gsize *constants_size)
 {
   const EngineGraph *graph = engine->graph;
-  Int8File__Engine message;
+  EngineFile__Engine message;
   void *packed;
 
   *constants_size = 0;
-  int8_file__engine__init (&message);
+  engine_file__engine__init (&message);
   message.precision = (char *) engine_precision_name (engine->precision);
   write_provenance (&message, &engine->provenance, key);
   message.n_inputs = graph->inputs->len;
@@ -108,17 +114,17 @@ engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gs
   message.n_outputs = graph->outputs->len;
   message.outputs = (uint32_t *) graph->outputs->data;
   message.n_values = graph->values->len;
-  message.values = g_new (Int8File__Value *, message.n_values);
+  message.values = g_new (EngineFile__Value *, message.n_values);
   for (gsize v = 0; v < message.n_values; v++)
     message.values[v] = write_value (engine_graph_value (graph, v), constants_size);
   message.n_nodes = graph->nodes->len;
-  message.nodes = g_new (Int8File__Node *, message.n_nodes);
+  message.nodes = g_new (EngineFile__Node *, message.n_nodes);
   for (gsize i = 0; i < message.n_nodes; i++)
     message.nodes[i] = write_node (engine_graph_node (graph, i));
 
-  *message_size = int8_file__engine__get_packed_size (&message);
+  *message_size = engine_file__engine__get_packed_size (&message);
   packed = g_malloc (*message_size);
-  int8_file__engine__pack (&message, packed);
+  engine_file__engine__pack (&message, packed);
 
   for (gsize v = 0; v < message.n_values; v++)
     g_free (message.values[v]);
@@ -184,7 +190,7 @@ constant_at (GBytes *constants, guint64 offset, const EngineValue *value, GError
 
 /* Dims whose product can be computed; the verifier knows the exact bounds. */
 static gboolean
-read_dims (const Int8File__Value *in, int *dims, GError **error)
+read_dims (const EngineFile__Value *in, int *dims, GError **error)
 {
   gint64 elements = 1;
 
@@ -203,7 +209,7 @@ read_dims (const Int8File__Value *in, int *dims, GError **error)
 }
 
 static gboolean
-read_value (EngineGraph *graph, const Int8File__Value *in, GBytes *constants, GError **error)
+read_value (EngineGraph *graph, const EngineFile__Value *in, GBytes *constants, GError **error)
 {
   const int type = index_of (type_names, G_N_ELEMENTS (type_names), in->type);
   int dims[ENGINE_MAX_RANK];
@@ -232,7 +238,7 @@ read_value (EngineGraph *graph, const Int8File__Value *in, GBytes *constants, GE
 }
 
 static gboolean
-read_node (EngineGraph *graph, const Int8File__Node *in, GError **error)
+read_node (EngineGraph *graph, const EngineFile__Node *in, GError **error)
 {
   const int op = op_from_name (in->op);
   EngineNode node = {0};
@@ -268,7 +274,8 @@ read_interface (GArray *list, const uint32_t *values, gsize n, GError **error)
 }
 
 static gboolean
-read_graph (EngineGraph *graph, const Int8File__Engine *message, GBytes *constants, GError **error)
+read_graph (EngineGraph *graph, const EngineFile__Engine *message, GBytes *constants,
+    GError **error)
 {
   for (gsize v = 0; v < message->n_values; v++)
     if (!read_value (graph, message->values[v], constants, error))
@@ -281,7 +288,7 @@ read_graph (EngineGraph *graph, const Int8File__Engine *message, GBytes *constan
 }
 
 static EngineProvenance
-read_provenance (const Int8File__Engine *message)
+read_provenance (const EngineFile__Engine *message)
 {
   return (EngineProvenance){
       .key = g_strdup (message->key),
@@ -293,26 +300,38 @@ read_provenance (const Int8File__Engine *message)
   };
 }
 
+static Engine *
+read_engine (const EngineFile__Engine *message, GBytes *constants, GError **error)
+{
+  static const char *const precisions[] = {"int8", "fp32"};
+  const int precision = index_of (precisions, G_N_ELEMENTS (precisions), message->precision);
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  EngineProvenance provenance;
+
+  if (precision < 0) {
+    refuse (error, "its precision is '%s'", message->precision);
+    return NULL;
+  }
+  if (!read_graph (graph, message, constants, error))
+    return NULL;
+  provenance = read_provenance (message);
+  return engine_new (g_steal_pointer (&graph), (EnginePrecision) precision, &provenance);
+}
+
 Engine *
 engine_file_unpack (const void *packed, gsize size, GBytes *constants, GError **error)
 {
-  static const char *const precisions[] = {"int8", "fp32"};
-  g_autoptr (EngineGraph) graph = engine_graph_new ();
-  Int8File__Engine *message = int8_file__engine__unpack (NULL, size, packed);
+  EngineOnnxBudget budget = {.limit = MEMORY_AT_LEAST + MEMORY_OF_A_BYTE * size};
+  ProtobufCMessage *message =
+      engine_onnx_wire_unpack (&engine_file__engine__descriptor, packed, size, &budget);
   Engine *engine = NULL;
-  int precision;
 
-  if (!message) {
-    refuse (error, "its description of the network cannot be read");
-    return NULL;
-  }
-  precision = index_of (precisions, G_N_ELEMENTS (precisions), message->precision);
-  if (precision < 0) {
-    refuse (error, "its precision is '%s'", message->precision);
-  } else if (read_graph (graph, message, constants, error)) {
-    EngineProvenance provenance = read_provenance (message);
-    engine = engine_new (g_steal_pointer (&graph), (EnginePrecision) precision, &provenance);
-  }
-  int8_file__engine__free_unpacked (message, NULL);
+  if (!message)
+    refuse (error, "its description of the network %s",
+        budget.used > budget.limit ? "would take far more memory than any of its size"
+                                   : "cannot be read");
+  else
+    engine = read_engine ((const EngineFile__Engine *) message, constants, error);
+  engine_onnx_wire_free (message, &budget);
   return engine;
 }

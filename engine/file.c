@@ -27,8 +27,8 @@
 
 #define HEADER_SIZE 64
 #define PAGE        4096
-/* A message is some hundred bytes a layer; unpacked it takes at most 60 times its size. */
-#define MAX_MESSAGE (4u << 20)
+/* Some hundred bytes a layer; unpacking is bounded by a multiple of it. */
+#define MAX_MESSAGE (8u << 20)
 
 static const char magic[8] = "GSTINT8E";
 
