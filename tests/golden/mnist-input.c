@@ -5,37 +5,23 @@
  * Both by TensorRT's histogram in batches of 50 and by the order-independent one.
  */
 #include "tests/calib/common.h"
+#include "tests/golden/idx.h"
 
-#define SIZE     (28 * 28)
 #define N_IMAGES 500
 
 /* Images first..first + 499 of an IDX file, divided by `divisor`; NULL where there is no data. */
 static float *
 read_images (const char *name, guint first, float divisor)
 {
+  const gsize size = (gsize) N_IMAGES * IDX_PIXELS;
   g_autofree char *path = test_data (name);
-  g_autoptr (GError) error = NULL;
   if (!path)
     return NULL;
 
-  g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_autoptr (GFileInputStream) packed = g_file_read (file, NULL, &error);
-  if (!packed)
-    g_error ("%s: %s", path, error->message);
-  g_autoptr (GZlibDecompressor) gunzip = g_zlib_decompressor_new (G_ZLIB_COMPRESSOR_FORMAT_GZIP);
-  g_autoptr (GInputStream) stream =
-      g_converter_input_stream_new (G_INPUT_STREAM (packed), G_CONVERTER (gunzip));
-
-  const gsize skip = 16 + (gsize) first * SIZE, size = (gsize) N_IMAGES * SIZE;
-  g_autofree guint8 *bytes = g_malloc (skip + size);
-  gsize n_read;
-  if (!g_input_stream_read_all (stream, bytes, skip + size, &n_read, NULL, &error) ||
-      n_read != skip + size)
-    g_error ("%s: %s", path, error ? error->message : "the file is too short");
-
+  g_autofree guint8 *bytes = idx_read (path, IDX_IMAGES, (gsize) first * IDX_PIXELS, size);
   float *x = g_new (float, size);
   for (gsize i = 0; i < size; i++)
-    x[i] = (float) bytes[skip + i] / divisor;
+    x[i] = (float) bytes[i] / divisor;
   return x;
 }
 
@@ -49,7 +35,7 @@ check_entry (const char *name, guint first, float divisor, guint32 word)
   g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_TENSORRT);
   CalibHistogram *h = calib_statistics_tensor (statistics, "data", 1);
   for (guint batch = 0; batch < N_IMAGES; batch += 50)
-    calib_histogram_add (h, x + batch * SIZE, 50 * SIZE);
+    calib_histogram_add (h, x + batch * IDX_PIXELS, 50 * IDX_PIXELS);
 
   for (guint m = 0; m < 2; m++) {
     g_autoptr (GError) error = NULL;
