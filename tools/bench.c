@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bench.c: how fast an engine is on this machine. The input is zeros: no kernel's time depends on it. */
+/* bench.c: how fast an engine is on this machine. The input is zeros: no kernel's time depends on
+ * it. */
 #include "tools/tool.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@
 static int
 compare_doubles (const void *a, const void *b)
 {
-  const double x = *(const double *) a, y = *(const double *) b;
+  const double x = *(const double *)a, y = *(const double *)b;
 
   return (x > y) - (x < y);
 }
@@ -17,7 +18,7 @@ clear_inputs (EngineExec *exec, const Engine *engine, KernelBackend *backend, in
 {
   EngineInputInfo info;
   engine_input (engine, &info);
-  const gsize size = (gsize) info.height * info.width * info.channels *
+  const gsize size = (gsize)info.height * info.width * info.channels *
                      (engine_input_type (engine, NULL, NULL) == ENGINE_TYPE_F32 ? 4 : 1);
   g_autofree void *zeros = g_malloc0 (size);
 
@@ -32,7 +33,7 @@ measure (EngineExec *exec, int batch, double seconds, GArray *times, GError **er
 {
   if (!engine_exec_run (exec, batch, error))
     return FALSE;
-  const gint64 end = g_get_monotonic_time () + (gint64) (seconds * 1e6);
+  const gint64 end = g_get_monotonic_time () + (gint64)(seconds * 1e6);
   do {
     const gint64 start = g_get_monotonic_time ();
     if (!engine_exec_run (exec, batch, error))
@@ -47,7 +48,7 @@ measure (EngineExec *exec, int batch, double seconds, GArray *times, GError **er
 static void
 print_times (const GArray *times, int batch)
 {
-  const double *t = (const double *) (gpointer) times->data;
+  const double *t = (const double *)(gpointer)times->data;
   double sum = 0;
 
   for (guint i = 0; i < times->len; i++)
@@ -65,7 +66,7 @@ open_engine (const char *path, GError **error)
   if (!g_str_has_suffix (path, ".onnx"))
     return engine_load (path, NULL, error);
   g_autoptr (EngineModel) model = engine_model_load (path, error);
-  const EngineBuildOptions options = { .precision = ENGINE_PRECISION_FP32 };
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32};
 
   return model ? engine_build (model, &options, NULL, tool_progress, NULL, NULL, error) : NULL;
 }
@@ -77,11 +78,11 @@ tool_bench (int argc, char **argv, GError **error)
   int batch = 1, threads = 0;
   double seconds = 3;
   const GOptionEntry entries[] = {
-    { "backend", 0, 0, G_OPTION_ARG_STRING, &backend_name, "cpu (default) or ref", "NAME" },
-    { "batch", 'b', 0, G_OPTION_ARG_INT, &batch, "Images at once; default 1", "N" },
-    { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "Default: all CPUs of this process", "N" },
-    { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long to run; default 3", "S" },
-    { NULL },
+      {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_name, "cpu (default) or ref", "NAME"},
+      {"batch", 'b', 0, G_OPTION_ARG_INT, &batch, "Images at once; default 1", "N"},
+      {"threads", 0, 0, G_OPTION_ARG_INT, &threads, "Default: all CPUs of this process", "N"},
+      {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long to run; default 3", "S"},
+      {NULL},
   };
   char why[256];
 

@@ -9,20 +9,21 @@ tool_build (int argc, char **argv, GError **error)
   g_autofree char *ranges = g_strdup ("full"), *preset = NULL;
   gboolean force = FALSE;
   const GOptionEntry entries[] = {
-    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &model, "ONNX classifier", "FILE" },
-    { "table", 't', 0, G_OPTION_ARG_FILENAME, &table, "Calibration table (int8)", "FILE" },
-    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Engine file to write (*.int8engine)", "FILE" },
-    { "precision", 0, 0, G_OPTION_ARG_STRING, &precision, "int8 (default) or fp32", "P" },
-    { "ranges", 0, 0, G_OPTION_ARG_STRING, &ranges, "full (default) or symmetric", "R" },
-    { "preprocess", 0, 0, G_OPTION_ARG_STRING, &preset,
-        "imagenet, imagenet-caffe, unit or raw: gives the input its exact range", "PRESET" },
-    { "force", 0, 0, G_OPTION_ARG_NONE, &force, "Use a table made for another model or preprocessing",
-        NULL },
-    { NULL },
+      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &model, "ONNX classifier", "FILE"},
+      {"table", 't', 0, G_OPTION_ARG_FILENAME, &table, "Calibration table (int8)", "FILE"},
+      {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Engine file to write (*.int8engine)",
+          "FILE"},
+      {"precision", 0, 0, G_OPTION_ARG_STRING, &precision, "int8 (default) or fp32", "P"},
+      {"ranges", 0, 0, G_OPTION_ARG_STRING, &ranges, "full (default) or symmetric", "R"},
+      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &preset,
+          "imagenet, imagenet-caffe, unit or raw: gives the input its exact range", "PRESET"},
+      {"force", 0, 0, G_OPTION_ARG_NONE, &force,
+          "Use a table made for another model or preprocessing", NULL},
+      {NULL},
   };
   EnginePreprocess preprocess;
-  EngineRequest request = { 0 };
-  EngineRequestReport report = { 0 };
+  EngineRequest request = {0};
+  EngineRequestReport report = {0};
 
   if (!tool_parse (&argc, &argv, entries, NULL, "Builds an engine file.", error))
     return FALSE;
@@ -41,7 +42,8 @@ tool_build (int argc, char **argv, GError **error)
   request.engine = output;
   request.force = force;
 
-  g_autoptr (Engine) engine = engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
+  g_autoptr (Engine) engine =
+      engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
   if (engine && report.warning)
     g_printerr ("warning: %s\n", report.warning);
   if (engine)

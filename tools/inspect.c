@@ -14,7 +14,8 @@ inspect_model (const char *path, GError **error)
   g_autofree char *dump = engine_model_dump (model);
   g_print ("# model %s, sha256 %s\n# input %s: %d x %d, %d channels; %d classes%s\n%s", path,
       engine_model_sha256 (model), input.name, input.width, input.height, input.channels,
-      engine_model_n_classes (model), engine_model_has_softmax (model) ? " after softmax" : "", dump);
+      engine_model_n_classes (model), engine_model_has_softmax (model) ? " after softmax" : "",
+      dump);
   return TRUE;
 }
 
@@ -30,8 +31,8 @@ inspect_engine (const char *path, GError **error)
   g_autofree char *dump = engine_dump (engine);
   g_print ("# engine %s, %s\n# input %s: %d x %d, %d channels; %d classes%s\n%s", path,
       engine_precision_name (engine_precision (engine)), input.name, input.width, input.height,
-      input.channels, engine_n_classes (engine), engine_has_softmax (engine) ? " after softmax" : "",
-      dump);
+      input.channels, engine_n_classes (engine),
+      engine_has_softmax (engine) ? " after softmax" : "", dump);
   return TRUE;
 }
 
@@ -43,11 +44,13 @@ inspect_statistics (const char *path, GError **error)
     return FALSE;
 
   const CalibProvenance *from = calib_statistics_provenance (statistics);
-  g_print ("# statistics %s: %" G_GUINT64_FORMAT " frames from %s, by %s\n# model %s\n# preprocessing %s\n",
+  g_print ("# statistics %s: %" G_GUINT64_FORMAT
+           " frames from %s, by %s\n# model %s\n# preprocessing %s\n",
       path, from->frames, from->source ? from->source : "(unknown)",
       from->tool ? from->tool : "(unknown)", from->model_sha256 ? from->model_sha256 : "(unknown)",
       from->preprocess_sha256 ? from->preprocess_sha256 : "(unknown)");
-  g_print ("%-32s %14s %8s %11s %13s %13s\n", "tensor", "values", "zero", "not finite", "min", "max");
+  g_print (
+      "%-32s %14s %8s %11s %13s %13s\n", "tensor", "values", "zero", "not finite", "min", "max");
   for (guint i = 0; i < calib_statistics_n_tensors (statistics); i++) {
     const char *name = calib_statistics_name (statistics, i);
     CalibSummary s;
@@ -79,10 +82,9 @@ static const struct {
   const char *kind, *suffix;
   gboolean (*print) (const char *path, GError **error);
 } kinds[] = {
-  { "model", ".onnx", inspect_model },
-  { "engine", ".int8engine", inspect_engine },
-  { "statistics", ".int8stats", inspect_statistics },
-  { "table", "", inspect_table }, /* any other name */
+    {"model", ".onnx", inspect_model}, {"engine", ".int8engine", inspect_engine},
+    {"statistics", ".int8stats", inspect_statistics},
+    {"table", "", inspect_table}, /* any other name */
 };
 
 gboolean
@@ -90,21 +92,22 @@ tool_inspect (int argc, char **argv, GError **error)
 {
   g_autofree char *kind = NULL;
   const GOptionEntry entries[] = {
-    { "as", 0, 0, G_OPTION_ARG_STRING, &kind, "What the file is: model, engine, statistics or table",
-        "KIND" },
-    { NULL },
+      {"as", 0, 0, G_OPTION_ARG_STRING, &kind,
+          "What the file is: model, engine, statistics or table", "KIND"},
+      {NULL},
   };
 
   if (!tool_parse (&argc, &argv, entries, "FILE...",
           "Prints files as text. The kind is told from the suffix: .onnx, .int8engine, .int8stats, "
-          "anything else is a table.", error))
+          "anything else is a table.",
+          error))
     return FALSE;
   if (argc < 2)
     return tool_usage (error, "no file is given");
   for (int i = 1; i < argc; i++) {
     guint k = 0;
-    while (k < G_N_ELEMENTS (kinds) &&
-           !(kind ? g_str_equal (kind, kinds[k].kind) : g_str_has_suffix (argv[i], kinds[k].suffix)))
+    while (k < G_N_ELEMENTS (kinds) && !(kind ? g_str_equal (kind, kinds[k].kind)
+                                              : g_str_has_suffix (argv[i], kinds[k].suffix)))
       k++;
     if (k == G_N_ELEMENTS (kinds))
       return tool_usage (error, "--as is model, engine, statistics or table, not %s", kind);

@@ -10,14 +10,15 @@ static const struct {
   const char *name, *summary;
   gboolean (*run) (int argc, char **argv, GError **error);
 } commands[] = {
-  { "inspect", "print a model, engine, calibration table or statistics file as text", tool_inspect },
-  { "table", "make a calibration table from a statistics file, with any method", tool_table },
-  { "merge", "merge statistics files of several cameras or machines, exactly", tool_merge },
-  { "build", "build an engine file from a model and a calibration table", tool_build },
-  { "bench", "time an engine on this machine", tool_bench },
+    {"inspect", "print a model, engine, calibration table or statistics file as text",
+        tool_inspect},
+    {"table", "make a calibration table from a statistics file, with any method", tool_table},
+    {"merge", "merge statistics files of several cameras or machines, exactly", tool_merge},
+    {"build", "build an engine file from a model and a calibration table", tool_build},
+    {"bench", "time an engine on this machine", tool_bench},
 };
 
-G_DEFINE_QUARK (gst-int8-usage, tool_usage)
+G_DEFINE_QUARK (gst - int8 - usage, tool_usage)
 
 gboolean
 tool_usage (GError **error, const char *format, ...)
@@ -51,7 +52,8 @@ void
 tool_progress (guint done, guint total, const char *what, gpointer data)
 {
   if (isatty (STDERR_FILENO))
-    g_printerr ("\r\033[K%3u %% %s%s", total ? 100 * done / total : 100, what, done == total ? "\n" : "");
+    g_printerr (
+        "\r\033[K%3u %% %s%s", total ? 100 * done / total : 100, what, done == total ? "\n" : "");
 }
 
 gboolean

@@ -9,16 +9,18 @@ tool_table (int argc, char **argv, GError **error)
   double percentile = 99.99;
   int trt_version = 8601;
   const GOptionEntry entries[] = {
-    { "stats", 's', 0, G_OPTION_ARG_FILENAME, &stats, "Statistics file of int8calib", "FILE" },
-    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &model_path, "The model they were made with", "FILE" },
-    { "method", 0, 0, G_OPTION_ARG_STRING, &method_name,
-        "minmax, entropy2 (default), entropy2-trt, percentile, mse", "METHOD" },
-    { "percentile", 0, 0, G_OPTION_ARG_DOUBLE, &percentile, "For percentile; default 99.99", "P" },
-    { "trt-version", 0, 0, G_OPTION_ARG_INT, &trt_version, "Number in the header; default 8601", "N" },
-    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Table to write", "FILE" },
-    { NULL },
+      {"stats", 's', 0, G_OPTION_ARG_FILENAME, &stats, "Statistics file of int8calib", "FILE"},
+      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &model_path, "The model they were made with",
+          "FILE"},
+      {"method", 0, 0, G_OPTION_ARG_STRING, &method_name,
+          "minmax, entropy2, entropy2-trt, percentile, mse (default)", "METHOD"},
+      {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &percentile, "For percentile; default 99.99", "P"},
+      {"trt-version", 0, 0, G_OPTION_ARG_INT, &trt_version, "Number in the header; default 8601",
+          "N"},
+      {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Table to write", "FILE"},
+      {NULL},
   };
-  CalibMethod method = CALIB_METHOD_ENTROPY2;
+  CalibMethod method = CALIB_METHOD_MSE;
 
   if (!tool_parse (&argc, &argv, entries, NULL,
           "Makes a calibration table from statistics that were collected earlier.", error))
@@ -39,10 +41,11 @@ tool_table (int argc, char **argv, GError **error)
   g_autoptr (CalibTable) table =
       engine_calibration_table (model, statistics, method, percentile, trt_version, error);
   if (!table || !calib_table_save (table, output, error) ||
-      !calib_provenance_save (calib_statistics_provenance (statistics), calib_method_name (method),
-          output, error))
+      !calib_provenance_save (
+          calib_statistics_provenance (statistics), calib_method_name (method), output, error))
     return FALSE;
-  g_print ("%s: %u tensors, %s\n", output, calib_table_n_entries (table), calib_method_name (method));
+  g_print (
+      "%s: %u tensors, %s\n", output, calib_table_n_entries (table), calib_method_name (method));
   return TRUE;
 }
 
@@ -51,8 +54,8 @@ tool_merge (int argc, char **argv, GError **error)
 {
   g_autofree char *output = NULL;
   const GOptionEntry entries[] = {
-    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Statistics file to write", "FILE" },
-    { NULL },
+      {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Statistics file to write", "FILE"},
+      {NULL},
   };
 
   if (!tool_parse (&argc, &argv, entries, "FILE...",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * idx.h: MNIST's IDX format, gzipped or plain: a big-endian header (0, 0, type 8 for bytes, rank; then
- * the dims), then the bytes. Source: "The MNIST database", Y. LeCun, C. Cortes, C. Burges.
+ * idx.h: MNIST's IDX format, gzipped or plain: a big-endian header (0, 0, type 8 for bytes, rank;
+ * then the dims), then the bytes. Source: "The MNIST database", Y. LeCun, C. Cortes, C. Burges.
  */
 #pragma once
 

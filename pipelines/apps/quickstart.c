@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * quickstart.c: the main job on real images. Streams training images of Fashion-MNIST as a video into
- * int8calib, then the test images as a video through int8infer in FP32 and INT8, counts top-1 from the
- * metadata on the buffers, prints a table and leaves a page with a contact sheet.
+ * quickstart.c: the main job on real images. Streams training images of Fashion-MNIST as a video
+ * into int8calib, then the test images as a video through int8infer in FP32 and INT8, counts top-1
+ * from the metadata on the buffers, prints a table and leaves a page with a contact sheet.
  */
 #include <gst/gst.h>
 #include <gst/video/video.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "idx.h"
 #include "report.h"
 
 #define N_MODELS 2
-#define N_RUNS (2 * N_MODELS)
+#define N_RUNS   (2 * N_MODELS)
 
 static const struct {
   const char *name, *file;
-} models[N_MODELS] = { { "LeNet", "fashion-lenet" }, { "ResNet", "fashion-resnet" } };
+} models[N_MODELS] = {{"LeNet", "fashion-lenet"}, {"ResNet", "fashion-resnet"}};
 
 /* Options. */
 static char *data_dir, *out_dir = "out", *images_dir = "/usr/share/datasets/fashion-mnist";
@@ -35,17 +36,21 @@ typedef struct {
 typedef struct {
   const char *what;
   int n, total;
-  ReportRun *run;    /* NULL while calibrating */
+  ReportRun *run;     /* NULL while calibrating */
   gint64 first, last; /* monotonic time of the first and last frame, in us */
-  char *engine;      /* path, from the element's message */
+  char *engine;       /* path, from the element's message */
 } Job;
 
+/* A line that is written over where a person looks, one line at the end where a file does. */
 static void
 show_progress (const Job *job)
 {
-  g_printerr ("\r%-34s %5d of %d", job->what, job->n, job->total);
-  if (job->n == job->total)
-    g_printerr ("\n");
+  const gboolean end = job->n == job->total;
+
+  if (isatty (STDERR_FILENO))
+    g_printerr ("\r%-28s %5d of %d frames%s", job->what, job->n, job->total, end ? "\n" : "");
+  else if (end)
+    g_printerr ("%-28s %5d frames\n", job->what, job->n);
 }
 
 /* The class that int8infer attached, from GStreamer's region of interest metadata. -1 if none. */
@@ -55,15 +60,15 @@ read_classification (GstBuffer *buffer, float *confidence)
   gpointer state = NULL;
   GstMeta *meta;
 
-  while ((meta = gst_buffer_iterate_meta_filtered (buffer, &state,
-              GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
+  while ((meta = gst_buffer_iterate_meta_filtered (
+              buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
     GstStructure *param = gst_video_region_of_interest_meta_get_param (
-        (GstVideoRegionOfInterestMeta *) meta, "classification");
+        (GstVideoRegionOfInterestMeta *)meta, "classification");
     double level = 0;
     int id;
     if (param && gst_structure_get_int (param, "label_id", &id)) {
       gst_structure_get_double (param, "confidence", &level);
-      *confidence = (float) level;
+      *confidence = (float)level;
       return id;
     }
   }
@@ -80,8 +85,8 @@ on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   if (job->n == 0)
     job->first = job->last;
   if (job->run && job->n < job->run->n)
-    job->run->label[job->n] = read_classification (GST_PAD_PROBE_INFO_BUFFER (info),
-        &job->run->confidence[job->n]);
+    job->run->label[job->n] =
+        read_classification (GST_PAD_PROBE_INFO_BUFFER (info), &job->run->confidence[job->n]);
   if (++job->n % 100 == 0 || job->n == job->total)
     show_progress (job);
   return GST_PAD_PROBE_OK;
@@ -157,7 +162,7 @@ static gboolean
 calibrate (Quickstart *q, int model, GError **error)
 {
   g_autofree char *what = g_strdup_printf ("%s: calibrating", models[model].name);
-  Job job = { .what = what, .total = calibration_frames };
+  Job job = {.what = what, .total = calibration_frames};
 
   q->table[model] = g_strdup_printf ("%s/%s.table", out_dir, models[model].file);
   g_autofree char *launch = g_strdup_printf (
@@ -174,10 +179,13 @@ infer (Quickstart *q, int index, GError **error)
 {
   const int model = index / 2;
   ReportRun *run = &q->runs[index];
-  *run = (ReportRun){ .model = models[model].name, .precision = index % 2 ? "INT8" : "FP32",
-    .n = test_frames, .label = g_new (int, test_frames), .confidence = g_new (float, test_frames) };
+  *run = (ReportRun){.model = models[model].name,
+      .precision = index % 2 ? "INT8" : "FP32",
+      .n = test_frames,
+      .label = g_new (int, test_frames),
+      .confidence = g_new (float, test_frames)};
   g_autofree char *what = g_strdup_printf ("%s: %s", run->model, run->precision);
-  Job job = { .what = what, .total = test_frames, .run = run };
+  Job job = {.what = what, .total = test_frames, .run = run};
 
   g_autofree char *table =
       index % 2 ? g_strdup_printf ("calibration-table=\"%s\"", q->table[model]) : g_strdup ("");
@@ -196,7 +204,7 @@ infer (Quickstart *q, int index, GError **error)
     run->correct += run->label[i] == idx_item (&q->truth, i)[0];
     agree += run->label[i] == fp32->label[i];
   }
-  run->agreement = (double) agree / run->n;
+  run->agreement = (double)agree / run->n;
   run->fps = job.last > job.first ? 1e6 * (job.n - 1) / (job.last - job.first) : 0;
   if (index % 2)
     q->engine[model] = g_steal_pointer (&job.engine);
@@ -207,8 +215,8 @@ infer (Quickstart *q, int index, GError **error)
 static gboolean
 write_video (const Idx *images, int n, const char *path, GError **error)
 {
-  return g_file_set_contents (path, (const char *) idx_item (images, 0),
-      (gssize) n * images->height * images->width, error);
+  return g_file_set_contents (
+      path, (const char *)idx_item (images, 0), (gssize)n * images->height * images->width, error);
 }
 
 static gboolean
@@ -217,8 +225,8 @@ load_images (Quickstart *q, GError **error)
   struct {
     const char *file;
     Idx *idx;
-  } files[] = { { "train-images-idx3-ubyte.gz", &q->train }, { "t10k-images-idx3-ubyte.gz", &q->test },
-    { "t10k-labels-idx1-ubyte.gz", &q->truth } };
+  } files[] = {{"train-images-idx3-ubyte.gz", &q->train}, {"t10k-images-idx3-ubyte.gz", &q->test},
+      {"t10k-labels-idx1-ubyte.gz", &q->truth}};
 
   for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
     g_autofree char *path = g_build_filename (images_dir, files[i].file, NULL);
@@ -296,17 +304,21 @@ quickstart_clear (Quickstart *q)
 int
 main (int argc, char **argv)
 {
+  /* clang-format off */
   const GOptionEntry entries[] = {
-    { "models", 0, 0, G_OPTION_ARG_FILENAME, &data_dir, "Folder of the two models and their labels", "DIR" },
-    { "images", 0, 0, G_OPTION_ARG_FILENAME, &images_dir, "Folder of Fashion-MNIST's IDX files", "DIR" },
-    { "out", 0, 0, G_OPTION_ARG_FILENAME, &out_dir, "Where tables and the report go (default: out)", "DIR" },
-    { "calibration-frames", 0, 0, G_OPTION_ARG_INT, &calibration_frames, "Default 500", "N" },
-    { "test-frames", 0, 0, G_OPTION_ARG_INT, &test_frames, "Default 10000", "N" },
-    { NULL },
+      {"models", 0, 0, G_OPTION_ARG_FILENAME, &data_dir,
+          "Folder of the two models and their labels", "DIR"},
+      {"images", 0, 0, G_OPTION_ARG_FILENAME, &images_dir, "Folder of Fashion-MNIST's IDX files",
+          "DIR"},
+      {"out", 0, 0, G_OPTION_ARG_FILENAME, &out_dir,
+          "Where tables and the report go (default: out)", "DIR"},
+      {"calibration-frames", 0, 0, G_OPTION_ARG_INT, &calibration_frames, "Default 500", "N"},
+      {"test-frames", 0, 0, G_OPTION_ARG_INT, &test_frames, "Default 10000", "N"},
+      {NULL},
   };
   g_autoptr (GOptionContext) context = g_option_context_new ("- calibrate, infer, compare");
   g_autoptr (GError) error = NULL;
-  Quickstart q = { 0 };
+  Quickstart q = {0};
 
   g_option_context_add_main_entries (context, entries, NULL);
   g_option_context_add_group (context, gst_init_get_option_group ());
@@ -318,7 +330,8 @@ main (int argc, char **argv)
     data_dir = "data";
   const gboolean ok = calibration_frames > 0 && test_frames > 0 && run (&q, &error);
   if (!ok)
-    g_printerr ("\nquickstart: %s\n", error ? error->message : "the numbers of frames must be above 0");
+    g_printerr (
+        "\nquickstart: %s\n", error ? error->message : "the numbers of frames must be above 0");
   quickstart_clear (&q);
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -8,9 +8,11 @@
 #define SHEET_WRONG 40
 
 static const char page_head[] =
-    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>gst-int8 quickstart</title>\n"
+    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>gst-int8 "
+    "quickstart</title>\n"
     "<style>\n"
-    "body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 62em; color: #222 }\n"
+    "body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 62em; color: #222 "
+    "}\n"
     "table { border-collapse: collapse; margin: 1em 0 }\n"
     "th, td { padding: .3em 1em; text-align: right; border-bottom: 1px solid #ddd }\n"
     "th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }\n"
@@ -37,7 +39,7 @@ png_uri (const guint8 *grey, int width, int height)
   const int stride = cairo_image_surface_get_stride (surface);
   for (int y = 0; y < height; y++)
     for (int x = 0; x < width; x++)
-      ((guint32 *) (pixels + y * stride))[x] = 0x010101u * grey[y * width + x];
+      ((guint32 *)(pixels + y * stride))[x] = 0x010101u * grey[y * width + x];
   cairo_surface_mark_dirty (surface);
 
   g_autoptr (GByteArray) png = g_byte_array_new ();
@@ -69,10 +71,9 @@ append_runs (GString *page, const ReportRun *runs, int n_runs)
   g_string_append (page, "<table><tr><th>model<th>precision<th>top-1<th>agreement with FP32"
                          "<th>frames/s</tr>\n");
   for (int i = 0; i < n_runs; i++)
-    g_string_append_printf (page,
-        "<tr><td>%s<td>%s<td>%.2f %%<td>%.2f %%<td>%.0f</tr>\n", runs[i].model,
-        runs[i].precision, 100.0 * runs[i].correct / runs[i].n, 100 * runs[i].agreement,
-        runs[i].fps);
+    g_string_append_printf (page, "<tr><td>%s<td>%s<td>%.2f %%<td>%.2f %%<td>%.0f</tr>\n",
+        runs[i].model, runs[i].precision, 100.0 * runs[i].correct / runs[i].n,
+        100 * runs[i].agreement, runs[i].fps);
   g_string_append (page, "</table>\n");
 }
 
@@ -84,8 +85,9 @@ report_write (const char *path, const ReportRun *runs, int n_runs, const Idx *im
   g_autoptr (GString) page = g_string_new (page_head);
 
   append_runs (page, runs, n_runs);
-  g_string_append_printf (page, "<h2>The first frames, as %s %s saw them</h2>\n<div class=\"sheet\">\n",
-      last->model, last->precision);
+  g_string_append_printf (page,
+      "<h2>The first frames, as %s %s saw them</h2>\n<div class=\"sheet\">\n", last->model,
+      last->precision);
   for (int i = 0; i < MIN (SHEET_FIRST, last->n); i++)
     append_figure (page, last, i, images, truth, class_names);
   g_string_append (page, "</div>\n<h2>Frames it got wrong</h2>\n<div class=\"sheet\">\n");

@@ -15,6 +15,7 @@ typedef struct {
   float *confidence; /* [n] */
 } ReportRun;
 
-/* Table of runs, then a contact sheet from the last run: the first images, and images it got wrong. */
+/* Table of runs, then a contact sheet from the last run: the first images, and images it got wrong.
+ */
 gboolean report_write (const char *path, const ReportRun *runs, int n_runs, const Idx *images,
     const Idx *truth, char **class_names, GError **error);
