@@ -18,7 +18,7 @@ enum {
   PROP_EOS_WHEN_DONE
 };
 
-#define DEFAULT_METHOD              CALIB_METHOD_ENTROPY2
+#define DEFAULT_METHOD              CALIB_METHOD_MSE
 #define DEFAULT_PERCENTILE          99.99
 #define DEFAULT_TRT_VERSION         8601
 #define DEFAULT_BATCH_SIZE          1
