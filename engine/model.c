@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* model.c: an imported and fused model, shared between threads because it never changes. */
+#include "engine/build.h"
 #include "engine/model.h"
 #include "engine/onnx.h"
 #include "engine/pass.h"
@@ -72,18 +73,10 @@ engine_model_n_classes (const EngineModel *model)
   return engine_value_elements (output_value (model));
 }
 
-/* Reshapes behind it do not matter. The logarithm of a softmax is no probability, but softmax of it
- * is: a caller that wants probabilities applies its own. */
 gboolean
 engine_model_has_softmax (const EngineModel *model)
 {
-  const EngineGraph *graph = model->graph;
-  int producer = output_value (model)->producer;
-
-  while (producer != ENGINE_NONE && engine_graph_node (graph, producer)->op == ENGINE_OP_RESHAPE)
-    producer = engine_graph_value (graph, engine_graph_node (graph, producer)->inputs[0])->producer;
-  return producer != ENGINE_NONE && engine_graph_node (graph, producer)->op == ENGINE_OP_SOFTMAX &&
-         !engine_graph_node (graph, producer)->softmax.log;
+  return engine_graph_ends_in_softmax (model->graph);
 }
 
 const char *
