@@ -11,7 +11,7 @@
 GST_START_TEST (test_statistics)
 {
   const gboolean merge = __i__ == 1;
-  g_autofree char *expected = test_expected_table (0, 12, CALIB_METHOD_ENTROPY2, 1), *got = NULL;
+  g_autofree char *expected = test_expected_table (0, 12, CALIB_METHOD_MSE, 1), *got = NULL;
   GstStructure *done;
   TestCalib c;
 
@@ -49,7 +49,7 @@ GST_END_TEST;
 /* Stopped without EOS: the statistics are kept, no table is written, and the next run continues. */
 GST_START_TEST (test_checkpoint)
 {
-  g_autofree char *expected = test_expected_table (0, 9, CALIB_METHOD_ENTROPY2, 1), *got = NULL;
+  g_autofree char *expected = test_expected_table (0, 9, CALIB_METHOD_MSE, 1), *got = NULL;
   g_autoptr (CalibStatistics) statistics = NULL;
   TestCalib c = test_calib_new ("int8calib batch-size=4");
 

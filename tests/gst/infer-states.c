@@ -397,6 +397,58 @@ GST_START_TEST (test_caps_query)
 }
 GST_END_TEST;
 
+/* Downstream has had enough: EOS goes upstream as a flow, and comes back as an event. */
+GST_START_TEST (test_downstream_ends)
+{
+  g_autofree char *launch =
+      g_strdup_printf ("videotestsrc ! video/x-raw,format=GRAY8,width=28,height=28 ! "
+                       "int8infer model=%s precision=fp32 batch-size=%d ! %s",
+          test_model (), __i__ % 2 ? 4 : 1,
+          __i__ < 2 ? "identity eos-after=3 ! fakesink" : "fakesink num-buffers=5");
+  GstElement *pipeline = gst_parse_launch (launch, NULL);
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstMessage *message;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = gst_bus_timed_pop_filtered (bus, 20 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
+  gst_message_unref (message);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST;
+
+/* Without a peer upstream is told; linked later, the element goes on with what it has queued. */
+GST_START_TEST (test_not_linked)
+{
+  GstFlowReturn result = GST_FLOW_OK;
+  GstElement *element;
+  GstBuffer *out;
+  GstHarness *h;
+  GstBus *bus;
+
+  element = test_element_new ("int8infer precision=fp32", &bus);
+  g_object_set (element, "model", test_model (), NULL);
+  h = gst_harness_new_with_element (element, "sink", NULL);
+  gst_harness_set_src_caps (h, CAPS);
+  for (guint i = 0; i < 10 && result == GST_FLOW_OK; i++)
+    result = gst_harness_push (h, frame (i));
+  fail_unless_equals_int (result, GST_FLOW_NOT_LINKED);
+
+  gst_harness_add_element_src_pad (h, gst_element_get_static_pad (element, "src"));
+  out = gst_harness_push_and_pull (h, frame (20));
+  fail_unless (out != NULL);
+  gst_buffer_unref (out);
+  test_expect_no_error (bus);
+  gst_harness_teardown (h);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (element);
+  gst_bus_set_flushing (bus, TRUE);
+  gst_object_unref (bus);
+}
+GST_END_TEST;
+
 static Suite *
 make_suite (void)
 {
@@ -416,6 +468,8 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_allocation, 0, 2);
   tcase_add_test (tcase, test_serialised_query);
   tcase_add_test (tcase, test_caps_query);
+  tcase_add_loop_test (tcase, test_downstream_ends, 0, 4);
+  tcase_add_test (tcase, test_not_linked);
   suite_add_tcase (suite, tcase);
   return suite;
 }
