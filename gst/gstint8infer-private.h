@@ -97,6 +97,7 @@ struct _GstInt8Infer {
   guint batch_size;     /* buffers that the task may hold */
   GstFlowReturn result; /* of the source pad; OK while data flows */
   gboolean eos;         /* EOS was queued: upstream will not learn of errors from us any more */
+  gboolean done;        /* downstream wants no more buffers; events still pass */
   gboolean error_posted;
   GstClockTime frame_duration; /* of the newest caps; NONE when unknown */
   GstClockTime earliest;       /* running time before which frames are late (QoS) */
@@ -139,6 +140,9 @@ void gst_int8_infer_pads_init (GstInt8Infer *self);
 void gst_int8_infer_flush_locked (GstInt8Infer *self);
 /* lock held: wakes the senders of queued queries with FALSE. */
 void gst_int8_infer_release_queries_locked (GstInt8Infer *self);
+/* lock held: downstream has returned EOS. Drops what it would refuse, up to an event that it would
+ * not; upstream is told with its next buffer. */
+void gst_int8_infer_end_locked (GstInt8Infer *self);
 
 /* task */
 void gst_int8_infer_loop (gpointer self);

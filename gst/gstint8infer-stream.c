@@ -75,18 +75,38 @@ gst_int8_infer_flush_locked (GstInt8Infer *self)
   g_cond_broadcast (&self->changed);
 }
 
+void
+gst_int8_infer_end_locked (GstInt8Infer *self)
+{
+  GstInt8Item *item;
+
+  while ((item = gst_queue_array_peek_head_struct (self->items))) {
+    if (item->object && GST_IS_EVENT (item->object) &&
+        (GST_EVENT_TYPE (item->object) == GST_EVENT_EOS ||
+            GST_EVENT_TYPE (item->object) == GST_EVENT_SEGMENT ||
+            GST_EVENT_TYPE (item->object) == GST_EVENT_STREAM_START))
+      return;
+    gst_queue_array_pop_head_struct (self->items);
+    release_locked (self, item);
+    self->n_buffers -= item->object && GST_IS_BUFFER (item->object);
+    g_clear_pointer (&item->object, gst_mini_object_unref);
+  }
+  self->done = TRUE;
+  g_cond_broadcast (&self->changed);
+}
+
 static void
 start_task (GstInt8Infer *self)
 {
   gst_pad_start_task (self->srcpad, gst_int8_infer_loop, self, NULL);
 }
 
-/* Data may flow again: after a flush, or a new stream after the end of one. */
+/* Data may flow again: after a flush, or when the source pad has been linked. */
 static void
 restart_locked (GstInt8Infer *self)
 {
   self->result = GST_FLOW_OK;
-  self->eos = FALSE;
+  self->eos = self->done = FALSE;
   if (GST_PAD_MODE (self->srcpad) == GST_PAD_MODE_PUSH)
     start_task (self);
 }
@@ -100,9 +120,9 @@ chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
   GstFlowReturn result;
 
   g_mutex_lock (&self->lock);
-  while (self->result == GST_FLOW_OK && self->n_buffers >= self->capacity)
+  while (self->result == GST_FLOW_OK && !self->done && self->n_buffers >= self->capacity)
     g_cond_wait (&self->changed, &self->lock);
-  result = self->result;
+  result = self->result == GST_FLOW_OK && self->done ? GST_FLOW_EOS : self->result;
   if (result == GST_FLOW_OK) {
     push_locked (self, GST_MINI_OBJECT (buffer), NULL);
     buffer = NULL;
@@ -163,10 +183,8 @@ queue_event (GstInt8Infer *self, GstEvent *event)
   gboolean post = FALSE;
 
   g_mutex_lock (&self->lock);
-  if ((type == GST_EVENT_STREAM_START || type == GST_EVENT_SEGMENT) && self->result == GST_FLOW_EOS)
-    restart_locked (self);
   if (type == GST_EVENT_STREAM_START || type == GST_EVENT_SEGMENT)
-    self->eos = FALSE;
+    self->eos = self->done = FALSE;
   result = self->result;
   /* Sticky events that cannot be pushed now are pushed, or found wanting, with the next buffer. */
   if (result != GST_FLOW_OK && (!GST_EVENT_IS_STICKY (event) || type == GST_EVENT_EOS)) {
@@ -234,7 +252,7 @@ sink_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean ac
     return FALSE;
   g_mutex_lock (&self->lock);
   self->result = active ? GST_FLOW_OK : GST_FLOW_FLUSHING;
-  self->eos = FALSE;
+  self->eos = self->done = FALSE;
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
   if (!active) {
@@ -260,7 +278,7 @@ src_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean act
     return FALSE;
   g_mutex_lock (&self->lock);
   self->result = active ? GST_FLOW_OK : GST_FLOW_FLUSHING;
-  self->eos = FALSE;
+  self->eos = self->done = FALSE;
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
   /* Not under the lock: making the task posts a message. */

@@ -304,8 +304,8 @@ stop_and_unlock (GstInt8Infer *self)
 
   GST_DEBUG_OBJECT (self, "the task pauses: %s", gst_flow_get_name (result));
   gst_pad_pause_task (self->srcpad);
-  /* Not linked may become linked, and a new stream may follow the end: what is queued is kept. */
-  if (result == GST_FLOW_NOT_LINKED || result == GST_FLOW_EOS)
+  /* Not linked may become linked: what is queued is kept. */
+  if (result == GST_FLOW_NOT_LINKED)
     gst_int8_infer_release_queries_locked (self);
   else
     gst_int8_infer_flush_locked (self);
@@ -351,7 +351,9 @@ gst_int8_infer_loop (gpointer data)
     }
   }
   /* A flush in the meantime goes first. */
-  if (self->result == GST_FLOW_OK && result != GST_FLOW_OK) {
+  if (self->result == GST_FLOW_OK && result == GST_FLOW_EOS) {
+    gst_int8_infer_end_locked (self);
+  } else if (self->result == GST_FLOW_OK && result != GST_FLOW_OK) {
     self->result = result;
     g_cond_broadcast (&self->changed);
   }

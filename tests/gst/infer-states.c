@@ -426,6 +426,7 @@ GST_START_TEST (test_not_linked)
   GstElement *element;
   GstBuffer *out;
   GstHarness *h;
+  GstPad *src;
   GstBus *bus;
 
   element = test_element_new ("int8infer precision=fp32", &bus);
@@ -436,7 +437,9 @@ GST_START_TEST (test_not_linked)
     result = gst_harness_push (h, frame (i));
   fail_unless_equals_int (result, GST_FLOW_NOT_LINKED);
 
-  gst_harness_add_element_src_pad (h, gst_element_get_static_pad (element, "src"));
+  src = gst_element_get_static_pad (element, "src");
+  gst_harness_add_element_src_pad (h, src);
+  gst_object_unref (src);
   out = gst_harness_push_and_pull (h, frame (20));
   fail_unless (out != NULL);
   gst_buffer_unref (out);
