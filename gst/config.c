@@ -87,8 +87,8 @@ install_preprocess (GObjectClass *klass)
 {
   g_object_class_install_property (klass, GST_INT8_CONFIG_PREPROCESS,
       g_param_spec_enum ("preprocess", "Preprocessing preset",
-          "How the model wants its pictures: what the other preprocessing properties do not set. "
-          "It must be what the model was trained with",
+          "How the model wants its pictures: what the other preprocessing properties do not "
+          "set. It must be what the model was trained with",
           preset_type (), GST_INT8_PRESET_AUTO, SETTABLE));
   g_object_class_install_property (klass, GST_INT8_CONFIG_COLOR_FORMAT,
       g_param_spec_enum ("color-format", "Colour format", "Order of the model's input channels",
@@ -113,8 +113,8 @@ install_preprocess (GObjectClass *klass)
           resize_mode_type (), 0, SETTABLE));
   g_object_class_install_property (klass, GST_INT8_CONFIG_CROP_RATIO,
       g_param_spec_double ("crop-ratio", "Crop ratio",
-          "resize-mode=center-crop: side of the part that is kept, relative to the frame's short "
-          "side (0 = as the preset says; 224 of 256 is 0.875)",
+          "resize-mode=center-crop: side of the part that is kept, relative to the frame's "
+          "short side (0 = as the preset says; 224 of 256 is 0.875)",
           0, 1, 0, SETTABLE));
   g_object_class_install_property (klass, GST_INT8_CONFIG_SCALING,
       g_param_spec_enum ("scaling", "Scaling", "Filter that resizes frames", scaling_type (), 0,

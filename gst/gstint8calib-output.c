@@ -88,8 +88,8 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
   }
   if (!settings->table && !settings->statistics) {
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "nothing to write: set \"table\" to the path of the calibration table that is to be made, "
-        "\"statistics\" to that of a statistics file, or both");
+        "nothing to write: set \"table\" to the path of the calibration table that is to be "
+        "made, \"statistics\" to that of a statistics file, or both");
     return FALSE;
   }
   if (settings->table && settings->table_exists == GST_INT8_TABLE_EXISTS_REFUSE &&
@@ -129,12 +129,16 @@ typedef struct {
 static void
 post_done (GstInt8Calib *self, const Outcome *outcome)
 {
-  GstStructure *fields =
-      gst_structure_new ("int8-calibration-done", "skipped", G_TYPE_BOOLEAN, outcome->skipped,
-          "frames", G_TYPE_UINT64, outcome->frames, "tensors", G_TYPE_UINT, outcome->n_tensors,
-          "method", G_TYPE_STRING, calib_method_name (self->run.method), "seconds", G_TYPE_DOUBLE,
-          outcome->skipped ? 0.0 : (double) (g_get_monotonic_time () - self->begun) * 1e-6,
-          "non-finite", G_TYPE_UINT64, outcome->n_nonfinite, NULL);
+  const double seconds = (double) (g_get_monotonic_time () - self->begun) * 1e-6;
+  /* clang-format off */
+  GstStructure *fields = gst_structure_new ("int8-calibration-done",
+      "skipped", G_TYPE_BOOLEAN, outcome->skipped,
+      "frames", G_TYPE_UINT64, outcome->frames,
+      "tensors", G_TYPE_UINT, outcome->n_tensors,
+      "method", G_TYPE_STRING, calib_method_name (self->run.method),
+      "seconds", G_TYPE_DOUBLE, outcome->skipped ? 0.0 : seconds,
+      "non-finite", G_TYPE_UINT64, outcome->n_nonfinite, NULL);
+  /* clang-format on */
   guint64 dropped;
 
   g_mutex_lock (&self->lock);
@@ -236,8 +240,8 @@ check_method (GstInt8Calib *self, const CalibStatistics *statistics, GError **er
           &options, &threshold, &reason) &&
       g_error_matches (reason, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE)) {
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
-        "%s was begun with another method than entropy2-trt, which needs statistics of its own; "
-        "name another file, or take method=entropy2",
+        "%s was begun with another method than entropy2-trt, which needs statistics of its "
+        "own; name another file, or take method=entropy2",
         self->run.statistics);
     return FALSE;
   }

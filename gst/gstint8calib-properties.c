@@ -224,8 +224,7 @@ install_files (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_TABLE,
       g_param_spec_string ("table", "Table",
           "Path of the calibration table that is written, in TensorRT's text format; its "
-          "provenance "
-          "goes to <table>.json. This or statistics must be set",
+          "provenance goes to <table>.json. This or statistics must be set",
           NULL, SETTABLE));
   g_object_class_install_property (klass, PROP_TABLE_EXISTS,
       g_param_spec_enum ("table-exists", "Table exists", "What to do when the table exists already",
@@ -233,8 +232,7 @@ install_files (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_STATISTICS,
       g_param_spec_string ("statistics", "Statistics file",
           "Path of the histograms that are written, continued where the file exists, and from "
-          "which "
-          "other tables can be made without the frames (unset = none)",
+          "which other tables can be made without the frames (unset = none)",
           NULL, SETTABLE));
   g_object_class_install_property (klass, PROP_MERGE,
       g_param_spec_string ("merge", "Merge",
@@ -254,8 +252,8 @@ install_method (GObjectClass *klass)
           100, DEFAULT_PERCENTILE, SETTABLE));
   g_object_class_install_property (klass, PROP_TRT_VERSION,
       g_param_spec_uint ("trt-version", "TensorRT version",
-          "Version in the table's first line, which TensorRT compares with its own: 8601 is 8.6.1, "
-          "101400 is 10.14.0",
+          "Version in the table's first line, which TensorRT compares with its own: 8601 is "
+          "8.6.1, 101400 is 10.14.0",
           1, 999999, DEFAULT_TRT_VERSION, SETTABLE));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
@@ -279,8 +277,8 @@ install_frames (GObjectClass *klass)
           G_MAXINT64, 0, SETTABLE));
   g_object_class_install_property (klass, PROP_CHECKPOINT_INTERVAL,
       g_param_spec_uint ("checkpoint-interval", "Checkpoint interval",
-          "Write the statistics file every so many frames, so that no more are lost (0 = only at "
-          "the end)",
+          "Write the statistics file every so many frames, so that no more are lost (0 = only "
+          "at the end)",
           0, G_MAXUINT, DEFAULT_CHECKPOINT_INTERVAL, SETTABLE));
   g_object_class_install_property (klass, PROP_EOS_WHEN_DONE,
       g_param_spec_boolean ("eos-when-done", "EOS when done",

@@ -69,17 +69,22 @@ post_build_end (Build *build, const GError *error)
 }
 
 /* The element message "int8-engine": built (gboolean), reason (string; built only), path (string;
- * where the file could be kept), seconds (gdouble), precision and backend (string), layers-int8,
- * layers-fp32 (gint), inferred (array of string: tensors whose range came from another's; where
- * there are such). */
+ * where the file could be kept), seconds (gdouble: from the start to the first frame's turn),
+ * precision and backend (string), layers-int8, layers-fp32 (gint), inferred (array of string: tensors
+ * whose range came from another's; where there are such). */
 static void
-post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecision precision)
+post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecision precision,
+    double seconds)
 {
-  GstStructure *fields = gst_structure_new ("int8-engine", "built", G_TYPE_BOOLEAN, report->built,
-      "seconds", G_TYPE_DOUBLE, report->seconds, "precision", G_TYPE_STRING,
-      engine_precision_name (precision), "backend", G_TYPE_STRING, self->backend->name,
-      "layers-int8", G_TYPE_INT, report->build.layers_int8, "layers-fp32", G_TYPE_INT,
-      report->build.layers_fp32, NULL);
+  /* clang-format off */
+  GstStructure *fields = gst_structure_new ("int8-engine",
+      "built", G_TYPE_BOOLEAN, report->built,
+      "seconds", G_TYPE_DOUBLE, seconds,
+      "precision", G_TYPE_STRING, engine_precision_name (precision),
+      "backend", G_TYPE_STRING, self->backend->name,
+      "layers-int8", G_TYPE_INT, report->build.layers_int8,
+      "layers-fp32", G_TYPE_INT, report->build.layers_fp32, NULL);
+  /* clang-format on */
   GValue inferred = G_VALUE_INIT;
 
   if (report->built && report->reason)
@@ -121,7 +126,7 @@ resolve_preprocess (const GstInt8InferSettings *settings, EnginePreprocess *prep
 
 static Engine *
 obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
-    const EnginePreprocess *preprocess, GError **error)
+    const EnginePreprocess *preprocess, EngineRequestReport *report, GError **error)
 {
   const EngineRequest request = {.model = settings->config.model,
       .table = settings->precision == ENGINE_PRECISION_INT8 ? settings->table : NULL,
@@ -130,55 +135,81 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
       .precision = settings->precision,
       .ranges = settings->ranges,
       .preprocess = preprocess};
-  EngineRequestReport report = {0};
   Build build = {.self = self, .percent = -1};
   g_autoptr (GError) failure = NULL;
   Engine *engine;
 
-  engine = engine_obtain (&request, &report, on_build_start, on_build_progress, &build,
+  engine = engine_obtain (&request, report, on_build_start, on_build_progress, &build,
       self->cancellable, &failure);
   post_build_end (&build, failure);
-  if (engine) {
-    if (report.warning)
-      GST_ELEMENT_WARNING (self, RESOURCE, FAILED, ("%s", report.warning), (NULL));
-    post_engine (self, &report, engine_precision (engine));
-  } else {
+  if (engine && report->warning)
+    GST_ELEMENT_WARNING (self, RESOURCE, FAILED, ("%s", report->warning), (NULL));
+  if (failure)
     g_propagate_error (error, g_steal_pointer (&failure));
-  }
-  engine_request_report_clear (&report);
   return engine;
+}
+
+/* n_classes 0 only looks whether the file can be read, before an engine is built. */
+static gboolean
+load_labels (GstInt8Infer *self, const char *path, guint n_classes, GError **error)
+{
+  g_autofree char *warning = NULL;
+  GstInt8Labels *labels = gst_int8_labels_load (path, n_classes, &warning, error);
+
+  if (!labels)
+    return FALSE;
+  gst_int8_labels_free (self->labels);
+  self->labels = labels;
+  if (warning && n_classes)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("labels: %s", warning), (NULL));
+  return TRUE;
+}
+
+/* The file's name without its extension. */
+static const char *
+model_name (const char *path)
+{
+  g_autofree char *name = g_path_get_basename (path);
+  char *extension = strrchr (name, '.');
+
+  if (extension && extension != name)
+    *extension = '\0';
+  return g_intern_string (name);
+}
+
+static gboolean
+load_all (GstInt8Infer *self, const GstInt8InferSettings *settings, EngineRequestReport *report,
+    GError **error)
+{
+  const gint64 start = g_get_monotonic_time ();
+  g_autoptr (Engine) engine = NULL;
+  EnginePreprocess preprocess;
+
+  if (!load_labels (self, settings->labels, 0, error) ||
+      !resolve_preprocess (settings, &preprocess, error))
+    return FALSE;
+  engine = obtain (self, settings, &preprocess, report, error);
+  if (!engine || g_cancellable_set_error_if_cancelled (self->cancellable, error))
+    return FALSE;
+  self->runner = gst_int8_runner_new (engine, &preprocess, self->backend, self->batch_size,
+      settings->config.threads, error);
+  if (!self->runner ||
+      !load_labels (self, settings->labels, (guint) engine_n_classes (engine), error))
+    return FALSE;
+  self->model_name = model_name (settings->config.model);
+  post_engine (self, report, engine_precision (engine),
+      (double) (g_get_monotonic_time () - start) * 1e-6);
+  return TRUE;
 }
 
 static gboolean
 load (GstInt8Infer *self, const GstInt8InferSettings *settings, GError **error)
 {
-  g_autoptr (Engine) engine = NULL;
-  g_autofree char *warning = NULL, *name = NULL;
-  EnginePreprocess preprocess;
-  char *extension;
+  EngineRequestReport report = {0};
+  const gboolean ok = load_all (self, settings, &report, error);
 
-  if (!resolve_preprocess (settings, &preprocess, error))
-    return FALSE;
-  engine = obtain (self, settings, &preprocess, error);
-  if (!engine || g_cancellable_set_error_if_cancelled (self->cancellable, error))
-    return FALSE;
-  self->runner = gst_int8_runner_new (engine, &preprocess, self->backend, self->batch_size,
-      settings->config.threads, error);
-  if (!self->runner)
-    return FALSE;
-  self->labels =
-      gst_int8_labels_load (settings->labels, (guint) engine_n_classes (engine), &warning, error);
-  if (!self->labels)
-    return FALSE;
-  if (warning)
-    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("labels: %s", warning), (NULL));
-
-  name = g_path_get_basename (settings->config.model);
-  extension = strrchr (name, '.');
-  if (extension && extension != name)
-    *extension = '\0';
-  self->model_name = g_intern_string (name);
-  return TRUE;
+  engine_request_report_clear (&report);
+  return ok;
 }
 
 static gpointer

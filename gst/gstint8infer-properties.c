@@ -283,8 +283,8 @@ install_settings (GObjectClass *klass)
 
   g_object_class_install_property (klass, PROP_LABELS,
       g_param_spec_string ("labels", "Labels",
-          "Path of the class names: one per line, or one line separated by ';' (unset = the class "
-          "index is the label)",
+          "Path of the class names: one per line, or one line separated by ';' (unset = the "
+          "class index is the label)",
           NULL, flags));
   g_object_class_install_property (klass, PROP_CALIBRATION_TABLE,
       g_param_spec_string ("calibration-table", "Calibration table",
@@ -298,9 +298,8 @@ install_settings (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_ENGINE,
       g_param_spec_string ("engine", "Engine file",
           "Where the built engine is kept (unset = in the user's cache folder, named by the "
-          "content "
-          "of model, table and settings). It is rebuilt when any of them changes; a file of "
-          "another program is never overwritten",
+          "content of model, table and settings). It is rebuilt when any of them changes; a "
+          "file of another program is never overwritten",
           NULL, flags));
   g_object_class_install_property (klass, PROP_PRECISION,
       g_param_spec_enum ("precision", "Precision", "Arithmetic of the network", precision_type (),
@@ -310,8 +309,8 @@ install_settings (GObjectClass *klass)
           ranges_type (), ENGINE_RANGES_FULL, flags));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
-          "Frames that go through the network at once when so many are waiting; it never waits for "
-          "more, so it adds no latency",
+          "Frames that go through the network at once when so many are waiting; it never waits "
+          "for more, so it adds no latency",
           1, MAX_BATCH_SIZE, DEFAULT_BATCH_SIZE, flags));
 }
 
@@ -359,8 +358,8 @@ gst_int8_infer_properties_install (GObjectClass *klass)
   install_options (klass);
   g_object_class_install_property (klass, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "frames: all that passed; dropped: those without inference (qos); fps, latency (from the "
-          "sink pad to the result) and inference (preprocessing and network) in ns: of the "
+          "frames: all that passed; dropped: those without inference (qos); fps, latency (from "
+          "the sink pad to the result) and inference (preprocessing and network) in ns: of the "
           "last " G_STRINGIFY (GST_INT8_STATS_WINDOW) " frames",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }

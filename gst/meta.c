@@ -115,9 +115,13 @@ gst_int8_result_message (GstObject *source, const GstInt8Result *result, const G
     running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, timestamp);
     stream = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, timestamp);
   }
-  structure = gst_structure_new ("int8-classification", "timestamp", G_TYPE_UINT64, timestamp,
-      "duration", G_TYPE_UINT64, GST_BUFFER_DURATION (buffer), "running-time", G_TYPE_UINT64,
-      running, "stream-time", G_TYPE_UINT64, stream, NULL);
+  /* clang-format off */
+  structure = gst_structure_new ("int8-classification",
+      "timestamp", G_TYPE_UINT64, timestamp,
+      "duration", G_TYPE_UINT64, GST_BUFFER_DURATION (buffer),
+      "running-time", G_TYPE_UINT64, running,
+      "stream-time", G_TYPE_UINT64, stream, NULL);
+  /* clang-format on */
   set_class (structure, result, &result->classes[0]);
   set_arrays (structure, result);
   set_names (structure, result);

@@ -86,10 +86,14 @@ gst_int8_stats_to_structure (GstInt8Stats *stats)
 
   qsort (latency, kept, sizeof *latency, compare_times);
   qsort (inference, kept, sizeof *inference, compare_times);
-  return gst_structure_new ("stats", "frames", G_TYPE_UINT64, frames, "dropped", G_TYPE_UINT64,
-      dropped, "fps", G_TYPE_DOUBLE, span > 0 ? (kept - 1) * 1e6 / (double) span : 0.0,
-      "latency-p50", G_TYPE_UINT64, percentile (latency, kept, 50), "latency-p99", G_TYPE_UINT64,
-      percentile (latency, kept, 99), "inference-p50", G_TYPE_UINT64,
-      percentile (inference, kept, 50), "inference-p99", G_TYPE_UINT64,
-      percentile (inference, kept, 99), NULL);
+  /* clang-format off */
+  return gst_structure_new ("stats",
+      "frames", G_TYPE_UINT64, frames,
+      "dropped", G_TYPE_UINT64, dropped,
+      "fps", G_TYPE_DOUBLE, span > 0 ? (kept - 1) * 1e6 / (double) span : 0.0,
+      "latency-p50", G_TYPE_UINT64, percentile (latency, kept, 50),
+      "latency-p99", G_TYPE_UINT64, percentile (latency, kept, 99),
+      "inference-p50", G_TYPE_UINT64, percentile (inference, kept, 50),
+      "inference-p99", G_TYPE_UINT64, percentile (inference, kept, 99), NULL);
+  /* clang-format on */
 }
