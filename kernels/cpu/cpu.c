@@ -57,7 +57,7 @@ cpu_environment_mask (unsigned *mask)
   const unsigned long value = strtoul (text, &end, 16);
   if (end == text || *end != '\0' || errno != 0)
     return false;
-  *mask = (unsigned)value;
+  *mask = (unsigned) value;
   return true;
 }
 

@@ -13,6 +13,6 @@ struct KernelQueue {
 };
 
 /* The slot's own type, so that a prototype cannot drift from the table. */
-#define KERNEL(slot, suffix, flag) __typeof__ (*(((KernelOps *)0)->slot)) kernel_##slot##_##suffix;
+#define KERNEL(slot, suffix, flag) __typeof__ (*(((KernelOps *) 0)->slot)) kernel_##slot##_##suffix;
 #include "kernels/kernel-list.inc"
 #undef KERNEL

@@ -19,8 +19,8 @@ typedef __m256i (*BinaryFn) (const KernelBinaryS8 *args, __m256i x1, __m256i x2)
 LANES_INLINE __m256i
 add_lanes (const KernelBinaryS8 *args, __m256i x1, __m256i x2)
 {
-  const __m256 t = _mm256_fmadd_ps (
-      _mm256_cvtepi32_ps (x2), _mm256_set1_ps (args->m2), _mm256_set1_ps (args->b));
+  const __m256 t = _mm256_fmadd_ps (_mm256_cvtepi32_ps (x2), _mm256_set1_ps (args->m2),
+      _mm256_set1_ps (args->b));
 
   return lanes_round (_mm256_fmadd_ps (_mm256_cvtepi32_ps (x1), _mm256_set1_ps (args->m1), t),
       _mm256_set1_ps (args->lo), _mm256_set1_ps (args->hi));
@@ -81,7 +81,7 @@ mul_range (const void *ctx, size_t begin, size_t end)
 static void
 binary (const KernelBinaryS8 *args, KernelQueue *queue, KernelPoolRangeFn fn)
 {
-  const size_t rows = (size_t)args->n * args->rows;
+  const size_t rows = (size_t) args->n * args->rows;
 
   if (args->x2_broadcast)
     kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / args->c);
@@ -152,10 +152,10 @@ exp_lanes (__m256 x)
   p = _mm256_fmadd_ps (p, r, _mm256_set1_ps (0.5f));
   p = _mm256_fmadd_ps (p, r, one);
   p = _mm256_fmadd_ps (p, r, one);
-  p = _mm256_mul_ps (
-      p, _mm256_castsi256_ps (_mm256_slli_epi32 (_mm256_add_epi32 (half, minus_one), 23)));
-  return _mm256_mul_ps (
-      p, _mm256_castsi256_ps (_mm256_slli_epi32 (_mm256_add_epi32 (rest, minus_one), 23)));
+  p = _mm256_mul_ps (p,
+      _mm256_castsi256_ps (_mm256_slli_epi32 (_mm256_add_epi32 (half, minus_one), 23)));
+  return _mm256_mul_ps (p,
+      _mm256_castsi256_ps (_mm256_slli_epi32 (_mm256_add_epi32 (rest, minus_one), 23)));
 }
 
 LANES_INLINE __m256
@@ -193,8 +193,8 @@ unary_range (const KernelUnaryF32 *args, size_t begin, size_t end, const KernelU
   for (size_t i = begin; i < end; i += 8) {
     const int count = end - i < 8 ? end - i : 8;
 
-    lanes_store_f32 (
-        args->y + i, apply (kind, alpha, beta, lanes_load_f32 (args->x + i, count)), count);
+    lanes_store_f32 (args->y + i, apply (kind, alpha, beta, lanes_load_f32 (args->x + i, count)),
+        count);
   }
 }
 

@@ -86,16 +86,16 @@ lanes_finish_s8 (const IgemmTile *t, __m256i acc, __m256 m, __m256 b, int count,
   __m256 y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (acc), m, b);
 
   if (t->y_f32) {
-    lanes_store_f32 ((float *)t->y + at, y, count);
+    lanes_store_f32 ((float *) t->y + at, y, count);
     return;
   }
   if (t->r) {
-    const __m256i r = lanes_load_s8 ((const int8_t *)t->r + at, count);
+    const __m256i r = lanes_load_s8 ((const int8_t *) t->r + at, count);
 
     y = _mm256_fmadd_ps (_mm256_cvtepi32_ps (r), _mm256_set1_ps (t->mr), y);
   }
-  lanes_store_s8 (
-      (int8_t *)t->y + at, lanes_round (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi)), count);
+  lanes_store_s8 ((int8_t *) t->y + at,
+      lanes_round (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi)), count);
 }
 
 /* Outputs of conv_f32. */
@@ -103,7 +103,7 @@ LANES_INLINE void
 lanes_finish_f32 (const IgemmTile *t, __m256 y, int count, size_t at)
 {
   if (t->r)
-    y = _mm256_add_ps (y, lanes_load_f32 ((const float *)t->r + at, count));
+    y = _mm256_add_ps (y, lanes_load_f32 ((const float *) t->r + at, count));
   y = lanes_clamp (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi));
-  lanes_store_f32 ((float *)t->y + at, y, count);
+  lanes_store_f32 ((float *) t->y + at, y, count);
 }

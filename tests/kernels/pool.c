@@ -115,6 +115,29 @@ test_caller_sleeps (void)
 }
 
 static void
+count_threads (const void *ctx, int task, int thread)
+{
+  usleep (2000);
+  atomic_fetch_or ((atomic_int *) ctx, 1 << thread);
+}
+
+/* Workers that fell asleep come back: tasks that leave the CPU idle are shared. */
+static void
+test_sleepers_are_woken (void)
+{
+  KernelPool *pool = kernel_pool_new (4);
+
+  for (int i = 0; i < 3; i++) {
+    atomic_int threads = 0;
+
+    usleep (50000);
+    kernel_pool_run (pool, count_threads, &threads, 40);
+    CHECK_INT (atomic_load (&threads), ==, 0xf);
+  }
+  kernel_pool_free (pool);
+}
+
+static void
 test_no_tasks (void)
 {
   KernelPool *pool = kernel_pool_new (4);
@@ -270,6 +293,7 @@ main (void)
   RUN (test_threads_that_slept);
   RUN (test_more_threads_than_cpus);
   RUN (test_caller_sleeps);
+  RUN (test_sleepers_are_woken);
   RUN (test_no_tasks);
   RUN (test_ranges);
   RUN (test_default_is_the_cpus_allowed);
