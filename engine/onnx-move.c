@@ -76,13 +76,15 @@ add_slice (EngineOnnx *onnx, const EngineOnnxNode *node, guint output, int x, in
   return engine_onnx_infer (onnx, node, slice, error);
 }
 
-/* The sizes of the parts: stated, or equal (since opset 18 the last may be smaller). */
+/* The sizes of the parts: stated, or equal; the last may be smaller since opset 18. */
 static gboolean
-split_sizes (const EngineOnnxNode *node, int dim, gint64 *sizes, int n_sizes, gint64 n,
-    GError **error)
+split_sizes (const EngineOnnx *onnx, const EngineOnnxNode *node, int dim, gint64 *sizes,
+    int n_sizes, gint64 n, GError **error)
 {
   gint64 sum = 0;
 
+  if (n_sizes < 0 && dim % n != 0 && onnx->opset < 18)
+    return ENGINE_ONNX_REFUSE ("an axis of size %d into %" G_GINT64_FORMAT " equal parts", dim, n);
   for (int i = 0; n_sizes < 0 && i < n; i++) {
     const gint64 part = (dim + n - 1) / n;
 
@@ -122,7 +124,7 @@ engine_onnx_import_split (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
     memcpy (sizes, stated, n * sizeof (gint64));
   if (axis == 0)
     return ENGINE_ONNX_UNSUPPORTED ("it splits the images of a batch");
-  if (!split_sizes (node, x->dims[axis], sizes, n_stated, n, error))
+  if (!split_sizes (onnx, node, x->dims[axis], sizes, n_stated, n, error))
     return FALSE;
   storage = engine_onnx_storage (onnx, x);
   stored = engine_onnx_stored (onnx, node, x, storage, error);

@@ -188,7 +188,7 @@ sort (Order *order, GError **error)
     if (!visit (order, name, "the list of outputs", error))
       return FALSE;
   }
-  needed = g_memdup2 (order->state, proto->n_node);
+  needed = g_memdup2 (order->state, proto->n_node + 1);
   memset (order->state, UNSEEN, proto->n_node);
   g_array_set_size (order->order, 0);
   for (gsize i = 0; i < proto->n_node; i++)
@@ -283,7 +283,7 @@ engine_onnx_order (const EngineOnnx__GraphProto *proto, GError **error)
     return NULL;
   order.producers = g_hash_table_new (g_str_hash, g_str_equal);
   order.order = g_array_new (FALSE, FALSE, sizeof (int));
-  order.state = g_new0 (guint8, proto->n_node);
+  order.state = g_new0 (guint8, proto->n_node + 1);
   ok = collect_names (&order, error) && sort (&order, error) && refuse_unknown (&order, error);
   g_hash_table_unref (order.producers);
   g_free (order.state);

@@ -233,12 +233,13 @@ float_tensor (EngineOnnx *onnx, const EngineOnnx__TensorProto *tensor, const gui
 {
   const gint64 n = engine_onnx_elements (tensor->n_dims, tensor->dims);
   const gboolean usable = G_BYTE_ORDER == G_LITTLE_ENDIAN && (guintptr) raw % sizeof (float) == 0;
+  static const float none = 0;
   EngineOnnxConstant *constant;
   float *f;
 
   if (!raw || usable) {
     constant = new_constant (tensor->n_dims, tensor->dims, n);
-    constant->f = raw ? (const float *) (const void *) raw : tensor->float_data;
+    constant->f = n == 0 ? &none : raw ? (const float *) (const void *) raw : tensor->float_data;
     return constant;
   }
   constant = engine_onnx_new_floats (onnx, tensor->n_dims, tensor->dims, FALSE, &f, error);
