@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * exec.c: engines on back ends: arithmetic by hand, batches, threads, back ends against each other,
- * taps, and what a back end cannot do.
+ * taps.
  */
 #include "engine/exec.h"
 #include "tests/check.h"
@@ -291,122 +291,6 @@ test_taps (void)
   CHECK_STR (seen->str, "");
 }
 
-/* --- Back ends that cannot ------------------------------------------------------------------ */
-
-static struct {
-  KernelBackend backend;
-  KernelOps ops;
-  gsize largest;       /* what alloc gives */
-  const char *failure; /* of every queue_wait */
-} fake;
-
-static void *
-fake_alloc (KernelBackend *backend, size_t size)
-{
-  return size > fake.largest ? NULL : ref->alloc (ref, size);
-}
-
-static void
-fake_free (KernelBackend *backend, void *memory)
-{
-  ref->free (ref, memory);
-}
-
-static KernelQueue *
-fake_queue_new (KernelBackend *backend, int threads)
-{
-  return threads > 99 ? NULL : ref->queue_new (ref, threads);
-}
-
-static const char *
-fake_queue_wait (KernelQueue *queue)
-{
-  return fake.failure;
-}
-
-static KernelBackend *
-fake_backend (void)
-{
-  fake.ops = *ref->ops;
-  fake.backend = *ref;
-  fake.backend.name = "fake";
-  fake.backend.ops = &fake.ops;
-  fake.backend.host_memory = FALSE;
-  fake.backend.alloc = fake_alloc;
-  fake.backend.free = fake_free;
-  fake.backend.queue_new = fake_queue_new;
-  fake.backend.queue_wait = fake_queue_wait;
-  fake.largest = G_MAXSIZE;
-  fake.failure = NULL;
-  return &fake.backend;
-}
-
-static void
-check_refused (Engine *engine, int threads, EngineError code, const char *message)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (EngineExec) exec = engine_exec_new (engine, &fake.backend, 2, threads, &error);
-
-  CHECK (!exec);
-  CHECK (g_error_matches (error, ENGINE_ERROR, code));
-  CHECK_STR (error ? error->message : NULL, message);
-}
-
-static void
-test_missing_kernel (void)
-{
-  g_autoptr (EngineGraph) graph = paper_net ();
-  g_autoptr (Engine) engine = net_engine_int8 (graph, ENGINE_RANGES_FULL, 1);
-
-  fake_backend ();
-  fake.ops.avgpool_s8_f32 = NULL;
-  check_refused (engine, 1, ENGINE_ERROR_BACKEND,
-      "back end 'fake' has no kernel avgpool_s8_f32, which layer 'avgpool2' needs; choose another "
-      "back end");
-  fake_backend ();
-  fake.ops.conv_s8 = NULL;
-  check_refused (engine, 1, ENGINE_ERROR_BACKEND,
-      "back end 'fake' has no kernel conv_s8, which layer 'conv1' needs; choose another back end");
-  fake_backend ();
-  check_refused (engine, 100, ENGINE_ERROR_BACKEND,
-      "back end 'fake' could not make a queue with 100 threads");
-}
-
-static void
-test_no_memory (void)
-{
-  g_autoptr (Net) net = net_new (1);
-  g_autoptr (Engine) engine = net_engine (
-      net_finish (net, net_conv (net, net_input (net, 256, 256, 4), (NetConv){.oc = 4})));
-
-  fake_backend ();
-  fake.largest = 1 << 20;
-  check_refused (engine, 1, ENGINE_ERROR_MEMORY,
-      "back end 'fake' has no 4.0 MiB for activations: a batch of 2 takes 4.0 MiB for activations, "
-      "and the layers so far 0.0 MiB for constants; lower the batch size");
-}
-
-/* Memory that the host does not see: the output is fetched, and a failure of the device is told. */
-static void
-test_device (void)
-{
-  g_autoptr (Engine) engine = net_engine (paper_net ());
-  g_autoptr (EngineExec) exec = exec_new (engine, fake_backend (), 2, 1);
-  g_autoptr (GError) error = NULL;
-
-  memcpy (engine_exec_input (exec, 1), paper_x, sizeof paper_x);
-  memset (engine_exec_input (exec, 0), 0, sizeof paper_x);
-  run (exec, 2);
-  CHECK (engine_exec_output (exec, 0)[0] == 0.5f);
-  CHECK (engine_exec_output (exec, 1)[0] == 57.5f);
-
-  fake.failure = "step 3: the device fell off the bus";
-  CHECK (!engine_exec_run (exec, 1, &error));
-  CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND));
-  CHECK_STR (error->message, "back end 'fake' failed: step 3: the device fell off the bus");
-  fake.failure = NULL;
-}
-
 /* --- Softmax -------------------------------------------------------------------------------- */
 
 static void
@@ -435,9 +319,6 @@ main (void)
   RUN (test_threads_and_backends);
   RUN (test_runs_again);
   RUN (test_taps);
-  RUN (test_missing_kernel);
-  RUN (test_no_memory);
-  RUN (test_device);
   RUN (test_softmax);
   kernel_close (cpu);
   kernel_close (ref);

@@ -187,6 +187,31 @@ test_own_networks (void)
   }
 }
 
+/* The models of the importer's tests: every op, one at a time, in int8 too. */
+static void
+test_single_ops (void)
+{
+  const char *source = g_getenv ("INT8_SOURCE_DIR");
+  g_autofree char *folder =
+      g_build_filename (source ? source : ".", "tests", "engine", "models", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, &error);
+  const char *name;
+  int n = 0;
+
+  if (!dir)
+    g_error ("%s", error->message);
+  while ((name = g_dir_read_name (dir))) {
+    g_autofree char *path = g_build_filename (folder, name, NULL);
+
+    if (!g_str_has_suffix (name, ".onnx"))
+      continue;
+    check_network (path, &(Network){name, 0.05});
+    n++;
+  }
+  CHECK_INT (n, >=, 60);
+}
+
 static void
 test_other_networks (void)
 {
@@ -204,6 +229,7 @@ main (void)
 {
   ref = net_backend ("ref");
   RUN (test_own_networks);
+  RUN (test_single_ops);
   RUN (test_other_networks);
   kernel_close (ref);
   return check_done ();
