@@ -104,7 +104,8 @@ typedef struct {
 
 typedef struct {
   int layers_int8, layers_fp32; /* nodes that compute; reshapes do not count */
-  GPtrArray *inferred;          /* char *: tensors whose range came from another's, "pool1 <- conv1" */
+  GPtrArray *inferred;          /* char *, or NULL: tensors whose range came from another's, "pool1 <-
+                                   conv1", or that were always 0, "relu5 <- always 0, T = 1" */
 } EngineBuildReport;
 void engine_build_report_clear (EngineBuildReport *report);
 
@@ -156,7 +157,8 @@ char *engine_request_key (const EngineRequest *request, GError **error);
 
 typedef struct {
   gboolean built;  /* else loaded */
-  char *reason;    /* for people: why it was built: "no engine yet", "table changed", "file is corrupt: ..." */
+  char *reason;    /* for people: why it was built: "no engine yet", "model changed", "calibration table
+                      changed", "the file is corrupt: ..."; NULL where it was loaded */
   char *path;      /* where the engine file is; NULL when it could not be kept */
   char *warning;   /* something that was worked around, such as an unwritable folder; or NULL */
   double seconds;
