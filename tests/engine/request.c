@@ -5,6 +5,9 @@
  */
 #include "tests/engine/request.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 /* --- The cache folder ----------------------------------------------------------------------- */
 
 static void
@@ -208,6 +211,38 @@ test_unwritable_cache (void)
   g_unlink (cache);
 }
 
+/* Nothing larger than 1000 bytes can be written any more. */
+static void
+test_disk_full (void)
+{
+  begin ();
+  g_autofree char *path = path_of ("my.engine"), *before = NULL, *after = NULL;
+  const EngineRequest request = request_for (path);
+  struct rlimit old;
+  gsize size, size_after;
+
+  {
+    g_auto (Outcome) outcome = obtain (&request);
+    check_built (&outcome, "no engine yet");
+  }
+  CHECK (g_file_get_contents (path, &before, &size, NULL));
+  write_table (table, 0.06f);
+  CHECK_INT (getrlimit (RLIMIT_FSIZE, &old), ==, 0);
+  signal (SIGXFSZ, SIG_IGN);
+  CHECK_INT (setrlimit (RLIMIT_FSIZE, &(struct rlimit){1000, old.rlim_max}), ==, 0);
+  {
+    g_auto (Outcome) outcome = obtain (&request);
+    check_built (&outcome, "calibration table changed");
+    CHECK (!outcome.report.path);
+    CHECK (outcome.report.warning && strstr (outcome.report.warning, path));
+  }
+  CHECK_INT (setrlimit (RLIMIT_FSIZE, &old), ==, 0);
+  CHECK (g_file_get_contents (path, &after, &size_after, NULL));
+  CHECK (size == size_after && memcmp (before, after, size) == 0);
+  CHECK_INT (files_in (folder, ".tmp") + files_in (cache, ".tmp"), ==, 0);
+  CHECK_INT (files_in (folder, ".lock") + files_in (cache, ".lock"), ==, 0);
+}
+
 /* --- The table ------------------------------------------------------------------------------ */
 
 static void
@@ -355,6 +390,7 @@ main (void)
   RUN (test_foreign_file);
   RUN (test_unwritable_place);
   RUN (test_unwritable_cache);
+  RUN (test_disk_full);
   RUN (test_table_of_another_model);
   RUN (test_bad_requests);
   RUN (test_one_builds_for_all);
