@@ -33,11 +33,17 @@ is_observed (const EngineGraph *graph, int value)
   return !engine_op_passes_values (engine_graph_node (graph, v->producer)->op);
 }
 
+/* Sums per channel up to so many channels: a histogram then takes at most 300 KiB, TensorRT's included. */
+#define MAX_CHANNEL_SUMS 1770
+
 /* The histogram of a value. Statistics that are continued hold it already. */
 static CalibHistogram *
 histogram_of (CalibStatistics *statistics, const EngineValue *value)
 {
-  return calib_statistics_tensor (statistics, value->name, value->dims[value->rank - 1]);
+  const int channels = value->dims[value->rank - 1];
+
+  return calib_statistics_tensor (statistics, value->name,
+      channels <= MAX_CHANNEL_SUMS ? channels : 0);
 }
 
 static gboolean
