@@ -13,6 +13,7 @@
 #include "engine/hash-cache.h"
 #include "engine/onnx.h"
 
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 

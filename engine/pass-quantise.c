@@ -9,6 +9,8 @@
 #include "engine/quantise.h"
 #include "engine/quant.h"
 
+#include <string.h>
+
 typedef struct {
   EngineGraph *graph;
   const EnginePassContext *context;

@@ -14,6 +14,7 @@
 #include "engine/quantise.h"
 
 #include <math.h>
+#include <string.h>
 
 #define FLOOR_OF_LAYER 0.01
 #define FLOOR          8e-5
