@@ -153,6 +153,21 @@ test_not_finite (void)
   CHECK (isfinite (conv.max));
 }
 
+/* 300 KiB a tensor leave no room for the sums of so many channels. */
+static void
+test_many_channels (void)
+{
+  for (int oc = 1770; oc <= 1771; oc++) {
+    g_autoptr (Net) net = net_new (1);
+    const int x = net_dense (net, net_input (net, 1, 1, 2), oc);
+    g_autoptr (EngineModel) model = model_of (net_finish (net, x));
+    g_autoptr (CalibStatistics) s = calibrate (model, cpu, 1, 1, 1);
+    const double mean = calib_histogram_channel_mean (calib_statistics_lookup (s, "conv1"), 0);
+
+    CHECK (oc == 1770 ? isfinite (mean) : isnan (mean));
+  }
+}
+
 static void
 test_continued (void)
 {
@@ -333,6 +348,7 @@ main (void)
   RUN (test_any_batch_backend_and_threads);
   RUN (test_images_not_run_are_dropped);
   RUN (test_not_finite);
+  RUN (test_many_channels);
   RUN (test_continued);
   RUN (test_statistics_of_another_model);
   RUN (test_device_is_refused);
