@@ -366,13 +366,15 @@ KernelBackend *kernel_open (const char *name, char *why, size_t why_size);
 /* NULL is fine. */
 void kernel_close (KernelBackend *backend);
 
-/* CPU features that kernels of `cpu` may use, rising. The one test hook: features outside the mask
+/* CPU features that kernels of `cpu` may use. The one test hook: features outside the mask
  * are treated as absent by back ends opened afterwards. INT8_CPU_MASK (hex) in the environment
  * does the same for a whole process. Not thread-safe. */
 typedef enum {
   KERNEL_CPU_AVX2 = 1 << 0,        /* AVX2 and FMA */
   KERNEL_CPU_AVX512 = 1 << 1,      /* F, BW, DQ, VL */
   KERNEL_CPU_AVX512_VNNI = 1 << 2,
+  KERNEL_CPU_AVX_VNNI = 1 << 3, /* its 256-bit form, on CPUs without AVX-512 too */
+  KERNEL_CPU_AMX_INT8 = 1 << 4,
 } KernelCpuFlags;
 void kernel_cpu_set_mask (unsigned mask);
 unsigned kernel_cpu_flags (void); /* detected & mask */

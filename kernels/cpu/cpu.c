@@ -25,9 +25,10 @@ kernel_cpu_set_mask (unsigned mask)
   cpu_mask = mask;
 }
 
-/* __builtin_cpu_supports asks cpuid, and xgetbv whether the system saves the registers. */
+/* __builtin_cpu_supports asks cpuid, and xgetbv whether the system saves the registers. What it
+ * does not know in every compiler is asked in cpu-x86.c; tiles are asked for only when wanted. */
 static unsigned
-cpu_detect (void)
+cpu_detect (unsigned wanted)
 {
   unsigned flags = 0;
 
@@ -40,6 +41,10 @@ cpu_detect (void)
     flags |= KERNEL_CPU_AVX512;
   if (__builtin_cpu_supports ("avx512vnni"))
     flags |= KERNEL_CPU_AVX512_VNNI;
+  if (kernel_cpu_has_avx_vnni ())
+    flags |= KERNEL_CPU_AVX_VNNI;
+  if (wanted & KERNEL_CPU_AMX_INT8 && kernel_cpu_may_use_amx ())
+    flags |= KERNEL_CPU_AMX_INT8;
 #endif
   return flags;
 }
@@ -66,25 +71,32 @@ cpu_environment_mask (unsigned *mask)
 unsigned
 kernel_cpu_flags (void)
 {
-  unsigned environment;
-  unsigned flags = cpu_detect () & cpu_mask;
+  unsigned wanted;
+  unsigned flags;
 
-  if (cpu_environment_mask (&environment))
-    flags &= environment;
+  cpu_environment_mask (&wanted);
+  wanted &= cpu_mask;
+  flags = cpu_detect (wanted) & wanted;
   if (!(flags & KERNEL_CPU_AVX2))
     flags = 0;
   if (!(flags & KERNEL_CPU_AVX512))
     flags &= ~KERNEL_CPU_AVX512_VNNI;
+  if (!(flags & KERNEL_CPU_AVX512_VNNI))
+    flags &= ~KERNEL_CPU_AMX_INT8;
   return flags;
 }
 
 static const char *
 cpu_describe (unsigned flags)
 {
+  if (flags & KERNEL_CPU_AMX_INT8)
+    return "AMX int8";
   if (flags & KERNEL_CPU_AVX512_VNNI)
     return "AVX-512 VNNI";
   if (flags & KERNEL_CPU_AVX512)
     return "AVX-512";
+  if (flags & KERNEL_CPU_AVX_VNNI)
+    return "AVX-VNNI";
   if (flags & KERNEL_CPU_AVX2)
     return "AVX2";
   return "plain C";

@@ -7,6 +7,10 @@
 #include "kernels/cpu/pool.h"
 #include "kernels/kernels.h"
 
+/* Of x86-64, false elsewhere. The second asks the system for the tile registers, once. */
+bool kernel_cpu_has_avx_vnni (void);
+bool kernel_cpu_may_use_amx (void);
+
 struct KernelQueue {
   KernelBackend *backend;
   KernelPool *pool;

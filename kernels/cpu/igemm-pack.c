@@ -20,8 +20,11 @@ divide_up (int a, int b)
 Igemm
 kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
 {
-  Igemm g = {.kind = kind, .shape = shape};
-  const bool merged = !kind->depthwise && shape->groups == 1 && shape->dilation_w == 1;
+  Igemm g = {.kind = kind, .shape = shape, .mr = kind->mr ? kind->mr : IGEMM_MR};
+  const int k_round = kind->k_round ? kind->k_round : kind->k_step;
+  /* A long row is one loop; where a pixel's values suffice, fewer cross the border. */
+  const bool merged = !kind->depthwise && shape->groups == 1 && shape->dilation_w == 1 &&
+                      !(kind->arrange && shape->ic % k_round == 0);
 
   g.groups = kind->depthwise ? 1 : shape->groups;
   g.channels = shape->oc / g.groups;
@@ -29,7 +32,7 @@ kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
   g.span = merged ? shape->kw : 1;
   g.taps = shape->kh * (shape->kw / g.span);
   g.k = g.span * (shape->ic / shape->groups);
-  g.run = divide_up (g.k, kind->k_step) * kind->k_step;
+  g.run = divide_up (g.k, k_round) * k_round;
   g.row = kind->depthwise ? shape->oc : g.run;
   g.block_size = (size_t) g.taps * g.run * IGEMM_NR * kind->element;
   if (kind->x_offset != 0)
@@ -67,7 +70,7 @@ pack_block (const Igemm *g, const uint8_t *w, int channels, uint8_t *packed)
   }
   for (int tap = 0; tap < g->taps; tap++) {
     for (int k = 0; k < g->run; k += k_step, packed += IGEMM_NR * k_step * element) {
-      const int count = g->k - k < k_step ? g->k - k : k_step;
+      const int left = g->k - k < 0 ? 0 : g->k - k, count = left < k_step ? left : k_step;
       const uint8_t *from = w + ((size_t) tap * g->k + k) * element;
 
       for (int c = 0; c < channels; c++)

@@ -40,8 +40,8 @@ repeat_channels (const Igemm *g, const uint8_t *x, uint8_t *to)
       memcpy (to, x, element);
 }
 
-/* A row that starts at column `iw` of the line and does not lie inside as a whole. What k_step
- * adds beyond k meets weights of zero; it is written so that no byte is undefined. */
+/* A row that starts at column `iw` of the line and does not lie inside as a whole. What is added
+ * beyond k meets weights of zero; it is written so that no byte is undefined. */
 static void
 copy_row (const Source *s, const uint8_t *line, int iw, uint8_t *to)
 {
@@ -121,8 +121,8 @@ segment_rows (const Source *s, const IgemmCursor *at, int count, const void **ro
       else
         for (int i = 0; i < count; i++)
           rows[i] = s->padding;
-      rows += IGEMM_MR;
-      memory += IGEMM_MR * s->row_size;
+      rows += s->g->mr;
+      memory += s->g->mr * s->row_size;
     }
   }
 }
@@ -135,10 +135,10 @@ widen_rows (const Igemm *g, int pixels, const void **rows, uint8_t *memory)
 
   for (int tap = 0; tap < g->taps; tap++) {
     for (int i = 0; i < pixels; i++) {
-      uint8_t *to = memory + ((size_t) tap * IGEMM_MR + i) * size;
+      uint8_t *to = memory + ((size_t) tap * g->mr + i) * size;
 
-      g->kind->widen (rows[tap * IGEMM_MR + i], g->row, to);
-      rows[tap * IGEMM_MR + i] = to;
+      g->kind->widen (rows[tap * g->mr + i], g->row, to);
+      rows[tap * g->mr + i] = to;
     }
   }
 }
@@ -146,7 +146,7 @@ widen_rows (const Igemm *g, int pixels, const void **rows, uint8_t *memory)
 static size_t
 copies_size (const Igemm *g)
 {
-  const size_t size = (size_t) g->taps * IGEMM_MR * g->row * g->kind->element;
+  const size_t size = (size_t) g->taps * g->mr * g->row * g->kind->element;
 
   return (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
 }
@@ -154,7 +154,7 @@ copies_size (const Igemm *g)
 size_t
 kernel_igemm_rows_size (const Igemm *g)
 {
-  return copies_size (g) + (size_t) g->taps * IGEMM_MR * g->row * g->kind->wide_element;
+  return copies_size (g) + (size_t) g->taps * g->mr * g->row * g->kind->wide_element;
 }
 
 IgemmCursor
@@ -195,9 +195,11 @@ kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int 
       }
     }
   }
+  if (g->kind->arrange)
+    g->kind->arrange (g, pixels, rows, memory);
   if (g->kind->widen)
     widen_rows (g, pixels, rows, (uint8_t *) memory + copies_size (g));
-  for (int tap = 0; tap < g->taps && pixels < IGEMM_MR; tap++)
-    for (int i = pixels; i < IGEMM_MR; i++)
-      rows[tap * IGEMM_MR + i] = rows[tap * IGEMM_MR + pixels - 1];
+  for (int tap = 0; tap < g->taps && pixels < g->mr; tap++)
+    for (int i = pixels; i < g->mr; i++)
+      rows[tap * g->mr + i] = rows[tap * g->mr + pixels - 1];
 }

@@ -18,7 +18,7 @@
 typedef struct {
   Igemm g;
   const IgemmArgs *args;
-  size_t pixels, tiles; /* of IGEMM_MR pixels */
+  size_t pixels, tiles; /* of mr pixels */
   int pixel_parts, block_parts;
   uint8_t *scratch;    /* aligned */
   size_t scratch_size; /* of one thread */
@@ -39,7 +39,7 @@ min_int (int a, int b)
 static size_t
 pointers_size (const Igemm *g)
 {
-  return round_up ((size_t) g->taps * IGEMM_MR * sizeof (void *));
+  return round_up ((size_t) g->taps * g->mr * sizeof (void *));
 }
 
 static size_t
@@ -62,7 +62,7 @@ split (Run *run, int threads)
   const Igemm *g = &run->g;
   /* A tile takes the same time for 1 pixel or channel as for all. */
   const double products =
-      (double) run->tiles * IGEMM_MR * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
+      (double) run->tiles * g->mr * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
   const double useful = products / g->kind->grain;
   const int wanted = threads == 1 ? 1 : (int) fmin (useful + 1, threads * TASKS_PER_THREAD);
   const int widest = (g->blocks + g->kind->tile_blocks - 1) / g->kind->tile_blocks;
@@ -123,8 +123,8 @@ run_task (const void *ctx, int task, int thread)
   const int block_part = other % run->block_parts, group = other / run->block_parts;
   const int block = kernel_pool_part (g->blocks, run->block_parts, block_part);
   const int block_end = kernel_pool_part (g->blocks, run->block_parts, block_part + 1);
-  size_t pixel = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part) * IGEMM_MR;
-  size_t end = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part + 1) * IGEMM_MR;
+  size_t pixel = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part) * g->mr;
+  size_t end = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part + 1) * g->mr;
   IgemmTile tile = {
       .rows = rows,
       .w_stride = g->block_size,
@@ -139,12 +139,16 @@ run_task (const void *ctx, int task, int thread)
 
   IgemmCursor at = kernel_igemm_cursor (args->shape, pixel);
 
-  for (; pixel < end; pixel += IGEMM_MR) {
-    tile.pixels = run->pixels - pixel < IGEMM_MR ? run->pixels - pixel : IGEMM_MR;
+  if (g->kind->begin)
+    g->kind->begin ();
+  for (; pixel < end; pixel += g->mr) {
+    tile.pixels = run->pixels - pixel < (size_t) g->mr ? (int) (run->pixels - pixel) : g->mr;
     kernel_igemm_rows (g, args->x, args->w, group, tile.pixels, &at, rows,
         scratch + pointers_size (g));
     run_blocks (run, &tile, group, block, block_end, pixel);
   }
+  if (g->kind->end)
+    g->kind->end ();
 }
 
 void
@@ -154,7 +158,7 @@ kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *que
   Run run = {.g = kernel_igemm (kind, shape), .args = args};
 
   run.pixels = (size_t) shape->n * shape->oh * shape->ow;
-  run.tiles = (run.pixels + IGEMM_MR - 1) / IGEMM_MR;
+  run.tiles = (run.pixels + run.g.mr - 1) / run.g.mr;
   run.scratch = (uint8_t *) round_up ((uintptr_t) args->scratch);
   run.scratch_size = scratch_size (&run.g);
   split (&run, kernel_pool_threads (queue->pool));

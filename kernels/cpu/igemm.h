@@ -5,7 +5,7 @@
  * The window of an output pixel is cut into `taps` rows: contiguous stretches of the input, read
  * where they lie. Only a row that crosses the border of the image, or would be read past the end
  * of the tensor, is copied into the thread's scratch; one that lies outside is the row of padding
- * behind the packed weights. A micro-kernel ("tile") multiplies the rows of IGEMM_MR pixels with
+ * behind the packed weights. A micro-kernel ("tile") multiplies the rows of a few pixels with
  * blocks of IGEMM_NR channels of packed weights and finishes the outputs in registers.
  *
  *     dense      kh rows of kw * ic values; kh * kw rows of ic / groups where the columns are not
@@ -19,7 +19,7 @@
 
 #include "kernels/cpu/cpu.h"
 
-#define IGEMM_MR         6         /* pixels of a tile */
+#define IGEMM_MR         6         /* pixels of a tile, but of one that says otherwise */
 #define IGEMM_NR         16        /* channels of a block */
 #define IGEMM_ALL_BLOCKS (1 << 20) /* for a tile that takes any number */
 
@@ -33,13 +33,13 @@
 
 /* One call of a micro-kernel. */
 typedef struct {
-  const void *const *rows; /* [taps][IGEMM_MR]; those beyond `pixels` repeat the last pixel's */
+  const void *const *rows; /* [taps][mr]; those beyond `pixels` repeat the last pixel's */
   const void *w;           /* the first block */
   size_t w_stride;         /* bytes from block to block */
   int taps;
-  int run;            /* values of a dense row, a multiple of k_step */
+  int run;            /* values of a dense row, a multiple of k_round */
   int channel;        /* of the group, of the first output: where a depthwise row is read */
-  int pixels;         /* 1 .. IGEMM_MR outputs of */
+  int pixels;         /* 1 .. mr outputs of */
   int channels;       /* 1 .. tile_blocks * IGEMM_NR channels each */
   size_t y_stride;    /* values from pixel to pixel, of y and r */
   void *y;            /* the first output */
@@ -49,10 +49,14 @@ typedef struct {
   bool y_f32; /* conv_s8_f32 */
 } IgemmTile;
 
+typedef struct Igemm Igemm;
+
 typedef struct {
   void (*tile) (const IgemmTile *tile);
+  int mr;          /* pixels of a tile; 0: IGEMM_MR */
   int element;     /* bytes of a value of x and w */
-  int k_step;      /* values of a row that are taken at once */
+  int k_step;      /* values of a channel's weights that lie together */
+  int k_round;     /* values of a row that are taken at once; 0: k_step */
   int tile_blocks; /* blocks that one call takes at most */
   int x_offset;    /* the tile adds it to x; accumulators start at -x_offset * sum (w) */
   int grain;       /* products that take a few microseconds; less is not worth a thread */
@@ -60,23 +64,30 @@ typedef struct {
   /* Where a tile reads values wider than those of x: bytes of one, and the conversion. */
   int wide_element;
   void (*widen) (const void *x, int count, void *wide);
+  /* Where a tile wants its rows in some order: copies those that have none to their places in
+   * `memory`, [taps][mr] rows of g->row values, in which find_row() has put some of them. */
+  void (*arrange) (const Igemm *g, int pixels, const void **rows, void *memory);
+  /* Around the tiles of one task, on its thread. */
+  void (*begin) (void);
+  void (*end) (void);
 } IgemmKind;
 
 /* A convolution as a kind sees it. */
-typedef struct {
+struct Igemm {
   const IgemmKind *kind;
   const KernelConvShape *shape;
+  int mr;                     /* pixels of a tile */
   int groups;                 /* 1 for depthwise */
   int channels;               /* outputs of a group */
   int blocks;                 /* of a group */
   int span;                   /* input pixels of a row */
   int taps;                   /* rows of a window */
   int k;                      /* weights of one tap and channel */
-  int run;                    /* k, rounded up to k_step */
+  int run;                    /* k, rounded up to k_round */
   int row;                    /* values that a row must offer */
   size_t block_size, pad_row; /* bytes of a block; offset of the row of padding */
   size_t packed_size;
-} Igemm;
+};
 
 /* The union of KernelConvS8 and KernelConvF32. */
 typedef struct {

@@ -80,7 +80,8 @@ run (Engine *engine, KernelBackend *backend, int threads)
 static void
 check_levels (const char *what, Engine *engine, const float *expected)
 {
-  static const unsigned masks[] = {~0u, KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512, KERNEL_CPU_AVX2, 0};
+  static const unsigned masks[] = {~0u, KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512,
+      KERNEL_CPU_AVX2 | KERNEL_CPU_AVX_VNNI, KERNEL_CPU_AVX2, 0};
   const gsize size = IMAGES * engine_n_classes (engine) * sizeof (float);
 
   for (gsize m = 0; m < G_N_ELEMENTS (masks); m++) {

@@ -165,7 +165,7 @@ test_cpu_mask (void)
 {
   const unsigned all = kernel_cpu_flags ();
 
-  for (unsigned mask = 0; mask < 8; mask++) {
+  for (unsigned mask = 0; mask < 32; mask++) {
     kernel_cpu_set_mask (mask);
     CHECK_INT (kernel_cpu_flags () & ~(all & mask), ==, 0);
   }

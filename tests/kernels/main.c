@@ -98,17 +98,19 @@ open_device (const char *name, int threads)
 static void
 open_cpu_levels (int threads)
 {
+  enum { vnni = KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512 | KERNEL_CPU_AVX512_VNNI };
   static const struct {
-    unsigned flag;
+    unsigned mask;
     const char *name;
-  } levels[] = {{0, "no features"}, {KERNEL_CPU_AVX2, "AVX2"}, {KERNEL_CPU_AVX512, "AVX-512"},
-      {KERNEL_CPU_AVX512_VNNI, "AVX-512 VNNI"}};
-  unsigned mask = 0;
+  } levels[] = {{0, "no features"},
+      {KERNEL_CPU_AVX2, "AVX2"}, {KERNEL_CPU_AVX2 | KERNEL_CPU_AVX_VNNI, "AVX-VNNI"},
+      {KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512, "AVX-512"}, {vnni, "AVX-512 VNNI"},
+      {vnni | KERNEL_CPU_AMX_INT8, "AMX int8"}
+  };
 
   for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-    mask |= levels[i].flag;
-    kernel_cpu_set_mask (mask);
-    if (kernel_cpu_flags () == mask) {
+    kernel_cpu_set_mask (levels[i].mask);
+    if (kernel_cpu_flags () == levels[i].mask) {
       open_device ("cpu", threads);
     } else {
       printf ("SKIP cpu with %s: not on this machine, or masked\n", levels[i].name);
