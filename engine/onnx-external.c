@@ -18,7 +18,7 @@ external_free (gpointer data)
 {
   EngineOnnxExternal *external = data;
 
-  g_mapped_file_unref (external->map);
+  g_bytes_unref (external->bytes);
   g_free (external->path);
   g_free (external);
 }
@@ -110,16 +110,16 @@ open_location (EngineOnnxFile *file, const char *location, GError **error)
     return FALSE;
   external = find_path (file, path);
   if (!external) {
-    GMappedFile *map = engine_onnx_map (path, error);
+    GBytes *bytes = engine_onnx_map (path, error);
 
-    if (!map) {
+    if (!bytes) {
       g_prefix_error (error, "external data \"%s\" ", location);
       return FALSE;
     }
     external = g_new (EngineOnnxExternal, 1);
-    *external = (EngineOnnxExternal){g_steal_pointer (&path), map};
+    *external = (EngineOnnxExternal){g_steal_pointer (&path), bytes};
     g_ptr_array_add (file->external_list, external);
-    file->size += g_mapped_file_get_length (map);
+    file->size += g_bytes_get_size (bytes);
   }
   g_hash_table_insert (file->external, g_strdup (location), external);
   return TRUE;
@@ -163,25 +163,25 @@ engine_onnx_file_external (const EngineOnnxFile *file, const EngineOnnx__TensorP
   const char *location = entry (tensor, "location");
   const EngineOnnxExternal *external =
       location ? g_hash_table_lookup (file->external, location) : NULL;
-  guint64 offset, length, all;
+  const guint8 *data;
+  guint64 offset, length;
+  gsize all;
 
   if (!external) {
     refuse (ENGINE_ERROR_UNSUPPORTED, location ? location : "", error,
         "only initialisers may have it");
     return NULL;
   }
-  all = g_mapped_file_get_length (external->map);
+  data = g_bytes_get_data (external->bytes, &all);
   if (!number (tensor, "offset", 0, &offset) || offset > all ||
       !number (tensor, "length", all - offset, &length) || length > all - offset) {
     refuse (ENGINE_ERROR_MODEL, location, error,
-        "tensor \"%s\" lies at %s + %s, but the file has %" G_GUINT64_FORMAT
+        "tensor \"%s\" lies at %s + %s, but the file has %" G_GSIZE_FORMAT
         " bytes; it is truncated or of another model",
         tensor->name ? tensor->name : "", entry (tensor, "offset") ? entry (tensor, "offset") : "0",
         entry (tensor, "length") ? entry (tensor, "length") : "0", all);
     return NULL;
   }
   *size = length;
-  /* an empty file is mapped nowhere */
-  return length ? (const guint8 *) g_mapped_file_get_contents (external->map) + offset
-                : (const guint8 *) "";
+  return data ? data + offset : (const guint8 *) ""; /* an empty file is nowhere */
 }

@@ -5,7 +5,7 @@
 #include "engine/onnx-file.h"
 
 /* Maps a regular file. The error lacks the path: "cannot be read: ...". */
-GMappedFile *engine_onnx_map (const char *path, GError **error);
+GBytes *engine_onnx_map (const char *path, GError **error);
 
 /* Opens every file that the initialisers name, and adds their sizes to file->size. */
 gboolean engine_onnx_external_open (EngineOnnxFile *file, GError **error);

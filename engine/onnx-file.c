@@ -78,11 +78,11 @@ refuse_foreign (const guint8 *data, gsize size, GError **error)
 
 /* --- Opening -------------------------------------------------------------------------------- */
 
-GMappedFile *
+GBytes *
 engine_onnx_map (const char *path, GError **error)
 {
   const int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  GMappedFile *map = NULL;
+  g_autoptr (GMappedFile) map = NULL;
   struct stat info;
 
   if (fd < 0 || fstat (fd, &info) < 0) {
@@ -98,7 +98,7 @@ engine_onnx_map (const char *path, GError **error)
   }
   if (fd >= 0)
     close (fd);
-  return map;
+  return map ? g_mapped_file_get_bytes (map) : NULL;
 }
 
 static gboolean
@@ -136,27 +136,51 @@ unpack (EngineOnnxFile *file, const guint8 *data, gsize size, GError **error)
   return FALSE;
 }
 
+#define MAX_MESSAGE 8192
+
+void
+engine_onnx_file_blame (const char *path, GError **error)
+{
+  char *message;
+
+  if (!error)
+    return;
+  message = g_utf8_make_valid ((*error)->message, strnlen ((*error)->message, MAX_MESSAGE));
+  for (char *c = message; *c; c++)
+    if (g_ascii_iscntrl (*c))
+      *c = '?';
+  g_free ((*error)->message);
+  (*error)->message = message;
+  g_prefix_error (error, "model \"%s\": ", path);
+}
+
 EngineOnnxFile *
-engine_onnx_file_open (const char *path, GError **error)
+engine_onnx_file_new (GBytes *bytes, const char *path, GError **error)
 {
   g_autoptr (EngineOnnxFile) file = g_new0 (EngineOnnxFile, 1);
-  const guint8 *data;
   gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
 
   file->path = g_strdup (path);
-  file->map = engine_onnx_map (path, error);
-  if (!file->map) {
-    g_prefix_error (error, "model \"%s\" ", path);
-    return NULL;
-  }
-  data = (const guint8 *) g_mapped_file_get_contents (file->map);
-  size = file->size = g_mapped_file_get_length (file->map);
+  file->bytes = g_bytes_ref (bytes);
+  file->size = size;
   if (!check (data, size, error) || !unpack (file, data, size, error) ||
       !engine_onnx_external_open (file, error)) {
-    g_prefix_error (error, "model \"%s\": ", path);
+    engine_onnx_file_blame (path, error);
     return NULL;
   }
   return g_steal_pointer (&file);
+}
+
+EngineOnnxFile *
+engine_onnx_file_open (const char *path, GError **error)
+{
+  g_autoptr (GBytes) bytes = engine_onnx_map (path, error);
+
+  if (bytes)
+    return engine_onnx_file_new (bytes, path, error);
+  g_prefix_error (error, "model \"%s\" ", path);
+  return NULL;
 }
 
 void
@@ -167,7 +191,7 @@ engine_onnx_file_free (EngineOnnxFile *file)
   engine_onnx_wire_free ((ProtobufCMessage *) file->model, &file->budget);
   g_clear_pointer (&file->external, g_hash_table_unref);
   g_clear_pointer (&file->external_list, g_ptr_array_unref);
-  g_clear_pointer (&file->map, g_mapped_file_unref);
+  g_clear_pointer (&file->bytes, g_bytes_unref);
   g_free (file->path);
   g_free (file);
 }
@@ -175,12 +199,13 @@ engine_onnx_file_free (EngineOnnxFile *file)
 /* --- What it is made of ---------------------------------------------------------------------- */
 
 static void
-add_to_checksum (GChecksum *checksum, GMappedFile *map)
+add_to_checksum (GChecksum *checksum, GBytes *bytes)
 {
-  const guchar *data = (const guchar *) g_mapped_file_get_contents (map);
+  gsize size;
+  const guchar *data = g_bytes_get_data (bytes, &size);
 
-  if (data)
-    g_checksum_update (checksum, data, g_mapped_file_get_length (map));
+  if (size > 0)
+    g_checksum_update (checksum, data, size);
 }
 
 char *
@@ -188,11 +213,11 @@ engine_onnx_file_sha256 (const EngineOnnxFile *file)
 {
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
 
-  add_to_checksum (checksum, file->map);
+  add_to_checksum (checksum, file->bytes);
   for (guint i = 0; i < file->external_list->len; i++) {
     const EngineOnnxExternal *external = g_ptr_array_index (file->external_list, i);
 
-    add_to_checksum (checksum, external->map);
+    add_to_checksum (checksum, external->bytes);
   }
   return g_strdup (g_checksum_get_string (checksum));
 }

@@ -12,7 +12,7 @@
 
 typedef struct {
   char *path;
-  GMappedFile *map;
+  GBytes *bytes;
   EngineOnnx__ModelProto *model;
   EngineOnnxBudget budget;  /* of the message */
   GHashTable *external;     /* location in the model to EngineOnnxExternal */
@@ -22,13 +22,18 @@ typedef struct {
 
 typedef struct {
   char *path; /* real */
-  GMappedFile *map;
+  GBytes *bytes;
 } EngineOnnxExternal;
 
 /* Errors begin with the path. */
 EngineOnnxFile *engine_onnx_file_open (const char *path, GError **error);
+/* External data lies beside path. */
+EngineOnnxFile *engine_onnx_file_new (GBytes *bytes, const char *path, GError **error);
 void engine_onnx_file_free (EngineOnnxFile *file); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineOnnxFile, engine_onnx_file_free)
+
+/* Puts the path in front of a message, and makes it a line of text whatever names it quotes. */
+void engine_onnx_file_blame (const char *path, GError **error);
 
 /* Hex, over the model and the external files. */
 char *engine_onnx_file_sha256 (const EngineOnnxFile *file);

@@ -190,8 +190,12 @@ engine_onnx_string (const EngineOnnxNode *node, const char *name, const char *ot
   *value = NULL;
   if (attribute && !check_type (node, attribute, TYPE_STRING, attribute->has_s, error))
     return FALSE;
-  *value = attribute ? g_strndup ((const char *) attribute->s.data, attribute->s.len)
-                     : g_strdup (otherwise);
+  if (!attribute)
+    *value = g_strdup (otherwise);
+  else if (attribute->s.len == 0) /* nothing is nowhere */
+    *value = g_strdup ("");
+  else
+    *value = g_strndup ((const char *) attribute->s.data, attribute->s.len);
   return TRUE;
 }
 

@@ -316,17 +316,13 @@ value_free (gpointer data)
   g_free (value);
 }
 
-EngineGraph *
-engine_onnx_import (const char *path, char **sha256, GError **error)
+static EngineGraph *
+import_file (const EngineOnnxFile *file, char **sha256, GError **error)
 {
-  g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, error);
   g_autoptr (EngineGraph) graph = engine_graph_new ();
-  EngineOnnx onnx = {.file = file, .batch = 1, .graph = graph};
+  EngineOnnx onnx = {.file = file, .proto = file->model->graph, .batch = 1, .graph = graph};
   gboolean ok;
 
-  if (!file)
-    return NULL;
-  onnx.proto = file->model->graph;
   onnx.memory_limit = MEMORY_BASE + file->size * MEMORY_FACTOR;
   onnx.values = g_hash_table_new (g_str_hash, g_str_equal);
   onnx.owned = g_ptr_array_new_with_free_func (value_free);
@@ -336,10 +332,26 @@ engine_onnx_import (const char *path, char **sha256, GError **error)
   g_ptr_array_unref (onnx.owned);
   g_hash_table_unref (onnx.tensors);
   if (!ok) {
-    g_prefix_error (error, "model \"%s\": ", path);
+    engine_onnx_file_blame (file->path, error);
     return NULL;
   }
   if (sha256)
     *sha256 = engine_onnx_file_sha256 (file);
   return g_steal_pointer (&graph);
+}
+
+EngineGraph *
+engine_onnx_import (const char *path, char **sha256, GError **error)
+{
+  g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, error);
+
+  return file ? import_file (file, sha256, error) : NULL;
+}
+
+EngineGraph *
+engine_onnx_import_bytes (GBytes *bytes, const char *path, char **sha256, GError **error)
+{
+  g_autoptr (EngineOnnxFile) file = engine_onnx_file_new (bytes, path, error);
+
+  return file ? import_file (file, sha256, error) : NULL;
 }

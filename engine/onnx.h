@@ -16,6 +16,10 @@
  * Errors: G_FILE_ERROR, ENGINE_ERROR_MODEL, ENGINE_ERROR_UNSUPPORTED, ENGINE_ERROR_MEMORY. */
 EngineGraph *engine_onnx_import (const char *path, char **sha256, GError **error);
 
+/* The same for bytes in memory; path is where external data lies beside, and what errors name. */
+EngineGraph *engine_onnx_import_bytes (GBytes *bytes, const char *path, char **sha256,
+    GError **error);
+
 /* Paths of the external data files that a model names, each once, in order of first mention; empty
  * for most models. Every one lies in the model's folder. Free with g_ptr_array_unref(). */
 GPtrArray *engine_onnx_external_files (const char *path, GError **error);
