@@ -16,6 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 static unsigned cpu_mask = ~0u;
 
@@ -45,6 +48,12 @@ cpu_detect (unsigned wanted)
     flags |= KERNEL_CPU_AVX_VNNI;
   if (wanted & KERNEL_CPU_AMX_INT8 && kernel_cpu_may_use_amx ())
     flags |= KERNEL_CPU_AMX_INT8;
+#elif defined(__aarch64__)
+  flags |= KERNEL_CPU_NEON;
+#if defined(__linux__)
+  if (getauxval (AT_HWCAP) & HWCAP_ASIMDDP)
+    flags |= KERNEL_CPU_NEON_DOT;
+#endif
 #endif
   return flags;
 }
@@ -78,11 +87,13 @@ kernel_cpu_flags (void)
   wanted &= cpu_mask;
   flags = cpu_detect (wanted) & wanted;
   if (!(flags & KERNEL_CPU_AVX2))
-    flags = 0;
+    flags &= KERNEL_CPU_NEON | KERNEL_CPU_NEON_DOT;
   if (!(flags & KERNEL_CPU_AVX512))
     flags &= ~KERNEL_CPU_AVX512_VNNI;
   if (!(flags & KERNEL_CPU_AVX512_VNNI))
     flags &= ~KERNEL_CPU_AMX_INT8;
+  if (!(flags & KERNEL_CPU_NEON))
+    flags &= ~KERNEL_CPU_NEON_DOT;
   return flags;
 }
 
@@ -99,6 +110,10 @@ cpu_describe (unsigned flags)
     return "AVX-VNNI";
   if (flags & KERNEL_CPU_AVX2)
     return "AVX2";
+  if (flags & KERNEL_CPU_NEON_DOT)
+    return "NEON dot product";
+  if (flags & KERNEL_CPU_NEON)
+    return "NEON";
   return "plain C";
 }
 

@@ -110,6 +110,7 @@ kernel_igemm_is_depthwise (const KernelConvShape *shape)
 /* Depthwise kinds, by instruction set. */
 extern const IgemmKind kernel_dwconv_s8_avx2, kernel_dwconv_s8_avx512vnni;
 extern const IgemmKind kernel_dwconv_f32_avx2, kernel_dwconv_f32_avx512;
+extern const IgemmKind kernel_dwconv_s8_neon, kernel_dwconv_f32_neon;
 
 Igemm kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape);
 

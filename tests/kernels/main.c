@@ -103,9 +103,13 @@ open_cpu_levels (int threads)
     unsigned mask;
     const char *name;
   } levels[] = {{0, "no features"},
+#ifdef __aarch64__
+      {KERNEL_CPU_NEON, "NEON"}, {KERNEL_CPU_NEON | KERNEL_CPU_NEON_DOT, "NEON dot product"}
+#else
       {KERNEL_CPU_AVX2, "AVX2"}, {KERNEL_CPU_AVX2 | KERNEL_CPU_AVX_VNNI, "AVX-VNNI"},
       {KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512, "AVX-512"}, {vnni, "AVX-512 VNNI"},
       {vnni | KERNEL_CPU_AMX_INT8, "AMX int8"}
+#endif
   };
 
   for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {

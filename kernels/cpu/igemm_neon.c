@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * igemm_neon.c: conv_s8 with smull and sadalp: 2 products of 4 channels per pair of instructions,
+ * for processors without sdot. A product fits int16 for every value (two may not: no smlal), and
+ * sadalp adds pairs of them to int32.
+ *
+ * Tile: 6 pixels x 1 block of 16 channels. 24 registers of accumulators, 2 of weights, 1 of x and
+ * the rest for products: 32. Every 2 steps of k take 24 smull, 24 sadalp, 2 loads and 6 broadcasts.
+ */
+#include "kernels/cpu/igemm.h"
+#include "kernels/cpu/lanes_neon.h"
+
+/* Two values of x in every pair of bytes. */
+LANES_INLINE int8x16_t
+load_x (const int8_t *x)
+{
+  int16_t two;
+
+  memcpy (&two, x, sizeof two);
+  return vreinterpretq_s8_s16 (vdupq_n_s16 (two));
+}
+
+LANES_INLINE void
+tile (const IgemmTile *t, const int mr)
+{
+  const int8_t *w = t->w;
+  int32x4_t acc[IGEMM_MR][4];
+
+  IGEMM_EACH (i, mr)
+    acc[i][0] = acc[i][1] = acc[i][2] = acc[i][3] = vdupq_n_s32 (0);
+
+  for (int tap = 0; tap < t->taps; tap++) {
+    const int8_t *x[IGEMM_MR];
+
+    IGEMM_EACH (i, mr)
+      x[i] = t->rows[tap * IGEMM_MR + i];
+    for (int k = 0; k < t->run; k += 2, w += IGEMM_NR * 2) {
+      const int8x16_t w0 = vld1q_s8 (w), w1 = vld1q_s8 (w + IGEMM_NR);
+
+      IGEMM_EACH (i, mr) {
+        const int8x16_t two = load_x (x[i] + k);
+
+        acc[i][0] = vpadalq_s16 (acc[i][0], vmull_s8 (vget_low_s8 (two), vget_low_s8 (w0)));
+        acc[i][1] = vpadalq_s16 (acc[i][1], vmull_high_s8 (two, w0));
+        acc[i][2] = vpadalq_s16 (acc[i][2], vmull_s8 (vget_low_s8 (two), vget_low_s8 (w1)));
+        acc[i][3] = vpadalq_s16 (acc[i][3], vmull_high_s8 (two, w1));
+      }
+    }
+  }
+
+  IGEMM_EACH (j, 2) {
+    const int count = t->channels - j * 8;
+    const LanesF32 m = lanes_load_f32 (t->m + j * 8, count);
+    const LanesF32 b = lanes_load_f32 (t->b + j * 8, count);
+
+    IGEMM_EACH (i, mr) {
+      if (i >= t->pixels)
+        break;
+      lanes_finish_s8 (t, acc[i][j * 2], acc[i][j * 2 + 1], m, b, count, i * t->y_stride + j * 8);
+    }
+  }
+}
+
+static void
+run_tile (const IgemmTile *t)
+{
+  if (t->pixels == 1)
+    tile (t, 1);
+  else
+    tile (t, IGEMM_MR);
+}
+
+static const IgemmKind dense = {
+    .tile = run_tile,
+    .element = 1,
+    .k_step = 2,
+    .tile_blocks = 1,
+    .grain = 1 << 17,
+};
+
+static const IgemmKind *
+kind_of (const KernelConvShape *shape)
+{
+  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_neon : &dense;
+}
+
+size_t
+kernel_conv_s8_pack_neon (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
+    void *packed)
+{
+  return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);
+}
+
+size_t
+kernel_conv_s8_scratch_neon (const KernelConvShape *shape, KernelQueue *queue)
+{
+  return kernel_igemm_scratch (kind_of (shape), shape, queue);
+}
+
+void
+kernel_conv_s8_neon (const KernelConvS8 *args, KernelQueue *queue)
+{
+  kernel_igemm_s8 (kind_of (&args->shape), args, false, queue);
+}
+
+void
+kernel_conv_s8_f32_neon (const KernelConvS8 *args, KernelQueue *queue)
+{
+  kernel_igemm_s8 (kind_of (&args->shape), args, true, queue);
+}
