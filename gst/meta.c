@@ -87,9 +87,9 @@ static void
 attach_custom (GstBuffer *buffer, const GstInt8Result *result)
 {
   GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_INT8_CLASSIFICATION_META);
-
   GstStructure *fields = gst_custom_meta_get_structure (meta);
 
+  set_class (fields, result, &result->classes[0]);
   set_arrays (fields, result);
   set_names (fields, result);
 }

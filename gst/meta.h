@@ -6,6 +6,7 @@
  * with one "classification" param per class, best first, as DL Streamer's applications read it:
  *             label, model_name, attribute_name (string), label_id (int), confidence (double)
  *   custom  GstCustomMeta "GstInt8ClassificationMeta", a structure with the fields
+ *             label (string), label_id (int), confidence (double) of the best class,
  *             labels (array of string), label_ids (array of int), confidences (array of double),
  *             model_name, attribute_name (string)
  *
@@ -43,8 +44,7 @@ gboolean gst_int8_meta_register (void);
 /* buffer must be writable. */
 void gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Metadata kinds);
 
-/* The element message "int8-classification": the fields of the custom metadata, label, label_id and
- * confidence of the best class, and the times of the buffer: timestamp, duration, running-time,
+/* The element message "int8-classification": the fields of the custom metadata and the times of the buffer: timestamp, duration, running-time,
  * stream-time (guint64; GST_CLOCK_TIME_NONE where unknown). */
 GstMessage *gst_int8_result_message (GstObject *source, const GstInt8Result *result,
     const GstBuffer *buffer, const GstSegment *segment);

@@ -21,9 +21,8 @@ def print_result(sink):
     meta = buffer.get_custom_meta("GstInt8ClassificationMeta")
     if meta:
         result = meta.get_structure()
-        labels = result.get_value("labels")
-        confidences = result.get_value("confidences")
-        print(f"{buffer.pts / Gst.SECOND:8.3f} s  {labels[0]}  {100 * confidences[0]:.1f} %")
+        _, confidence = result.get_double("confidence")
+        print(f"{buffer.pts / Gst.SECOND:8.3f} s  {result.get_string('label')}  {100 * confidence:.1f} %")
     return Gst.FlowReturn.OK
 
 

@@ -347,6 +347,8 @@ test_result (GstBuffer *buffer)
   Classes result = {0};
   const GValue *ids, *confidences;
   GstStructure *fields;
+  double confidence;
+  int best;
 
   if (!meta)
     return result;
@@ -356,9 +358,13 @@ test_result (GstBuffer *buffer)
   result.n = gst_value_array_get_size (ids);
   fail_unless (result.n <= G_N_ELEMENTS (result.ids));
   fail_unless_equals_int (gst_value_array_get_size (confidences), result.n);
+  fail_unless (gst_structure_get (
+      fields, "label_id", G_TYPE_INT, &best, "confidence", G_TYPE_DOUBLE, &confidence, NULL));
   for (guint i = 0; i < result.n; i++) {
     result.ids[i] = g_value_get_int (gst_value_array_get_value (ids, i));
     result.confidences[i] = g_value_get_double (gst_value_array_get_value (confidences, i));
   }
+  fail_unless_equals_int (best, result.ids[0]);
+  fail_unless (confidence == result.confidences[0]);
   return result;
 }
