@@ -164,17 +164,23 @@ choose (Harness *h, int i, KernelConvShape *s)
   }
   i -= COUNT (special);
   if (i < COUNT (edges)) {
-    *s = product (pick (h, pixels, COUNT (pixels)), edges[i], pick (h, edges, COUNT (edges)));
+    const int n = pick (h, pixels, COUNT (pixels));
+
+    *s = product (n, edges[i], pick (h, edges, COUNT (edges)));
     return true;
   }
   i -= COUNT (edges);
   if (i < COUNT (edges)) {
-    *s = product (pick (h, pixels, COUNT (pixels)), pick (h, edges, COUNT (edges)), edges[i]);
+    const int n = pick (h, pixels, COUNT (pixels));
+
+    *s = product (n, pick (h, edges, COUNT (edges)), edges[i]);
     return true;
   }
   i -= COUNT (edges);
   if (i < COUNT (pixels)) {
-    *s = product (pixels[i], pick (h, edges, COUNT (edges)), pick (h, edges, COUNT (edges)));
+    const int ic = pick (h, edges, COUNT (edges));
+
+    *s = product (pixels[i], ic, pick (h, edges, COUNT (edges)));
     return true;
   }
   i -= COUNT (pixels);

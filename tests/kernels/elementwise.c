@@ -104,8 +104,11 @@ run_all_pairs (Harness *h, bool multiply, bool halves)
     x2[i] = i % 256 - 128;
   }
   random_factors (h, &a, multiply, halves);
-  if (!halves)
-    aim (h, &a, multiply, harness_range (h, -128, 127), harness_range (h, -128, 127));
+  if (!halves) {
+    const int value1 = harness_range (h, -128, 127);
+
+    aim (h, &a, multiply, value1, harness_range (h, -128, 127));
+  }
   harness_run (c);
 }
 
@@ -144,14 +147,18 @@ test_binary (Harness *h, bool multiply, bool is_float)
   for (int i = 0; i < COUNT (sizes); i++) {
     run_binary (h, 1, 1, sizes[i], false, multiply, is_float);
     run_binary (h, 1, sizes[i], 1, false, multiply, is_float);
-    run_binary (h, harness_range (h, 1, 3), harness_range (h, 1, 9), sizes[i] % 301, true, multiply,
-        is_float);
-    run_binary (h, harness_range (h, 1, 3), sizes[i], harness_range (h, 1, 20), true, multiply,
-        is_float);
+    const int n = harness_range (h, 1, 3), rows = harness_range (h, 1, 9);
+    const int c = harness_range (h, 1, 20);
+
+    run_binary (h, n, rows, sizes[i] % 301, true, multiply, is_float);
+    run_binary (h, n, sizes[i], c, true, multiply, is_float);
   }
-  for (int i = 0; i < 200; i++)
-    run_binary (h, harness_range (h, 1, 3), harness_range (h, 1, 50), harness_range (h, 1, 70),
-        harness_random (h) & 1, multiply, is_float);
+  for (int i = 0; i < 200; i++) {
+    const int n = harness_range (h, 1, 3), rows = harness_range (h, 1, 50);
+    const int c = harness_range (h, 1, 70);
+
+    run_binary (h, n, rows, c, harness_random (h) & 1, multiply, is_float);
+  }
   for (int i = 0; i < 40 && !is_float; i++)
     run_all_pairs (h, multiply, i % 4 == 0);
 }

@@ -87,6 +87,8 @@ void harness_run (HarnessCase *c);
 
 /* --- Data ----------------------------------------------------------------------------------- */
 
+/* At most one draw in the arguments of a call: C does not say which is evaluated first, and a seed
+ * must make the same cases on every machine. */
 uint64_t harness_random (Harness *h);
 int harness_range (Harness *h, int lo, int hi); /* both included */
 float harness_uniform (Harness *h, float lo, float hi);

@@ -48,10 +48,12 @@ test_copy (Harness *h, HarnessType type)
   for (int i = 0; i < COUNT (widths); i++) {
     const bool lut = type == HARNESS_S8 && i % 3 == 0;
 
+    const int rows = harness_range (h, 2, 40);
+    const int x_gap = harness_range (h, 0, 70), y_gap = harness_range (h, 1, 70);
+
     run_copy (h, type, 1, widths[i], 0, 0, lut);
-    run_copy (h, type, harness_range (h, 2, 40), widths[i], 0, harness_range (h, 1, 70), lut);
-    run_copy (h, type, harness_range (h, 2, 40), widths[i], harness_range (h, 0, 70),
-        harness_range (h, 0, 70), !lut && type == HARNESS_S8);
+    run_copy (h, type, rows, widths[i], 0, y_gap, lut);
+    run_copy (h, type, rows, widths[i], x_gap, y_gap - 1, !lut && type == HARNESS_S8);
   }
 }
 

@@ -73,8 +73,9 @@ whole (int in, int out)
 static Cut
 random_cut (Harness *h, int limit)
 {
-  Cut cut = {harness_range (h, 1, limit), harness_range (h, 1, limit), 0, 0};
+  Cut cut = {.in = harness_range (h, 1, limit)};
 
+  cut.full = harness_range (h, 1, limit);
   cut.from = harness_range (h, 0, cut.full - 1);
   cut.out = harness_range (h, 1, cut.full - cut.from);
   return cut;
@@ -96,9 +97,10 @@ test_resize_u8 (Harness *h)
   for (int i = 0; i < 400; i++) {
     const int limit = i % 4 == 0 ? 9 : i % 4 == 1 ? 40 : i % 4 == 2 ? 100 : 250;
 
-    run_resize (h, i % 4 + 1, random_cut (h, limit), random_cut (h, limit),
-        (KernelScaling) (i % 7 < 5 ? 0 : i % 7 - 4), harness_range (h, 0, 40),
-        (HarnessData) (i % HARNESS_DATA_COUNT));
+    const Cut columns = random_cut (h, limit), rows = random_cut (h, limit);
+
+    run_resize (h, i % 4 + 1, columns, rows, (KernelScaling) (i % 7 < 5 ? 0 : i % 7 - 4),
+        harness_range (h, 0, 40), (HarnessData) (i % HARNESS_DATA_COUNT));
   }
 }
 

@@ -34,8 +34,11 @@ test_softmax_f32 (Harness *h)
 
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
     for (int kind = 0; kind < HARNESS_FLOATS_COUNT; kind++)
-      for (int log = 0; log < 2; log++)
-        run_softmax (h, harness_range (h, 1, 5), counts[i], log, kind, harness_random (h) & 1);
+      for (int log = 0; log < 2; log++) {
+        const int rows = harness_range (h, 1, 5);
+
+        run_softmax (h, rows, counts[i], log, kind, harness_random (h) & 1);
+      }
 }
 
 static void
