@@ -11,6 +11,7 @@
 #define HARNESS_MAX_DEVICES  8
 #define HARNESS_QUEUES       3
 #define HARNESS_GUARD        128
+#define HARNESS_DIGEST_START 0xcbf29ce484222325
 
 /* --- harness-memory.c ----------------------------------------------------------------------- */
 
@@ -94,7 +95,7 @@ typedef enum { HARNESS_HONEST, HARNESS_FLIP, HARNESS_BEFORE, HARNESS_BEHIND } Ha
 struct Harness {
   uint64_t seed, state;
   int only_case; /* -1: all */
-  bool bench, quiet;
+  bool bench, quiet, print_digest;
   int stop_after;          /* failures of one kernel; 0: never */
   HarnessPlace only_place; /* HARNESS_PLACES: all in turn */
   HarnessSabotage sabotage;
@@ -105,6 +106,7 @@ struct Harness {
 
   const HarnessOp *op; /* under test */
   int n_cases;
+  uint64_t digest; /* of what ref computed in its cases */
   HarnessCase current;
   const HarnessDevice *running; /* for the report of a crash */
 };

@@ -163,6 +163,7 @@ harness_test (Harness *h, const HarnessTest *test)
   h->op = harness_find_op (test->kernel);
   harness_require (h->op != NULL, "a test names a kernel that kernel-ops.inc does not have");
   h->n_cases = 0;
+  h->digest = HARNESS_DIGEST_START;
   h->state = h->seed;
   h->ref.failures = 0;
   for (int i = 0; i < h->n_devices; i++)

@@ -28,6 +28,7 @@ static const char usage[] =
     "  --function=GLOB   only kernels whose name matches, as conv_s8 or '*_f32'\n"
     "  --seed=N          random seed (default: the time)\n"
     "  --case=N          only this case of each kernel\n"
+    "  --digest          print a digest of what ref computed, to compare machines\n"
     "  --bench           measure instead of comparing\n"
     "  --threads=N       threads in the bench (default 1; 0: all CPUs)\n"
     "  --self-test       plant errors and require that they are found\n"
@@ -214,6 +215,8 @@ run_test (const HarnessTest *test)
   report (&harness.ref, "ok");
   for (int i = 0; i < harness.n_devices; i++)
     report (&harness.devices[i], words[i]);
+  if (harness.print_digest)
+    printf ("  digest %016llx", (unsigned long long) harness.digest);
   printf ("\n");
   fflush (stdout);
 }
@@ -288,12 +291,13 @@ typedef struct {
 static bool
 parse_options (int argc, char **argv, Options *o)
 {
-  enum { BACKEND, FUNCTION, SEED, CASE, BENCH, THREADS, SELF_TEST, LIST, HELP };
+  enum { BACKEND, FUNCTION, SEED, CASE, DIGEST, BENCH, THREADS, SELF_TEST, LIST, HELP };
   static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
       {"function", required_argument, NULL, FUNCTION}, {"seed", required_argument, NULL, SEED},
-      {"case", required_argument, NULL, CASE}, {"bench", no_argument, NULL, BENCH},
-      {"threads", required_argument, NULL, THREADS}, {"self-test", no_argument, NULL, SELF_TEST},
-      {"list", no_argument, NULL, LIST}, {"help", no_argument, NULL, HELP}, {0}};
+      {"case", required_argument, NULL, CASE}, {"digest", no_argument, NULL, DIGEST},
+      {"bench", no_argument, NULL, BENCH}, {"threads", required_argument, NULL, THREADS},
+      {"self-test", no_argument, NULL, SELF_TEST}, {"list", no_argument, NULL, LIST},
+      {"help", no_argument, NULL, HELP}, {0}};
   uint64_t number;
   int option;
 
@@ -311,6 +315,9 @@ parse_options (int argc, char **argv, Options *o)
     case CASE:
       parse_number ("case", optarg, 0, INT32_MAX, &number);
       harness.only_case = number;
+      break;
+    case DIGEST:
+      harness.print_digest = true;
       break;
     case BENCH:
       harness.bench = true;
