@@ -164,16 +164,16 @@ choose (Harness *h, int i, KernelConvShape *s)
   }
   i -= COUNT (special);
   if (i < COUNT (edges)) {
-    const int n = pick (h, pixels, COUNT (pixels));
+    const int rows = pick (h, pixels, COUNT (pixels));
 
-    *s = product (n, edges[i], pick (h, edges, COUNT (edges)));
+    *s = product (rows, edges[i], pick (h, edges, COUNT (edges)));
     return true;
   }
   i -= COUNT (edges);
   if (i < COUNT (edges)) {
-    const int n = pick (h, pixels, COUNT (pixels));
+    const int rows = pick (h, pixels, COUNT (pixels));
 
-    *s = product (n, pick (h, edges, COUNT (edges)), edges[i]);
+    *s = product (rows, pick (h, edges, COUNT (edges)), edges[i]);
     return true;
   }
   i -= COUNT (edges);
