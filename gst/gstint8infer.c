@@ -63,18 +63,6 @@ open_backend (GstInt8Infer *self)
   return TRUE;
 }
 
-/* The streaming thread may wait for the network, and a build may take minutes: both are told before
- * the parent class waits for the pads. */
-static void
-wake_up (GstInt8Infer *self)
-{
-  gst_int8_infer_load_cancel (self);
-  g_mutex_lock (&self->lock);
-  self->result = GST_FLOW_FLUSHING;
-  g_cond_broadcast (&self->changed);
-  g_mutex_unlock (&self->lock);
-}
-
 static GstStateChangeReturn
 change_state (GstElement *element, GstStateChange transition)
 {
@@ -93,7 +81,8 @@ change_state (GstElement *element, GstStateChange transition)
       return GST_STATE_CHANGE_FAILURE;
     break;
   case GST_STATE_CHANGE_PAUSED_TO_READY:
-    wake_up (self);
+    /* A build may take minutes, and is waited for below. */
+    gst_int8_infer_load_cancel (self);
     break;
   default:
     break;
