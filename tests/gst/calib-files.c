@@ -46,18 +46,36 @@ GST_START_TEST (test_statistics)
 }
 GST_END_TEST;
 
+/* Until the worker says so many frames are done. */
+static void
+wait_for_progress (GstBus *bus, const char *text)
+{
+  gboolean found = FALSE;
+
+  while (!found) {
+    GstMessage *message =
+        gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_PROGRESS | GST_MESSAGE_ERROR);
+    g_autofree char *said = NULL;
+
+    fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_PROGRESS);
+    gst_message_parse_progress (message, NULL, NULL, &said);
+    found = strstr (said, text) != NULL;
+    gst_message_unref (message);
+  }
+}
+
 /* Stopped without EOS: the statistics are kept, no table is written, and the next run continues. */
 GST_START_TEST (test_checkpoint)
 {
   g_autofree char *expected = test_expected_table (0, 9, CALIB_METHOD_MSE, 1), *got = NULL;
   g_autoptr (CalibStatistics) statistics = NULL;
-  TestCalib c = test_calib_new ("int8calib batch-size=4");
+  TestCalib c = test_calib_new ("int8calib batch-size=4 max-frames=100");
 
   g_object_set (c.element, "statistics", test_path ("s.int8stats"), "table",
       test_path ("out.table"), NULL);
   test_calib_play (&c);
   fail_unless_equals_int (test_calib_push (&c, 0, 6), GST_FLOW_OK);
-  g_usleep (200000); /* the worker takes them from the slots; what it has not is not counted */
+  wait_for_progress (c.bus, " 6 of 100 frames"); /* two of them in an unfinished batch */
   gst_element_set_state (c.element, GST_STATE_READY);
   fail_unless (!g_file_test (test_path ("out.table"), G_FILE_TEST_EXISTS));
   statistics = calib_statistics_load (test_path ("s.int8stats"), NULL);

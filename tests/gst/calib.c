@@ -99,14 +99,14 @@ GST_START_TEST (test_max_frames_and_eos)
 }
 GST_END_TEST;
 
-/* Frames 0, 3, 6, ...; of these, those at least 5 frames apart: 0, 6, 12, 18. */
+/* Frames 0, 3, 6, ...; of these, those at least 4 frames apart: 0, 6, 12, 18. */
 GST_START_TEST (test_interval_and_gap)
 {
   TestCalib c = test_calib_new ("int8calib interval=3");
   GstStructure *done;
 
   g_object_set (c.element, "table", test_path ("out.table"), "min-gap",
-      5 * (guint64) TEST_FRAME_DURATION, NULL);
+      4 * (guint64) TEST_FRAME_DURATION, NULL);
   test_calib_play (&c);
   fail_unless_equals_int (test_calib_push (&c, 0, 20), GST_FLOW_OK);
   gst_harness_push_event (c.h, gst_event_new_eos ());

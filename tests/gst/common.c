@@ -358,8 +358,8 @@ test_result (GstBuffer *buffer)
   result.n = gst_value_array_get_size (ids);
   fail_unless (result.n <= G_N_ELEMENTS (result.ids));
   fail_unless_equals_int (gst_value_array_get_size (confidences), result.n);
-  fail_unless (gst_structure_get (
-      fields, "label_id", G_TYPE_INT, &best, "confidence", G_TYPE_DOUBLE, &confidence, NULL));
+  fail_unless (gst_structure_get (fields, "label_id", G_TYPE_INT, &best, "confidence",
+      G_TYPE_DOUBLE, &confidence, NULL));
   for (guint i = 0; i < result.n; i++) {
     result.ids[i] = g_value_get_int (gst_value_array_get_value (ids, i));
     result.confidences[i] = g_value_get_double (gst_value_array_get_value (confidences, i));

@@ -8,6 +8,19 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+static void
+expect_eos (GstHarness *h)
+{
+  gboolean eos = FALSE;
+  GstEvent *event;
+
+  while (!eos && (event = gst_harness_pull_event (h))) {
+    eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    gst_event_unref (event);
+  }
+  fail_unless (eos);
+}
+
 static GstElement *
 infer (GstBus **bus)
 {
@@ -85,6 +98,7 @@ GST_START_TEST (test_bad_files)
     result = gst_harness_push (h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, i));
   fail_unless_equals_int (result, GST_FLOW_ERROR);
   test_expect_error (bus, bad_files[__i__].text, NULL);
+  expect_eos (h);
   fail_unless_equals_int (gst_harness_buffers_received (h), 0);
 
   /* Put right, it starts. */
