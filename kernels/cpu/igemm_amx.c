@@ -128,31 +128,66 @@ multiply (const IgemmTile *t, const bool two_rows, const bool two_blocks)
   }
 }
 
+/* Sums of all pixels and channels of a tile. */
+typedef struct {
+  _Alignas(BYTES) int32_t of[MR][2][IGEMM_NR];
+} Sums;
+
+LANES_INLINE void
+finish_pixels (const IgemmTile *t, const bool together, const bool residual, const int blocks,
+    const Sums *sums)
+{
+  const __mmask64 mask = lanes_mask_64 (t->channels);
+  __m512 m[2], b[2];
+
+  IGEMM_EACH (j, blocks) {
+    m[j] = _mm512_maskz_loadu_ps ((__mmask16) (mask >> j * IGEMM_NR), t->m + j * IGEMM_NR);
+    b[j] = _mm512_maskz_loadu_ps ((__mmask16) (mask >> j * IGEMM_NR), t->b + j * IGEMM_NR);
+  }
+  for (int i = 0; i < t->pixels; i++) {
+    const size_t at = i * t->y_stride;
+    __m512i acc[2];
+
+    IGEMM_EACH (j, blocks)
+      acc[j] = _mm512_load_si512 (sums->of[i][j]);
+    if (together) {
+      lanes_finish_blocks_s8 (t, residual, acc, blocks, m, b, mask, at);
+      continue;
+    }
+    IGEMM_EACH (j, blocks)
+      lanes_finish_s8 (t, acc[j], m[j], b[j], (__mmask16) (mask >> j * IGEMM_NR),
+          at + j * IGEMM_NR);
+  }
+}
+
+LANES_INLINE void
+finish (const IgemmTile *tile, const int blocks, const Sums *sums)
+{
+  const IgemmTile t = *tile; /* stays in registers: stores of bytes might change any other */
+
+  if (t.y_f32 || blocks == 1)
+    finish_pixels (&t, false, false, blocks, sums);
+  else if (t.r)
+    finish_pixels (&t, true, true, blocks, sums);
+  else
+    finish_pixels (&t, true, false, blocks, sums);
+}
+
 LANES_INLINE void
 tile (const IgemmTile *t, const bool two_rows, const bool two_blocks)
 {
-  _Alignas(BYTES) int32_t acc[2][2][ROWS][IGEMM_NR]; /* of pixels, of channels */
+  const ptrdiff_t step = sizeof (int32_t[2][IGEMM_NR]);
+  Sums sums;
 
   multiply (t, two_rows, two_blocks);
-  _tile_stored (0, acc[0][0], BYTES);
+  _tile_stored (0, sums.of[0][0], step);
   if (two_blocks)
-    _tile_stored (1, acc[0][1], BYTES);
+    _tile_stored (1, sums.of[0][1], step);
   if (two_rows)
-    _tile_stored (2, acc[1][0], BYTES);
+    _tile_stored (2, sums.of[ROWS][0], step);
   if (two_rows && two_blocks)
-    _tile_stored (3, acc[1][1], BYTES);
-
-  for (int j = 0; j < 1 + two_blocks; j++) {
-    const __mmask16 mask = lanes_mask (t->channels - j * IGEMM_NR);
-    const __m512 m = _mm512_maskz_loadu_ps (mask, t->m + j * IGEMM_NR);
-    const __m512 b = _mm512_maskz_loadu_ps (mask, t->b + j * IGEMM_NR);
-
-    for (int i = 0; i < t->pixels; i++) {
-      const __m512i sum = _mm512_load_si512 (acc[i / ROWS][j][i % ROWS]);
-
-      lanes_finish_s8 (t, sum, m, b, mask, i * t->y_stride + j * IGEMM_NR);
-    }
-  }
+    _tile_stored (3, sums.of[ROWS][1], step);
+  finish (t, two_blocks ? 2 : 1, &sums);
 }
 
 static void

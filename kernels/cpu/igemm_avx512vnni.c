@@ -23,6 +23,44 @@ load_x (const uint8_t *x)
 }
 
 LANES_INLINE void
+finish_pixels (const IgemmTile *t, const bool together, const bool residual, const int mr,
+    const int blocks, __m512i (*acc)[4])
+{
+  const __mmask64 mask = lanes_mask_64 (t->channels);
+  __m512 m[4], b[4];
+
+  IGEMM_EACH (j, blocks) {
+    m[j] = _mm512_maskz_loadu_ps ((__mmask16) (mask >> j * IGEMM_NR), t->m + j * IGEMM_NR);
+    b[j] = _mm512_maskz_loadu_ps ((__mmask16) (mask >> j * IGEMM_NR), t->b + j * IGEMM_NR);
+  }
+  IGEMM_EACH (i, mr) {
+    if (i >= t->pixels)
+      break;
+    if (together) {
+      lanes_finish_blocks_s8 (t, residual, acc[i], blocks, m, b, mask, i * t->y_stride);
+      continue;
+    }
+    IGEMM_EACH (j, blocks)
+      lanes_finish_s8 (t, acc[i][j], m[j], b[j], (__mmask16) (mask >> j * IGEMM_NR),
+          i * t->y_stride + j * IGEMM_NR);
+  }
+}
+
+/* A copy of the tile stays in registers: stores of bytes might change any other. */
+LANES_INLINE void
+finish (const IgemmTile *tile, const int mr, const int blocks, __m512i (*acc)[4])
+{
+  const IgemmTile t = *tile;
+
+  if (t.y_f32 || blocks == 1)
+    finish_pixels (&t, false, false, mr, blocks, acc);
+  else if (t.r)
+    finish_pixels (&t, true, true, mr, blocks, acc);
+  else
+    finish_pixels (&t, true, false, mr, blocks, acc);
+}
+
+LANES_INLINE void
 tile (const IgemmTile *t, const int mr, const int blocks)
 {
   const uint8_t *w = t->w;
@@ -53,17 +91,7 @@ tile (const IgemmTile *t, const int mr, const int blocks)
     }
   }
 
-  IGEMM_EACH (j, blocks) {
-    const __mmask16 mask = lanes_mask (t->channels - j * IGEMM_NR);
-    const __m512 m = _mm512_maskz_loadu_ps (mask, t->m + j * IGEMM_NR);
-    const __m512 b = _mm512_maskz_loadu_ps (mask, t->b + j * IGEMM_NR);
-
-    IGEMM_EACH (i, mr) {
-      if (i >= t->pixels)
-        break;
-      lanes_finish_s8 (t, acc[i][j], m, b, mask, i * t->y_stride + j * IGEMM_NR);
-    }
-  }
+  finish (t, mr, blocks, acc);
 }
 
 /* clang-format off */

@@ -18,6 +18,30 @@ lanes_mask (int count)
   return count >= 16 ? 0xffff : (__mmask16) ((1 << count) - 1);
 }
 
+/* The same of 64. */
+LANES_INLINE __mmask64
+lanes_mask_64 (int count)
+{
+  return count >= 64 ? ~(__mmask64) 0 : ((__mmask64) 1 << count) - 1;
+}
+
+/* To the nearest int32, even at ties, whatever the thread's mode. The bounds of an output are whole
+ * numbers, so that a value may be clamped before. */
+LANES_INLINE __m512i
+lanes_round (__m512 t)
+{
+  return _mm512_cvt_roundps_epi32 (t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* The residual's part of outputs. */
+LANES_INLINE __m512
+lanes_add_residual (const IgemmTile *t, __m512 y, __mmask16 mask, size_t at)
+{
+  const __m128i r = _mm_maskz_loadu_epi8 (mask, (const int8_t *) t->r + at);
+
+  return _mm512_fmadd_ps (_mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (r)), _mm512_set1_ps (t->mr), y);
+}
+
 /* Outputs of conv_s8 or conv_s8_f32 at value `at` of the tile, from their accumulators. */
 LANES_INLINE void
 lanes_finish_s8 (const IgemmTile *t, __m512i acc, __m512 m, __m512 b, __mmask16 mask, size_t at)
@@ -28,15 +52,38 @@ lanes_finish_s8 (const IgemmTile *t, __m512i acc, __m512 m, __m512 b, __mmask16 
     _mm512_mask_storeu_ps ((float *) t->y + at, mask, y);
     return;
   }
-  if (t->r) {
-    const __m128i r = _mm_maskz_loadu_epi8 (mask, (const int8_t *) t->r + at);
-
-    y = _mm512_fmadd_ps (_mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (r)), _mm512_set1_ps (t->mr), y);
-  }
-  y = _mm512_roundscale_ps (y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  if (t->r)
+    y = lanes_add_residual (t, y, mask, at);
   /* Of a NaN and a number, max takes the second. */
   y = _mm512_min_ps (_mm512_max_ps (y, _mm512_set1_ps (t->lo)), _mm512_set1_ps (t->hi));
-  _mm_mask_storeu_epi8 ((int8_t *) t->y + at, mask, _mm512_cvtepi32_epi8 (_mm512_cvtps_epi32 (y)));
+  _mm_mask_storeu_epi8 ((int8_t *) t->y + at, mask, _mm512_cvtepi32_epi8 (lanes_round (y)));
+}
+
+/* The same for 2 to 4 blocks of channels of one pixel, `mask` of which are there, as conv_s8 only:
+ * one store, and the lower bound is applied to bytes. What is below int32, and a NaN, which passes
+ * this min, is rounded to INT32_MIN, then saturated to -128: the lower bound for both. */
+LANES_INLINE void
+lanes_finish_blocks_s8 (const IgemmTile *t, const bool residual, const __m512i *acc,
+    const int blocks, const __m512 *m, const __m512 *b, __mmask64 mask, size_t at)
+{
+  const __m512i order = _mm512_setr_epi32 (0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i q[4];
+
+  IGEMM_EACH (j, blocks) {
+    __m512 y = _mm512_fmadd_ps (_mm512_cvtepi32_ps (acc[j]), m[j], b[j]);
+
+    if (residual)
+      y = lanes_add_residual (t, y, (__mmask16) (mask >> j * IGEMM_NR), at + j * IGEMM_NR);
+    q[j] = lanes_round (_mm512_min_ps (_mm512_set1_ps (t->hi), y));
+  }
+
+  /* Packing takes 4 values of each block in turn. */
+  const __m512i low = _mm512_packs_epi32 (q[0], q[1]);
+  const __m512i high = blocks == 2 ? low : _mm512_packs_epi32 (q[2], q[blocks - 1]);
+  const __m512i bytes = _mm512_permutexvar_epi32 (order, _mm512_packs_epi16 (low, high));
+
+  _mm512_mask_storeu_epi8 ((int8_t *) t->y + at, mask,
+      _mm512_max_epi8 (bytes, _mm512_set1_epi8 ((int8_t) t->lo)));
 }
 
 /* Outputs of conv_f32. */
