@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The report of run.py as one SVG chart: speed with all threads, ONNX Runtime's FP32 being 1."""
+"""The report of run.py as one SVG chart: speed, ONNX Runtime's FP32 being 1, a panel for each table."""
 
 import math
 from xml.sax.saxutils import escape
@@ -47,23 +47,21 @@ def panel(results, bars, top, title):
 
 
 def svg(report):
-    threads = max(r["threads"] for r in report["results"])
-    panels = [(batch, [r for r in results if BASE in r["seconds"]])
-              for (t, batch), results in table.groups(report) if t == threads]
-    panels = [(batch, results) for batch, results in panels if results]
+    panels = [(key, [r for r in results if BASE in r["seconds"]]) for key, results in table.groups(report)]
+    panels = [(key, results) for key, results in panels if results]
     if not panels:
         raise SystemExit("no chart: ONNX Runtime's FP32, which it is drawn against, was not measured")
     bars = [b for b in BARS if all(b in r["seconds"] for _, results in panels for r in results)]
     width = LEFT + 12 + max((BAR * len(bars) + GAP) * len(results) for _, results in panels)
-    width = max(width, 700)
+    width = max(width, LEFT + 145 * len(bars))
     top = 84
-    body = [text(LEFT, 22, f"Speed against ONNX Runtime FP32, {threads} threads", "start", 15, ' font-weight="bold"'),
+    body = [text(LEFT, 22, "Speed against ONNX Runtime FP32", "start", 15, ' font-weight="bold"'),
             text(LEFT, 40, f"{report['cpu']}, {report['date']}; higher is better", "start", 11)]
-    for batch, results in panels:
-        body += panel(results, bars, top + 20, f"batch {batch}")
+    for (threads, batch), results in panels:
+        body += panel(results, bars, top + 20, table.title(threads, batch))
         top += HEIGHT + 70
     for i, bar in enumerate(bars):
-        x = LEFT + i * (width - LEFT) / len(bars)
+        x = LEFT + 145 * i
         body.append(f'<rect x="{x:.1f}" y="52" width="10" height="10" fill="{BARS[bar]}"/>')
         body.append(text(x + 14, 61, LABELS[bar], "start", 11))
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" width="{width}" height="{top}" '

@@ -235,7 +235,7 @@ def run(options):
                 result["operations"] = operations * batch
                 report["titles"].update(titles)
                 report["results"].append(result)
-                say(f"{name}, batch {batch}, {threads} threads: {time.monotonic() - start:.0f} s; "
+                say(f"{name}, {table.title(threads, batch).lower()}: {time.monotonic() - start:.0f} s; "
                     f"{table.ratio_line(result)}; others used {result['others_cpus']:.1f} CPUs")
                 if options.json:
                     with open(options.json, "w") as out:

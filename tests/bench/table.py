@@ -73,6 +73,10 @@ def groups(report):
     return found.items()
 
 
+def title(threads, batch):
+    return f"Batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
+
+
 def peak_line(results):
     peaks = [r["peak_operations"] / statistics.median(r["seconds"]["peak"]) for r in results
              if "peak" in r["seconds"]]
@@ -87,7 +91,7 @@ def markdown(report):
              "", "Images a second (median), ratios of speed, and INT8 arithmetic."]
     for (threads, batch), results in groups(report):
         others = [r["others_cpus"] for r in results]
-        lines += ["", f"### Batch {batch}, {threads} thread{'s' if threads > 1 else ''}", "",
+        lines += ["", f"### {title(threads, batch)}", "",
                   f"Other processes used {min(others):.1f} to {max(others):.1f} CPUs meanwhile.{peak_line(results)}", ""]
         lines += ["| " + " | ".join(row) + " |" for row in rows(results)]
     return "\n".join(lines)
