@@ -84,14 +84,19 @@ set_arrays (GstStructure *structure, const GstInt8Result *result)
 }
 
 static void
+set_all (GstStructure *structure, const GstInt8Result *result)
+{
+  set_class (structure, result, &result->classes[0]);
+  set_arrays (structure, result);
+  set_names (structure, result);
+}
+
+static void
 attach_custom (GstBuffer *buffer, const GstInt8Result *result)
 {
   GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_INT8_CLASSIFICATION_META);
-  GstStructure *fields = gst_custom_meta_get_structure (meta);
 
-  set_class (fields, result, &result->classes[0]);
-  set_arrays (fields, result);
-  set_names (fields, result);
+  set_all (gst_custom_meta_get_structure (meta), result);
 }
 
 void
@@ -122,8 +127,6 @@ gst_int8_result_message (GstObject *source, const GstInt8Result *result, const G
       "running-time", G_TYPE_UINT64, running,
       "stream-time", G_TYPE_UINT64, stream, NULL);
   /* clang-format on */
-  set_class (structure, result, &result->classes[0]);
-  set_arrays (structure, result);
-  set_names (structure, result);
+  set_all (structure, result);
   return gst_message_new_element (source, structure);
 }

@@ -3,7 +3,8 @@
  * meta.h: the result of a classification as metadata on a buffer, and as a message.
  *
  *   roi     GstVideoRegionOfInterestMeta over the whole frame, its roi_type the attribute name,
- * with one "classification" param per class, best first, as DL Streamer's applications read it:
+ *           with one "classification" param per class, best first, as DL Streamer's applications
+ *           read it:
  *             label, model_name, attribute_name (string), label_id (int), confidence (double)
  *   custom  GstCustomMeta "GstInt8ClassificationMeta", a structure with the fields
  *             label (string), label_id (int), confidence (double) of the best class,
@@ -44,8 +45,9 @@ gboolean gst_int8_meta_register (void);
 /* buffer must be writable. */
 void gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Metadata kinds);
 
-/* The element message "int8-classification": the fields of the custom metadata and the times of the buffer: timestamp, duration, running-time,
- * stream-time (guint64; GST_CLOCK_TIME_NONE where unknown). */
+/* The element message "int8-classification": the fields of the custom metadata, and the times of the
+ * buffer: timestamp, duration, running-time, stream-time (guint64; GST_CLOCK_TIME_NONE where
+ * unknown). */
 GstMessage *gst_int8_result_message (GstObject *source, const GstInt8Result *result,
     const GstBuffer *buffer, const GstSegment *segment);
 
