@@ -83,7 +83,7 @@ GST_START_TEST (test_checkpoint)
   fail_unless_equals_uint64 (calib_statistics_provenance (statistics)->frames, 6);
 
   gst_harness_play (c.h);
-  gst_harness_set_src_caps (c.h, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  gst_harness_set_src_caps (c.h, test_small_caps ());
   fail_unless_equals_int (test_calib_push (&c, 6, 3), GST_FLOW_OK);
   gst_harness_push_event (c.h, gst_event_new_eos ());
   gst_structure_free (test_calib_done (&c));

@@ -18,7 +18,7 @@ test_calib_play (TestCalib *c)
 {
   c->h = gst_harness_new_with_element (c->element, "sink", NULL);
   gst_harness_set_live (c->h, FALSE);
-  gst_harness_set_src_caps (c->h, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  gst_harness_set_src_caps (c->h, test_small_caps ());
 }
 
 GstFlowReturn
@@ -27,7 +27,7 @@ test_calib_push (TestCalib *c, guint first, guint n)
   GstFlowReturn result = GST_FLOW_OK;
 
   for (guint i = first; i < first + n && result == GST_FLOW_OK; i++)
-    result = gst_harness_push (c->h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, i));
+    result = gst_harness_push (c->h, test_small_frame (i));
   return result;
 }
 
@@ -84,7 +84,7 @@ test_expected_table (guint first, guint n, CalibMethod method, guint batch)
 
   fail_unless (calibrator != NULL);
   for (guint i = first; i < first + n; i++) {
-    g_autoptr (GstBuffer) buffer = test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, i);
+    g_autoptr (GstBuffer) buffer = test_small_frame (i);
     float *x = engine_calibrator_input (calibrator);
     GstMapInfo map;
 

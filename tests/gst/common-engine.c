@@ -58,6 +58,18 @@ test_frame (GstVideoFormat format, int width, int height, guint seed)
   return buffer;
 }
 
+GstCaps *
+test_small_caps (void)
+{
+  return test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28);
+}
+
+GstBuffer *
+test_small_frame (guint seed)
+{
+  return test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, seed);
+}
+
 /* --- A table --------------------------------------------------------------------------------- */
 
 void

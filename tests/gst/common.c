@@ -368,3 +368,17 @@ test_result (GstBuffer *buffer)
   fail_unless (confidence == result.confidences[0]);
   return result;
 }
+
+void
+test_check_classes (GstBuffer *buffer, const Classes *expected)
+{
+  const Classes got = test_result (buffer);
+
+  fail_unless_equals_int (got.n, expected->n);
+  for (guint k = 0; k < got.n; k++) {
+    /* Of equal confidences either may come first in another implementation. */
+    fail_unless (got.confidences[k] == expected->confidences[k], "%u: %.9g, expected %.9g", k,
+        got.confidences[k], expected->confidences[k]);
+    fail_unless_equals_int (got.ids[k], expected->ids[k]);
+  }
+}

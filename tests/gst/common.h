@@ -32,6 +32,9 @@ int test_main (int argc, char **argv, const char *name, Suite *(*make) (void) );
  * YUV is full range, so that the luma is the grey value. */
 GstCaps *test_caps (GstVideoFormat format, int width, int height);
 GstBuffer *test_frame (GstVideoFormat format, int width, int height, guint seed);
+/* As the network wants it: grey, 28x28. */
+GstCaps *test_small_caps (void);
+GstBuffer *test_small_frame (guint seed);
 #define TEST_FRAME_DURATION (GST_SECOND / 25) /* frame n begins at n times that: n is the seed */
 
 /* --- Elements -------------------------------------------------------------------------------- */
@@ -102,5 +105,6 @@ typedef struct {
 } Classes;
 /* From the custom metadata; n is 0 without. */
 Classes test_result (GstBuffer *buffer);
+void test_check_classes (GstBuffer *buffer, const Classes *expected);
 /* What the engine says of the same frame, computed without the element. */
 Classes test_expected (EnginePrecision precision, int width, int height, guint seed, guint top_k);

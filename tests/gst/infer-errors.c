@@ -93,9 +93,9 @@ GST_START_TEST (test_bad_files)
     fail_unless (g_file_set_contents (path, bad_files[__i__].contents, -1, NULL));
   g_object_set (element, bad_files[__i__].property, path, NULL);
   h = gst_harness_new_with_element (element, "sink", "src");
-  gst_harness_set_src_caps (h, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  gst_harness_set_src_caps (h, test_small_caps ());
   for (guint i = 0; i < 10 && result == GST_FLOW_OK; i++)
-    result = gst_harness_push (h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, i));
+    result = gst_harness_push (h, test_small_frame (i));
   fail_unless_equals_int (result, GST_FLOW_ERROR);
   test_expect_error (bus, bad_files[__i__].text, NULL);
   expect_eos (h);
@@ -107,8 +107,8 @@ GST_START_TEST (test_bad_files)
   g_object_set (element, "model", test_model (), "calibration-table", test_table (), "labels", NULL,
       NULL);
   gst_harness_play (h);
-  gst_harness_set_src_caps (h, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
-  gst_buffer_unref (gst_harness_push_and_pull (h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1)));
+  gst_harness_set_src_caps (h, test_small_caps ());
+  gst_buffer_unref (gst_harness_push_and_pull (h, test_small_frame (1)));
   test_expect_no_error (bus);
   gst_harness_teardown (h);
   finish (element, bus);
@@ -165,8 +165,8 @@ GST_START_TEST (test_labels_of_another_model)
 
   fail_unless (g_file_set_contents (test_path ("three.txt"), "x\ny\nz\n", -1, NULL));
   launch = g_strdup_printf ("int8infer labels=%s", test_path ("three.txt"));
-  test = test_infer_new (launch, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
-  out = gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1));
+  test = test_infer_new (launch, test_small_caps ());
+  out = gst_harness_push_and_pull (test.h, test_small_frame (1));
   roi = gst_buffer_get_video_region_of_interest_meta (out);
   label = gst_structure_get_string (roi->params->data, "label");
   index = g_strdup_printf ("%d", test_result (out).ids[0]);
@@ -184,9 +184,8 @@ GST_START_TEST (test_unwritable_engine)
 {
   g_autofree char *launch =
       g_strdup_printf ("int8infer engine=%s", "/proc/no-such-folder/lenet.engine");
-  TestElement test = test_infer_new (launch, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
-  GstBuffer *out =
-      gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1));
+  TestElement test = test_infer_new (launch, test_small_caps ());
+  GstBuffer *out = gst_harness_push_and_pull (test.h, test_small_frame (1));
 
   fail_unless_equals_int (test_result (out).n, 1);
   gst_buffer_unref (out);
@@ -204,9 +203,8 @@ GST_START_TEST (test_foreign_engine)
   TestElement test;
 
   fail_unless (g_file_set_contents (test_path ("model.plan"), plan, -1, NULL));
-  test = test_infer_new (launch, test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
-  gst_buffer_unref (
-      gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1)));
+  test = test_infer_new (launch, test_small_caps ());
+  gst_buffer_unref (gst_harness_push_and_pull (test.h, test_small_frame (1)));
   test_expect_warning (test.bus, "model.plan", NULL);
   fail_unless (g_file_get_contents (test_path ("model.plan"), &contents, NULL, NULL));
   fail_unless_equals_string (contents, plan);
@@ -230,8 +228,8 @@ GST_END_TEST;
 
 GST_START_TEST (test_bad_crop)
 {
-  TestElement test = test_infer_new ("int8infer", test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
-  GstBuffer *in = test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1);
+  TestElement test = test_infer_new ("int8infer", test_small_caps ());
+  GstBuffer *in = test_small_frame (1);
   GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta (in);
   GstFlowReturn result;
 
@@ -241,7 +239,7 @@ GST_START_TEST (test_bad_crop)
   crop->height = 28;
   result = gst_harness_push (test.h, in);
   for (guint i = 0; i < 10 && result == GST_FLOW_OK; i++)
-    result = gst_harness_push (test.h, test_frame (GST_VIDEO_FORMAT_GRAY8, 28, 28, 1));
+    result = gst_harness_push (test.h, test_small_frame (1));
   fail_unless_equals_int (result, GST_FLOW_ERROR);
   test_expect_error (test.bus, "crop", "28x28", NULL);
   test_element_free (&test);
@@ -266,7 +264,7 @@ GST_END_TEST;
 /* Formats that are not in the template never reach the element. */
 GST_START_TEST (test_unsupported_format)
 {
-  TestElement test = test_infer_new ("int8infer", test_caps (GST_VIDEO_FORMAT_GRAY8, 28, 28));
+  TestElement test = test_infer_new ("int8infer", test_small_caps ());
   GstCaps *caps =
       gst_caps_from_string ("video/x-raw,format=Y42B,width=28,height=28,framerate=25/1");
 
