@@ -16,6 +16,11 @@ G_BEGIN_DECLS
 #define GST_INT8_FRAME_FORMATS "{ NV12, I420, YV12, RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8 }"
 #define GST_INT8_FRAME_CAPS    GST_VIDEO_CAPS_MAKE (GST_INT8_FRAME_FORMATS)
 
+/* What is said of buffers that come without caps. */
+#define GST_INT8_FRAME_NO_CAPS                                                                     \
+  "buffers came without caps, so they are no raw video: put a decoder in front, such as "          \
+  "\"decodebin ! videoconvert ! \""
+
 /* What all frames of one caps have in common. */
 typedef struct {
   GstVideoInfo info;

@@ -181,20 +181,25 @@ gst_int8_calib_use_table (GstInt8Calib *self, GError **error)
 {
   g_autoptr (CalibTable) table = calib_table_load (self->run.table, error);
   CalibProvenance provenance = {0};
+  g_autoptr (GError) failure = NULL;
+  g_autofree char *text = NULL;
   gboolean fits;
 
-  if (!table || !calib_provenance_load (self->run.table, &provenance, error)) {
-    if (!table || (error && *error))
-      return FALSE;
+  if (!table)
+    return FALSE;
+  if (!calib_provenance_load (self->run.table, &provenance, &failure) && failure) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return FALSE;
   }
   fits = check_provenance (self, &provenance, error);
   calib_provenance_clear (&provenance);
   if (!fits)
     return FALSE;
-  GST_ELEMENT_INFO (self, RESOURCE, SETTINGS,
-      ("calibration is skipped: %s is there already (table-exists=overwrite makes it anew)",
-          self->run.table),
-      (NULL));
+  text = g_strdup_printf (
+      "calibration is skipped: %s is there already (table-exists=overwrite makes it anew)",
+      self->run.table);
+  /* Twice: gst-launch shows the second. */
+  GST_ELEMENT_INFO (self, RESOURCE, SETTINGS, ("%s", text), ("%s", text));
   post_done (self, &(Outcome){.skipped = TRUE, .n_tensors = calib_table_n_entries (table)});
   return TRUE;
 }

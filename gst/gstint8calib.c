@@ -193,8 +193,10 @@ render (GstBaseSink *sink, GstBuffer *buffer)
   GstFlowReturn result = GST_FLOW_OK;
   float *slot;
 
-  if (!self->has_format)
-    return GST_FLOW_NOT_NEGOTIATED;
+  if (!self->has_format) {
+    g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, GST_INT8_FRAME_NO_CAPS);
+    return fail (self, error, GST_FLOW_NOT_NEGOTIATED);
+  }
   if (!self->upstream_known)
     ask_upstream (self);
   if (!is_wanted (self, buffer) || find_slot (self, &slot, &result) == SLOT_NONE)

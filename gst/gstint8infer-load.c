@@ -228,7 +228,11 @@ load_thread (gpointer data)
   if (!ok && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     GST_DEBUG_OBJECT (self, "loading was cancelled");
   else if (!ok)
-    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+    gst_int8_config_post_error (GST_ELEMENT (self), error,
+        g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH)
+            ? "int8calib makes a table for this model with the same preprocessing properties; "
+              "force-table=true uses this one all the same"
+            : NULL);
 
   g_mutex_lock (&self->lock);
   self->load_state = ok ? GST_INT8_LOAD_READY : GST_INT8_LOAD_FAILED;

@@ -142,8 +142,7 @@ infer (GstInt8Infer *self, guint n)
   gint64 finished;
 
   if (!self->has_format) {
-    g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "a frame came before caps that can be taken");
+    g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, GST_INT8_FRAME_NO_CAPS);
     return fail (self, error, GST_FLOW_NOT_NEGOTIATED);
   }
   n_timely = pick_timely (self, &options, n);

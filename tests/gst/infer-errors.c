@@ -261,6 +261,33 @@ GST_START_TEST (test_huge_caps)
 }
 GST_END_TEST;
 
+/* A file without its decoder. */
+GST_START_TEST (test_no_caps)
+{
+  g_autofree char *launch =
+      __i__
+          ? g_strdup_printf ("fakesrc num-buffers=9 ! int8calib model=%s statistics=%s",
+                test_model (), test_path ("s.int8stats"))
+          : g_strdup_printf ("fakesrc num-buffers=9 ! int8infer precision=fp32 model=%s ! fakesink",
+                test_model ());
+  GstElement *pipeline = gst_parse_launch (launch, NULL);
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstMessage *message;
+  g_autoptr (GError) error = NULL;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = gst_bus_timed_pop_filtered (bus, 20 * GST_SECOND, GST_MESSAGE_ERROR);
+  fail_unless (message != NULL);
+  gst_message_parse_error (message, &error, NULL);
+  fail_unless (strstr (error->message, "decodebin") != NULL, "%s", error->message);
+  gst_message_unref (message);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_bus_set_flushing (bus, TRUE);
+  gst_object_unref (bus);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST;
+
 /* Formats that are not in the template never reach the element. */
 GST_START_TEST (test_unsupported_format)
 {
@@ -298,6 +325,7 @@ make_suite (void)
   tcase_add_test (tcase, test_bad_crop);
   tcase_add_test (tcase, test_huge_caps);
   tcase_add_test (tcase, test_unsupported_format);
+  tcase_add_loop_test (tcase, test_no_caps, 0, 2);
   suite_add_tcase (suite, tcase);
   return suite;
 }
