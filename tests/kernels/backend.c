@@ -169,6 +169,14 @@ test_cpu_mask (void)
     kernel_cpu_set_mask (mask);
     CHECK_INT (kernel_cpu_flags () & ~(all & mask), ==, 0);
   }
+  for (int bit = 0; bit < 32; bit++) {
+    const unsigned mask = ~(1u << bit);
+
+    kernel_cpu_set_mask (mask);
+    CHECK_INT (kernel_cpu_flags () & ~(all & mask), ==, 0);
+  }
+  kernel_cpu_set_mask (~(unsigned) KERNEL_CPU_NEON);
+  CHECK_INT (kernel_cpu_flags () & KERNEL_CPU_NEON_DOT, ==, 0); /* it stands on the other */
   kernel_cpu_set_mask (~0u);
   CHECK_INT (kernel_cpu_flags (), ==, all);
 }
