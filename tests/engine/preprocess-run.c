@@ -10,7 +10,9 @@
 
 /* --- Counting ------------------------------------------------------------------------------- */
 
-static guint64 allocations;
+/* Of the thread that runs the tests: a worker of the pool may still be starting, which allocates under
+ * AddressSanitizer. */
+static _Thread_local guint64 allocations;
 
 #ifdef __SANITIZE_ADDRESS__
 /* <sanitizer/allocator_interface.h>, which GCC's packages do not always hold. */
