@@ -107,6 +107,8 @@ kernel_igemm_is_depthwise (const KernelConvShape *shape)
   return shape->groups == shape->ic && shape->groups > 1;
 }
 
+/* The dense kind of AVX-512 VNNI, for AMX to lean on. */
+extern const IgemmKind kernel_igemm_s8_avx512vnni;
 /* Depthwise kinds, by instruction set. */
 extern const IgemmKind kernel_dwconv_s8_avx2, kernel_dwconv_s8_avx512vnni;
 extern const IgemmKind kernel_dwconv_f32_avx2, kernel_dwconv_f32_avx512;

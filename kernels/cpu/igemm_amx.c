@@ -218,10 +218,24 @@ static const IgemmKind dense = {
     .end = end,
 };
 
+/* Where tiles would lie half empty AVX-512 is faster: fewer pixels than a register has rows (a fully
+ * connected layer: 82 GOP/s against 47), or rows that are padding for half or more (a stem, 7x7x3: 237
+ * against 182; measured on a Xeon with AMX, docs/PERFORMANCE.md). Images (n) do not count: the weights
+ * are packed before they are known. */
+static bool
+fills_tiles (const KernelConvShape *shape)
+{
+  const Igemm g = kernel_igemm (&dense, shape);
+
+  return shape->oh * shape->ow >= ROWS && 2 * g.k > g.run;
+}
+
 static const IgemmKind *
 kind_of (const KernelConvShape *shape)
 {
-  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx512vnni : &dense;
+  if (kernel_igemm_is_depthwise (shape))
+    return &kernel_dwconv_s8_avx512vnni;
+  return fills_tiles (shape) ? &dense : &kernel_igemm_s8_avx512vnni;
 }
 
 size_t

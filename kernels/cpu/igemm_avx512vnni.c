@@ -130,7 +130,7 @@ run_tile (const IgemmTile *t)
 
 /* clang-format on */
 
-static const IgemmKind dense = {
+const IgemmKind kernel_igemm_s8_avx512vnni = {
     .tile = run_tile,
     .element = 1,
     .k_step = 4,
@@ -142,7 +142,8 @@ static const IgemmKind dense = {
 static const IgemmKind *
 kind_of (const KernelConvShape *shape)
 {
-  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx512vnni : &dense;
+  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx512vnni
+                                           : &kernel_igemm_s8_avx512vnni;
 }
 
 size_t
