@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-G_DEFINE_QUARK (calib - error - quark, calib_error)
+/* clang-format off */
+G_DEFINE_QUARK (calib-error-quark, calib_error)
+/* clang-format on */
 
 /* --- Reading -------------------------------------------------------------------------------- */
 

@@ -255,8 +255,7 @@ check_writable (const CalibTable *table, const char *path, GError **error)
     if (*entry->name == '\0' || strchr (entry->name, '\n'))
       return fail (error, path, i + 2,
           "a tensor's name is empty or has a line feed in it, which a table cannot hold: rename "
-          "the "
-          "tensor in the model");
+          "the tensor in the model");
   }
   return TRUE;
 }

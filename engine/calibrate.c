@@ -55,8 +55,7 @@ check_provenance (const EngineModel *model, const CalibStatistics *statistics, G
     return TRUE;
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
       "the statistics are of another model (SHA-256 %.12s..., this is %.12s...): start new ones "
-      "for "
-      "'%s'",
+      "for '%s'",
       of_statistics, model->sha256, model->path);
   return FALSE;
 }

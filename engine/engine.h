@@ -87,7 +87,11 @@ CalibTable *engine_calibration_table (const EngineModel *model, const CalibStati
 
 /* --- Build ---------------------------------------------------------------------------------- */
 
-typedef enum { ENGINE_PRECISION_INT8, ENGINE_PRECISION_FP32, ENGINE_PRECISION_COUNT } EnginePrecision;
+typedef enum {
+  ENGINE_PRECISION_INT8,
+  ENGINE_PRECISION_FP32,
+  ENGINE_PRECISION_COUNT
+} EnginePrecision;
 const char *engine_precision_name (EnginePrecision precision); /* "int8", "fp32" */
 
 typedef enum {
@@ -104,7 +108,7 @@ typedef struct {
 
 typedef struct {
   int layers_int8, layers_fp32; /* nodes that compute; reshapes do not count */
-  GPtrArray *inferred;          /* char *, or NULL: tensors whose range came from another's, "pool1 <-
+  GPtrArray *inferred; /* char *, or NULL: tensors whose range came from another's, "pool1 <-
                                    conv1", or that were always 0, "relu5 <- always 0, T = 1" */
 } EngineBuildReport;
 void engine_build_report_clear (EngineBuildReport *report);
@@ -116,8 +120,8 @@ typedef struct _Engine Engine;
 
 /* report may be NULL, else zeroed; cleared by the caller. */
 Engine *engine_build (const EngineModel *model, const EngineBuildOptions *options,
-    EngineBuildReport *report, EngineProgressFn progress, gpointer data,
-    GCancellable *cancellable, GError **error);
+    EngineBuildReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
+    GError **error);
 Engine *engine_ref (Engine *engine);
 void engine_unref (Engine *engine); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Engine, engine_unref)
@@ -141,11 +145,11 @@ Engine *engine_load (const char *path, const char *key, GError **error);
 
 /* What an element asks for: all that decides the bytes of an engine. */
 typedef struct {
-  const char *model;       /* path */
-  const char *table;       /* path, or NULL */
-  const char *engine;      /* path of the engine file, or NULL: the cache folder, named by the key */
-  gboolean no_cache;       /* neither read nor write a file */
-  gboolean force;          /* use a table whose provenance does not match */
+  const char *model;  /* path */
+  const char *table;  /* path, or NULL */
+  const char *engine; /* path of the engine file, or NULL: the cache folder, named by the key */
+  gboolean no_cache;  /* neither read nor write a file */
+  gboolean force;     /* use a table whose provenance does not match */
   EnginePrecision precision;
   EngineRanges ranges;
   const EnginePreprocess *preprocess;
@@ -156,11 +160,12 @@ typedef struct {
 char *engine_request_key (const EngineRequest *request, GError **error);
 
 typedef struct {
-  gboolean built;  /* else loaded */
-  char *reason;    /* for people: why it was built: "no engine yet", "model changed", "calibration table
+  gboolean built; /* else loaded */
+  char
+      *reason; /* for people: why it was built: "no engine yet", "model changed", "calibration table
                       changed", "the file is corrupt: ..."; NULL where it was loaded */
-  char *path;      /* where the engine file is; NULL when it could not be kept */
-  char *warning;   /* something that was worked around, such as an unwritable folder; or NULL */
+  char *path;  /* where the engine file is; NULL when it could not be kept */
+  char *warning; /* something that was worked around, such as an unwritable folder; or NULL */
   double seconds;
   EngineBuildReport build;
 } EngineRequestReport;
@@ -197,8 +202,8 @@ const float *engine_exec_output (EngineExec *exec, int image);
 /* Called after every step that makes a named float activation (and for the input), with n images of
  * `elements` values each, the last axis `channels` long. Only on back ends with host_memory and FP32
  * engines. Calibration and layer comparison stand on it. */
-typedef void (*EngineTapFn) (const char *name, const float *x, gsize n, gsize elements, guint channels,
-    gpointer data);
+typedef void (*EngineTapFn) (const char *name, const float *x, gsize n, gsize elements,
+    guint channels, gpointer data);
 void engine_exec_set_tap (EngineExec *exec, EngineTapFn tap, gpointer data);
 
 /* Softmax over n values, in place; the maximum is subtracted. */

@@ -8,7 +8,7 @@
 static int
 compare_doubles (const void *a, const void *b)
 {
-  const double x = *(const double *)a, y = *(const double *)b;
+  const double x = *(const double *) a, y = *(const double *) b;
 
   return (x > y) - (x < y);
 }
@@ -18,7 +18,7 @@ clear_inputs (EngineExec *exec, const Engine *engine, KernelBackend *backend, in
 {
   EngineInputInfo info;
   engine_input (engine, &info);
-  const gsize size = (gsize)info.height * info.width * info.channels *
+  const gsize size = (gsize) info.height * info.width * info.channels *
                      (engine_input_type (engine, NULL, NULL) == ENGINE_TYPE_F32 ? 4 : 1);
   g_autofree void *zeros = g_malloc0 (size);
 
@@ -33,7 +33,7 @@ measure (EngineExec *exec, int batch, double seconds, GArray *times, GError **er
 {
   if (!engine_exec_run (exec, batch, error))
     return FALSE;
-  const gint64 end = g_get_monotonic_time () + (gint64)(seconds * 1e6);
+  const gint64 end = g_get_monotonic_time () + (gint64) (seconds * 1e6);
   do {
     const gint64 start = g_get_monotonic_time ();
     if (!engine_exec_run (exec, batch, error))
@@ -48,7 +48,7 @@ measure (EngineExec *exec, int batch, double seconds, GArray *times, GError **er
 static void
 print_times (const GArray *times, int batch)
 {
-  const double *t = (const double *)(gpointer)times->data;
+  const double *t = (const double *) (gpointer) times->data;
   double sum = 0;
 
   for (guint i = 0; i < times->len; i++)

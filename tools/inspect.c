@@ -49,8 +49,8 @@ inspect_statistics (const char *path, GError **error)
       path, from->frames, from->source ? from->source : "(unknown)",
       from->tool ? from->tool : "(unknown)", from->model_sha256 ? from->model_sha256 : "(unknown)",
       from->preprocess_sha256 ? from->preprocess_sha256 : "(unknown)");
-  g_print (
-      "%-32s %14s %8s %11s %13s %13s\n", "tensor", "values", "zero", "not finite", "min", "max");
+  g_print ("%-32s %14s %8s %11s %13s %13s\n", "tensor", "values", "zero", "not finite", "min",
+      "max");
   for (guint i = 0; i < calib_statistics_n_tensors (statistics); i++) {
     const char *name = calib_statistics_name (statistics, i);
     CalibSummary s;

@@ -18,7 +18,9 @@ static const struct {
     {"bench", "time an engine on this machine", tool_bench},
 };
 
-G_DEFINE_QUARK (gst - int8 - usage, tool_usage)
+/* clang-format off */
+G_DEFINE_QUARK (gst-int8-usage, tool_usage)
+/* clang-format on */
 
 gboolean
 tool_usage (GError **error, const char *format, ...)
@@ -52,8 +54,8 @@ void
 tool_progress (guint done, guint total, const char *what, gpointer data)
 {
   if (isatty (STDERR_FILENO))
-    g_printerr (
-        "\r\033[K%3u %% %s%s", total ? 100 * done / total : 100, what, done == total ? "\n" : "");
+    g_printerr ("\r\033[K%3u %% %s%s", total ? 100 * done / total : 100, what,
+        done == total ? "\n" : "");
 }
 
 gboolean

@@ -41,11 +41,11 @@ tool_table (int argc, char **argv, GError **error)
   g_autoptr (CalibTable) table =
       engine_calibration_table (model, statistics, method, percentile, trt_version, error);
   if (!table || !calib_table_save (table, output, error) ||
-      !calib_provenance_save (
-          calib_statistics_provenance (statistics), calib_method_name (method), output, error))
+      !calib_provenance_save (calib_statistics_provenance (statistics), calib_method_name (method),
+          output, error))
     return FALSE;
-  g_print (
-      "%s: %u tensors, %s\n", output, calib_table_n_entries (table), calib_method_name (method));
+  g_print ("%s: %u tensors, %s\n", output, calib_table_n_entries (table),
+      calib_method_name (method));
   return TRUE;
 }
 

@@ -15,10 +15,10 @@ print_result (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   gpointer state = NULL;
   GstMeta *meta;
 
-  while ((meta = gst_buffer_iterate_meta_filtered (
-              buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
+  while ((meta = gst_buffer_iterate_meta_filtered (buffer, &state,
+              GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
     const GstStructure *result = gst_video_region_of_interest_meta_get_param (
-        (GstVideoRegionOfInterestMeta *)meta, "classification");
+        (GstVideoRegionOfInterestMeta *) meta, "classification");
     double confidence;
 
     if (result && gst_structure_get_double (result, "confidence", &confidence))

@@ -33,7 +33,7 @@ read_dim (const guint8 *header, int i)
   guint32 dim;
 
   memcpy (&dim, header + 4 + 4 * i, 4);
-  return (int)MIN (GUINT32_FROM_BE (dim), 1 << 24);
+  return (int) MIN (GUINT32_FROM_BE (dim), 1 << 24);
 }
 
 gboolean
@@ -47,7 +47,7 @@ idx_load (const char *path, Idx *idx, GError **error)
   const guint8 *p = g_bytes_get_data (file, &size);
   const int rank = size >= 4 ? p[3] : 0;
   if (size < 4 || p[0] || p[1] || p[2] != 8 || (rank != 1 && rank != 3) ||
-      size < 4 + 4 * (gsize)rank) {
+      size < 4 + 4 * (gsize) rank) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
         "%s is not an IDX file of bytes with rank 1 or 3", path);
     return FALSE;
@@ -55,8 +55,8 @@ idx_load (const char *path, Idx *idx, GError **error)
   idx->n = read_dim (p, 0);
   idx->height = rank == 3 ? read_dim (p, 1) : 1;
   idx->width = rank == 3 ? read_dim (p, 2) : 1;
-  const gsize header = 4 + 4 * (gsize)rank;
-  const gsize body = (gsize)idx->n * idx->height * idx->width;
+  const gsize header = 4 + 4 * (gsize) rank;
+  const gsize body = (gsize) idx->n * idx->height * idx->width;
   if (size - header != body) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
         "%s: %" G_GSIZE_FORMAT " bytes follow the header, which announces %" G_GSIZE_FORMAT, path,
@@ -78,5 +78,5 @@ idx_item (const Idx *idx, int i)
 {
   const guint8 *data = g_bytes_get_data (idx->bytes, NULL);
 
-  return data + (gsize)i * idx->height * idx->width;
+  return data + (gsize) i * idx->height * idx->width;
 }

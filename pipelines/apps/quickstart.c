@@ -60,15 +60,15 @@ read_classification (GstBuffer *buffer, float *confidence)
   gpointer state = NULL;
   GstMeta *meta;
 
-  while ((meta = gst_buffer_iterate_meta_filtered (
-              buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
+  while ((meta = gst_buffer_iterate_meta_filtered (buffer, &state,
+              GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
     GstStructure *param = gst_video_region_of_interest_meta_get_param (
-        (GstVideoRegionOfInterestMeta *)meta, "classification");
+        (GstVideoRegionOfInterestMeta *) meta, "classification");
     double level = 0;
     int id;
     if (param && gst_structure_get_int (param, "label_id", &id)) {
       gst_structure_get_double (param, "confidence", &level);
-      *confidence = (float)level;
+      *confidence = (float) level;
       return id;
     }
   }
@@ -204,7 +204,7 @@ infer (Quickstart *q, int index, GError **error)
     run->correct += run->label[i] == idx_item (&q->truth, i)[0];
     agree += run->label[i] == fp32->label[i];
   }
-  run->agreement = (double)agree / run->n;
+  run->agreement = (double) agree / run->n;
   run->fps = job.last > job.first ? 1e6 * (job.n - 1) / (job.last - job.first) : 0;
   if (index % 2)
     q->engine[model] = g_steal_pointer (&job.engine);
@@ -215,8 +215,8 @@ infer (Quickstart *q, int index, GError **error)
 static gboolean
 write_video (const Idx *images, int n, const char *path, GError **error)
 {
-  return g_file_set_contents (
-      path, (const char *)idx_item (images, 0), (gssize)n * images->height * images->width, error);
+  return g_file_set_contents (path, (const char *) idx_item (images, 0),
+      (gssize) n * images->height * images->width, error);
 }
 
 static gboolean

@@ -39,7 +39,7 @@ png_uri (const guint8 *grey, int width, int height)
   const int stride = cairo_image_surface_get_stride (surface);
   for (int y = 0; y < height; y++)
     for (int x = 0; x < width; x++)
-      ((guint32 *)(pixels + y * stride))[x] = 0x010101u * grey[y * width + x];
+      ((guint32 *) (pixels + y * stride))[x] = 0x010101u * grey[y * width + x];
   cairo_surface_mark_dirty (surface);
 
   g_autoptr (GByteArray) png = g_byte_array_new ();
