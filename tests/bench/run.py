@@ -257,14 +257,16 @@ def parse():
     parser.add_argument("--rounds", type=int, default=20, help="alternations; default 20")
     parser.add_argument("--burst", type=float, default=0.05, metavar="SECONDS", help="of a turn; default 0.05")
     parser.add_argument("--batches", type=numbers, default=[1, 16], metavar="N,N", help="default 1,16")
-    parser.add_argument("--threads", type=numbers, default=sorted({1, len(cpus)}), metavar="N,N",
-                        help="default: 1 and all CPUs of this process")
+    parser.add_argument("--threads", type=numbers, metavar="N,N",
+                        help="default: 1 and all CPUs of this process; with --from-json all that are there")
     parser.add_argument("--contenders", default=",".join(CONTENDERS), metavar="A,B", help="default: %(default)s")
     parser.add_argument("--json", metavar="FILE", help="every sample; written after every measurement")
     parser.add_argument("--svg", metavar="FILE", help="a chart")
     parser.add_argument("--from-json", metavar="FILE", nargs="+", help="measure nothing, show files of --json")
     options = parser.parse_args()
     options.cpus = cpus
+    options.shown = options.threads
+    options.threads = options.threads or sorted({1, len(cpus)})
     options.networks = options.networks or list(networks.NETWORKS)
     options.contenders = options.contenders.split(",")
     for kind, chosen, known in (("network", options.networks, networks.NETWORKS),
@@ -272,7 +274,7 @@ def parse():
         for name in chosen:
             if name not in known:
                 parser.error(f"there is no {kind} {name}; there are {', '.join(known)}")
-    if max(options.threads) > len(cpus) or min(options.threads) < 1:
+    if not options.from_json and max(options.threads) > len(cpus) or min(options.threads) < 1:
         parser.error(f"--threads must be from 1 to {len(cpus)}, the CPUs of this process")
     if min(options.batches) < 1 or max(options.batches) > N_IMAGES:
         parser.error(f"--batches must be from 1 to {N_IMAGES}")
@@ -293,6 +295,8 @@ def main():
         report = reports[0]
         for other in reports[1:]:
             report["results"] += other["results"]
+        shown = options.shown or {r["threads"] for r in report["results"]}
+        report["results"] = [r for r in report["results"] if r["threads"] in shown]
     else:
         report = run(options)
     print(table.markdown(report))
