@@ -15,7 +15,8 @@ typedef struct {
 } GstInt8Class;
 
 /* The k greatest of x[n], best first; of equal values the lower index is better. NaN is no class.
- * With threshold > 0, values below it are left out. Returns how many there are, at most k. */
+ * With threshold > 0, values below it are left out. Returns how many there are: at most k,
+ * and at most n. */
 guint gst_int8_top_k (const float *x, guint n, guint k, double threshold, GstInt8Class *best);
 
 G_END_DECLS

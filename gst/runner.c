@@ -102,6 +102,5 @@ gst_int8_runner_classify (GstInt8Runner *runner, guint frame, guint top_k, doubl
     engine_softmax (runner->scores, (int) runner->n_classes);
     scores = runner->scores;
   }
-  return gst_int8_top_k (scores, runner->n_classes, MIN (top_k, runner->n_classes), threshold,
-      runner->classes);
+  return gst_int8_top_k (scores, runner->n_classes, top_k, threshold, runner->classes);
 }

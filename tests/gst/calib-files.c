@@ -258,6 +258,26 @@ GST_START_TEST (test_eos_first)
 }
 GST_END_TEST;
 
+/* Black frames: the input was never anything but 0. */
+GST_START_TEST (test_all_zero)
+{
+  TestCalib c = test_calib_new ("int8calib");
+
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  test_calib_play (&c);
+  for (guint i = 0; i < 2; i++) {
+    GstBuffer *buffer = gst_buffer_new_allocate (NULL, 28 * 28, NULL);
+
+    gst_buffer_memset (buffer, 0, 0, -1);
+    fail_unless_equals_int (gst_harness_push (c.h, buffer), GST_FLOW_OK);
+  }
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  test_expect_warning (c.bus, "0 in every frame", NULL);
+  gst_structure_free (test_calib_done (&c));
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
 /* Inputs that are finite, while the network's sums are not. With a black frame among them the table is
  * made from what is finite, and the rest is counted and named; without, there is nothing to make it
  * from. */
@@ -307,6 +327,7 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_worker_errors, 0, 5);
   tcase_add_loop_test (tcase, test_other_preprocessing, 0, 2);
   tcase_add_test (tcase, test_eos_first);
+  tcase_add_test (tcase, test_all_zero);
   tcase_add_loop_test (tcase, test_nonfinite, 0, 2);
   suite_add_tcase (suite, tcase);
   return suite;

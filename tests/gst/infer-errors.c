@@ -246,6 +246,26 @@ GST_START_TEST (test_bad_crop)
 }
 GST_END_TEST;
 
+/* A GstVideoMeta that leads out of the buffer's memory, or describes another frame. */
+GST_START_TEST (test_bad_meta)
+{
+  TestElement test = test_infer_new ("int8infer", test_small_caps ());
+  GstBuffer *in = test_small_frame (1);
+  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
+  gint stride[GST_VIDEO_MAX_PLANES] = {__i__ ? 28 : 29};
+  GstFlowReturn result;
+
+  gst_buffer_add_video_meta_full (in, 0, GST_VIDEO_FORMAT_GRAY8, __i__ ? 27 : 28, 28, 1, offset,
+      stride);
+  result = gst_harness_push (test.h, in);
+  for (guint i = 0; i < 10 && result == GST_FLOW_OK; i++)
+    result = gst_harness_push (test.h, test_small_frame (i));
+  fail_unless_equals_int (result, GST_FLOW_ERROR);
+  test_expect_error (test.bus, __i__ ? "27x28" : "784 bytes", "28x28", NULL);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_huge_caps)
 {
   GstElement *element;
@@ -323,6 +343,7 @@ make_suite (void)
   tcase_add_test (tcase, test_foreign_engine);
   tcase_add_test (tcase, test_short_buffer);
   tcase_add_test (tcase, test_bad_crop);
+  tcase_add_loop_test (tcase, test_bad_meta, 0, 2);
   tcase_add_test (tcase, test_huge_caps);
   tcase_add_test (tcase, test_unsupported_format);
   tcase_add_loop_test (tcase, test_no_caps, 0, 2);

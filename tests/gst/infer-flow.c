@@ -175,6 +175,7 @@ GST_START_TEST (test_qos)
 {
   TestElement test = test_infer_new ("int8infer qos=true", test_small_caps ());
   GstStructure *stats;
+  GstSegment segment;
   GstMessage *message;
   guint64 dropped;
   GstBuffer *out;
@@ -194,6 +195,16 @@ GST_START_TEST (test_qos)
   gst_buffer_unref (out);
   g_object_set (test.element, "qos", FALSE, NULL);
   out = gst_harness_push_and_pull (test.h, test_small_frame (4));
+  fail_unless_equals_int (test_result (out).n, 1);
+  gst_buffer_unref (out);
+
+  /* A seek makes a new start. */
+  g_object_set (test.element, "qos", TRUE, NULL);
+  fail_unless (gst_harness_push_event (test.h, gst_event_new_flush_start ()));
+  fail_unless (gst_harness_push_event (test.h, gst_event_new_flush_stop (TRUE)));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  fail_unless (gst_harness_push_event (test.h, gst_event_new_segment (&segment)));
+  out = gst_harness_push_and_pull (test.h, test_small_frame (0));
   fail_unless_equals_int (test_result (out).n, 1);
   gst_buffer_unref (out);
 
