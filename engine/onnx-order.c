@@ -224,7 +224,7 @@ hint_for (const char *unknown)
     return "the model is quantised already: give the float model that it was made from";
   if (strstr (unknown, "If") || strstr (unknown, "Loop"))
     return "export it without control flow";
-  return "docs/ lists those that are; exporting with constant folding may avoid others";
+  return "docs/MODELS.md lists those that are; exporting with constant folding may avoid others";
 }
 
 static gboolean
