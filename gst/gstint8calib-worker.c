@@ -177,6 +177,8 @@ checkpoint (GstInt8Calib *self, GError **error)
       self->run.statistics ? "they are kept in "
                            : "they are lost (set \"statistics\" to keep them)",
       self->run.statistics ? self->run.statistics : "");
+  GST_WARNING_OBJECT (self, "%s",
+      text); /* an application that stops may not read the bus any more */
   gst_int8_progress_post (GST_ELEMENT (self), GST_PROGRESS_TYPE_CANCELED,
       &(GstInt8Progress){.code = "calibration", .text = text, .percent = -1});
   return TRUE;
