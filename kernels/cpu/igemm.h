@@ -142,3 +142,41 @@ void kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue
 void kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f32,
     KernelQueue *queue);
 void kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue *queue);
+
+/* The slots of KernelOps that an instruction set serves, kernel_<slot>_<suffix>; kind_of (shape) chooses
+ * between its kinds. */
+/* clang-format off */
+#define IGEMM_S8_SLOTS(suffix, kind_of)                                                            \
+  size_t kernel_conv_s8_pack_##suffix (const KernelConvShape *shape, int8_t zero_x,                \
+      const int8_t *w, void *packed)                                                               \
+  {                                                                                                \
+    return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);                         \
+  }                                                                                                \
+  size_t kernel_conv_s8_scratch_##suffix (const KernelConvShape *shape, KernelQueue *queue)        \
+  {                                                                                                \
+    return kernel_igemm_scratch (kind_of (shape), shape, queue);                                   \
+  }                                                                                                \
+  void kernel_conv_s8_##suffix (const KernelConvS8 *args, KernelQueue *queue)                      \
+  {                                                                                                \
+    kernel_igemm_s8 (kind_of (&args->shape), args, false, queue);                                  \
+  }                                                                                                \
+  void kernel_conv_s8_f32_##suffix (const KernelConvS8 *args, KernelQueue *queue)                  \
+  {                                                                                                \
+    kernel_igemm_s8 (kind_of (&args->shape), args, true, queue);                                   \
+  }
+
+#define IGEMM_F32_SLOTS(suffix, kind_of)                                                           \
+  size_t kernel_conv_f32_pack_##suffix (const KernelConvShape *shape, const float *w,              \
+      void *packed)                                                                                \
+  {                                                                                                \
+    return kernel_igemm_pack (kind_of (shape), shape, &(const float){0}, w, packed);               \
+  }                                                                                                \
+  size_t kernel_conv_f32_scratch_##suffix (const KernelConvShape *shape, KernelQueue *queue)       \
+  {                                                                                                \
+    return kernel_igemm_scratch (kind_of (shape), shape, queue);                                   \
+  }                                                                                                \
+  void kernel_conv_f32_##suffix (const KernelConvF32 *args, KernelQueue *queue)                    \
+  {                                                                                                \
+    kernel_igemm_f32 (kind_of (&args->shape), args, queue);                                        \
+  }
+/* clang-format on */

@@ -106,27 +106,4 @@ kind_of (const KernelConvShape *shape)
   return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx2 : &dense;
 }
 
-size_t
-kernel_conv_s8_pack_avx2 (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
-    void *packed)
-{
-  return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);
-}
-
-size_t
-kernel_conv_s8_scratch_avx2 (const KernelConvShape *shape, KernelQueue *queue)
-{
-  return kernel_igemm_scratch (kind_of (shape), shape, queue);
-}
-
-void
-kernel_conv_s8_avx2 (const KernelConvS8 *args, KernelQueue *queue)
-{
-  kernel_igemm_s8 (kind_of (&args->shape), args, false, queue);
-}
-
-void
-kernel_conv_s8_f32_avx2 (const KernelConvS8 *args, KernelQueue *queue)
-{
-  kernel_igemm_s8 (kind_of (&args->shape), args, true, queue);
-}
+IGEMM_S8_SLOTS (avx2, kind_of)

@@ -188,44 +188,6 @@ kind_f32 (const KernelConvShape *shape)
   return kernel_igemm_is_depthwise (shape) ? &depthwise : &dense;
 }
 
-size_t
-kernel_conv_s8_pack_c (const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
-{
-  return kernel_igemm_pack (kind_s8 (shape), shape, &zero_x, w, packed);
-}
+IGEMM_S8_SLOTS (c, kind_s8)
 
-size_t
-kernel_conv_s8_scratch_c (const KernelConvShape *shape, KernelQueue *queue)
-{
-  return kernel_igemm_scratch (kind_s8 (shape), shape, queue);
-}
-
-void
-kernel_conv_s8_c (const KernelConvS8 *args, KernelQueue *queue)
-{
-  kernel_igemm_s8 (kind_s8 (&args->shape), args, false, queue);
-}
-
-void
-kernel_conv_s8_f32_c (const KernelConvS8 *args, KernelQueue *queue)
-{
-  kernel_igemm_s8 (kind_s8 (&args->shape), args, true, queue);
-}
-
-size_t
-kernel_conv_f32_pack_c (const KernelConvShape *shape, const float *w, void *packed)
-{
-  return kernel_igemm_pack (kind_f32 (shape), shape, &(const float){0}, w, packed);
-}
-
-size_t
-kernel_conv_f32_scratch_c (const KernelConvShape *shape, KernelQueue *queue)
-{
-  return kernel_igemm_scratch (kind_f32 (shape), shape, queue);
-}
-
-void
-kernel_conv_f32_c (const KernelConvF32 *args, KernelQueue *queue)
-{
-  kernel_igemm_f32 (kind_f32 (&args->shape), args, queue);
-}
+IGEMM_F32_SLOTS (c, kind_f32)

@@ -83,27 +83,4 @@ kind_of (const KernelConvShape *shape)
   return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_neon : &dense;
 }
 
-size_t
-kernel_conv_s8_pack_neondot (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
-    void *packed)
-{
-  return kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);
-}
-
-size_t
-kernel_conv_s8_scratch_neondot (const KernelConvShape *shape, KernelQueue *queue)
-{
-  return kernel_igemm_scratch (kind_of (shape), shape, queue);
-}
-
-void
-kernel_conv_s8_neondot (const KernelConvS8 *args, KernelQueue *queue)
-{
-  kernel_igemm_s8 (kind_of (&args->shape), args, false, queue);
-}
-
-void
-kernel_conv_s8_f32_neondot (const KernelConvS8 *args, KernelQueue *queue)
-{
-  kernel_igemm_s8 (kind_of (&args->shape), args, true, queue);
-}
+IGEMM_S8_SLOTS (neondot, kind_of)

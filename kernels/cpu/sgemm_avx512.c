@@ -84,20 +84,4 @@ kind_of (const KernelConvShape *shape)
   return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_f32_avx512 : &dense;
 }
 
-size_t
-kernel_conv_f32_pack_avx512 (const KernelConvShape *shape, const float *w, void *packed)
-{
-  return kernel_igemm_pack (kind_of (shape), shape, &(const float){0}, w, packed);
-}
-
-size_t
-kernel_conv_f32_scratch_avx512 (const KernelConvShape *shape, KernelQueue *queue)
-{
-  return kernel_igemm_scratch (kind_of (shape), shape, queue);
-}
-
-void
-kernel_conv_f32_avx512 (const KernelConvF32 *args, KernelQueue *queue)
-{
-  kernel_igemm_f32 (kind_of (&args->shape), args, queue);
-}
+IGEMM_F32_SLOTS (avx512, kind_of)
