@@ -2,8 +2,7 @@
 /*
  * elementwise_avx2.c: add, mul, quantisation and unary functions, 8 values at a time.
  *
- * A few operations per value, so memory bounds the float ones; those that the compiler vectorises
- * as they stand in ref (add_f32, mul_f32, dequantise_f32) are not repeated here.
+ * dequantise_f32 is not here: the compiler vectorises it as it stands in ref, and memory bounds it.
  */
 #include "kernels/cpu/lanes_avx2.h"
 
@@ -99,6 +98,83 @@ void
 kernel_mul_s8_avx2 (const KernelBinaryS8 *args, KernelQueue *queue)
 {
   binary (args, queue, mul_range);
+}
+
+/* --- Two float operands ---------------------------------------------------------------------- */
+
+typedef __m256 (*BinaryF32Fn) (__m256 x1, __m256 x2);
+
+LANES_INLINE __m256
+add_f32_lanes (__m256 x1, __m256 x2)
+{
+  return _mm256_add_ps (x1, x2);
+}
+
+LANES_INLINE __m256
+mul_f32_lanes (__m256 x1, __m256 x2)
+{
+  return _mm256_mul_ps (x1, x2);
+}
+
+LANES_INLINE void
+binary_f32_row (const KernelBinaryF32 *args, size_t at, const float *x2, size_t count,
+    BinaryF32Fn fn)
+{
+  const __m256 lo = _mm256_set1_ps (args->lo), hi = _mm256_set1_ps (args->hi);
+
+  for (size_t i = 0; i < count; i += 8) {
+    const int left = count - i < 8 ? count - i : 8;
+    const __m256 t = fn (lanes_load_f32 (args->x1 + at + i, left), lanes_load_f32 (x2 + i, left));
+
+    lanes_store_f32 (args->y + at + i, lanes_clamp (t, lo, hi), left);
+  }
+}
+
+/* As binary_range(). */
+LANES_INLINE void
+binary_f32_range (const KernelBinaryF32 *args, size_t begin, size_t end, BinaryF32Fn fn)
+{
+  if (!args->x2_broadcast) {
+    binary_f32_row (args, begin, args->x2 + begin, end - begin, fn);
+    return;
+  }
+  for (size_t row = begin; row < end; row++)
+    binary_f32_row (args, row * args->c, args->x2 + row / args->rows * args->c, args->c, fn);
+}
+
+static void
+add_f32_range (const void *ctx, size_t begin, size_t end)
+{
+  binary_f32_range (ctx, begin, end, add_f32_lanes);
+}
+
+static void
+mul_f32_range (const void *ctx, size_t begin, size_t end)
+{
+  binary_f32_range (ctx, begin, end, mul_f32_lanes);
+}
+
+static void
+binary_f32 (const KernelBinaryF32 *args, KernelQueue *queue, KernelPoolRangeFn fn)
+{
+  const size_t rows = (size_t) args->n * args->rows;
+
+  if (args->x2_broadcast)
+    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / args->c);
+  else
+    kernel_pool_range (queue->pool, fn, args, rows * args->c, GRAIN);
+}
+
+void
+kernel_add_f32_avx2 (const KernelBinaryF32 *args, KernelQueue *queue)
+{
+  binary_f32 (args, queue, add_f32_range);
+}
+
+void
+kernel_mul_f32_avx2 (const KernelBinaryF32 *args, KernelQueue *queue)
+{
+  binary_f32 (args, queue, mul_f32_range);
 }
 
 /* --- Quantisation --------------------------------------------------------------------------- */
