@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * onnx-fold.c: computing with constants: the shapes that exporters derive from other shapes, and
- * weights that they bring into form. Nothing of it is left in the graph.
+ * onnx-fold.c: constants that are stated, made of shapes, or moved: the shapes that exporters derive
+ * from other shapes, and weights that they bring into form. Nothing of it is left in the graph.
  */
-#include <math.h>
+#include "engine/onnx-fold.h"
+
 #include <string.h>
 
-#include "engine/onnx-import.h"
-
-/* Room for a constant of x's type, and copying into it. */
-typedef struct {
-  EngineOnnxConstant *constant;
-  float *f;
-  gint64 *i;
-} Result;
-
-static gboolean
-result_new (EngineOnnx *onnx, Result *result, gboolean floats, int rank, const gint64 *dims,
-    GError **error)
+gboolean
+engine_onnx_result_new (EngineOnnx *onnx, EngineOnnxResult *result, gboolean floats, int rank,
+    const gint64 *dims, GError **error)
 {
-  *result = (Result){NULL, NULL, NULL};
+  *result = (EngineOnnxResult){NULL, NULL, NULL};
   if (rank > ENGINE_ONNX_MAX_RANK) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
         "a constant of %d axes; %d can be done", rank, ENGINE_ONNX_MAX_RANK);
@@ -31,7 +23,7 @@ result_new (EngineOnnx *onnx, Result *result, gboolean floats, int rank, const g
 }
 
 static void
-result_copy (Result *result, gint64 to, const EngineOnnxConstant *x, gint64 from)
+result_copy (EngineOnnxResult *result, gint64 to, const EngineOnnxConstant *x, gint64 from)
 {
   if (result->f)
     result->f[to] = engine_onnx_f (x, from);
@@ -39,8 +31,8 @@ result_copy (Result *result, gint64 to, const EngineOnnxConstant *x, gint64 from
     result->i[to] = engine_onnx_i (x, from);
 }
 
-static void
-row_strides (int rank, const gint64 *dims, gint64 *stride)
+void
+engine_onnx_row_strides (int rank, const gint64 *dims, gint64 *stride)
 {
   gint64 next = 1;
 
@@ -52,7 +44,8 @@ row_strides (int rank, const gint64 *dims, gint64 *stride)
 
 /* Copies x[from + sum of index * stride] for every index within dims. */
 static void
-copy_strided (Result *result, const EngineOnnxConstant *x, gint64 from, const gint64 *stride)
+copy_strided (EngineOnnxResult *result, const EngineOnnxConstant *x, gint64 from,
+    const gint64 *stride)
 {
   const EngineOnnxConstant *y = result->constant;
   gint64 index[ENGINE_ONNX_MAX_RANK] = {0};
@@ -76,7 +69,7 @@ from_attribute (EngineOnnx *onnx, const EngineOnnx__AttributeProto *attribute, G
 {
   const char *name = attribute->name;
   gint64 n;
-  Result result;
+  EngineOnnxResult result;
 
   if (strcmp (name, "value") == 0) {
     if (attribute->t)
@@ -88,7 +81,7 @@ from_attribute (EngineOnnx *onnx, const EngineOnnx__AttributeProto *attribute, G
   const gboolean list = g_str_has_suffix (name, "s");
 
   n = !list ? 1 : floats ? attribute->n_floats : attribute->n_ints;
-  if (!result_new (onnx, &result, floats, list, &n, error))
+  if (!engine_onnx_result_new (onnx, &result, floats, list, &n, error))
     return NULL;
   for (gint64 i = 0; i < n; i++) {
     if (floats)
@@ -151,7 +144,7 @@ engine_onnx_import_shape (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
 {
   const EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
   gint64 start, end, rank, n;
-  Result result;
+  EngineOnnxResult result;
 
   if (!x)
     return FALSE;
@@ -162,7 +155,7 @@ engine_onnx_import_shape (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
   start = CLAMP (start < 0 ? start + rank : start, 0, rank);
   end = CLAMP (end < 0 ? end + rank : end, start, rank);
   n = end - start;
-  if (!result_new (onnx, &result, FALSE, 1, &n, error))
+  if (!engine_onnx_result_new (onnx, &result, FALSE, 1, &n, error))
     return FALSE;
   for (gint64 i = 0; i < n; i++)
     result.i[i] = x->constant      ? x->constant->dims[start + i]
@@ -175,7 +168,7 @@ gboolean
 engine_onnx_import_range (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
   gint64 v[3], n; /* start, limit, delta */
-  Result result;
+  EngineOnnxResult result;
 
   for (int i = 0; i < 3; i++) {
     const EngineOnnxConstant *constant = engine_onnx_integers (onnx, node, i, error);
@@ -190,7 +183,7 @@ engine_onnx_import_range (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
     return ENGINE_ONNX_REFUSE ("a step of 0");
   n = v[2] > 0 ? (v[1] - v[0] + v[2] - 1) / v[2] : (v[0] - v[1] - v[2] - 1) / -v[2];
   n = MAX (n, 0);
-  if (!result_new (onnx, &result, FALSE, 1, &n, error))
+  if (!engine_onnx_result_new (onnx, &result, FALSE, 1, &n, error))
     return FALSE;
   for (gint64 i = 0; i < n; i++)
     result.i[i] = v[0] + i * v[2];
@@ -206,7 +199,7 @@ engine_onnx_import_gather (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
   const EngineOnnxConstant *x, *indices;
   gint64 attribute, dims[2 * ENGINE_ONNX_MAX_RANK], inner = 1, outer = 1, at;
   int axis, rank = 0;
-  Result result;
+  EngineOnnxResult result;
 
   if (!value)
     return FALSE;
@@ -224,7 +217,7 @@ engine_onnx_import_gather (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
     dims[rank++] = indices->dims[i];
   for (int i = axis + 1; i < x->rank; i++)
     inner *= dims[rank++] = x->dims[i];
-  if (!result_new (onnx, &result, x->f != NULL, rank, dims, error))
+  if (!engine_onnx_result_new (onnx, &result, x->f != NULL, rank, dims, error))
     return FALSE;
   for (gint64 o = 0; o < outer; o++)
     for (gint64 k = 0; k < indices->n; k++) {
@@ -246,14 +239,14 @@ engine_onnx_fold_slice (EngineOnnx *onnx, const EngineOnnxNode *node, const Engi
     const gint64 *from, const gint64 *step, const gint64 *count, GError **error)
 {
   gint64 stride[ENGINE_ONNX_MAX_RANK], start = 0;
-  Result result;
+  EngineOnnxResult result;
 
-  row_strides (x->rank, x->dims, stride);
+  engine_onnx_row_strides (x->rank, x->dims, stride);
   for (int i = 0; i < x->rank; i++) {
     start += from[i] * stride[i];
     stride[i] *= step[i];
   }
-  if (!result_new (onnx, &result, x->f != NULL, x->rank, count, error))
+  if (!engine_onnx_result_new (onnx, &result, x->f != NULL, x->rank, count, error))
     return FALSE;
   copy_strided (&result, x, start, stride);
   return engine_onnx_define_constant (onnx, node, result.constant);
@@ -264,14 +257,14 @@ engine_onnx_fold_transpose (EngineOnnx *onnx, const EngineOnnxNode *node,
     const EngineOnnxConstant *x, const int *perm, GError **error)
 {
   gint64 stride[ENGINE_ONNX_MAX_RANK], moved[ENGINE_ONNX_MAX_RANK], dims[ENGINE_ONNX_MAX_RANK];
-  Result result;
+  EngineOnnxResult result;
 
-  row_strides (x->rank, x->dims, stride);
+  engine_onnx_row_strides (x->rank, x->dims, stride);
   for (int i = 0; i < x->rank; i++) {
     dims[i] = x->dims[perm[i]];
     moved[i] = stride[perm[i]];
   }
-  if (!result_new (onnx, &result, x->f != NULL, x->rank, dims, error))
+  if (!engine_onnx_result_new (onnx, &result, x->f != NULL, x->rank, dims, error))
     return FALSE;
   copy_strided (&result, x, 0, moved);
   return engine_onnx_define_constant (onnx, node, result.constant);
@@ -304,12 +297,12 @@ engine_onnx_fold_concat (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 at
 {
   const EngineOnnxConstant *first = engine_onnx_input (onnx, node, 0, error)->constant;
   gint64 dims[ENGINE_ONNX_MAX_RANK], outer = 1, inner = 1, offset = 0;
-  Result result;
+  EngineOnnxResult result;
   int axis;
 
   if (!engine_onnx_axis (node, attribute, first->rank, &axis, error) ||
       !concat_dims (onnx, node, axis, dims, error) ||
-      !result_new (onnx, &result, first->f != NULL, first->rank, dims, error))
+      !engine_onnx_result_new (onnx, &result, first->f != NULL, first->rank, dims, error))
     return FALSE;
   for (int i = 0; i < first->rank; i++) {
     outer *= i < axis ? dims[i] : 1;
@@ -323,117 +316,6 @@ engine_onnx_fold_concat (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 at
       for (gint64 i = 0; i < row; i++)
         result_copy (&result, o * dims[axis] * inner + offset + i, x, o * row + i);
     offset += row;
-  }
-  return engine_onnx_define_constant (onnx, node, result.constant);
-}
-
-/* --- Computed ------------------------------------------------------------------------------- */
-
-gboolean
-engine_onnx_fold_cast (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxConstant *x,
-    gint64 to, GError **error)
-{
-  const gboolean floats = to == ENGINE_ONNX_FLOAT;
-  Result result;
-
-  if (!floats && to != ENGINE_ONNX_INT32 && to != ENGINE_ONNX_INT64 && to != ENGINE_ONNX_BOOL)
-    return ENGINE_ONNX_UNSUPPORTED (
-        "a constant cast to %s; float, int32, int64 and bool can be done",
-        engine_onnx_type_name (CLAMP (to, -1, 100)));
-  if (!result_new (onnx, &result, floats, x->rank, x->dims, error))
-    return FALSE;
-  for (gint64 k = 0; k < x->n; k++) {
-    const double value = x->f ? engine_onnx_f (x, k) : (double) engine_onnx_i (x, k);
-
-    if (floats) {
-      result.f[k] = value;
-    } else if (!(fabs (value) < 9e18)) {
-      engine_onnx_constant_unref (result.constant);
-      return ENGINE_ONNX_REFUSE ("%g does not fit into an integer", value);
-    } else {
-      const gint64 whole = x->f ? (gint64) value : engine_onnx_i (x, k);
-
-      result.i[k] = to == ENGINE_ONNX_BOOL    ? value != 0
-                    : to == ENGINE_ONNX_INT32 ? (gint32) whole
-                                              : whole;
-    }
-  }
-  return engine_onnx_define_constant (onnx, node, result.constant);
-}
-
-/* Integers wrap around, as they do everywhere else. */
-static gboolean
-compute (char op, const Result *result, gint64 to, const EngineOnnxConstant *a, gint64 i,
-    const EngineOnnxConstant *b, gint64 j)
-{
-  if (result->f) {
-    const float x = engine_onnx_f (a, i), y = engine_onnx_f (b, j);
-
-    result->f[to] = op == '+' ? x + y : op == '-' ? x - y : op == '*' ? x * y : x / y;
-    return TRUE;
-  }
-  const guint64 x = engine_onnx_i (a, i), y = engine_onnx_i (b, j);
-
-  if (op == '/' && (y == 0 || ((gint64) x == G_MININT64 && (gint64) y == -1)))
-    return FALSE;
-  result->i[to] = op == '+' ? x + y : op == '-' ? x - y : op == '*' ? x * y : 0;
-  if (op == '/')
-    result->i[to] = (gint64) x / (gint64) y;
-  return TRUE;
-}
-
-/* Strides of x in the broadcast shape: 0 where its axis is 1 or missing. */
-static gboolean
-broadcast (const EngineOnnxConstant *x, int rank, gint64 *dims, gint64 *stride)
-{
-  gint64 own[ENGINE_ONNX_MAX_RANK];
-
-  row_strides (x->rank, x->dims, own);
-  for (int i = 0; i < rank; i++) {
-    const int axis = i - (rank - x->rank);
-
-    stride[i] = axis < 0 || x->dims[axis] == 1 ? 0 : own[axis];
-    if (axis < 0 || x->dims[axis] == 1)
-      continue;
-    if (dims[i] != 1 && dims[i] != x->dims[axis])
-      return FALSE;
-    dims[i] = x->dims[axis];
-  }
-  return TRUE;
-}
-
-gboolean
-engine_onnx_fold_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op,
-    const EngineOnnxConstant *a, const EngineOnnxConstant *b, GError **error)
-{
-  const int rank = MAX (a->rank, b->rank);
-  gint64 dims[ENGINE_ONNX_MAX_RANK], sa[ENGINE_ONNX_MAX_RANK], sb[ENGINE_ONNX_MAX_RANK];
-  gint64 index[ENGINE_ONNX_MAX_RANK] = {0}, i = 0, j = 0;
-  Result result;
-
-  for (int axis = 0; axis < rank; axis++)
-    dims[axis] = 1;
-  if (!a->f != !b->f)
-    return ENGINE_ONNX_REFUSE ("integers and floats");
-  if (!broadcast (a, rank, dims, sa) || !broadcast (b, rank, dims, sb))
-    return ENGINE_ONNX_REFUSE ("the shapes of two constants do not fit");
-  /* the strides of `a` along axes that only b has are 0 already */
-  if (!result_new (onnx, &result, a->f != NULL, rank, dims, error))
-    return FALSE;
-  for (gint64 to = 0; to < result.constant->n; to++) {
-    if (!compute (op, &result, to, a, i, b, j)) {
-      engine_onnx_constant_unref (result.constant);
-      return ENGINE_ONNX_REFUSE ("a division by zero");
-    }
-    for (int axis = rank - 1; axis >= 0; axis--) {
-      i += sa[axis];
-      j += sb[axis];
-      if (++index[axis] < dims[axis])
-        break;
-      i -= sa[axis] * dims[axis];
-      j -= sb[axis] * dims[axis];
-      index[axis] = 0;
-    }
   }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }

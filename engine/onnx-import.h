@@ -232,7 +232,7 @@ gboolean engine_onnx_reshape_constant (EngineOnnx *onnx, const EngineOnnxNode *n
     EngineOnnxConstant *constant, int rank, const gint64 *dims, GError **error);
 gint64 engine_onnx_elements (int rank, const gint64 *dims);
 
-/* onnx-fold.c: what other ops do to constants. */
+/* onnx-fold.c, onnx-arithmetic.c: what other ops do to constants. */
 gboolean engine_onnx_fold_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op,
     const EngineOnnxConstant *a, const EngineOnnxConstant *b, GError **error);
 gboolean engine_onnx_fold_concat (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 axis,

@@ -229,9 +229,11 @@ def shapes():
            node("Gather", "chw indices", "hw"), node("Add", "hw hw", "d"), node("Sub", "d hw", "e"),
            node("Mul", "e two", "m"), node("Div", "m two", "q"), node("Squeeze", "row", "z", axes=[0]),
            node("Concat", "z q", "t", axis=0), node("Cast", "t", "t64", to=TensorProto.INT64),
-           node("Reshape", "a t64", "y")],
+           node("Cast", "all", "end", to=TensorProto.INT64), node("Slice", "t64 first end", "u"),
+           node("Reshape", "a u", "y")],
           [const("one", [1]), const("four", [4]), const("indices", [1, -1]),
-           const("two", 2, np.int32), const("row", [[1]], np.int32)], opset=11)
+           const("two", 2, np.int32), const("row", [[1]], np.int32),
+           const("all", [2**63 - 1]), const("first", [0])], opset=11)
     model("constant-of-shape",
           [node("ConstantOfShape", "dims", "w", value=const("v", [0.25], np.float32)),
            node("ConstantOfShape", "two", "s", value=const("v", [-1])),
@@ -281,6 +283,9 @@ def files():
 def save(name, built, external=None):
     path = os.path.join(FOLDER, name + ".onnx")
     if external:
+        data = os.path.join(FOLDER, external)
+        if os.path.exists(data):  # or it would be appended to
+            os.remove(data)
         onnx.save(built, path, save_as_external_data=True, location=external, size_threshold=0)
         return path
     with open(path, "wb") as out:
