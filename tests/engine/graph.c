@@ -117,8 +117,11 @@ test_long_chain (void)
   int v = make_input (graph, "x", DIMS (1, 1));
   float lo, hi;
 
-  for (int i = 0; i < 20000; i++)
-    v = make_unary (graph, "a", v, RELU);
+  for (int i = 0; i < 20000; i++) {
+    g_autofree char *name = g_strdup_printf ("a%d", i);
+
+    v = make_unary (graph, name, v, RELU);
+  }
   make_output (graph, v);
   engine_graph_compact (graph);
   engine_graph_bounds (graph, engine_graph_node (graph, 19999)->output, &lo, &hi);
