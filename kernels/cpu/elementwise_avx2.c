@@ -11,6 +11,21 @@
 /* Values per part: some microseconds of work. */
 #define GRAIN 16384
 
+/* Ranges of operations with two operands: they count rows of c values where the second is broadcast,
+ * else values. */
+static void
+binary_split (const void *args, size_t rows, int c, bool broadcast, KernelQueue *queue,
+    KernelPoolRangeFn fn)
+{
+  if (broadcast)
+    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / c);
+  else
+    kernel_pool_range (queue->pool, fn, args, rows * c, GRAIN);
+}
+
+#define BINARY_SPLIT(args, queue, fn)                                                              \
+  binary_split (args, (size_t) (args)->n *(args)->rows, (args)->c, (args)->x2_broadcast, queue, fn)
+
 /* --- Two operands --------------------------------------------------------------------------- */
 
 typedef __m256i (*BinaryFn) (const KernelBinaryS8 *args, __m256i x1, __m256i x2);
@@ -53,7 +68,7 @@ binary_row (const KernelBinaryS8 *args, size_t at, const int8_t *x2, size_t coun
   }
 }
 
-/* begin and end count rows of c values with x2_broadcast, else values. */
+/* begin and end count what binary_split() says. */
 LANES_INLINE void
 binary_range (const KernelBinaryS8 *args, size_t begin, size_t end, BinaryFn fn)
 {
@@ -77,27 +92,16 @@ mul_range (const void *ctx, size_t begin, size_t end)
   binary_range (ctx, begin, end, mul_lanes);
 }
 
-static void
-binary (const KernelBinaryS8 *args, KernelQueue *queue, KernelPoolRangeFn fn)
-{
-  const size_t rows = (size_t) args->n * args->rows;
-
-  if (args->x2_broadcast)
-    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / args->c);
-  else
-    kernel_pool_range (queue->pool, fn, args, rows * args->c, GRAIN);
-}
-
 void
 kernel_add_s8_avx2 (const KernelBinaryS8 *args, KernelQueue *queue)
 {
-  binary (args, queue, add_range);
+  BINARY_SPLIT (args, queue, add_range);
 }
 
 void
 kernel_mul_s8_avx2 (const KernelBinaryS8 *args, KernelQueue *queue)
 {
-  binary (args, queue, mul_range);
+  BINARY_SPLIT (args, queue, mul_range);
 }
 
 /* --- Two float operands ---------------------------------------------------------------------- */
@@ -154,27 +158,16 @@ mul_f32_range (const void *ctx, size_t begin, size_t end)
   binary_f32_range (ctx, begin, end, mul_f32_lanes);
 }
 
-static void
-binary_f32 (const KernelBinaryF32 *args, KernelQueue *queue, KernelPoolRangeFn fn)
-{
-  const size_t rows = (size_t) args->n * args->rows;
-
-  if (args->x2_broadcast)
-    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / args->c);
-  else
-    kernel_pool_range (queue->pool, fn, args, rows * args->c, GRAIN);
-}
-
 void
 kernel_add_f32_avx2 (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  binary_f32 (args, queue, add_f32_range);
+  BINARY_SPLIT (args, queue, add_f32_range);
 }
 
 void
 kernel_mul_f32_avx2 (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  binary_f32 (args, queue, mul_f32_range);
+  BINARY_SPLIT (args, queue, mul_f32_range);
 }
 
 /* --- Quantisation --------------------------------------------------------------------------- */
