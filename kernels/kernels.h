@@ -33,7 +33,7 @@
 extern "C" {
 #endif
 
-#define KERNEL_ALIGN 64
+#define KERNEL_ALIGN    64
 #define KERNEL_MAX_RANK 6
 
 typedef struct KernelBackend KernelBackend;
@@ -50,6 +50,8 @@ typedef struct {
   int dilation_h, dilation_w;
   int pad_top, pad_left;
   int groups; /* divides ic and oc; groups == ic == oc is depthwise */
+  int tactic; /* which of the back end's ways: 0, its own choice, or one that conv_*_tactic() names.
+                 Packed weights belong to one; results do not depend on it. */
 } KernelConvShape;
 
 /* conv_s8:      acc = sum x_q * w_q                    int32; padded positions count zero_x * w_q
@@ -78,12 +80,12 @@ typedef struct {
 typedef struct {
   KernelConvShape shape;
   const float *x;
-  const void *w;   /* made by conv_f32_pack() */
-  const float *b;  /* [oc] */
-  const float *r;  /* residual, or NULL; may be y itself */
+  const void *w;  /* made by conv_f32_pack() */
+  const float *b; /* [oc] */
+  const float *r; /* residual, or NULL; may be y itself */
   float *y;
-  void *scratch;   /* conv_f32_scratch() bytes */
-  float lo, hi;    /* -INFINITY, INFINITY: no clamp */
+  void *scratch; /* conv_f32_scratch() bytes */
+  float lo, hi;  /* -INFINITY, INFINITY: no clamp */
 } KernelConvF32;
 
 /* --- Element-wise --------------------------------------------------------------------------- */
@@ -174,8 +176,8 @@ typedef struct {
   KernelPoolShape shape;
   const int8_t *x;
   void *y;
-  double ratio;           /* s_x / s_y; s_x for float output */
-  int8_t zero_x, zero_y;  /* zero_y is 0 for float output */
+  double ratio;          /* s_x / s_y; s_x for float output */
+  int8_t zero_x, zero_y; /* zero_y is 0 for float output */
 } KernelPoolS8;
 
 /* maxpool_f32; avgpool_f32: (sum in (kh, kw) order, from +0) / d. NaN propagates. */
@@ -321,6 +323,9 @@ typedef size_t (*KernelConvS8PackFn) (const KernelConvShape *shape, int8_t zero_
 typedef size_t (*KernelConvF32PackFn) (const KernelConvShape *shape, const float *w, void *packed);
 /* Scratch of one call on this queue, for any n up to shape->n. 0 is common. */
 typedef size_t (*KernelConvScratchFn) (const KernelConvShape *shape, KernelQueue *queue);
+/* The ways to compute a shape (its own tactic aside), for whoever times them: the name of tactic
+ * 1, 2, ... for people, NULL beyond the last; for 0, the name of the one that it stands for. */
+typedef const char *(*KernelConvTacticFn) (const KernelConvShape *shape, int tactic);
 
 /* A NULL slot means "not on this back end"; the planner refuses by name. `ref` has all. */
 typedef struct {
@@ -328,6 +333,8 @@ typedef struct {
   KernelConvF32PackFn conv_f32_pack;
   KernelConvScratchFn conv_s8_scratch;
   KernelConvScratchFn conv_f32_scratch;
+  KernelConvTacticFn conv_s8_tactic;
+  KernelConvTacticFn conv_f32_tactic;
 #define KERNEL_OP(name, Args) void (*name) (const Args *args, KernelQueue *queue);
 #include "kernel-ops.inc"
 #undef KERNEL_OP
@@ -335,11 +342,18 @@ typedef struct {
 
 /* --- Back ends ------------------------------------------------------------------------------ */
 
+/* One of many independent pieces of work. queue has one thread; lane is 0 .. queue_lanes() - 1 and
+ * no two pieces have the same at the same time: it selects memory. */
+typedef void (*KernelEachFn) (void *ctx, int piece, int lane, KernelQueue *queue);
+
+/* What was queued between record_begin() and record_end(), to be queued again at once. */
+typedef struct KernelRecording KernelRecording;
+
 struct KernelBackend {
   const char *name;        /* "ref", "cpu", "cuda:0" */
   const char *description; /* one line for people: "AVX-512 VNNI" */
   const KernelOps *ops;
-  bool host_memory;        /* the CPU may read and write what alloc() returns */
+  bool host_memory; /* the CPU may read and write what alloc() returns */
 
   /* NULL when there is no memory. KERNEL_ALIGN-aligned, contents undefined. */
   void *(*alloc) (KernelBackend *backend, size_t size);
@@ -357,6 +371,20 @@ struct KernelBackend {
   void (*upload) (KernelQueue *queue, void *device, const void *host, size_t size);
   void (*download) (KernelQueue *queue, void *host, const void *device, size_t size);
 
+  /* Where kernels run on the queue's threads, else NULL. Calls fn for 0 .. pieces - 1 in any order
+   * and returns when all are done: a batch shared out by images scales where one shared out
+   * kernel by kernel waits for its slowest part at every one. Not from within a piece. */
+  int (*queue_lanes) (KernelQueue *queue);
+  void (*queue_each) (KernelQueue *queue, KernelEachFn fn, void *ctx, int pieces);
+
+  /* Where launching costs more than a small kernel, else NULL. Between the two, kernels and copies
+   * are recorded, not run; record_end() is NULL when that failed, and queue_wait() says why.
+   * A recording runs with the pointers and shapes that it was made with. Free it before its queue. */
+  void (*record_begin) (KernelQueue *queue);
+  KernelRecording *(*record_end) (KernelQueue *queue);
+  void (*replay) (KernelQueue *queue, KernelRecording *recording);
+  void (*recording_free) (KernelQueue *queue, KernelRecording *recording);
+
   void (*close) (KernelBackend *backend);
 };
 
@@ -370,8 +398,8 @@ void kernel_close (KernelBackend *backend);
  * are treated as absent by back ends opened afterwards. INT8_CPU_MASK (hex) in the environment
  * does the same for a whole process. Not thread-safe. */
 typedef enum {
-  KERNEL_CPU_AVX2 = 1 << 0,        /* AVX2 and FMA */
-  KERNEL_CPU_AVX512 = 1 << 1,      /* F, BW, DQ, VL */
+  KERNEL_CPU_AVX2 = 1 << 0,   /* AVX2 and FMA */
+  KERNEL_CPU_AVX512 = 1 << 1, /* F, BW, DQ, VL */
   KERNEL_CPU_AVX512_VNNI = 1 << 2,
   KERNEL_CPU_AVX_VNNI = 1 << 3, /* its 256-bit form, on CPUs without AVX-512 too */
   KERNEL_CPU_AMX_INT8 = 1 << 4,

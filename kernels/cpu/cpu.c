@@ -133,6 +133,35 @@ cpu_free (KernelBackend *backend, void *memory)
   free (memory);
 }
 
+static void
+cpu_queue_free (KernelQueue *queue)
+{
+  if (!queue)
+    return;
+  for (int i = 0; queue->lanes && i < kernel_pool_threads (queue->pool); i++)
+    kernel_pool_free (queue->lanes[i].pool);
+  free (queue->lanes);
+  kernel_pool_free (queue->pool);
+  free (queue);
+}
+
+/* Pools of one thread start none: a lane is a few hundred bytes. */
+static bool
+cpu_add_lanes (KernelQueue *queue)
+{
+  const int threads = kernel_pool_threads (queue->pool);
+
+  queue->lanes = calloc (threads, sizeof *queue->lanes);
+  if (!queue->lanes)
+    return false;
+  for (int i = 0; i < threads; i++) {
+    queue->lanes[i] = (KernelQueue){.backend = queue->backend, .pool = kernel_pool_new (1)};
+    if (!queue->lanes[i].pool)
+      return false;
+  }
+  return true;
+}
+
 static KernelQueue *
 cpu_queue_new (KernelBackend *backend, int threads)
 {
@@ -142,20 +171,39 @@ cpu_queue_new (KernelBackend *backend, int threads)
     return NULL;
   queue->backend = backend;
   queue->pool = kernel_pool_new (threads);
-  if (!queue->pool) {
-    free (queue);
+  if (!queue->pool || !cpu_add_lanes (queue)) {
+    cpu_queue_free (queue);
     return NULL;
   }
   return queue;
 }
 
-static void
-cpu_queue_free (KernelQueue *queue)
+static int
+cpu_queue_lanes (KernelQueue *queue)
 {
-  if (!queue)
-    return;
-  kernel_pool_free (queue->pool);
-  free (queue);
+  return kernel_pool_threads (queue->pool);
+}
+
+typedef struct {
+  KernelQueue *queue;
+  KernelEachFn fn;
+  void *ctx;
+} Each;
+
+static void
+each_task (const void *ctx, int task, int thread)
+{
+  const Each *each = ctx;
+
+  each->fn (each->ctx, task, thread, &each->queue->lanes[thread]);
+}
+
+static void
+cpu_queue_each (KernelQueue *queue, KernelEachFn fn, void *ctx, int pieces)
+{
+  const Each each = {queue, fn, ctx};
+
+  kernel_pool_run (queue->pool, each_task, &each, pieces);
 }
 
 /* A kernel has run when it returns, and cannot fail. */
@@ -227,6 +275,8 @@ kernel_open_cpu (char *why, size_t why_size)
       .queue_wait = cpu_queue_wait,
       .upload = cpu_copy,
       .download = cpu_copy,
+      .queue_lanes = cpu_queue_lanes,
+      .queue_each = cpu_queue_each,
       .close = cpu_close,
   };
   return &cpu->backend;

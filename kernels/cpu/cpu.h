@@ -14,6 +14,7 @@ bool kernel_cpu_may_use_amx (void);
 struct KernelQueue {
   KernelBackend *backend;
   KernelPool *pool;
+  KernelQueue *lanes; /* [kernel_pool_threads (pool)], each a queue of one thread; NULL for such */
 };
 
 /* The slot's own type, so that a prototype cannot drift from the table. */

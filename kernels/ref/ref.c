@@ -14,12 +14,20 @@ kernel_conv_scratch_ref (const KernelConvShape *shape, KernelQueue *queue)
   return 0;
 }
 
+const char *
+kernel_conv_tactic_ref (const KernelConvShape *shape, int tactic)
+{
+  return tactic == 0 ? "plain" : NULL;
+}
+
 /* Complete by construction: a kernel of the list that has no reference does not link. */
 const KernelOps kernel_ops_ref = {
     .conv_s8_pack = kernel_conv_s8_pack_ref,
     .conv_f32_pack = kernel_conv_f32_pack_ref,
     .conv_s8_scratch = kernel_conv_scratch_ref,
     .conv_f32_scratch = kernel_conv_scratch_ref,
+    .conv_s8_tactic = kernel_conv_tactic_ref,
+    .conv_f32_tactic = kernel_conv_tactic_ref,
 #define KERNEL_OP(name, Args) .name = kernel_##name##_ref,
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
@@ -69,6 +77,19 @@ queue_wait (KernelQueue *queue)
   return NULL;
 }
 
+static int
+queue_lanes (KernelQueue *queue)
+{
+  return 1;
+}
+
+static void
+queue_each (KernelQueue *queue, KernelEachFn fn, void *ctx, int pieces)
+{
+  for (int i = 0; i < pieces; i++)
+    fn (ctx, i, 0, queue);
+}
+
 static void
 close_backend (KernelBackend *backend)
 {
@@ -89,6 +110,8 @@ kernel_open_ref (char *why, size_t why_size)
       .queue_wait = queue_wait,
       .upload = copy_bytes,
       .download = copy_bytes,
+      .queue_lanes = queue_lanes,
+      .queue_each = queue_each,
       .close = close_backend,
   };
 

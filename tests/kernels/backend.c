@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 #include "tests/check.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #ifdef __SANITIZE_ADDRESS__
@@ -159,6 +160,68 @@ test_queues (void)
   }
 }
 
+typedef struct {
+  atomic_int done[100];
+  atomic_int busy[8];
+  int lanes;
+  bool bad;
+} Pieces;
+
+/* Another piece on the same lane at the same time, or a queue that is not the lane's, shows. */
+static void
+one_piece (void *ctx, int piece, int lane, KernelQueue *queue)
+{
+  Pieces *pieces = ctx;
+
+  if (lane < 0 || lane >= pieces->lanes || !queue || atomic_fetch_add (&pieces->busy[lane], 1) != 0)
+    pieces->bad = true;
+  atomic_fetch_add (&pieces->done[piece], 1);
+  atomic_fetch_sub (&pieces->busy[lane], 1);
+}
+
+static void
+test_pieces (void)
+{
+  for (int i = 0; i < N_NAMES; i++) {
+    char why[128];
+    KernelBackend *backend = kernel_open (names[i], why, sizeof why);
+
+    for (int threads = 1; threads <= 8; threads += 3) {
+      KernelQueue *queue = backend->queue_new (backend, threads);
+      Pieces pieces = {.lanes = backend->queue_lanes (queue)};
+
+      CHECK (pieces.lanes == threads || pieces.lanes == 1);
+      for (int count = 0; count <= 100; count += 25) {
+        memset (pieces.done, 0, sizeof pieces.done);
+        backend->queue_each (queue, one_piece, &pieces, count);
+        for (int p = 0; p < 100; p++)
+          CHECK_INT (pieces.done[p], ==, p < count);
+      }
+      CHECK (!pieces.bad);
+      backend->queue_free (queue);
+    }
+    kernel_close (backend);
+  }
+}
+
+/* Every shape has a way, and the numbers end. */
+static void
+test_tactics (void)
+{
+  const KernelConvShape shape = {1, 8, 8, 16, 8, 8, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1};
+
+  for (int i = 0; i < N_NAMES; i++) {
+    char why[128];
+    KernelBackend *backend = kernel_open (names[i], why, sizeof why);
+
+    CHECK (backend->ops->conv_s8_tactic (&shape, 0) != NULL);
+    CHECK (backend->ops->conv_f32_tactic (&shape, 0) != NULL);
+    CHECK (backend->ops->conv_s8_tactic (&shape, 1000) == NULL);
+    CHECK (backend->ops->conv_f32_tactic (&shape, 1000) == NULL);
+    kernel_close (backend);
+  }
+}
+
 /* The mask hides features; it never adds one. */
 static void
 test_cpu_mask (void)
@@ -192,6 +255,8 @@ main (void)
   RUN (test_tables_are_complete);
   RUN (test_memory);
   RUN (test_queues);
+  RUN (test_pieces);
+  RUN (test_tactics);
   RUN (test_cpu_mask);
   return check_done ();
 }
