@@ -120,6 +120,23 @@ lanes_finish_s8 (const IgemmTile *t, int32x4_t low, int32x4_t high, LanesF32 m, 
       (LanesS32){lanes_round (y.low, lo, hi), lanes_round (y.high, lo, hi)}, count);
 }
 
+/* All of a tile of one block. */
+LANES_INLINE void
+lanes_finish_tile_s8 (const IgemmTile *t, const int mr, int32x4_t (*acc)[4])
+{
+  IGEMM_EACH (j, 2) {
+    const int count = t->channels - j * 8;
+    const LanesF32 m = lanes_load_f32 (t->m + j * 8, count);
+    const LanesF32 b = lanes_load_f32 (t->b + j * 8, count);
+
+    IGEMM_EACH (i, mr) {
+      if (i >= t->pixels)
+        break;
+      lanes_finish_s8 (t, acc[i][j * 2], acc[i][j * 2 + 1], m, b, count, i * t->y_stride + j * 8);
+    }
+  }
+}
+
 /* Outputs of conv_f32. */
 LANES_INLINE void
 lanes_finish_f32 (const IgemmTile *t, float32x4_t low, float32x4_t high, int count, size_t at)
