@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cuda.h: the inside of the back end "cuda:N".
+ *
+ * A kernel of the table is kernel_<slot>_cuda (args, queue). It launches on queue->stream and does
+ * nothing else: it allocates nothing, waits for nothing and checks nothing. Before each call
+ * table.cu has made the device current; after it, it asks for errors and keeps the first with the
+ * slot's name. Calls may be recorded (stream capture), so that everything a launch depends on is in
+ * its arguments.
+ *
+ * Compiled with -fmad=false: a product and a sum are fused where fmaf says so, nowhere else.
+ */
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/requant.h"
+
+#include <cuda.h>
+#include <cuda_runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- The device ----------------------------------------------------------------------------- */
+
+typedef struct {
+  KernelBackend backend; /* the first member: a KernelBackend * is one of these */
+  KernelOps ops;
+  CUcontext context; /* current while any function of this back end runs */
+  int device;
+  int sm; /* compute capability as convolutions see it: 75, 80, 90, 100 or 120 */
+  int multiprocessors;
+  int shared_memory; /* most bytes of a block, after cudaFuncSetAttribute */
+  char name[24], description[160];
+} CudaBackend;
+
+struct KernelQueue {
+  CudaBackend *cuda;
+  cudaStream_t stream; /* non-blocking: independent of the legacy stream */
+  const char *last;    /* the slot called last, for messages */
+  bool recording;
+  char failure[320]; /* the first since the last wait, or "" */
+  char told[320];    /* what queue_wait() returned */
+};
+
+/* Keeps an error (not cudaSuccess) unless one is kept already. `what` outlives the queue. */
+void kernel_cuda_fail (KernelQueue *queue, const char *what, cudaError_t error);
+
+/* What every function does first and last: makes the context current and puts back what was. */
+bool kernel_cuda_enter (CudaBackend *cuda);
+void kernel_cuda_leave (CudaBackend *cuda);
+
+/* The slots. table.cu adds entering, leaving and errors. */
+#define KERNEL_OP(name, Args) void kernel_##name##_cuda (const Args *args, KernelQueue *queue);
+#include "kernels/kernel-ops.inc"
+#undef KERNEL_OP
+void kernel_cuda_fill_ops (KernelOps *ops, int sm);
+int kernel_cuda_conv_level (int compute_capability); /* the `sm` above, from 10 * major + minor */
+void kernel_cuda_fill_conv (KernelOps *ops, int sm);
+
+/* --- Convolutions --------------------------------------------------------------------------- */
+
+/* One way to convolve. The lists in conv.cu are ordered: tactic 0 is the first that suits, 1, 2, ...
+ * count those that suit. The last, "plain", suits everything. Packed weights and scratch are those
+ * of the same entry. */
+typedef struct {
+  const char *name;
+  /* Whether it can do this shape, whatever n, on a device of compute capability sm: 75, 80, 90,
+   * 100 or 120, where each but 90 and 100 (wgmma, tcgen05) has what those before it have. */
+  bool (*suits) (const KernelConvShape *shape, int sm);
+  KernelConvS8PackFn pack;
+  KernelConvScratchFn scratch; /* NULL: none */
+  /* y is int8, or float with to_f32 (no r, lo, hi): every entry does both. */
+  void (*run) (const KernelConvS8 *args, bool to_f32, KernelQueue *queue);
+} CudaConvS8;
+
+typedef struct {
+  const char *name;
+  bool (*suits) (const KernelConvShape *shape, int sm);
+  KernelConvF32PackFn pack;
+  KernelConvScratchFn scratch; /* NULL: none */
+  void (*run) (const KernelConvF32 *args, KernelQueue *queue);
+} CudaConvF32;
+
+/* Each defined in conv-<name>.cu; conv.cu puts them in order. */
+extern const CudaConvS8 kernel_conv_s8_cuda_depthwise, kernel_conv_s8_cuda_plain;
+extern const CudaConvF32 kernel_conv_f32_cuda_plain;
+
+/* --- Launching ------------------------------------------------------------------------------ */
+
+#define KERNEL_CUDA_THREADS 256
+
+/* Blocks so that every item has a thread of its own. */
+static inline unsigned
+kernel_cuda_blocks (size_t items, unsigned threads)
+{
+  return (unsigned) ((items + threads - 1) / threads);
+}
+
+/* Whether wide accesses are allowed: pointers promise no more than their element's alignment. */
+static inline bool
+kernel_cuda_aligned (const void *pointer, size_t bytes)
+{
+  return ((uintptr_t) pointer & (bytes - 1)) == 0;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+/* --- On the device -------------------------------------------------------------------------- */
+
+#ifdef __CUDACC__
+
+/* The number of this thread in a one-dimensional launch. */
+static __device__ inline size_t
+kernel_cuda_item (void)
+{
+  return (size_t) blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+/* Byte i of a word, as int8; and four bytes to a word, the first lowest. */
+static __device__ inline int
+kernel_cuda_byte (uint32_t word, int i)
+{
+  return (int8_t) (word >> (8 * i));
+}
+
+static __device__ inline uint32_t
+kernel_cuda_word (int b0, int b1, int b2, int b3)
+{
+  return __byte_perm (__byte_perm (b0, b1, 0x0040), __byte_perm (b2, b3, 0x0040), 0x5410);
+}
+
+#endif
