@@ -206,6 +206,30 @@ typedef void (*EngineTapFn) (const char *name, const float *x, gsize n, gsize el
     guint channels, gpointer data);
 void engine_exec_set_tap (EngineExec *exec, EngineTapFn tap, gpointer data);
 
+/* --- Profile -------------------------------------------------------------------------------- */
+
+/* One kernel call of a network, for people. */
+typedef struct {
+  const char *name;      /* of the layer; all texts live as long as the exec */
+  const char *kernel;    /* its slot of KernelOps: "conv_s8" */
+  int x[3], y[3];        /* height, width, channels of the layer's first input and of its output */
+  int kh, kw, stride;    /* of a convolution or pool, else 0 */
+  int groups;            /* of a convolution, else 0 */
+  const char *tactic;    /* of a convolution: the back end's way; else NULL */
+  double operations;     /* multiplications and additions for one image; convolutions only */
+  double image_bytes;    /* activations read and written for one image */
+  double constant_bytes; /* weights and other constants as the graph has them, read once a call */
+} EngineStepInfo;
+
+guint engine_exec_n_steps (const EngineExec *exec);
+void engine_exec_step (const EngineExec *exec, guint step, EngineStepInfo *info);
+
+/* Called after every step of a run, in order, with the time it took. While it is set, runs go layer
+ * by layer over the whole batch and wait after each, which costs time of its own; taps are not
+ * called. NULL ends it. */
+typedef void (*EngineProfileFn) (guint step, double seconds, gpointer data);
+void engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointer data);
+
 /* Softmax over n values, in place; the maximum is subtracted. */
 void engine_softmax (float *x, int n);
 

@@ -21,6 +21,8 @@ struct _EngineExec {
   float *fetched;           /* else a copy */
   EngineTapFn tap;
   gpointer tap_data;
+  EngineProfileFn profile;
+  gpointer profile_data;
 };
 
 static gboolean
@@ -128,6 +130,13 @@ engine_exec_set_tap (EngineExec *exec, EngineTapFn tap, gpointer data)
   exec->tap_data = data;
 }
 
+void
+engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointer data)
+{
+  exec->profile = profile;
+  exec->profile_data = data;
+}
+
 static void
 call_tap (const EngineExec *exec, int value, int batch)
 {
@@ -173,7 +182,9 @@ engine_exec_run (EngineExec *exec, int batch, GError **error)
 
   g_return_val_if_fail (batch >= 1 && batch <= exec->max_batch, FALSE);
 
-  if (exec->tap) {
+  if (exec->profile) {
+    failure = engine_profile_run (exec->program, batch, exec->profile, exec->profile_data);
+  } else if (exec->tap) {
     failure = run_tapped (exec, batch);
   } else {
     for (guint i = 0; i < steps->len; i++) {

@@ -59,6 +59,12 @@ slot_kernel (const KernelOps *ops, EngineSlot slot)
   }
 }
 
+const char *
+engine_slot_name (EngineSlot slot)
+{
+  return slots[slot].name;
+}
+
 /* --- Making --------------------------------------------------------------------------------- */
 
 EngineStep *
@@ -73,7 +79,7 @@ engine_step_add (EngineProgram *program, int node, EngineSlot slot, GError **err
     return NULL;
   }
 
-  const EngineStep step = {.run = slots[slot].run, .kernel = kernel, .node = node};
+  const EngineStep step = {.run = slots[slot].run, .kernel = kernel, .slot = slot, .node = node};
   g_array_append_val (program->steps, step);
   return &g_array_index (program->steps, EngineStep, program->steps->len - 1);
 }

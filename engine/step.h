@@ -25,6 +25,7 @@ typedef struct _EngineStep EngineStep;
 struct _EngineStep {
   void (*run) (const EngineStep *step, int batch, KernelQueue *queue);
   EngineKernelFn kernel;
+  EngineSlot slot;
   int node; /* of the graph */
   union {
     KernelConvS8 conv_s8;
@@ -63,6 +64,9 @@ EngineProgram *engine_program_new (const EngineGraph *graph, KernelBackend *back
     KernelQueue *queue, int max_batch, EnginePlanFlags flags, GError **error);
 void engine_program_free (EngineProgram *program); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineProgram, engine_program_free)
+
+/* "conv_s8" */
+const char *engine_slot_name (EngineSlot slot);
 
 /* Where an activation lives. */
 void *engine_program_value (const EngineProgram *program, int value);

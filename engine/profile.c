@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * profile.c: the steps of an EngineExec as people know them, and a run that times each.
+ */
+#include "engine/exec.h"
+
+#include <time.h>
+
+static double
+now (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_MONOTONIC, &t); /* g_get_monotonic_time() counts in microseconds */
+  return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+}
+
+const char *
+engine_profile_run (const EngineProgram *program, int batch, EngineProfileFn profile, gpointer data)
+{
+  const char *failure = program->backend->queue_wait (program->queue);
+
+  for (guint i = 0; i < program->steps->len && !failure; i++) {
+    const EngineStep *step = &g_array_index (program->steps, EngineStep, i);
+    const double start = now ();
+
+    step->run (step, batch, program->queue);
+    failure = program->backend->queue_wait (program->queue);
+    if (!failure)
+      profile (i, now () - start, data);
+  }
+  return failure;
+}
+
+/* Height, width and channels of one image; of what is no image the axes between the first and the
+ * last count as width. */
+static void
+describe_dims (const EngineValue *value, int hwc[3])
+{
+  hwc[0] = value->rank == 4 ? value->dims[1] : 1;
+  hwc[2] = value->rank > 1 ? value->dims[value->rank - 1] : 1;
+  hwc[1] = (int) (engine_value_elements (value) / value->dims[0] / hwc[0] / hwc[2]);
+}
+
+static double
+bytes_of (const EngineGraph *graph, int value)
+{
+  const EngineValue *v = engine_graph_value (graph, value);
+
+  return (double) engine_value_elements (v) * (double) engine_type_size (v->type);
+}
+
+static void
+describe_conv (const EngineProgram *program, const EngineStep *step, EngineStepInfo *info)
+{
+  const gboolean s8 = step->slot != ENGINE_SLOT_conv_f32;
+  const KernelConvShape *shape = s8 ? &step->conv_s8.shape : &step->conv_f32.shape;
+  const KernelConvTacticFn tactic =
+      s8 ? program->backend->ops->conv_s8_tactic : program->backend->ops->conv_f32_tactic;
+
+  info->kh = shape->kh;
+  info->kw = shape->kw;
+  info->stride = shape->stride_h;
+  info->groups = shape->groups;
+  info->tactic = tactic ? tactic (shape, shape->tactic) : NULL;
+  info->operations = 2.0 * shape->n * shape->oh * shape->ow * shape->oc * shape->kh * shape->kw *
+                     (shape->ic / shape->groups);
+}
+
+static void
+describe_pool (const KernelPoolShape *shape, EngineStepInfo *info)
+{
+  info->kh = shape->kh;
+  info->kw = shape->kw;
+  info->stride = shape->stride_h;
+}
+
+/* What a node reads and writes, each once. */
+static void
+count_bytes (const EngineProgram *program, const EngineStep *step, EngineStepInfo *info)
+{
+  const EngineGraph *graph = program->graph;
+  const EngineNode *node = engine_graph_node (graph, step->node);
+
+  if (step->slot == ENGINE_SLOT_copy_s8 || step->slot == ENGINE_SLOT_copy_f32) {
+    const gsize size = step->slot == ENGINE_SLOT_copy_s8 ? 1 : sizeof (float);
+    info->image_bytes = 2.0 * (double) (step->copy.rows * step->copy.width * size);
+    return;
+  }
+  info->image_bytes = bytes_of (graph, node->output);
+  for (int k = 0; k < node->n_inputs; k++) {
+    const int input = node->inputs[k];
+
+    if (input == ENGINE_NONE)
+      continue;
+    if (engine_graph_value (graph, input)->data)
+      info->constant_bytes += bytes_of (graph, input);
+    else
+      info->image_bytes += bytes_of (graph, input);
+  }
+}
+
+guint
+engine_exec_n_steps (const EngineExec *exec)
+{
+  return engine_exec_program (exec)->steps->len;
+}
+
+void
+engine_exec_step (const EngineExec *exec, guint i, EngineStepInfo *info)
+{
+  const EngineProgram *program = engine_exec_program (exec);
+  const EngineStep *step = &g_array_index (program->steps, EngineStep, i);
+  const EngineNode *node = engine_graph_node (program->graph, step->node);
+
+  *info = (EngineStepInfo){.name = node->name, .kernel = engine_slot_name (step->slot)};
+  describe_dims (engine_graph_value (program->graph, node->inputs[0]), info->x);
+  describe_dims (engine_graph_value (program->graph, node->output), info->y);
+  if (node->op == ENGINE_OP_CONV)
+    describe_conv (program, step, info);
+  else if (node->op == ENGINE_OP_MAXPOOL || node->op == ENGINE_OP_AVGPOOL)
+    describe_pool (engine_graph_value (program->graph, node->inputs[0])->type == ENGINE_TYPE_S8
+                       ? &step->pool_s8.shape
+                       : &step->pool_f32.shape,
+        info);
+  count_bytes (program, step, info);
+}
