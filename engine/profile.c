@@ -32,14 +32,16 @@ engine_profile_run (const EngineProgram *program, int batch, EngineProfileFn pro
   return failure;
 }
 
-/* Height, width and channels of one image; of what is no image the axes between the first and the
- * last count as width. */
+/* Height, width and channels of one image. Of other tensors the last axes count as channels and
+ * width, and all before them as height. */
 static void
 describe_dims (const EngineValue *value, int hwc[3])
 {
-  hwc[0] = value->rank == 4 ? value->dims[1] : 1;
-  hwc[2] = value->rank > 1 ? value->dims[value->rank - 1] : 1;
-  hwc[1] = (int) (engine_value_elements (value) / value->dims[0] / hwc[0] / hwc[2]);
+  const int rank = value->rank;
+
+  hwc[2] = value->dims[rank - 1];
+  hwc[1] = rank > 2 ? value->dims[rank - 2] : 1;
+  hwc[0] = rank > 1 ? (int) (engine_value_elements (value) / hwc[1] / hwc[2]) : 1;
 }
 
 static double

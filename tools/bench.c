@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bench.c: how fast an engine is on this machine. The input is zeros: no kernel's time depends on
  * it. */
-#include "tools/tool.h"
+#include "tools/bench.h"
 
 #include <string.h>
 
@@ -13,50 +13,84 @@ compare_doubles (const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-static void
-clear_inputs (EngineExec *exec, const Engine *engine, KernelBackend *backend, int batch)
+void
+bench_sort (GArray *times)
 {
-  EngineInputInfo info;
-  engine_input (engine, &info);
-  const gsize size = (gsize) info.height * info.width * info.channels *
-                     (engine_input_type (engine, NULL, NULL) == ENGINE_TYPE_F32 ? 4 : 1);
-  g_autofree void *zeros = g_malloc0 (size);
-
-  for (int i = 0; i < batch; i++)
-    backend->upload (engine_exec_queue (exec), engine_exec_input (exec, i), zeros, size);
-  backend->queue_wait (engine_exec_queue (exec));
+  g_array_sort (times, compare_doubles);
 }
 
-/* Runs for `seconds` after one warm-up run; times hold seconds per run, sorted. */
-static gboolean
-measure (EngineExec *exec, int batch, double seconds, GArray *times, GError **error)
+double
+bench_median (const GArray *sorted)
 {
-  if (!engine_exec_run (exec, batch, error))
+  return g_array_index (sorted, double, sorted->len / 2);
+}
+
+static void
+clear_inputs (Bench *bench)
+{
+  EngineInputInfo info;
+  engine_input (bench->engine, &info);
+  const gsize size = (gsize) info.height * info.width * info.channels *
+                     (engine_input_type (bench->engine, NULL, NULL) == ENGINE_TYPE_F32 ? 4 : 1);
+  g_autofree void *zeros = g_malloc0 (size);
+
+  for (int i = 0; i < bench->batch; i++)
+    bench->backend->upload (engine_exec_queue (bench->exec), engine_exec_input (bench->exec, i),
+        zeros, size);
+  bench->backend->queue_wait (engine_exec_queue (bench->exec));
+}
+
+/* Runs for `seconds` after one warm-up run. */
+static gboolean
+measure (Bench *bench, double seconds, GError **error)
+{
+  if (!engine_exec_run (bench->exec, bench->batch, error))
     return FALSE;
   const gint64 end = g_get_monotonic_time () + (gint64) (seconds * 1e6);
   do {
     const gint64 start = g_get_monotonic_time ();
-    if (!engine_exec_run (exec, batch, error))
+    if (!engine_exec_run (bench->exec, bench->batch, error))
       return FALSE;
     const double time = 1e-6 * (g_get_monotonic_time () - start);
-    g_array_append_val (times, time);
+    g_array_append_val (bench->times, time);
   } while (g_get_monotonic_time () < end);
-  g_array_sort (times, compare_doubles);
+  bench_sort (bench->times);
   return TRUE;
 }
 
+/* Bursts of some 10 ms; the best of them counts, as other work can only slow them down. */
 static void
-print_times (const GArray *times, int batch)
+measure_peak (Bench *bench)
 {
-  const double *t = (const double *) (gpointer) times->data;
+  for (int k = 0; k < PEAK_COUNT; k++) {
+    const double operations = peak_operations (k) * bench->threads;
+
+    for (int burst = 0; burst < 5 && operations > 0; burst++) {
+      const long runs = 20;
+      const double seconds = peak_seconds (k, bench->threads, runs);
+
+      if (seconds > 0)
+        bench->peak[k] = MAX (bench->peak[k], runs * operations / seconds);
+    }
+  }
+}
+
+static void
+print_runs (const Bench *bench)
+{
+  const double *t = (const double *) (gpointer) bench->times->data;
+  const guint n = bench->times->len;
   double sum = 0;
 
-  for (guint i = 0; i < times->len; i++)
+  for (guint i = 0; i < n; i++)
     sum += t[i];
+  g_print ("engine      %s, %s\nback end    %s: %s, %d thread%s\n", bench->path,
+      engine_precision_name (engine_precision (bench->engine)), bench->backend->name,
+      bench->backend->description, bench->threads, bench->threads == 1 ? "" : "s");
   g_print ("runs        %u of batch %d\nthroughput  %.1f images/s\n"
            "latency     min %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\n",
-      times->len, batch, batch * times->len / sum, 1e3 * t[0], 1e3 * t[times->len / 2],
-      1e3 * t[times->len * 9 / 10], 1e3 * t[times->len * 99 / 100]);
+      n, bench->batch, bench->batch * n / sum, 1e3 * t[0], 1e3 * bench_median (bench->times),
+      1e3 * t[n * 9 / 10], 1e3 * t[n * 99 / 100]);
 }
 
 /* The model in FP32, or an engine file. */
@@ -71,48 +105,102 @@ open_engine (const char *path, GError **error)
   return model ? engine_build (model, &options, NULL, tool_progress, NULL, NULL, error) : NULL;
 }
 
+typedef struct {
+  char *backend, *sort, *json;
+  int batch, threads;
+  double seconds;
+  gboolean profile;
+} Options;
+
+static gboolean
+parse (int *argc, char ***argv, Options *options, GError **error)
+{
+  const GOptionEntry entries[] = {
+      {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend, "cpu (default) or ref", "NAME"},
+      {"batch", 'b', 0, G_OPTION_ARG_INT, &options->batch, "Images at once; default 1", "N"},
+      {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "Default: all CPUs of this process",
+          "N"},
+      {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &options->seconds, "How long to run; default 3", "S"},
+      {"profile", 'p', 0, G_OPTION_ARG_NONE, &options->profile,
+          "The time of every layer, too, in as many seconds again", NULL},
+      {"sort", 0, 0, G_OPTION_ARG_STRING, &options->sort,
+          "Layers as in the network (default) or by time", "network|time"},
+      {"json", 0, 0, G_OPTION_ARG_FILENAME, &options->json, "Write all that is measured", "FILE"},
+      {NULL},
+  };
+
+  if (!tool_parse (argc, argv, entries, "ENGINE.int8engine|MODEL.onnx",
+          "Times an engine file, or a model in FP32.", error))
+    return FALSE;
+  if (*argc != 2)
+    return tool_usage (error, "one engine or model is needed");
+  if (options->batch < 1 || options->threads < 0 || !(options->seconds > 0))
+    return tool_usage (error, "--batch and --seconds must be above 0, --threads not below");
+  if (options->sort && !options->profile)
+    return tool_usage (error, "--sort needs --profile");
+  if (options->sort && !g_str_equal (options->sort, "network") &&
+      !g_str_equal (options->sort, "time"))
+    return tool_usage (error, "--sort is network or time, not %s", options->sort);
+  return TRUE;
+}
+
+static gboolean
+run (Bench *bench, const Options *options, GError **error)
+{
+  bench->exec = engine_exec_new ((Engine *) bench->engine, bench->backend, bench->batch,
+      options->threads, error);
+  if (!bench->exec)
+    return FALSE;
+  bench->threads = bench->backend->queue_lanes
+                       ? bench->backend->queue_lanes (engine_exec_queue (bench->exec))
+                       : 1;
+  clear_inputs (bench);
+  if (!measure (bench, options->seconds, error))
+    return FALSE;
+  if (options->profile) {
+    measure_peak (bench);
+    if (!bench_profile (bench, options->seconds, error))
+      return FALSE;
+  }
+  print_runs (bench);
+  if (options->profile)
+    bench_print_layers (bench, options->sort && g_str_equal (options->sort, "time"));
+  return !options->json || bench_write_json (bench, options->json, error);
+}
+
+static gboolean
+bench_engine (const char *path, const Options *options, GError **error)
+{
+  g_autoptr (Engine) engine = open_engine (path, error);
+  char why[256];
+
+  if (!engine)
+    return FALSE;
+  Bench bench = {.path = path,
+      .engine = engine,
+      .backend = kernel_open (options->backend, why, sizeof why),
+      .batch = options->batch,
+      .times = g_array_new (FALSE, FALSE, sizeof (double))};
+  if (!bench.backend)
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end %s: %s", options->backend,
+        why);
+  const gboolean ok = bench.backend && run (&bench, options, error);
+  bench_layers_free (bench.layers);
+  g_array_unref (bench.times);
+  engine_exec_free (bench.exec);
+  kernel_close (bench.backend);
+  return ok;
+}
+
 gboolean
 tool_bench (int argc, char **argv, GError **error)
 {
-  g_autofree char *backend_name = g_strdup ("cpu");
-  int batch = 1, threads = 0;
-  double seconds = 3;
-  const GOptionEntry entries[] = {
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_name, "cpu (default) or ref", "NAME"},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &batch, "Images at once; default 1", "N"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &threads, "Default: all CPUs of this process", "N"},
-      {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long to run; default 3", "S"},
-      {NULL},
-  };
-  char why[256];
+  Options options = {.backend = g_strdup ("cpu"), .batch = 1, .seconds = 3};
+  const gboolean ok =
+      parse (&argc, &argv, &options, error) && bench_engine (argv[1], &options, error);
 
-  if (!tool_parse (&argc, &argv, entries, "ENGINE.int8engine|MODEL.onnx",
-          "Times an engine file, or a model in FP32.", error))
-    return FALSE;
-  if (argc != 2)
-    return tool_usage (error, "one engine or model is needed");
-  if (batch < 1 || threads < 0 || !(seconds > 0))
-    return tool_usage (error, "--batch and --seconds must be above 0, --threads not below");
-
-  g_autoptr (Engine) engine = open_engine (argv[1], error);
-  if (!engine)
-    return FALSE;
-  KernelBackend *backend = kernel_open (backend_name, why, sizeof why);
-  if (!backend) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end %s: %s", backend_name, why);
-    return FALSE;
-  }
-  g_autoptr (GArray) times = g_array_new (FALSE, FALSE, sizeof (double));
-  g_autoptr (EngineExec) exec = engine_exec_new (engine, backend, batch, threads, error);
-  if (exec)
-    clear_inputs (exec, engine, backend, batch);
-  const gboolean ok = exec && measure (exec, batch, seconds, times, error);
-  if (ok) {
-    g_print ("engine      %s, %s\nback end    %s: %s\n", argv[1],
-        engine_precision_name (engine_precision (engine)), backend->name, backend->description);
-    print_times (times, batch);
-  }
-  g_clear_pointer (&exec, engine_exec_free);
-  kernel_close (backend);
+  g_free (options.backend);
+  g_free (options.sort);
+  g_free (options.json);
   return ok;
 }

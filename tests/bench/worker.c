@@ -4,15 +4,15 @@
  *
  *   worker calibrate MODEL.onnx IMAGES N TABLE    a table from N images (float32, NHWC, no header)
  *   worker serve MODEL.onnx TABLE|- THREADS BATCH IMAGES   INT8 with a table, FP32 with "-"
- *   worker peak THREADS                           a register-only loop of vpdpbusd
+ *   worker peak THREADS                           a register-only loop (tools/peak.h)
  *
  * serve and peak print "ready ..." and then answer every line "N" on standard input with the seconds
  * that N runs took. A timed run begins with float images, as the other contenders' do: they are
  * quantised, or copied, inside it.
  */
 #include "engine/engine.h"
+#include "tools/peak.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,68 +225,32 @@ serve (char **argv, GError **error)
 
 /* --- peak ------------------------------------------------------------------------------------ */
 
-#if defined(__x86_64__)
-#define PEAK_LOOPS 100000
-#define PEAK_CHAINS                                                                                \
-  16 /* independent sums: more than latency times throughput on every CPU so far */
-/* One run of one thread: 64 multiplications and additions an instruction. */
-#define PEAK_OPERATIONS (2.0 * 64 * PEAK_CHAINS * PEAK_LOOPS)
-
-/* clang-format off */
-__attribute__ ((target ("avx512f,avx512vnni"))) static void *
-peak_loop (void *data)
-{
-  for (long i = *(long *)data * PEAK_LOOPS; i > 0; i--)
-    __asm__ volatile ("vpdpbusd %%zmm16, %%zmm17, %%zmm0\n\t"  "vpdpbusd %%zmm16, %%zmm17, %%zmm1\n\t"
-                      "vpdpbusd %%zmm16, %%zmm17, %%zmm2\n\t"  "vpdpbusd %%zmm16, %%zmm17, %%zmm3\n\t"
-                      "vpdpbusd %%zmm16, %%zmm17, %%zmm4\n\t"  "vpdpbusd %%zmm16, %%zmm17, %%zmm5\n\t"
-                      "vpdpbusd %%zmm16, %%zmm17, %%zmm6\n\t"  "vpdpbusd %%zmm16, %%zmm17, %%zmm7\n\t"
-                      "vpdpbusd %%zmm16, %%zmm17, %%zmm8\n\t"  "vpdpbusd %%zmm16, %%zmm17, %%zmm9\n\t"
-                      "vpdpbusd %%zmm16, %%zmm17, %%zmm10\n\t" "vpdpbusd %%zmm16, %%zmm17, %%zmm11\n\t"
-                      "vpdpbusd %%zmm16, %%zmm17, %%zmm12\n\t" "vpdpbusd %%zmm16, %%zmm17, %%zmm13\n\t"
-                      "vpdpbusd %%zmm16, %%zmm17, %%zmm14\n\t" "vpdpbusd %%zmm16, %%zmm17, %%zmm15"
-                      ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-                      "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-  return NULL;
-}
-/* clang-format on */
-
 static double
 run_peak (gpointer data, long n, GError **error)
 {
   const int threads = *(int *) data;
-  g_autofree pthread_t *others = g_new0 (pthread_t, threads);
-  const double start = now ();
-  int started = 1;
+  const double seconds = peak_seconds (PEAK_INT8, threads, n);
 
-  while (started < threads && pthread_create (&others[started], NULL, peak_loop, &n) == 0)
-    started++;
-  peak_loop (&n);
-  for (int i = 1; i < started; i++)
-    pthread_join (others[i], NULL);
-  if (started == threads)
-    return now () - start;
-  g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "only %d of %d threads started", started,
-      threads);
-  return -1;
+  if (seconds < 0)
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "not all of %d threads could be started",
+        threads);
+  return seconds;
 }
-#endif
 
 static gboolean
 peak (char **argv, GError **error)
 {
-#if defined(__x86_64__)
   int threads = atoi (argv[0]);
 
-  if (threads >= 1 && (kernel_cpu_flags () & KERNEL_CPU_AVX512_VNNI)) {
-    printf ("ready %.0f operations a run\n", PEAK_OPERATIONS * threads);
-    fflush (stdout);
-    return answer (run_peak, &threads, error);
+  if (threads < 1 || !peak_instruction (PEAK_INT8)) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "THREADS must be above 0, and the CPU one whose peak is known: with vpdpbusd");
+    return FALSE;
   }
-#endif
-  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
-      "the peak is measured with vpdpbusd on zmm registers, which this CPU does not have");
-  return FALSE;
+  printf ("ready %.0f operations a run of %s\n", peak_operations (PEAK_INT8) * threads,
+      peak_instruction (PEAK_INT8));
+  fflush (stdout);
+  return answer (run_peak, &threads, error);
 }
 
 int

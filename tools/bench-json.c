@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bench-json.c: what bench measured, for programs. Seconds, bytes and operations; no rounding. */
+#include "tools/bench.h"
+
+#include <json-glib/json-glib.h>
+
+static void
+add_string (JsonBuilder *json, const char *name, const char *value)
+{
+  json_builder_set_member_name (json, name);
+  if (value)
+    json_builder_add_string_value (json, value);
+  else
+    json_builder_add_null_value (json);
+}
+
+static void
+add_int (JsonBuilder *json, const char *name, gint64 value)
+{
+  json_builder_set_member_name (json, name);
+  json_builder_add_int_value (json, value);
+}
+
+static void
+add_double (JsonBuilder *json, const char *name, double value)
+{
+  json_builder_set_member_name (json, name);
+  json_builder_add_double_value (json, value);
+}
+
+static void
+add_dims (JsonBuilder *json, const char *name, const int hwc[3])
+{
+  json_builder_set_member_name (json, name);
+  json_builder_begin_array (json);
+  for (int i = 0; i < 3; i++)
+    json_builder_add_int_value (json, hwc[i]);
+  json_builder_end_array (json);
+}
+
+static void
+add_runs (JsonBuilder *json, const Bench *bench)
+{
+  const double *t = (const double *) (gpointer) bench->times->data;
+  const guint n = bench->times->len;
+  double sum = 0;
+
+  for (guint i = 0; i < n; i++)
+    sum += t[i];
+  json_builder_set_member_name (json, "runs");
+  json_builder_begin_object (json);
+  add_int (json, "count", n);
+  add_double (json, "images-per-second", bench->batch * n / sum);
+  add_double (json, "min", t[0]);
+  add_double (json, "median", bench_median (bench->times));
+  add_double (json, "p90", t[n * 9 / 10]);
+  add_double (json, "p99", t[n * 99 / 100]);
+  json_builder_end_object (json);
+}
+
+static void
+add_peak (JsonBuilder *json, const Bench *bench)
+{
+  static const char *const names[] = {"int8", "fp32"};
+
+  json_builder_set_member_name (json, "peak");
+  json_builder_begin_object (json);
+  for (int k = 0; k < PEAK_COUNT; k++) {
+    if (bench->peak[k] <= 0)
+      continue;
+    json_builder_set_member_name (json, names[k]);
+    json_builder_begin_object (json);
+    add_string (json, "instruction", peak_instruction (k));
+    add_double (json, "operations-per-second", bench->peak[k]);
+    json_builder_end_object (json);
+  }
+  json_builder_end_object (json);
+}
+
+static void
+add_layer (JsonBuilder *json, const Bench *bench, const BenchLayer *layer)
+{
+  const EngineStepInfo *info = &layer->info;
+
+  json_builder_begin_object (json);
+  add_string (json, "name", info->name);
+  add_string (json, "op", layer->op);
+  add_string (json, "kernel", info->kernel);
+  add_dims (json, "x", info->x);
+  add_dims (json, "y", info->y);
+  if (info->kh > 0) {
+    add_int (json, "kh", info->kh);
+    add_int (json, "kw", info->kw);
+    add_int (json, "stride", info->stride);
+  }
+  if (info->groups > 0) {
+    add_int (json, "groups", info->groups);
+    add_string (json, "tactic", info->tactic);
+    add_double (json, "operations", info->operations * bench->batch);
+  }
+  add_double (json, "bytes", info->image_bytes * bench->batch + info->constant_bytes);
+  add_double (json, "min", g_array_index (layer->times, double, 0));
+  add_double (json, "median", layer->seconds);
+  json_builder_end_object (json);
+}
+
+gboolean
+bench_write_json (const Bench *bench, const char *path, GError **error)
+{
+  g_autoptr (JsonBuilder) json = json_builder_new ();
+
+  json_builder_begin_object (json);
+  add_string (json, "version", INT8_VERSION);
+  add_string (json, "engine", bench->path);
+  add_string (json, "precision", engine_precision_name (engine_precision (bench->engine)));
+  add_string (json, "backend", bench->backend->name);
+  add_string (json, "description", bench->backend->description);
+  add_int (json, "batch", bench->batch);
+  add_int (json, "threads", bench->threads);
+  add_runs (json, bench);
+  if (bench->layers) {
+    add_peak (json, bench);
+    json_builder_set_member_name (json, "layers");
+    json_builder_begin_array (json);
+    for (guint i = 0; i < bench->layers->len; i++)
+      add_layer (json, bench, &g_array_index (bench->layers, BenchLayer, i));
+    json_builder_end_array (json);
+  }
+  json_builder_end_object (json);
+
+  g_autoptr (JsonNode) root = json_builder_get_root (json);
+  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  json_generator_set_root (generator, root);
+  json_generator_set_pretty (generator, TRUE);
+  return json_generator_to_file (generator, path, error);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bench.h: what the command bench measures, and the ways to print it.
+ *
+ *   bench.c       options; whole runs
+ *   bench-layers.c  the table of layers
+ *   bench-json.c    all of it as JSON
+ *   peak.c        what the CPU can do at the most
+ */
+#pragma once
+
+#include "tools/peak.h"
+#include "tools/tool.h"
+
+typedef struct {
+  EngineStepInfo info;
+  char *op;       /* kernel and window: "conv_s8 3x3", "conv_s8 depthwise 3x3"; totals go by it */
+  GArray *times;  /* double: seconds of every run, sorted in the end */
+  double seconds; /* their median */
+} BenchLayer;
+
+typedef struct {
+  const char *path;
+  const Engine *engine;
+  EngineExec *exec;
+  KernelBackend *backend;
+  int batch, threads;      /* threads: those in use */
+  GArray *times;           /* double: seconds of every whole run, sorted */
+  double peak[PEAK_COUNT]; /* operations a second on all threads; 0: not known */
+  GArray *layers;          /* BenchLayer in the order of the network; NULL: not profiled */
+} Bench;
+
+double bench_median (const GArray *sorted);
+void bench_sort (GArray *times);
+
+/* Times every layer for so many seconds. */
+gboolean bench_profile (Bench *bench, double seconds, GError **error);
+void bench_layers_free (GArray *layers); /* NULL is fine */
+/* The table, the totals of every op, and the peak. by_time: slowest first. */
+void bench_print_layers (const Bench *bench, gboolean by_time);
+
+/* The peak that the operations of a layer are a share of; 0 where there is none. */
+double bench_layer_peak (const Bench *bench, const BenchLayer *layer);
+
+gboolean bench_write_json (const Bench *bench, const char *path, GError **error);
