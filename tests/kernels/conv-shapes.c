@@ -8,6 +8,7 @@
 #define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 #define N_RANDOM     300
 #define N_DEPTHWISE  80
+#define N_3X3        80
 
 static const int edges[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63,
     64, 65, 96, 100, 127, 128, 129};
@@ -48,6 +49,7 @@ static const KernelConvShape special[] = {
   {  3, 1,  1, 256, 1,  1, 10,  1, 1,  1, 1,  1, 1,  0, 0, 1}, /* fully connected */
   {  1, 1,  1,1000, 1,  1, 17,  1, 1,  1, 1,  1, 1,  0, 0, 1},
   {  2, 7,  7,  37, 1,  1, 31,  7, 7,  1, 1,  1, 1,  0, 0, 1},
+  {  2,19, 22,  33,19, 22, 70,  3, 3,  1, 1,  1, 1,  1, 1, 1}, /* many tiles of 4x4 */
 };
 
 static const KernelConvShape large[] = {
@@ -55,6 +57,9 @@ static const KernelConvShape large[] = {
   {  3, 1,  1,  25088, 1, 1, 16,  1, 1,  1, 1,  1, 1,  0, 0, 1},
   {  1,16, 16,    512, 1, 1,  3, 16,16,  1, 1,  1, 1,  0, 0, 1},
   {  1,65, 65,     31, 1, 1,  2, 65,65,  1, 1,  1, 1,  0, 0, 1},
+  {  1, 6,  7,    224, 6, 7, 33,  3, 3,  1, 1,  1, 1,  1, 1, 1}, /* sums just below 2^25 */
+  {  1, 7,  6,    240, 7, 6, 33,  3, 3,  1, 1,  1, 1,  1, 1, 1}, /* and above */
+  {  2, 5,  9,    700, 6, 8, 17,  3, 3,  1, 1,  1, 1,  2, 0, 1},
 };
 
 static const KernelConvShape networks[] = {
@@ -155,6 +160,25 @@ random_depthwise (Harness *h, KernelConvShape *s)
   s->ic = s->oc = s->groups = pick (h, edges, COUNT (edges));
 }
 
+/* Of stride 1, in tiles of their own in some kernels. */
+static void
+random_3x3 (Harness *h, KernelConvShape *s)
+{
+  *s = (KernelConvShape){.kh = 3, .kw = 3, .stride_h = 1, .stride_w = 1, .groups = 1};
+  s->dilation_h = s->dilation_w = 1;
+  s->n = harness_range (h, 1, 3);
+  s->ic = pick (h, edges, COUNT (edges));
+  s->oc = pick (h, edges, COUNT (edges));
+  do {
+    s->ih = harness_range (h, 1, 14);
+    s->iw = harness_range (h, 1, 14);
+    s->pad_top = harness_range (h, 0, 2);
+    s->pad_left = harness_range (h, 0, 2);
+  } while (most_rows (s) == 0 || most_columns (s) == 0);
+  s->oh = harness_range (h, 1, most_rows (s));
+  s->ow = harness_range (h, 1, most_columns (s));
+}
+
 static bool
 choose (Harness *h, int i, KernelConvShape *s)
 {
@@ -184,6 +208,11 @@ choose (Harness *h, int i, KernelConvShape *s)
     return true;
   }
   i -= COUNT (pixels);
+  if (i < N_3X3) {
+    random_3x3 (h, s);
+    return true;
+  }
+  i -= N_3X3;
   if (i < N_DEPTHWISE)
     random_depthwise (h, s);
   else

@@ -48,6 +48,16 @@ describe (char *text, size_t size, const KernelConvShape *s)
       s->dilation_h, s->dilation_w, s->pad_top, s->pad_left, s->groups);
 }
 
+/* Packed weights and scratch belong to one tactic. */
+static KernelConvShape
+with_tactic (const KernelConvShape *largest, const KernelConvShape *called)
+{
+  KernelConvShape shape = *largest;
+
+  shape.tactic = called->tactic;
+  return shape;
+}
+
 /* --- int8 ----------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -60,14 +70,24 @@ static size_t
 pack_s8 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
   const ConvS8 *conv = user;
+  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
 
-  return ops->conv_s8_pack (&conv->largest, conv->args.zero_x, conv->w, memory);
+  return ops->conv_s8_pack (&shape, conv->args.zero_x, conv->w, memory);
 }
 
 static size_t
 scratch_s8 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
-  return ops->conv_s8_scratch (&((const ConvS8 *) user)->largest, queue);
+  const ConvS8 *conv = user;
+  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
+
+  return ops->conv_s8_scratch (&shape, queue);
+}
+
+static const char *
+tactic_s8 (const void *user, const KernelOps *ops, int tactic)
+{
+  return ops->conv_s8_tactic (&((const ConvS8 *) user)->args.shape, tactic);
 }
 
 /* The accumulators as float, which is how they enter the requantisation. */
@@ -193,6 +213,7 @@ run_s8 (Harness *h, const KernelConvShape *shape, Aim how, Residual residual, bo
   fill_factors (h, &conv, m, b, r, how);
   harness_made_in (c, pack_s8, &conv, &a->w);
   harness_made_scratch (c, scratch_s8, &conv, &a->scratch);
+  harness_tactics (c, tactic_s8, &conv, &a->shape.tactic);
   harness_operations (c, 2.0 * n_out * count_weights (shape) / shape->oc);
   harness_run (c);
   free (conv.w);
@@ -232,14 +253,24 @@ static size_t
 pack_f32 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
   const ConvF32 *conv = user;
+  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
 
-  return ops->conv_f32_pack (&conv->largest, conv->w, memory);
+  return ops->conv_f32_pack (&shape, conv->w, memory);
 }
 
 static size_t
 scratch_f32 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
-  return ops->conv_f32_scratch (&((const ConvF32 *) user)->largest, queue);
+  const ConvF32 *conv = user;
+  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
+
+  return ops->conv_f32_scratch (&shape, queue);
+}
+
+static const char *
+tactic_f32 (const void *user, const KernelOps *ops, int tactic)
+{
+  return ops->conv_f32_tactic (&((const ConvF32 *) user)->args.shape, tactic);
 }
 
 static void
@@ -278,6 +309,7 @@ run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual 
     harness_fill_f32 (h, r, n_out, kind);
   harness_made_in (c, pack_f32, &conv, &a->w);
   harness_made_scratch (c, scratch_f32, &conv, &a->scratch);
+  harness_tactics (c, tactic_f32, &conv, &a->shape.tactic);
   harness_operations (c, 2.0 * n_out * count_weights (shape) / shape->oc);
   harness_run (c);
   free (conv.w);

@@ -50,14 +50,17 @@ measure (HarnessCase *c, HarnessDevice *device)
 }
 
 static void
-print_row (const HarnessCase *c, const HarnessDevice *device, double ns, double ref_ns)
+print_row (const HarnessCase *c, const HarnessDevice *device, const char *tactic, double ns,
+    double ref_ns)
 {
   double bytes = 0;
+  char label[sizeof device->label + 32];
 
   for (int i = 0; i < c->n_buffers; i++)
     bytes += c->buffers[i].role == HARNESS_SCRATCH ? 0 : c->buffers[i].memory_size;
-  printf ("%-14s %-48.48s %-18s %3d %14.0f %9.2f %s %9.2f\n", c->harness->op->name, c->description,
-      device->label, device->threads[0], ns, (c->operations > 0 ? c->operations : bytes) / ns,
+  snprintf (label, sizeof label, "%s%s%s", device->label, *tactic ? ", " : "", tactic);
+  printf ("%-14s %-48.48s %-30s %3d %14.0f %9.2f %s %9.2f\n", c->harness->op->name, c->description,
+      label, device->threads[0], ns, (c->operations > 0 ? c->operations : bytes) / ns,
       c->operations > 0 ? "GOP/s" : "GB/s ", ref_ns / ns);
   fflush (stdout);
 }
@@ -66,10 +69,19 @@ void
 harness_measure (HarnessCase *c)
 {
   Harness *h = c->harness;
+  harness_set_tactic (c, &h->ref, 0);
+
   const double ref_ns = measure (c, &h->ref);
 
-  print_row (c, &h->ref, ref_ns, ref_ns);
-  for (int i = 0; i < h->n_devices; i++)
-    if (h->devices[i].state == HARNESS_COMPARED)
-      print_row (c, &h->devices[i], measure (c, &h->devices[i]), ref_ns);
+  print_row (c, &h->ref, "", ref_ns, ref_ns);
+  for (int i = 0; i < h->n_devices; i++) {
+    HarnessDevice *device = &h->devices[i];
+    const bool several = harness_set_tactic (c, device, 1) != NULL;
+    const char *tactic;
+
+    if (device->state != HARNESS_COMPARED)
+      continue;
+    for (int t = several; (tactic = harness_set_tactic (c, device, t)); t++)
+      print_row (c, device, tactic, measure (c, device), ref_ns);
+  }
 }

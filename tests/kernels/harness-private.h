@@ -87,6 +87,9 @@ struct HarnessCase {
     size_t offset;
   } pointers[HARNESS_MAX_POINTERS];
   int n_pointers;
+  HarnessTacticFn tactic_name; /* or NULL */
+  const void *tactic_user;
+  int *tactic;
 };
 
 /* What the self-test does to outputs between a kernel and the comparison. */
@@ -120,6 +123,9 @@ void harness_case_free (HarnessCase *c);
 
 /* --- harness-run.c, harness-bench.c --------------------------------------------------------- */
 
+/* Chooses a tactic for the next call. Its name, or NULL when there is no such: only tactic 0 where
+ * the kernel has one way. */
+const char *harness_set_tactic (HarnessCase *c, const HarnessDevice *device, int tactic);
 /* Puts buffers and pointers in place. */
 void harness_setup (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace place);
 void harness_teardown (HarnessCase *c, HarnessDevice *device);

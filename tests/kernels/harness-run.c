@@ -25,9 +25,12 @@ fail (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace place, cons
 
   if (++device->failures > FAILURES_SHOWN || h->quiet)
     return;
-  printf ("FAIL %s on %s, %d thread%s, buffers %s, case %d: %s\n     ", h->op->name, device->label,
+  printf ("FAIL %s on %s, %d thread%s, buffers %s, case %d: %s", h->op->name, device->label,
       device->threads[queue], device->threads[queue] == 1 ? "" : "s", harness_place_name (place),
       h->n_cases, c->description);
+  if (c->tactic && *c->tactic > 0)
+    printf (", %s", c->tactic_name (c->tactic_user, device->backend->ops, *c->tactic));
+  printf ("\n     ");
   va_start (list, format);
   vprintf (format, list);
   va_end (list);
@@ -110,6 +113,15 @@ to_device (Harness *h, int i, HarnessDevice *device, KernelQueue *queue)
   harness_require (b->device != NULL, "the back end is out of memory");
   device->backend->upload (queue, b->device, b->memory - before, before + b->memory_size + behind);
   return b->device + before;
+}
+
+const char *
+harness_set_tactic (HarnessCase *c, const HarnessDevice *device, int tactic)
+{
+  if (!c->tactic)
+    return tactic == 0 ? "" : NULL;
+  *c->tactic = tactic;
+  return c->tactic_name (c->tactic_user, device->backend->ops, tactic);
 }
 
 void
@@ -273,6 +285,7 @@ run_on_ref (HarnessCase *c)
 {
   HarnessDevice *ref = &c->harness->ref;
 
+  harness_set_tactic (c, ref, 0);
   call (c, ref, 0, HARNESS_AT_END);
   for (int i = 0; i < c->n_buffers; i++) {
     HarnessBuffer *b = &c->buffers[i];
@@ -303,6 +316,15 @@ run_on_device (HarnessCase *c, HarnessDevice *device, int queue)
   }
 }
 
+/* With every tactic. */
+static void
+run_tactics (HarnessCase *c, HarnessDevice *device)
+{
+  for (int tactic = 0; harness_set_tactic (c, device, tactic); tactic++)
+    for (int q = 0; q < device->n_queues; q++)
+      run_on_device (c, device, q);
+}
+
 static bool
 enough (const Harness *h)
 {
@@ -324,8 +346,8 @@ harness_run (HarnessCase *c)
   } else {
     run_on_ref (c);
     for (int i = 0; i < h->n_devices; i++)
-      for (int q = 0; h->devices[i].state == HARNESS_COMPARED && q < h->devices[i].n_queues; q++)
-        run_on_device (c, &h->devices[i], q);
+      if (h->devices[i].state == HARNESS_COMPARED)
+        run_tactics (c, &h->devices[i]);
   }
   harness_case_free (c);
   h->n_cases++;

@@ -142,6 +142,14 @@ harness_made_scratch (HarnessCase *c, HarnessMakeFn make, const void *user, void
 }
 
 void
+harness_tactics (HarnessCase *c, HarnessTacticFn name, const void *user, int *tactic)
+{
+  c->tactic_name = name;
+  c->tactic_user = user;
+  c->tactic = tactic;
+}
+
+void
 harness_operations (HarnessCase *c, double operations)
 {
   c->operations = operations;

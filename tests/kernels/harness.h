@@ -76,6 +76,11 @@ typedef size_t (
 void harness_made_in (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
 void harness_made_scratch (HarnessCase *c, HarnessMakeFn make, const void *user, void *slot);
 
+/* A kernel with several ways: the case is run once with *tactic = 0, and once with each number from 1
+ * for which name() is not NULL on that back end. */
+typedef const char *(*HarnessTacticFn) (const void *user, const KernelOps *ops, int tactic);
+void harness_tactics (HarnessCase *c, HarnessTacticFn name, const void *user, int *tactic);
+
 /* Operations of one call, for GOP/s in the bench; else GB/s of all buffers are printed. */
 void harness_operations (HarnessCase *c, double operations);
 

@@ -147,9 +147,10 @@ open_devices (const char *name, int threads)
 static bool
 same_kernel (const HarnessOp *op, const KernelOps *a, const KernelOps *b)
 {
-  const bool packs = a->conv_s8_pack == b->conv_s8_pack && a->conv_f32_pack == b->conv_f32_pack &&
-                     a->conv_s8_scratch == b->conv_s8_scratch &&
-                     a->conv_f32_scratch == b->conv_f32_scratch;
+  const bool packs =
+      a->conv_s8_pack == b->conv_s8_pack && a->conv_f32_pack == b->conv_f32_pack &&
+      a->conv_s8_scratch == b->conv_s8_scratch && a->conv_f32_scratch == b->conv_f32_scratch &&
+      a->conv_s8_tactic == b->conv_s8_tactic && a->conv_f32_tactic == b->conv_f32_tactic;
 
   return op->get (a) == op->get (b) && (packs || strncmp (op->name, "conv_", 5) != 0);
 }
@@ -227,7 +228,7 @@ run_all (const char *glob)
   bool any = false;
 
   if (harness.bench)
-    printf ("%-14s %-48s %-18s %3s %14s %9s %5s %9s\n", "kernel", "case", "back end", "thr",
+    printf ("%-14s %-48s %-30s %3s %14s %9s %5s %9s\n", "kernel", "case", "back end", "thr",
         "ns/call", "rate", "", "x ref");
   for (int i = 0; i < harness_n_ops; i++) {
     const HarnessTest *test = harness_find_test (harness_ops[i].name);

@@ -126,6 +126,20 @@ conv_s8_depends_on_threads (const KernelConvS8 *a, KernelQueue *queue)
     ((int8_t *) a->y)[0] ^= 1;
 }
 
+static const char *
+two_tactics (const KernelConvShape *shape, int tactic)
+{
+  return tactic <= 2 ? "a way" : NULL;
+}
+
+static void
+conv_s8_second_tactic_flips (const KernelConvS8 *a, KernelQueue *queue)
+{
+  kernel_conv_s8_ref (a, queue);
+  if (a->shape.tactic == 2)
+    ((int8_t *) a->y)[0] ^= 1;
+}
+
 static void
 conv_f32_adds_bias_last (const KernelConvF32 *a, KernelQueue *queue)
 {
@@ -262,6 +276,7 @@ softmax_f32_multiplies (const KernelSoftmax *a, KernelQueue *queue)
   X (conv_s8, half_away)                                                                           \
   X (conv_s8, pads_with_0)                                                                         \
   X (conv_s8, depends_on_threads)                                                                  \
+  X (conv_s8, second_tactic_flips)                                                                 \
   X (conv_f32, adds_bias_last)                                                                     \
   X (add_s8, unfused)                                                                              \
   X (mul_s8, unfused)                                                                              \
@@ -284,6 +299,7 @@ softmax_f32_multiplies (const KernelSoftmax *a, KernelQueue *queue)
   static void plant_##slot##_##function (KernelOps *ops)                                           \
   {                                                                                                \
     ops->conv_s8_scratch = scratch_of_16;                                                          \
+    ops->conv_s8_tactic = two_tactics;                                                             \
     ops->slot = slot##_##function;                                                                 \
   }
 PLANTED (PLANT)
