@@ -165,6 +165,12 @@ kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *que
   kernel_pool_run (queue->pool, run_task, &run, run.g.groups * run.block_parts * run.pixel_parts);
 }
 
+const char *
+kernel_igemm_tactic (const KernelConvShape *shape, int tactic)
+{
+  return tactic == 0 ? "direct" : NULL;
+}
+
 void
 kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f32, KernelQueue *queue)
 {

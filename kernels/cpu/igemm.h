@@ -143,6 +143,9 @@ void kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f3
     KernelQueue *queue);
 void kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue *queue);
 
+/* As KernelConvTacticFn, where there is one way. */
+const char *kernel_igemm_tactic (const KernelConvShape *shape, int tactic);
+
 /* The slots of KernelOps that an instruction set serves, kernel_<slot>_<suffix>; kind_of (shape) chooses
  * between its kinds. */
 /* clang-format off */
@@ -163,6 +166,10 @@ void kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQ
   void kernel_conv_s8_f32_##suffix (const KernelConvS8 *args, KernelQueue *queue)                  \
   {                                                                                                \
     kernel_igemm_s8 (kind_of (&args->shape), args, true, queue);                                   \
+  }                                                                                                \
+  const char *kernel_conv_s8_tactic_##suffix (const KernelConvShape *shape, int tactic)            \
+  {                                                                                                \
+    return kernel_igemm_tactic (shape, tactic);                                                    \
   }
 
 #define IGEMM_F32_SLOTS(suffix, kind_of)                                                           \

@@ -9,6 +9,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx512.h"
+#include "kernels/cpu/winograd.h"
 
 #include <string.h>
 
@@ -146,4 +147,4 @@ kind_of (const KernelConvShape *shape)
                                            : &kernel_igemm_s8_avx512vnni;
 }
 
-IGEMM_S8_SLOTS (avx512vnni, kind_of)
+WINOGRAD_S8_SLOTS (avx512vnni, kind_of, &kernel_winograd_s8_avx512vnni)

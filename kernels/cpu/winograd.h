@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * winograd.h: conv_s8 of 3x3 windows with a quarter of the products, and the same bytes.
+ *
+ * Winograd's F(4x4, 3x3) computes 4x4 outputs from a tile of 6x6 inputs with 36 products a channel
+ * instead of 144. Along one axis, with the points 0, 1, -1, 2, -2 and infinity and every fraction
+ * taken to one side,
+ *
+ *         |4  0 -5  0 1 0|       |6  0 0|       |1 -4 -4 1  1 0|       |24 y0|
+ *         |0 -4 -4  1 1 0|       |1  1 1|       |0 -2  2 1 -1 0|       |12 y1|
+ *     B = |0  4 -4 -1 1 0|   G = |1 -1 1|   A = |0 -1 -1 1  1 0|   F = | 6 y2|
+ *         |0 -2 -1  2 1 0|       |1  2 4|       |0 -1  1 2 -2 1|       | 6 y3|
+ *         |0  2 -1 -2 1 0|       |1 -2 4|
+ *         |0  4  0 -5 0 1|       |0  0 6|       A ((B x) o (G w)) = F
+ *
+ * and in two dimensions V = B x B', U = G w G', M[p] = sum over the channels of U[p] V[p], F = A M A'.
+ * All are whole numbers, and exact:
+ *
+ *     V   rows of B add up to at most 10: |V| <= 10 * 10 * 128 = 12800       int16
+ *     U   rows of G add up to at most 7: |U| <= 7 * 7 * 127 = 6223           int16
+ *     M   36 matrix products of int16 with int32 sums, which wrap            mod 2^32
+ *     F   sums of them, which wrap                                           mod 2^32
+ *     y   F = 9 * 2^s * y with s = s(row) + s(column), s() = 3, 2, 1, 1. 9 has an inverse mod 2^32, so
+ *         that F / 9 = 2^s y mod 2^32, and an arithmetic shift right by s is y wherever
+ *         -2^31 <= 2^s y < 2^31. s is at most 6: |y| < 2^25 is enough.
+ *
+ * |y| <= 128 * sum |w|, so that it is enough that sum |w| < 2^18 for every output channel. Packing
+ * sees to that: where a filter has more, the input channels are cut into parts that have not, each
+ * part is transformed back by itself, and the y are added up. The weights of real networks (512
+ * channels with a mean |w| below 57) are one part; random ones of any shape work.
+ *
+ * Which is faster depends on the instruction, as products are of int16: vpdpwssd makes half of
+ * vpdpbusd's, so that at best 2 times the speed is won; against vpmaddwd, which the direct kernel
+ * uses too, 4 times.
+ */
+#pragma once
+
+#include "kernels/cpu/igemm.h"
+
+#define WINOGRAD_IN     6 /* side of a tile of inputs */
+#define WINOGRAD_OUT    4 /* of outputs */
+#define WINOGRAD_POINTS 36
+#define WINOGRAD_INV_9  0x38e38e39 /* 9 * this = 1 mod 2^32 */
+/* 2^s of the comment above, in the order of the outputs of a line. */
+#define WINOGRAD_SHIFTS                                                                            \
+  {                                                                                                \
+    3, 2, 1, 1                                                                                     \
+  }
+
+/* Matrix products of one point: sums[tile][channel] of `blocks` blocks of IGEMM_NR channels. */
+typedef struct {
+  const int16_t *v; /* [tiles][2 * pairs] */
+  size_t v_stride;  /* values from tile to tile */
+  const uint8_t *u; /* int16_t [blocks][pairs][IGEMM_NR][2], of any alignment */
+  size_t u_stride;  /* bytes from block to block */
+  int32_t *m;       /* [tiles][blocks][IGEMM_NR] */
+  size_t m_stride;  /* values from tile to tile */
+  int tiles, blocks, pairs;
+} WinogradProduct;
+
+/* The outputs of a tile. */
+typedef struct {
+  IgemmTile to;      /* y, r, m, b, channels, mr, lo, hi, y_f32 */
+  const int32_t *m;  /* of the first point */
+  size_t m_point;    /* values from point to point */
+  size_t line;       /* values from line to line of y; to.y_stride from pixel to pixel */
+  int rows, columns; /* that are inside the image, 1 .. 4 */
+  int32_t *sums;     /* [4][4][IGEMM_NR] for each block: those of the parts before, or NULL */
+  bool first, last;  /* part: sums are written, are added to and finished */
+} WinogradOutput;
+
+/* What an instruction set brings. */
+typedef struct {
+  /* V of one tile: x[6 * row + column] are its pixels; v[point * v_stride + channel] is written
+   * for all channels, and up to the next multiple of WINOGRAD_ROUND. */
+  void (*input) (const int8_t *const *x, int channels, int16_t *v, size_t v_stride);
+  void (*product) (const WinogradProduct *product);
+  void (*output) (const WinogradOutput *output);
+  /* Of the shape (n aside): whether this is faster than the direct way, as measured. */
+  bool (*prefer) (const KernelConvShape *shape);
+  int grain; /* products that take a few microseconds */
+} WinogradKind;
+
+#define WINOGRAD_ROUND 32 /* channels of a row of V are rounded up to */
+
+extern const WinogradKind kernel_winograd_s8_avx512vnni;
+
+/* 3x3, stride 1, no dilation, one group. */
+bool kernel_winograd_fits (const KernelConvShape *shape);
+
+/* Where things lie in packed weights. */
+typedef struct {
+  int channels;                  /* inputs, rounded up to pairs */
+  size_t block;                  /* bytes of one block of outputs */
+  size_t weights, padding, size; /* bytes from the beginning; of all */
+} WinogradPacked;
+WinogradPacked kernel_winograd_packed (const KernelConvShape *shape);
+
+size_t kernel_winograd_pack (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
+    void *packed);
+size_t kernel_winograd_scratch (const KernelConvShape *shape, KernelQueue *queue);
+void kernel_winograd_run (const WinogradKind *kind, const KernelConvS8 *args, bool y_f32,
+    KernelQueue *queue);
+
+/* conv_s8_tactic: 1 is the direct way, 2 is Winograd's where the shape fits; 0 leaves it to prefer(). */
+const char *kernel_winograd_tactic (const WinogradKind *kind, const KernelConvShape *shape,
+    int tactic);
+bool kernel_winograd_chosen (const WinogradKind *kind, const KernelConvShape *shape);
+
+/* As IGEMM_S8_SLOTS, with both ways. */
+/* clang-format off */
+#define WINOGRAD_S8_SLOTS(suffix, kind_of, winograd)                                               \
+  size_t kernel_conv_s8_pack_##suffix (const KernelConvShape *shape, int8_t zero_x,                \
+      const int8_t *w, void *packed)                                                               \
+  {                                                                                                \
+    return kernel_winograd_chosen (winograd, shape)                                                \
+               ? kernel_winograd_pack (shape, zero_x, w, packed)                                   \
+               : kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);                   \
+  }                                                                                                \
+  size_t kernel_conv_s8_scratch_##suffix (const KernelConvShape *shape, KernelQueue *queue)        \
+  {                                                                                                \
+    return kernel_winograd_chosen (winograd, shape)                                                \
+               ? kernel_winograd_scratch (shape, queue)                                            \
+               : kernel_igemm_scratch (kind_of (shape), shape, queue);                             \
+  }                                                                                                \
+  static void run_##suffix (const KernelConvS8 *args, bool y_f32, KernelQueue *queue)              \
+  {                                                                                                \
+    if (kernel_winograd_chosen (winograd, &args->shape))                                           \
+      kernel_winograd_run (winograd, args, y_f32, queue);                                          \
+    else                                                                                           \
+      kernel_igemm_s8 (kind_of (&args->shape), args, y_f32, queue);                                \
+  }                                                                                                \
+  void kernel_conv_s8_##suffix (const KernelConvS8 *args, KernelQueue *queue)                      \
+  {                                                                                                \
+    run_##suffix (args, false, queue);                                                             \
+  }                                                                                                \
+  void kernel_conv_s8_f32_##suffix (const KernelConvS8 *args, KernelQueue *queue)                  \
+  {                                                                                                \
+    run_##suffix (args, true, queue);                                                              \
+  }                                                                                                \
+  const char *kernel_conv_s8_tactic_##suffix (const KernelConvShape *shape, int tactic)            \
+  {                                                                                                \
+    return kernel_winograd_tactic (winograd, shape, tactic);                                       \
+  }
+/* clang-format on */

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * winograd_avx512vnni.c: winograd.h with vpdpwssd: 2 products of 16 channels per instruction.
+ *
+ * Product: 6 tiles x 4 blocks of 16 channels, as the direct kernel: 24 registers of sums, 4 of
+ * weights, 1 of V. Transforms: 32 channels of a tile of inputs at once, 16 of outputs.
+ */
+#include "kernels/cpu/lanes_avx512.h"
+#include "kernels/cpu/winograd.h"
+
+#include <string.h>
+
+/* --- Inputs --------------------------------------------------------------------------------- */
+
+/* V = B d along one axis. */
+LANES_INLINE void
+transform_input (const __m512i *d, __m512i *v)
+{
+  const __m512i a = _mm512_sub_epi16 (d[4], _mm512_slli_epi16 (d[2], 2));
+  const __m512i b = _mm512_sub_epi16 (d[3], _mm512_slli_epi16 (d[1], 2));
+  const __m512i c = _mm512_sub_epi16 (d[4], d[2]);
+  const __m512i e = _mm512_slli_epi16 (_mm512_sub_epi16 (d[3], d[1]), 1);
+
+  v[0] = _mm512_add_epi16 (c, _mm512_slli_epi16 (_mm512_sub_epi16 (d[0], d[2]), 2));
+  v[1] = _mm512_add_epi16 (a, b);
+  v[2] = _mm512_sub_epi16 (a, b);
+  v[3] = _mm512_add_epi16 (c, e);
+  v[4] = _mm512_sub_epi16 (c, e);
+  v[5] = _mm512_sub_epi16 (_mm512_sub_epi16 (d[5], d[3]), _mm512_slli_epi16 (e, 1));
+}
+
+LANES_INLINE void
+input_32 (const int8_t *const *x, int c, const __mmask32 mask, int16_t *v, size_t v_stride)
+{
+  __m512i t[WINOGRAD_IN][WINOGRAD_IN]; /* transposed */
+
+  IGEMM_EACH (j, WINOGRAD_IN) {
+    __m512i d[WINOGRAD_IN];
+
+    IGEMM_EACH (i, WINOGRAD_IN)
+      d[i] = _mm512_cvtepi8_epi16 (
+          mask == 0xffffffff ? _mm256_loadu_si256 ((const __m256i *) (x[i * WINOGRAD_IN + j] + c))
+                             : _mm256_maskz_loadu_epi8 (mask, x[i * WINOGRAD_IN + j] + c));
+    transform_input (d, t[j]);
+  }
+  IGEMM_EACH (i, WINOGRAD_IN) {
+    __m512i d[WINOGRAD_IN], line[WINOGRAD_IN];
+
+    IGEMM_EACH (j, WINOGRAD_IN)
+      d[j] = t[j][i];
+    transform_input (d, line);
+    IGEMM_EACH (j, WINOGRAD_IN)
+      _mm512_storeu_si512 (v + (i * WINOGRAD_IN + j) * v_stride + c, line[j]);
+  }
+}
+
+static void
+input (const int8_t *const *x, int channels, int16_t *v, size_t v_stride)
+{
+  int c = 0;
+
+  for (; c + 32 <= channels; c += 32)
+    input_32 (x, c, 0xffffffff, v, v_stride);
+  if (c < channels)
+    input_32 (x, c, (__mmask32) ((1u << (channels - c)) - 1), v, v_stride);
+}
+
+/* --- Products ------------------------------------------------------------------------------- */
+
+LANES_INLINE void
+multiply (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr, const int blocks)
+{
+  const uint8_t *u = p->u;
+  __m512i acc[IGEMM_MR][4];
+
+  IGEMM_EACH (i, mr) {
+    IGEMM_EACH (j, blocks)
+      acc[i][j] = _mm512_setzero_si512 ();
+  }
+  for (int k = 0; k < p->pairs; k++, u += IGEMM_NR * 4, v += 2) {
+    __m512i weights[4];
+
+    IGEMM_EACH (j, blocks)
+      weights[j] = _mm512_loadu_si512 (u + j * p->u_stride);
+    IGEMM_EACH (i, mr) {
+      int32_t two;
+
+      memcpy (&two, v + i * p->v_stride, sizeof two);
+      IGEMM_EACH (j, blocks)
+        acc[i][j] = _mm512_dpwssd_epi32 (acc[i][j], _mm512_set1_epi32 (two), weights[j]);
+    }
+  }
+  IGEMM_EACH (i, mr) {
+    IGEMM_EACH (j, blocks)
+      _mm512_storeu_si512 (m + i * p->m_stride + j * IGEMM_NR, acc[i][j]);
+  }
+}
+
+/* clang-format off */
+LANES_INLINE void
+multiply_blocks (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr)
+{
+  switch (p->blocks) {
+  case 1: multiply (p, v, m, mr, 1); break;
+  case 2: multiply (p, v, m, mr, 2); break;
+  case 3: multiply (p, v, m, mr, 3); break;
+  case 4: multiply (p, v, m, mr, 4); break;
+  }
+}
+
+static void
+product (const WinogradProduct *p)
+{
+  const int16_t *v = p->v;
+  int32_t *m = p->m;
+
+  for (int left = p->tiles; left > 0;) {
+    const int calls = (left + IGEMM_MR - 1) / IGEMM_MR, mr = (left + calls - 1) / calls;
+
+    switch (mr) {
+    case 1: multiply_blocks (p, v, m, 1); break;
+    case 2: multiply_blocks (p, v, m, 2); break;
+    case 3: multiply_blocks (p, v, m, 3); break;
+    case 4: multiply_blocks (p, v, m, 4); break;
+    case 5: multiply_blocks (p, v, m, 5); break;
+    case 6: multiply_blocks (p, v, m, 6); break;
+    }
+    left -= mr;
+    v += mr * p->v_stride;
+    m += mr * p->m_stride;
+  }
+}
+/* clang-format on */
+
+/* --- Outputs -------------------------------------------------------------------------------- */
+
+/* F = A m along one axis. */
+LANES_INLINE void
+transform_output (const __m512i *m, __m512i *f)
+{
+  const __m512i s = _mm512_add_epi32 (m[1], m[2]), d = _mm512_sub_epi32 (m[1], m[2]);
+  const __m512i p = _mm512_add_epi32 (m[3], m[4]), q = _mm512_sub_epi32 (m[3], m[4]);
+
+  f[0] = _mm512_add_epi32 (_mm512_sub_epi32 (m[0], _mm512_slli_epi32 (s, 2)), p);
+  f[1] = _mm512_sub_epi32 (q, _mm512_slli_epi32 (d, 1));
+  f[2] = _mm512_sub_epi32 (p, s);
+  f[3] = _mm512_add_epi32 (_mm512_sub_epi32 (_mm512_slli_epi32 (q, 1), d), m[5]);
+}
+
+LANES_INLINE void
+output_block (const WinogradOutput *o, const IgemmTile *to, int block)
+{
+  static const int shifts[WINOGRAD_OUT] = WINOGRAD_SHIFTS;
+  const int k = block * IGEMM_NR;
+  const int32_t *from = o->m + k;
+  const __mmask16 mask = lanes_mask (to->channels - k);
+  int32_t *sums = o->sums + (size_t) k * WINOGRAD_OUT * WINOGRAD_OUT;
+  __m512 m = _mm512_maskz_loadu_ps (mask, to->m + k), b = _mm512_maskz_loadu_ps (mask, to->b + k);
+  __m512i t[WINOGRAD_IN][WINOGRAD_OUT];
+
+  IGEMM_EACH (j, WINOGRAD_IN) {
+    __m512i column[WINOGRAD_IN];
+
+    IGEMM_EACH (i, WINOGRAD_IN)
+      column[i] = _mm512_loadu_si512 (from + (i * WINOGRAD_IN + j) * o->m_point);
+    transform_output (column, t[j]);
+  }
+  IGEMM_EACH (i, WINOGRAD_OUT) {
+    __m512i line[WINOGRAD_IN], f[WINOGRAD_OUT];
+
+    if (i >= o->rows)
+      break;
+    IGEMM_EACH (j, WINOGRAD_IN)
+      line[j] = t[j][i];
+    transform_output (line, f);
+    IGEMM_EACH (j, WINOGRAD_OUT) {
+      __m512i y = _mm512_mullo_epi32 (f[j], _mm512_set1_epi32 (WINOGRAD_INV_9));
+
+      if (j >= o->columns)
+        break;
+      y = _mm512_srai_epi32 (y, shifts[i] + shifts[j]);
+      if (o->sums) {
+        int32_t *sum = sums + (i * WINOGRAD_OUT + j) * IGEMM_NR;
+
+        if (!o->first)
+          y = _mm512_add_epi32 (y, _mm512_loadu_si512 (sum));
+        if (!o->last) {
+          _mm512_storeu_si512 (sum, y);
+          continue;
+        }
+      }
+      lanes_finish_s8 (to, y, m, b, mask, i * o->line + j * to->y_stride + k);
+    }
+  }
+}
+
+static void
+output (const WinogradOutput *o)
+{
+  const IgemmTile to = o->to; /* stays in registers: stores of bytes might change any other */
+
+  for (int block = 0; block * IGEMM_NR < to.channels; block++)
+    output_block (o, &to, block);
+}
+
+/* --- The kind ------------------------------------------------------------------------------- */
+
+static bool
+prefer (const KernelConvShape *shape)
+{
+  return shape->ic >= 32 && shape->oc >= 32 && shape->oh >= 12 && shape->ow >= 12;
+}
+
+const WinogradKind kernel_winograd_s8_avx512vnni = {
+    .input = input,
+    .product = product,
+    .output = output,
+    .prefer = prefer,
+    .grain = 1 << 20,
+};
