@@ -77,8 +77,8 @@ tile_f32 (const IgemmTile *t, int c, int count)
   }
 }
 
-static void
-run_s8 (const IgemmTile *t)
+void
+kernel_dwconv_tile_s8_avx2 (const IgemmTile *t)
 {
   int c = 0;
 
@@ -100,7 +100,7 @@ run_f32 (const IgemmTile *t)
 }
 
 const IgemmKind kernel_dwconv_s8_avx2 = {
-    .tile = run_s8,
+    .tile = kernel_dwconv_tile_s8_avx2,
     .element = 1,
     .k_step = 1,
     .tile_blocks = IGEMM_ALL_BLOCKS,

@@ -7,6 +7,7 @@
  *     value w[taps][run / k_step][IGEMM_NR][k_step]     0 beyond the last channel and the last k
  * and at the end one row of padding.
  */
+#include "kernels/cpu/dwconv.h"
 #include "kernels/cpu/igemm.h"
 
 #include <string.h>
@@ -83,6 +84,9 @@ size_t
 kernel_igemm_pack (const IgemmKind *kind, const KernelConvShape *shape, const void *zero,
     const void *w, void *packed)
 {
+  if (kind->lines && kernel_dwconv_fits (shape))
+    return kernel_dwconv_pack (kind->lines, shape, w, packed);
+
   const Igemm g = kernel_igemm (kind, shape);
   const size_t filter = (size_t) g.taps * g.k * kind->element;
   uint8_t *to = packed;

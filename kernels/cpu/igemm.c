@@ -6,6 +6,7 @@
  * weights of a task stay in the second-level cache while its pixels pass; pixels are cut first to
  * give every thread work, blocks again where there are too few pixels (fully connected layers).
  */
+#include "kernels/cpu/dwconv.h"
 #include "kernels/cpu/igemm.h"
 
 #include <math.h>
@@ -51,6 +52,9 @@ scratch_size (const Igemm *g)
 size_t
 kernel_igemm_scratch (const IgemmKind *kind, const KernelConvShape *shape, KernelQueue *queue)
 {
+  if (kind->lines && kernel_dwconv_fits (shape))
+    return kernel_dwconv_scratch (kind->lines, shape, queue);
+
   const Igemm g = kernel_igemm (kind, shape);
 
   return KERNEL_ALIGN + scratch_size (&g) * kernel_pool_threads (queue->pool);
@@ -190,7 +194,10 @@ kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f32, Ke
       .y_element = y_f32 ? sizeof (float) : 1,
   };
 
-  kernel_igemm_run (kind, &igemm, queue);
+  if (kind->lines && kernel_dwconv_fits (&args->shape))
+    kernel_dwconv_run (kind->lines, &igemm, args->zero_x, queue);
+  else
+    kernel_igemm_run (kind, &igemm, queue);
 }
 
 void

@@ -61,6 +61,7 @@ typedef struct {
   int x_offset;    /* the tile adds it to x; accumulators start at -x_offset * sum (w) */
   int grain;       /* products that take a few microseconds; less is not worth a thread */
   bool depthwise;
+  const struct DwconvKind *lines; /* of int8 depthwise, where it fits: runs instead (dwconv.h) */
   /* Where a tile reads values wider than those of x: bytes of one, and the conversion. */
   int wide_element;
   void (*widen) (const void *x, int count, void *wide);
@@ -110,6 +111,7 @@ kernel_igemm_is_depthwise (const KernelConvShape *shape)
 /* The dense kind of AVX-512 VNNI, for AMX to lean on. */
 extern const IgemmKind kernel_igemm_s8_avx512vnni;
 /* Depthwise kinds, by instruction set. */
+void kernel_dwconv_tile_s8_avx2 (const IgemmTile *tile);
 extern const IgemmKind kernel_dwconv_s8_avx2, kernel_dwconv_s8_avx512vnni;
 extern const IgemmKind kernel_dwconv_f32_avx2, kernel_dwconv_f32_avx512;
 extern const IgemmKind kernel_dwconv_s8_neon, kernel_dwconv_f32_neon;

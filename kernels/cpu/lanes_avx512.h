@@ -33,6 +33,24 @@ lanes_round (__m512 t)
   return _mm512_cvt_roundps_epi32 (t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+/* Whether fmaf (acc, m, b) is an int32 for every |acc| <= terms; false where it may be a NaN. Bytes
+ * packed with saturation are then right whatever the output's bounds are. */
+LANES_INLINE bool
+lanes_bounded (const float *m, const float *b, int channels, float terms)
+{
+  const __m512 limit = _mm512_set1_ps (0x1p30f), most = _mm512_set1_ps (terms);
+  __mmask16 beyond = 0;
+
+  for (int c = 0; c < channels; c += 16) {
+    const __mmask16 mask = lanes_mask (channels - c);
+    const __m512 largest = _mm512_fmadd_ps (_mm512_abs_ps (_mm512_maskz_loadu_ps (mask, m + c)),
+        most, _mm512_abs_ps (_mm512_maskz_loadu_ps (mask, b + c)));
+
+    beyond |= _mm512_cmp_ps_mask (largest, limit, _CMP_NLT_UQ);
+  }
+  return beyond == 0;
+}
+
 /* The residual's part of outputs. */
 LANES_INLINE __m512
 lanes_add_residual (const IgemmTile *t, __m512 y, __mmask16 mask, size_t at)
