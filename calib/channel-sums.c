@@ -34,7 +34,7 @@ to_units_fast (float x)
   return bits - MAGIC_BITS;
 }
 
-static void
+CALIB_CLONES static void
 sum_fast (CalibHistogram *h, const float *x, guint n, guint channel)
 {
   while (n > 0) {

@@ -8,16 +8,34 @@
 #include <math.h>
 #include <string.h>
 
-static float
+CALIB_CLONES static float
 finite_max_abs (const float *x, gsize n)
 {
-  float max = 0;
+  guint32 max = 0;
   for (gsize i = 0; i < n; i++) {
-    const float a = fabsf (x[i]);
-    if (a <= G_MAXFLOAT && a > max)
-      max = a;
+    const guint32 bits = calib_bits (fabsf (x[i])), finite = -(guint32) (bits < CALIB_INF);
+    max = MAX (max, bits & finite);
   }
-  return max;
+  return calib_float (max);
+}
+
+/* Cells behind the bins: of zeros, and one that nobody reads of values that are not finite. */
+#define SKIPPED (CALIB_TRT_BINS + CALIB_ZERO_CELLS)
+#define CELLS   (SKIPPED + 1)
+
+CALIB_CLONES static void
+locate (const float *x, guint n, float to_bin, gboolean tiny, gint32 *at)
+{
+  const guint32 last_bits = calib_bits (CALIB_TRT_BINS - 1);
+  for (guint i = 0; i < n; i++) {
+    const float a = fabsf (x[i]);
+    const guint32 bits = calib_bits (tiny ? a * 0x1p127f * 0x1p34f : a * to_bin);
+    const gint32 cell = (gint32) calib_float (MIN (bits, last_bits));
+    const gint32 zero = -(gint32) (cell == 0), skip = -(gint32) (calib_bits (a) >= CALIB_INF);
+    const gint32 spread =
+        (cell & ~zero) | ((CALIB_TRT_BINS + (gint32) (i % CALIB_ZERO_CELLS)) & zero);
+    at[i] = (spread & ~skip) | (SKIPPED & skip);
+  }
 }
 
 void
@@ -39,11 +57,17 @@ calib_trt_add (CalibTrtHistogram *trt, const float *x, gsize n)
    * infinite for ranges below 2048 / FLT_MAX: whatever is no zero then belongs to the last bin. */
   const float to_bin = (float) (CALIB_TRT_BINS / trt->range);
   const gboolean tiny = to_bin > G_MAXFLOAT;
-  for (gsize i = 0; i < n; i++) {
-    const float a = fabsf (x[i]);
-    if (!(a <= G_MAXFLOAT))
-      continue;
-    const float at = tiny ? a * 0x1p127f * 0x1p34f : a * to_bin;
-    trt->bins[(int) (at < CALIB_TRT_BINS - 1 ? at : CALIB_TRT_BINS - 1)]++;
+  guint64 cells[CELLS] = {0};
+  for (gsize i = 0; i < n; i += CALIB_BLOCK) {
+    const guint length = MIN (CALIB_BLOCK, n - i);
+    gint32 at[CALIB_BLOCK];
+
+    locate (x + i, length, to_bin, tiny, at);
+    for (guint v = 0; v < length; v++)
+      cells[at[v]]++;
   }
+  for (int b = 0; b < CALIB_TRT_BINS; b++)
+    trt->bins[b] += cells[b];
+  for (int c = 0; c < CALIB_ZERO_CELLS; c++)
+    trt->bins[0] += cells[CALIB_TRT_BINS + c];
 }

@@ -12,7 +12,6 @@
 #define BLOCK      CALIB_BLOCK
 #define ZERO_CELLS CALIB_ZERO_CELLS
 #define SIGN       0x80000000u
-#define INF        0x7f800000u
 
 CalibHistogram *
 calib_histogram_new (guint channels, CalibHistogramFlags flags)
@@ -89,20 +88,12 @@ grow (CalibHistogram *h, float max_abs)
 
 /* --- A block's values ----------------------------------------------------------------------- */
 
-static inline guint32
-bits_of (float x)
-{
-  guint32 bits;
-  memcpy (&bits, &x, sizeof bits);
-  return bits;
-}
-
 /* Integers in the order of the floats: -NaN < -inf < ... -1 < -0 < +0 < 1 ... < inf < NaN. Extrema
  * and the search for non-finite values are then one loop of vectors. */
 static inline gint32
 key_of (float x)
 {
-  const guint32 bits = bits_of (x);
+  const guint32 bits = calib_bits (x);
   return (gint32) (bits ^ ((guint32) ((gint32) bits >> 31) & ~SIGN));
 }
 
@@ -110,9 +101,7 @@ static inline float
 float_of_key (gint32 key)
 {
   const guint32 bits = (guint32) key ^ ((guint32) (key >> 31) & ~SIGN);
-  float x;
-  memcpy (&x, &bits, sizeof x);
-  return x + 0.0f; /* -0 + 0 = +0 */
+  return calib_float (bits) + 0.0f; /* -0 + 0 = +0 */
 }
 
 typedef struct {
@@ -132,7 +121,7 @@ scan_n (const float *x, guint n)
   return (BlockScan){min, max};
 }
 
-static BlockScan
+CALIB_CLONES static BlockScan
 scan (const float *x, guint n)
 {
   return n == BLOCK ? scan_n (x, BLOCK) : scan_n (x, n);
@@ -141,14 +130,14 @@ scan (const float *x, guint n)
 static inline gboolean
 all_finite (const BlockScan *s)
 {
-  return s->max < (gint32) INF && s->min > ~(gint32) INF;
+  return s->max < (gint32) CALIB_INF && s->min > ~(gint32) CALIB_INF;
 }
 
 static inline void
 locate_n (const float *x, guint n, float to_bin, gint32 *at)
 {
   for (guint i = 0; i < n; i++) {
-    const guint32 bits = bits_of (x[i]);
+    const guint32 bits = calib_bits (x[i]);
     const gint32 bin = (gint32) (fabsf (x[i]) * to_bin) + (gint32) (bits >> 31) * CALIB_BINS;
     const gint32 zero = -(gint32) ((bits & ~SIGN) == 0); /* a mask: no branch is predictable here */
     at[i] = (bin & ~zero) | ((2 * CALIB_BINS + (gint32) (i % ZERO_CELLS)) & zero);
@@ -162,9 +151,8 @@ max_abs_of (const BlockScan *s)
   return MAX (float_of_key (s->max), -float_of_key (s->min));
 }
 
-/* Counts n finite values. Zeros go to cells of their own, several in turn: a processor waits when
- * it increments one address over and over, and behind a ReLU half the values are zeros. */
-static void
+/* Counts n finite values. */
+CALIB_CLONES static void
 count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
 {
   const float min = float_of_key (s->min), max = float_of_key (s->max);

@@ -7,7 +7,17 @@
 #include "calib/bytes.h"
 #include "calib/calib.h"
 
+#include <string.h>
+
 G_BEGIN_DECLS
+
+/* The loops over values, once more for wider vectors; the loader of the C library picks. Whole
+ * numbers and powers of two all of it, so every clone gives the same bits. */
+#if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__)
+#define CALIB_CLONES __attribute__ ((target_clones ("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CALIB_CLONES
+#endif
 
 /* --- Histogram: histogram.c ----------------------------------------------------------------- */
 
@@ -21,9 +31,31 @@ __extension__ typedef __int128 CalibSum;
 /* Smallest bin width 2^-126: its inverse is a float32, and so is every product with it. */
 #define CALIB_MIN_EXPONENT (-126)
 
+/* Zeros are counted in several cells in turn: a processor waits when it increments one address over
+ * and over, and behind a ReLU half the values are zeros. */
 #define CALIB_ZERO_CELLS 8
 /* Values handled at a time: they and their bin numbers stay in the first-level cache. */
 #define CALIB_BLOCK 1024
+
+/* The bits of a float, and back. Those of positive floats are in the order of the floats, infinity and
+ * NaN last, and loops over integers vectorise where NaNs forbid it to floats. */
+#define CALIB_INF 0x7f800000u
+
+static inline guint32
+calib_bits (float x)
+{
+  guint32 bits;
+  memcpy (&bits, &x, sizeof bits);
+  return bits;
+}
+
+static inline float
+calib_float (guint32 bits)
+{
+  float x;
+  memcpy (&x, &bits, sizeof x);
+  return x;
+}
 
 typedef struct _CalibTrtHistogram CalibTrtHistogram;
 
