@@ -235,10 +235,13 @@ typedef struct {
 
 /* The taps of one axis of a resize, made on the host by kernel_resize_filter(). Output i reads
  * count[i] pixels from first[i] on with the coefficients weight[i * taps ...], fixed point with
- * KERNEL_RESIZE_BITS fraction bits. */
+ * KERNEL_RESIZE_BITS fraction bits. The struct stays in host memory; its arrays move into the back
+ * end's, so that what a launch depends on is said here once more. */
 #define KERNEL_RESIZE_BITS 22
 typedef struct {
   int in, out, taps;
+  int begin, end;     /* the pixels that any output reads: begin .. end - 1 */
+  bool identity;      /* output i is pixel i */
   int *first, *count; /* [out] */
   int32_t *weight;    /* [out][taps] */
 } KernelResizeAxis;
@@ -262,11 +265,11 @@ void kernel_resize_filter (KernelResizeAxis *axis, int in, int full, int from, i
     KernelScaling scaling, void *memory);
 
 /* resize_u8: both passes, horizontal first, rounded and clipped to uint8 between them; a pass
- * whose in == out with unit taps is skipped, as Pillow does. Pixels have `channels` interleaved
+ * along an axis that is the identity is skipped, as Pillow does. Pixels have `channels` interleaved
  * bytes (1..4), all of which are resized. Strides are in bytes. */
 typedef struct {
   int channels;
-  const KernelResizeAxis *h, *v; /* h: widths, v: heights */
+  const KernelResizeAxis *h, *v; /* h: widths, v: heights; read during the call only */
   const uint8_t *x;
   ptrdiff_t x_stride;
   uint8_t *y;
@@ -274,8 +277,9 @@ typedef struct {
   uint8_t *scratch; /* kernel_resize_scratch() bytes */
 } KernelResize;
 
-/* Bytes of scratch for resize_u8: the rows of the vertical taps, horizontally resized, and room for
- * the horizontal weights in a kernel's own layout. */
+/* Bytes of scratch for resize_u8, asked for while the axes' arrays are in host memory: the rows of
+ * the vertical taps, horizontally resized, and room for the horizontal weights in a kernel's own
+ * layout. */
 size_t kernel_resize_scratch (const KernelResizeAxis *h, const KernelResizeAxis *v, int channels);
 
 /* One component of an image: `step` bytes from pixel to pixel, `stride` from row to row. */

@@ -98,6 +98,24 @@ bilinear (int in, int full, int i, int *first, int32_t *weight)
   return weight[1] != 0 ? 2 : 1;
 }
 
+/* What the launch of a kernel depends on. Where there is one tap, its weight is 1, because weights
+ * are normalised; and an axis of as many outputs as inputs that reaches from the first to the last
+ * of them cannot repeat one. */
+static void
+summarise (KernelResizeAxis *axis)
+{
+  axis->begin = axis->in;
+  axis->end = 0;
+  for (int i = 0; i < axis->out; i++) {
+    const int end = axis->first[i] + axis->count[i];
+
+    axis->begin = axis->first[i] < axis->begin ? axis->first[i] : axis->begin;
+    axis->end = end > axis->end ? end : axis->end;
+  }
+  axis->identity = axis->taps == 1 && axis->in == axis->out && axis->first[0] == 0 &&
+                   axis->first[axis->out - 1] == axis->in - 1;
+}
+
 size_t
 kernel_resize_filter_size (int in, int full, int out, KernelScaling scaling)
 {
@@ -134,6 +152,7 @@ kernel_resize_filter (KernelResizeAxis *axis, int in, int full, int from, int ou
       weight[0] = ONE;
     }
   }
+  summarise (axis);
 }
 
 size_t
@@ -141,7 +160,7 @@ kernel_resize_scratch (const KernelResizeAxis *h, const KernelResizeAxis *v, int
 {
   const size_t rows = kernel_resize_rows_size (h, v, channels);
 
-  if (kernel_resize_skips (h))
+  if (h->identity)
     return rows;
   return rows + (size_t) h->out * kernel_resize_chunks (h, channels) * 64;
 }

@@ -5,41 +5,13 @@
 #pragma once
 
 #include "kernels/kernels.h"
-
-/* Whether the pass along this axis copies every pixel to its own place. Where there is one tap, its
- * weight is 1, because weights are normalised; and an axis of as many outputs as inputs that
- * reaches from the first to the last of them cannot repeat one. */
-static inline bool
-kernel_resize_skips (const KernelResizeAxis *axis)
-{
-  return axis->taps == 1 && axis->in == axis->out && axis->first[0] == 0 &&
-         axis->first[axis->out - 1] == axis->in - 1;
-}
-
-/* The inputs [*begin, *end) that any output of the axis reads. */
-static inline void
-kernel_resize_span (const KernelResizeAxis *axis, int *begin, int *end)
-{
-  *begin = axis->in;
-  *end = 0;
-  for (int i = 0; i < axis->out; i++) {
-    if (axis->first[i] < *begin)
-      *begin = axis->first[i];
-    if (axis->first[i] + axis->count[i] > *end)
-      *end = axis->first[i] + axis->count[i];
-  }
-}
+#include "kernels/requant.h"
 
 /* Scratch memory: the resized rows that the vertical pass reads ... */
 static inline size_t
 kernel_resize_rows_size (const KernelResizeAxis *h, const KernelResizeAxis *v, int channels)
 {
-  int begin, end;
-
-  if (kernel_resize_skips (h) || kernel_resize_skips (v))
-    return 0;
-  kernel_resize_span (v, &begin, &end);
-  return (size_t) (end - begin) * h->out * channels;
+  return h->identity || v->identity ? 0 : (size_t) (v->end - v->begin) * h->out * channels;
 }
 
 /* ... and behind them, for kernels that want it, the horizontal weights in their own layout: for
@@ -57,7 +29,7 @@ kernel_resize_chunks (const KernelResizeAxis *h, int channels)
 }
 
 /* A weighted sum that started at one half, as a byte. */
-static inline uint8_t
+KERNEL_INLINE uint8_t
 kernel_resize_clip (int32_t sum)
 {
   sum >>= KERNEL_RESIZE_BITS;

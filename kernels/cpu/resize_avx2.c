@@ -328,12 +328,11 @@ void
 kernel_resize_u8_avx2 (const KernelResize *p, KernelQueue *queue)
 {
   const KernelResizeAxis *h = p->h, *v = p->v;
-  const bool skip_h = kernel_resize_skips (h), skip_v = kernel_resize_skips (v);
+  const bool skip_h = h->identity, skip_v = v->identity;
   const int pixels = 16 / spread (p->channels);
-  Run run = {.p = p};
+  Run run = {.p = p, .begin = v->begin, .end = v->end};
   size_t size;
 
-  kernel_resize_span (v, &run.begin, &run.end);
   run.chunks = kernel_resize_chunks (h, p->channels);
   if ((skip_h && skip_v) || (!skip_h && run.chunks * pixels > h->in)) {
     kernel_resize_u8_ref (p, queue);

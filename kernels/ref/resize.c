@@ -44,15 +44,13 @@ kernel_resize_u8_ref (const KernelResize *p, KernelQueue *queue)
 {
   const KernelResizeAxis *h = p->h, *v = p->v;
   const size_t width = (size_t) h->out * p->channels;
-  const bool skip_h = kernel_resize_skips (h), skip_v = kernel_resize_skips (v);
+  const bool skip_h = h->identity, skip_v = v->identity;
   uint8_t *rows = skip_v ? p->y : p->scratch;
   const ptrdiff_t rows_stride = skip_v ? p->y_stride : (ptrdiff_t) width;
-  int begin, end;
 
-  kernel_resize_span (v, &begin, &end);
   if (!skip_h)
-    for (int i = begin; i < end; i++)
-      resize_row (h, p->channels, p->x + i * p->x_stride, rows + (i - begin) * rows_stride);
+    for (int i = v->begin; i < v->end; i++)
+      resize_row (h, p->channels, p->x + i * p->x_stride, rows + (i - v->begin) * rows_stride);
   if (skip_v && !skip_h)
     return;
 
@@ -66,6 +64,6 @@ kernel_resize_u8_ref (const KernelResize *p, KernelQueue *queue)
           p->x + v->first[i] * p->x_stride, p->x_stride, y);
     else
       resize_column (&v->weight[(size_t) i * v->taps], v->count[i], width,
-          rows + (v->first[i] - begin) * rows_stride, rows_stride, y);
+          rows + (v->first[i] - v->begin) * rows_stride, rows_stride, y);
   }
 }
