@@ -16,6 +16,7 @@ extern "C" {
 /* As kernel_open(): NULL when it is not to be had, and `why` holds the cause. */
 KernelBackend *kernel_open_ref (char *why, size_t why_size);
 KernelBackend *kernel_open_cpu (char *why, size_t why_size);
+KernelBackend *kernel_open_cuda (const char *name, char *why, size_t why_size);
 
 extern const KernelOps kernel_ops_ref;
 

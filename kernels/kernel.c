@@ -16,10 +16,9 @@ kernel_open (const char *name, char *why, size_t why_size)
   if (strcmp (name, "cpu") == 0)
     return kernel_open_cpu (why, why_size);
   if (strcmp (name, "cuda") == 0 || strncmp (name, "cuda:", 5) == 0)
-    snprintf (why, why_size, "\"%s\" is not part of this build; use \"cpu\"", name);
-  else
-    snprintf (why, why_size, "there is no back end \"%s\"; the names are ref, cpu, cuda and cuda:N",
-        name);
+    return kernel_open_cuda (name, why, why_size);
+  snprintf (why, why_size, "there is no back end \"%s\"; the names are ref, cpu, cuda and cuda:N",
+      name);
   return NULL;
 }
 

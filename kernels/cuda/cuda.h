@@ -44,12 +44,25 @@ struct KernelQueue {
   char told[320];    /* what queue_wait() returned */
 };
 
-/* Keeps an error (not cudaSuccess) unless one is kept already. `what` outlives the queue. */
-void kernel_cuda_fail (KernelQueue *queue, const char *what, cudaError_t error);
+/* Keeps an error, unless it is cudaSuccess or one is kept already; queue_wait() tells it. `what`
+ * names the kernel or the copy. */
+void kernel_cuda_check (KernelQueue *queue, const char *what, cudaError_t error);
 
-/* What every function does first and last: makes the context current and puts back what was. */
-bool kernel_cuda_enter (CudaBackend *cuda);
+/* What every function does first and last: makes the context current, and puts back what was.
+ * False, and kept in the queue (may be NULL), when that fails. */
+bool kernel_cuda_enter (CudaBackend *cuda, KernelQueue *queue);
 void kernel_cuda_leave (CudaBackend *cuda);
+
+/* queue.cu; as kernels.h says. */
+KernelQueue *kernel_cuda_queue_new (KernelBackend *backend, int threads);
+void kernel_cuda_queue_free (KernelQueue *queue);
+const char *kernel_cuda_queue_wait (KernelQueue *queue);
+void kernel_cuda_upload (KernelQueue *queue, void *device, const void *host, size_t size);
+void kernel_cuda_download (KernelQueue *queue, void *host, const void *device, size_t size);
+void kernel_cuda_record_begin (KernelQueue *queue);
+KernelRecording *kernel_cuda_record_end (KernelQueue *queue);
+void kernel_cuda_replay (KernelQueue *queue, KernelRecording *recording);
+void kernel_cuda_recording_free (KernelQueue *queue, KernelRecording *recording);
 
 /* The slots. table.cu adds entering, leaving and errors. */
 #define KERNEL_OP(name, Args) void kernel_##name##_cuda (const Args *args, KernelQueue *queue);

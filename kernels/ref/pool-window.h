@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/requant.h"
 
 /* Taps kh0 .. kh1 - 1 and kw0 .. kw1 - 1 lie inside; tap (kh, kw) is input pixel
  * (ih + kh * dilation_h, iw + kw * dilation_w). */
@@ -15,14 +16,14 @@ typedef struct {
 } KernelPoolWindow;
 
 /* One axis: of `k` taps, the first one at input `start`, those inside 0 .. in - 1. */
-static inline void
+KERNEL_INLINE void
 kernel_pool_cut (int start, int k, int dilation, int in, int *k0, int *k1)
 {
   *k0 = start < 0 ? (-start + dilation - 1) / dilation : 0;
   *k1 = start + (k - 1) * dilation < in ? k : (in - start + dilation - 1) / dilation;
 }
 
-static inline KernelPoolWindow
+KERNEL_INLINE KernelPoolWindow
 kernel_pool_window (const KernelPoolShape *s, int oh, int ow)
 {
   KernelPoolWindow w = {.ih = oh * s->stride_h - s->pad_top, .iw = ow * s->stride_w - s->pad_left};
@@ -40,7 +41,7 @@ kernel_pool_window (const KernelPoolShape *s, int oh, int ow)
 }
 
 /* Index of channel 0 of tap (kh, kw) in image n. */
-static inline size_t
+KERNEL_INLINE size_t
 kernel_pool_index (const KernelPoolShape *s, const KernelPoolWindow *w, size_t n, int kh, int kw)
 {
   const int ih = w->ih + kh * s->dilation_h, iw = w->iw + kw * s->dilation_w;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * load.c: finds and loads the module with the back end "cuda:N". Part of every build.
+ */
+#include "kernels/backend.h"
+#include "kernels/cuda/module.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_SIZE 4096
+
+/* "cuda" or "cuda:N". */
+static bool
+parse_device (const char *name, int *device)
+{
+  const char *digits = name + strlen ("cuda:");
+  const size_t count = strlen (name) > strlen ("cuda:") ? strlen (digits) : 0;
+
+  *device = 0;
+  if (strcmp (name, "cuda") == 0)
+    return true;
+  if (count < 1 || count > 3 || strspn (digits, "0123456789") != count)
+    return false;
+  *device = atoi (digits);
+  return true;
+}
+
+/* The folder of the program or library that holds this function, or "." */
+static void
+own_folder (char *folder, size_t size)
+{
+  Dl_info info;
+  const char *slash = NULL;
+
+  if (dladdr ((void *) (intptr_t) own_folder, &info) && info.dli_fname)
+    slash = strrchr (info.dli_fname, '/');
+  if (slash)
+    snprintf (folder, size, "%.*s", (int) (slash - info.dli_fname), info.dli_fname);
+  else
+    snprintf (folder, size, ".");
+}
+
+/* Not in the plugin's own folder, where GStreamer would take it for a plugin, but in gst-int8 beside
+ * it, which works wherever the tree lies; a program looks where it was installed to. */
+static bool
+find_module (char *path, size_t size, char *why, size_t why_size)
+{
+  const char *chosen = getenv ("INT8_CUDA_MODULE");
+  char folder[PATH_SIZE];
+  int used;
+
+  if (chosen) {
+    used = snprintf (path, size, "%s", chosen);
+    if (used < (int) size && access (path, R_OK) == 0)
+      return true;
+    snprintf (why, why_size, "INT8_CUDA_MODULE names %s, which cannot be read: %s", chosen,
+        used < (int) size ? strerror (errno) : strerror (ENAMETOOLONG));
+    return false;
+  }
+  own_folder (folder, sizeof folder);
+  used = snprintf (path, size, "%s/../gst-int8/%s", folder, KERNEL_CUDA_MODULE);
+  if (used < (int) size && access (path, R_OK) == 0)
+    return true;
+  snprintf (path, size, "%s/%s", KERNEL_MODULE_FOLDER, KERNEL_CUDA_MODULE);
+  if (access (path, R_OK) == 0)
+    return true;
+  snprintf (why, why_size,
+      "the module %s is not installed: it is neither in %s nor in %s/../gst-int8; install it, set "
+      "INT8_CUDA_MODULE to its path, or use \"cpu\"",
+      KERNEL_CUDA_MODULE, KERNEL_MODULE_FOLDER, folder);
+  return false;
+}
+
+KernelBackend *
+kernel_open_cuda (const char *name, char *why, size_t why_size)
+{
+  char path[PATH_SIZE + 64];
+  KernelCudaOpenFn open;
+  int device;
+  void *module;
+
+  if (!parse_device (name, &device)) {
+    snprintf (why, why_size, "\"%s\" is not a CUDA device; the names are cuda, cuda:0, cuda:1 ...",
+        name);
+    return NULL;
+  }
+  if (!find_module (path, sizeof path, why, why_size))
+    return NULL;
+  module = dlopen (path, RTLD_NOW | RTLD_LOCAL); /* stays: kernels cannot be unloaded safely */
+  if (!module) {
+    snprintf (why, why_size, "the CUDA module does not load: %s", dlerror ());
+    return NULL;
+  }
+  open = (KernelCudaOpenFn) (intptr_t) dlsym (module, KERNEL_CUDA_OPEN);
+  if (!open) {
+    snprintf (why, why_size, "%s is not the CUDA module: it has no %s", path, KERNEL_CUDA_OPEN);
+    return NULL;
+  }
+  return open (INT8_VERSION, device, why, why_size);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * table.cu: the slots, each with what all of them need around a launch.
+ */
+#include "kernels/cuda/cuda.h"
+
+/* Nothing is launched after a failure: whoever waits is told of the first one only. */
+#define KERNEL_OP(name, Args)                                                                      \
+  static void run_##name (const Args *args, KernelQueue *queue)                                    \
+  {                                                                                                \
+    if (queue->failure[0] != '\0' || !kernel_cuda_enter (queue->cuda, queue))                      \
+      return;                                                                                      \
+    queue->last = #name;                                                                           \
+    kernel_##name##_cuda (args, queue);                                                            \
+    kernel_cuda_check (queue, #name, cudaGetLastError ());                                         \
+    kernel_cuda_leave (queue->cuda);                                                               \
+  }
+#include "kernels/kernel-ops.inc"
+#undef KERNEL_OP
+
+void
+kernel_cuda_fill_ops (KernelOps *ops, int sm)
+{
+#define KERNEL_OP(name, Args) ops->name = run_##name;
+#include "kernels/kernel-ops.inc"
+#undef KERNEL_OP
+  kernel_cuda_fill_conv (ops, sm);
+}
