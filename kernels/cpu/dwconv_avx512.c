@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * dwconv_avx512.c: depthwise tile of conv_f32 with AVX-512.
+ * dwconv_avx512.c: depthwise conv_f32 with AVX-512.
  *
- * Tile: 6 pixels x 16 channels, then the next 16 channels: 6 registers of accumulators, 1 of
- * weights, loaded once for 6 pixels; x is an operand in memory.
+ * Strips: 7 or 8 pixels x 16 channels: as many registers of accumulators, a window's line of
+ * weights, 1 of x. Every other window: 6 pixels x 16 channels, then the next 16 channels.
  */
-#include "kernels/cpu/igemm.h"
+#include "kernels/cpu/dwconv-f32.h"
 #include "kernels/cpu/lanes_avx512.h"
+
+/* --- Any window ----------------------------------------------------------------------------- */
 
 LANES_INLINE void
 tile (const IgemmTile *t, int c, __mmask16 mask)
@@ -44,6 +46,93 @@ run (const IgemmTile *t)
     tile (t, c, lanes_mask (t->channels - c));
 }
 
+/* --- Strips --------------------------------------------------------------------------------- */
+
+LANES_INLINE void
+finish_line (const DwconvF32Line *t, const __m512 *acc, const int width, const bool whole)
+{
+  const __m512 lo = _mm512_set1_ps (t->args->lo), hi = _mm512_set1_ps (t->args->hi);
+  const __mmask16 mask = whole ? 0xffff : lanes_mask (t->channels);
+  const ptrdiff_t oc = t->args->shape.oc;
+  const int outputs = t->outputs;
+  const float *r = t->args->r ? t->args->r + t->at : NULL;
+  float *y = t->args->y + t->at;
+
+  IGEMM_EACH (i, width) {
+    __m512 value = acc[i];
+
+    if (!whole && i >= outputs)
+      break;
+    if (r)
+      value = _mm512_add_ps (value, _mm512_maskz_loadu_ps (mask, r + i * oc));
+    _mm512_mask_storeu_ps (y + i * oc, mask, lanes_clamp (value, lo, hi));
+  }
+}
+
+LANES_INLINE void
+run_line (const DwconvF32Line *t, const int kw, const int stride, const int width, const bool whole)
+{
+  static const float zeros[IGEMM_NR];
+  const KernelConvF32 *args = t->args;
+  const int columns = (width - 1) * stride + kw, kh = args->shape.kh, lines = args->shape.ih;
+  const int dilation = args->shape.dilation_h;
+  const ptrdiff_t line_step = (ptrdiff_t) args->shape.iw * args->shape.ic;
+  const ptrdiff_t ic = args->shape.ic, oc = args->shape.oc;
+  const __mmask16 mask = whole ? 0xffff : lanes_mask (t->channels);
+  const __m512 b = _mm512_maskz_loadu_ps (mask, t->b);
+  const float *w = t->w, *first = t->x + t->iw * ic;
+  float *y = args->y + t->at;
+  __m512 acc[DWCONV_F32_WIDTH];
+
+  IGEMM_EACH (i, width) {
+    lanes_prefetch_write (y + i * oc);
+    acc[i] = b;
+  }
+  for (int i = 0, ih = t->ih; i < kh; i++, ih += dilation, w += kw * IGEMM_NR) {
+    const bool inside = ih >= 0 && ih < lines;
+    const float *x = inside ? first + ih * line_step : zeros;
+    const ptrdiff_t step = inside ? ic : 0;
+    __m512 weights[DWCONV_F32_KW];
+
+    IGEMM_EACH (j, kw)
+      weights[j] = _mm512_loadu_ps (w + j * IGEMM_NR);
+    IGEMM_EACH (column, columns) {
+      const __m512 value =
+          _mm512_maskz_loadu_ps (whole ? 0xffff : t->inside[column], x + column * step);
+
+      IGEMM_EACH (j, kw) {
+        const int o = (column - j) / stride;
+
+        if (column >= j && (column - j) % stride == 0 && o < width)
+          acc[o] = _mm512_fmadd_ps (value, weights[j], acc[o]);
+      }
+    }
+  }
+  finish_line (t, acc, width, whole);
+}
+
+DWCONV_F32_FUNCTIONS (3, 1)
+DWCONV_F32_FUNCTIONS (3, 2)
+DWCONV_F32_FUNCTIONS (5, 1)
+DWCONV_F32_FUNCTIONS (5, 2)
+DWCONV_F32_FUNCTIONS (7, 1)
+DWCONV_F32_FUNCTIONS (7, 2)
+
+static const DwconvF32Window windows[] = {
+    DWCONV_F32_ROW (3, 1),
+    DWCONV_F32_ROW (3, 2),
+    DWCONV_F32_ROW (5, 1),
+    DWCONV_F32_ROW (5, 2),
+    DWCONV_F32_ROW (7, 1),
+    DWCONV_F32_ROW (7, 2),
+};
+
+static const DwconvF32Kind strips = {
+    .lanes = 16,
+    .windows = windows,
+    .n_windows = sizeof windows / sizeof *windows,
+};
+
 const IgemmKind kernel_dwconv_f32_avx512 = {
     .tile = run,
     .element = sizeof (float),
@@ -51,4 +140,5 @@ const IgemmKind kernel_dwconv_f32_avx512 = {
     .tile_blocks = IGEMM_ALL_BLOCKS,
     .grain = 1 << 16,
     .depthwise = true,
+    .strips = &strips,
 };

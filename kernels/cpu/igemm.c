@@ -6,8 +6,9 @@
  * weights of a task stay in the second-level cache while its pixels pass; pixels are cut first to
  * give every thread work, blocks again where there are too few pixels (fully connected layers).
  */
-#include "kernels/cpu/dwconv.h"
 #include "kernels/cpu/igemm.h"
+#include "kernels/cpu/dwconv-f32.h"
+#include "kernels/cpu/dwconv.h"
 
 #include <math.h>
 
@@ -217,5 +218,6 @@ kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue 
       .y_element = sizeof (float),
   };
 
-  kernel_igemm_run (kind, &igemm, queue);
+  if (!kind->strips || !kernel_dwconv_f32_run (kind->strips, args, queue))
+    kernel_igemm_run (kind, &igemm, queue);
 }

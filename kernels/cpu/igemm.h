@@ -28,7 +28,7 @@
 #if defined(__clang__)
 #define IGEMM_EACH(i, count) _Pragma ("clang loop unroll(full)") for (int i = 0; i < (count); i++)
 #else
-#define IGEMM_EACH(i, count) _Pragma ("GCC unroll 8") for (int i = 0; i < (count); i++)
+#define IGEMM_EACH(i, count) _Pragma ("GCC unroll 32") for (int i = 0; i < (count); i++)
 #endif
 
 /* One call of a micro-kernel. */
@@ -62,6 +62,7 @@ typedef struct {
   int grain;       /* products that take a few microseconds; less is not worth a thread */
   bool depthwise;
   const struct DwconvKind *lines; /* of int8 depthwise, where it fits: runs instead (dwconv.h) */
+  const struct DwconvF32Kind *strips; /* the same of float (dwconv-f32.h) */
   /* Where a tile reads values wider than those of x: bytes of one, and the conversion. */
   int wide_element;
   void (*widen) (const void *x, int count, void *wide);

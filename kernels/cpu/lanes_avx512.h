@@ -104,13 +104,27 @@ lanes_finish_blocks_s8 (const IgemmTile *t, const bool residual, const __m512i *
       _mm512_max_epi8 (bytes, _mm512_set1_epi8 ((int8_t) t->lo)));
 }
 
+/* kernel_clamp_f32(): of a NaN and a number, max and min take the second. */
+LANES_INLINE __m512
+lanes_clamp (__m512 t, __m512 lo, __m512 hi)
+{
+  return _mm512_min_ps (hi, _mm512_max_ps (lo, t));
+}
+
+/* Brings a line into the cache to be written: where neighbouring stores lie far apart, each waits
+ * for its line otherwise. PREFETCHW is on every CPU with AVX-512. */
+LANES_INLINE void
+lanes_prefetch_write (const void *y)
+{
+  __builtin_prefetch (y, 1);
+}
+
 /* Outputs of conv_f32. */
 LANES_INLINE void
 lanes_finish_f32 (const IgemmTile *t, __m512 y, __mmask16 mask, size_t at)
 {
   if (t->r)
     y = _mm512_add_ps (y, _mm512_maskz_loadu_ps (mask, (const float *) t->r + at));
-  /* Of a NaN and a number, max and min take the second. */
-  y = _mm512_min_ps (_mm512_set1_ps (t->hi), _mm512_max_ps (_mm512_set1_ps (t->lo), y));
+  y = lanes_clamp (y, _mm512_set1_ps (t->lo), _mm512_set1_ps (t->hi));
   _mm512_mask_storeu_ps ((float *) t->y + at, mask, y);
 }
