@@ -10,6 +10,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx2.h"
+#include "kernels/cpu/winograd.h"
 
 static void
 widen (const void *x, int count, void *wide)
@@ -106,4 +107,4 @@ kind_of (const KernelConvShape *shape)
   return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx2 : &dense;
 }
 
-IGEMM_S8_SLOTS (avx2, kind_of)
+WINOGRAD_S8_SLOTS (avx2, kind_of, &kernel_winograd_s8_avx2)

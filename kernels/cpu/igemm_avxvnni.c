@@ -10,6 +10,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx2.h"
+#include "kernels/cpu/winograd.h"
 
 LANES_INLINE __m256i
 load (const void *memory)
@@ -93,4 +94,4 @@ kind_of (const KernelConvShape *shape)
   return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_s8_avx2 : &dense;
 }
 
-IGEMM_S8_SLOTS (avxvnni, kind_of)
+WINOGRAD_S8_SLOTS (avxvnni, kind_of, &kernel_winograd_s8_avxvnni)

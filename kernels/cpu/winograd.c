@@ -31,7 +31,7 @@ typedef struct {
   int tiles, tile_parts, block_parts;
   int batch;                        /* tiles */
   size_t row;                       /* values of a row of V */
-  size_t v_point, m_point;          /* values from point to point */
+  size_t v_point;                   /* values from point to point */
   size_t v_size, m_size, sums_size; /* bytes */
   uint8_t *scratch;
 } Run;
@@ -71,9 +71,8 @@ plan (Run *run, const KernelConvShape *shape)
   run->tiles = shape->n * run->lines * run->columns;
   run->batch = min_int (run->tiles, most);
   run->v_point = run->batch * run->row + WINOGRAD_ROUND;
-  run->m_point = (size_t) run->batch * GROUP * IGEMM_NR + IGEMM_NR;
   run->v_size = WINOGRAD_POINTS * run->v_point * sizeof (int16_t);
-  run->m_size = WINOGRAD_POINTS * run->m_point * sizeof (int32_t);
+  run->m_size = (size_t) run->batch * GROUP * WINOGRAD_M * sizeof (int32_t);
   run->sums_size =
       (size_t) run->batch * GROUP * IGEMM_NR * WINOGRAD_OUT * WINOGRAD_OUT * sizeof (int32_t);
 }
@@ -185,7 +184,6 @@ multiply (const Run *run, const Memory *memory, int tiles, int block, int blocks
   WinogradProduct product = {
       .v_stride = run->row,
       .u_stride = run->packed.block,
-      .m_stride = (size_t) blocks * IGEMM_NR,
       .tiles = tiles,
       .blocks = blocks,
       .pairs = channels / 2,
@@ -194,7 +192,7 @@ multiply (const Run *run, const Memory *memory, int tiles, int block, int blocks
   for (int point = 0; point < WINOGRAD_POINTS; point++) {
     product.v = memory->v + point * run->v_point + channel;
     product.u = u + point * point_size;
-    product.m = memory->m + point * run->m_point;
+    product.m = memory->m + point * IGEMM_NR;
     run->kind->product (&product);
   }
 }
@@ -219,7 +217,6 @@ transform_outputs (const Run *run, const Memory *memory, int first, int tiles, i
               .hi = args->hi,
               .y_f32 = run->y_f32,
           },
-      .m_point = run->m_point,
       .line = (size_t) shape->ow * shape->oc,
       .first = channel == 0,
       .last = channel + run->part >= shape->ic,
@@ -232,7 +229,7 @@ transform_outputs (const Run *run, const Memory *memory, int first, int tiles, i
 
     output.to.y = (uint8_t *) args->y + y * element;
     output.to.r = args->r && !run->y_f32 ? args->r + y : NULL;
-    output.m = memory->m + (size_t) i * blocks * IGEMM_NR;
+    output.m = memory->m + (size_t) i * blocks * WINOGRAD_M;
     output.sums =
         whole ? NULL : memory->sums + (size_t) i * blocks * IGEMM_NR * WINOGRAD_OUT * WINOGRAD_OUT;
     output.rows = min_int (WINOGRAD_OUT, shape->oh - at.oh);

@@ -40,6 +40,7 @@
 #define WINOGRAD_IN     6 /* side of a tile of inputs */
 #define WINOGRAD_OUT    4 /* of outputs */
 #define WINOGRAD_POINTS 36
+#define WINOGRAD_M      (WINOGRAD_POINTS * IGEMM_NR)
 #define WINOGRAD_INV_9  0x38e38e39 /* 9 * this = 1 mod 2^32 */
 /* 2^s of the comment above, in the order of the outputs of a line. */
 #define WINOGRAD_SHIFTS                                                                            \
@@ -53,16 +54,14 @@ typedef struct {
   size_t v_stride;  /* values from tile to tile */
   const uint8_t *u; /* int16_t [blocks][pairs][IGEMM_NR][2], of any alignment */
   size_t u_stride;  /* bytes from block to block */
-  int32_t *m;       /* [tiles][blocks][IGEMM_NR] */
-  size_t m_stride;  /* values from tile to tile */
+  int32_t *m;       /* [tiles][blocks][WINOGRAD_POINTS][IGEMM_NR], of this point */
   int tiles, blocks, pairs;
 } WinogradProduct;
 
 /* The outputs of a tile. */
 typedef struct {
   IgemmTile to;      /* y, r, m, b, channels, mr, lo, hi, y_f32 */
-  const int32_t *m;  /* of the first point */
-  size_t m_point;    /* values from point to point */
+  const int32_t *m;  /* [blocks][WINOGRAD_POINTS][IGEMM_NR] */
   size_t line;       /* values from line to line of y; to.y_stride from pixel to pixel */
   int rows, columns; /* that are inside the image, 1 .. 4 */
   int32_t *sums;     /* [4][4][IGEMM_NR] for each block: those of the parts before, or NULL */
@@ -83,7 +82,10 @@ typedef struct {
 
 #define WINOGRAD_ROUND 32 /* channels of a row of V are rounded up to */
 
+extern const WinogradKind kernel_winograd_s8_avx2, kernel_winograd_s8_avxvnni;
 extern const WinogradKind kernel_winograd_s8_avx512vnni;
+void kernel_winograd_input_avx2 (const int8_t *const *x, int channels, int16_t *v, size_t v_stride);
+void kernel_winograd_output_avx2 (const WinogradOutput *output);
 
 /* 3x3, stride 1, no dilation, one group. */
 bool kernel_winograd_fits (const KernelConvShape *shape);

@@ -92,7 +92,7 @@ multiply (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr, 
   }
   IGEMM_EACH (i, mr) {
     IGEMM_EACH (j, blocks)
-      _mm512_storeu_si512 (m + i * p->m_stride + j * IGEMM_NR, acc[i][j]);
+      _mm512_storeu_si512 (m + (i * blocks + j) * WINOGRAD_M, acc[i][j]);
   }
 }
 
@@ -127,7 +127,7 @@ product (const WinogradProduct *p)
     }
     left -= mr;
     v += mr * p->v_stride;
-    m += mr * p->m_stride;
+    m += mr * p->blocks * WINOGRAD_M;
   }
 }
 /* clang-format on */
@@ -147,49 +147,114 @@ transform_output (const __m512i *m, __m512i *f)
   f[3] = _mm512_add_epi32 (_mm512_sub_epi32 (_mm512_slli_epi32 (q, 1), d), m[5]);
 }
 
+/* The first half: t[j] is column j of A m. */
 LANES_INLINE void
-output_block (const WinogradOutput *o, const IgemmTile *to, int block)
+transform_columns (const int32_t *m, __m512i (*t)[WINOGRAD_OUT])
 {
-  static const int shifts[WINOGRAD_OUT] = WINOGRAD_SHIFTS;
-  const int k = block * IGEMM_NR;
-  const int32_t *from = o->m + k;
-  const __mmask16 mask = lanes_mask (to->channels - k);
-  int32_t *sums = o->sums + (size_t) k * WINOGRAD_OUT * WINOGRAD_OUT;
-  __m512 m = _mm512_maskz_loadu_ps (mask, to->m + k), b = _mm512_maskz_loadu_ps (mask, to->b + k);
-  __m512i t[WINOGRAD_IN][WINOGRAD_OUT];
-
   IGEMM_EACH (j, WINOGRAD_IN) {
     __m512i column[WINOGRAD_IN];
 
     IGEMM_EACH (i, WINOGRAD_IN)
-      column[i] = _mm512_loadu_si512 (from + (i * WINOGRAD_IN + j) * o->m_point);
+      column[i] = _mm512_loadu_si512 (m + (i * WINOGRAD_IN + j) * IGEMM_NR);
     transform_output (column, t[j]);
   }
-  IGEMM_EACH (i, WINOGRAD_OUT) {
-    __m512i line[WINOGRAD_IN], f[WINOGRAD_OUT];
+}
 
-    if (i >= o->rows)
+/* The second: line i of the outputs. */
+LANES_INLINE void
+transform_line (__m512i (*t)[WINOGRAD_OUT], const int i, __m512i *y)
+{
+  static const int shifts[WINOGRAD_OUT] = WINOGRAD_SHIFTS;
+  __m512i line[WINOGRAD_IN];
+
+  IGEMM_EACH (j, WINOGRAD_IN)
+    line[j] = t[j][i];
+  transform_output (line, y);
+  IGEMM_EACH (j, WINOGRAD_OUT) {
+    y[j] = _mm512_mullo_epi32 (y[j], _mm512_set1_epi32 (WINOGRAD_INV_9));
+    y[j] = _mm512_srai_epi32 (y[j], shifts[i] + shifts[j]);
+  }
+}
+
+/* A line of outputs of conv_s8: as lanes_finish_blocks_s8(), with pixels for blocks. */
+LANES_INLINE void
+finish_line (const WinogradOutput *o, const IgemmTile *to, const bool whole, const bool residual,
+    const __m512i *y, __m512 m, __m512 b, __mmask16 mask, size_t at)
+{
+  const __m512i order = _mm512_setr_epi32 (0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i q[WINOGRAD_OUT];
+
+  IGEMM_EACH (j, WINOGRAD_OUT) {
+    __m512 t = _mm512_fmadd_ps (_mm512_cvtepi32_ps (y[j]), m, b);
+
+    if (residual)
+      t = lanes_add_residual (to, t, whole || j < o->columns ? mask : 0, at + j * to->y_stride);
+    q[j] = lanes_round (_mm512_min_ps (_mm512_set1_ps (to->hi), t));
+  }
+
+  const __m512i words =
+      _mm512_packs_epi16 (_mm512_packs_epi32 (q[0], q[1]), _mm512_packs_epi32 (q[2], q[3]));
+  const __m512i bytes =
+      _mm512_max_epi8 (_mm512_permutexvar_epi32 (order, words), _mm512_set1_epi8 ((int8_t) to->lo));
+  const __m128i pixels[WINOGRAD_OUT] = {_mm512_castsi512_si128 (bytes),
+      _mm512_extracti32x4_epi32 (bytes, 1), _mm512_extracti32x4_epi32 (bytes, 2),
+      _mm512_extracti32x4_epi32 (bytes, 3)};
+  int8_t *to_y = (int8_t *) to->y + at;
+
+  if (whole) {
+    IGEMM_EACH (j, WINOGRAD_OUT)
+      _mm_storeu_si128 ((__m128i *) (to_y + j * to->y_stride), pixels[j]);
+    return;
+  }
+  IGEMM_EACH (j, WINOGRAD_OUT)
+    _mm_mask_storeu_epi8 (to_y + j * to->y_stride, j < o->columns ? mask : 0, pixels[j]);
+}
+
+/* Of a part of the input channels, or as float. */
+LANES_INLINE void
+finish_line_any (const WinogradOutput *o, const IgemmTile *to, __m512i *y, __m512 m, __m512 b,
+    __mmask16 mask, size_t at, int32_t *sums)
+{
+  IGEMM_EACH (j, WINOGRAD_OUT) {
+    int32_t *sum = sums + j * IGEMM_NR;
+
+    if (j >= o->columns)
       break;
-    IGEMM_EACH (j, WINOGRAD_IN)
-      line[j] = t[j][i];
-    transform_output (line, f);
-    IGEMM_EACH (j, WINOGRAD_OUT) {
-      __m512i y = _mm512_mullo_epi32 (f[j], _mm512_set1_epi32 (WINOGRAD_INV_9));
+    if (o->sums && !o->first)
+      y[j] = _mm512_add_epi32 (y[j], _mm512_loadu_si512 (sum));
+    if (o->last)
+      lanes_finish_s8 (to, y[j], m, b, mask, at + j * to->y_stride);
+    else
+      _mm512_storeu_si512 (sum, y[j]);
+  }
+}
 
-      if (j >= o->columns)
+LANES_INLINE void
+output_blocks (const WinogradOutput *o, const bool usual, const bool residual)
+{
+  const IgemmTile to = o->to; /* stays in registers: stores of bytes might change any other */
+
+  for (int k = 0; k < to.channels; k += IGEMM_NR) {
+    const __mmask16 mask = lanes_mask (to.channels - k);
+    const __m512 m = _mm512_maskz_loadu_ps (mask, to.m + k);
+    const __m512 b = _mm512_maskz_loadu_ps (mask, to.b + k);
+    int32_t *sums = o->sums + (size_t) k * WINOGRAD_OUT * WINOGRAD_OUT;
+    __m512i t[WINOGRAD_IN][WINOGRAD_OUT];
+
+    transform_columns (o->m + (size_t) k * WINOGRAD_POINTS, t);
+    IGEMM_EACH (i, WINOGRAD_OUT) {
+      __m512i y[WINOGRAD_OUT];
+
+      if (i >= o->rows)
         break;
-      y = _mm512_srai_epi32 (y, shifts[i] + shifts[j]);
-      if (o->sums) {
-        int32_t *sum = sums + (i * WINOGRAD_OUT + j) * IGEMM_NR;
-
-        if (!o->first)
-          y = _mm512_add_epi32 (y, _mm512_loadu_si512 (sum));
-        if (!o->last) {
-          _mm512_storeu_si512 (sum, y);
-          continue;
-        }
-      }
-      lanes_finish_s8 (to, y, m, b, mask, i * o->line + j * to->y_stride + k);
+      transform_line (t, i, y);
+      if (usual && o->columns == WINOGRAD_OUT && mask == 0xffff)
+        finish_line (o, &to, true, residual, y, m, b, 0xffff, i * o->line + k);
+      else if (usual)
+        finish_line (o, &to, false, residual, y, m, b, mask, i * o->line + k);
+      else
+        finish_line_any (o, &to, y, m, b, mask, i * o->line + k,
+            sums + i * WINOGRAD_OUT * IGEMM_NR);
     }
   }
 }
@@ -197,10 +262,12 @@ output_block (const WinogradOutput *o, const IgemmTile *to, int block)
 static void
 output (const WinogradOutput *o)
 {
-  const IgemmTile to = o->to; /* stays in registers: stores of bytes might change any other */
-
-  for (int block = 0; block * IGEMM_NR < to.channels; block++)
-    output_block (o, &to, block);
+  if (o->sums || o->to.y_f32)
+    output_blocks (o, false, false);
+  else if (o->to.r)
+    output_blocks (o, true, true);
+  else
+    output_blocks (o, true, false);
 }
 
 /* --- The kind ------------------------------------------------------------------------------- */
