@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * elementwise_avx512.c: float add, mul and unary functions, 16 values at a time.
+ */
+#include "kernels/cpu/lanes_avx512.h"
+
+#include <math.h>
+
+/* Values per part: some microseconds of work. */
+#define GRAIN 16384
+
+/* --- Two operands --------------------------------------------------------------------------- */
+
+typedef __m512 (*BinaryFn) (__m512 x1, __m512 x2);
+
+LANES_INLINE __m512
+add_lanes (__m512 x1, __m512 x2)
+{
+  return _mm512_add_ps (x1, x2);
+}
+
+LANES_INLINE __m512
+mul_lanes (__m512 x1, __m512 x2)
+{
+  return _mm512_mul_ps (x1, x2);
+}
+
+LANES_INLINE void
+binary_row (const float *x1, const float *x2, float *y, size_t count, __m512 lo, __m512 hi,
+    BinaryFn fn)
+{
+  size_t i = 0;
+
+  for (; i + 16 <= count; i += 16) {
+    const __m512 t = fn (_mm512_loadu_ps (x1 + i), _mm512_loadu_ps (x2 + i));
+
+    _mm512_storeu_ps (y + i, lanes_clamp (t, lo, hi));
+  }
+  if (i < count) {
+    const __mmask16 mask = lanes_mask (count - i);
+    const __m512 t =
+        fn (_mm512_maskz_loadu_ps (mask, x1 + i), _mm512_maskz_loadu_ps (mask, x2 + i));
+
+    _mm512_mask_storeu_ps (y + i, mask, lanes_clamp (t, lo, hi));
+  }
+}
+
+/* begin and end count rows of c values where x2 is broadcast, else values. */
+LANES_INLINE void
+binary_range (const KernelBinaryF32 *args, size_t begin, size_t end, BinaryFn fn)
+{
+  const __m512 lo = _mm512_set1_ps (args->lo), hi = _mm512_set1_ps (args->hi);
+  const size_t rows = args->rows, c = args->c;
+
+  if (!args->x2_broadcast) {
+    binary_row (args->x1 + begin, args->x2 + begin, args->y + begin, end - begin, lo, hi, fn);
+    return;
+  }
+  for (size_t image = begin / rows; begin < end; image++)
+    for (; begin < end && begin < (image + 1) * rows; begin++)
+      binary_row (args->x1 + begin * c, args->x2 + image * c, args->y + begin * c, c, lo, hi, fn);
+}
+
+static void
+add_range (const void *ctx, size_t begin, size_t end)
+{
+  binary_range (ctx, begin, end, add_lanes);
+}
+
+static void
+mul_range (const void *ctx, size_t begin, size_t end)
+{
+  binary_range (ctx, begin, end, mul_lanes);
+}
+
+static void
+run_binary (const KernelBinaryF32 *args, KernelQueue *queue, KernelPoolRangeFn fn)
+{
+  const size_t rows = (size_t) args->n * args->rows;
+
+  if (args->x2_broadcast)
+    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / args->c);
+  else
+    kernel_pool_range (queue->pool, fn, args, rows * args->c, GRAIN);
+}
+
+void
+kernel_add_f32_avx512 (const KernelBinaryF32 *args, KernelQueue *queue)
+{
+  run_binary (args, queue, add_range);
+}
+
+void
+kernel_mul_f32_avx512 (const KernelBinaryF32 *args, KernelQueue *queue)
+{
+  run_binary (args, queue, mul_range);
+}
+
+/* --- Unary functions ------------------------------------------------------------------------ */
+
+/* The steps of kernel_expf() in float-math.h; its two products with powers of two, the first of
+ * which is exact, are one vscalefps. */
+LANES_INLINE __m512
+exp_lanes (__m512 x)
+{
+  const __m512 round = _mm512_set1_ps (0x1.8p23f), one = _mm512_set1_ps (1.0f);
+  const __m512 clamped = lanes_clamp (x, _mm512_set1_ps (-104.0f), _mm512_set1_ps (89.0f));
+  const __m512 n =
+      _mm512_sub_ps (_mm512_fmadd_ps (clamped, _mm512_set1_ps (0x1.715476p0f), round), round);
+  const __m512 r = _mm512_fmadd_ps (n, _mm512_set1_ps (0x1.05c610p-29f),
+      _mm512_fmadd_ps (n, _mm512_set1_ps (-0x1.62e430p-1f), clamped));
+  __m512 p = _mm512_set1_ps (0x1.a01a02p-13f);
+
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.6c16c2p-10f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.111112p-7f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.555556p-5f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.555556p-3f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0.5f));
+  p = _mm512_fmadd_ps (p, r, one);
+  p = _mm512_fmadd_ps (p, r, one);
+  return _mm512_scalef_ps (p, n);
+}
+
+LANES_INLINE __m512
+apply (const KernelUnary kind, __m512 alpha, __m512 beta, __m512 x)
+{
+  const __m512 zero = _mm512_setzero_ps (), one = _mm512_set1_ps (1.0f);
+  const __m512 minus_x = _mm512_xor_ps (x, _mm512_set1_ps (-0.0f));
+
+  switch (kind) {
+  case KERNEL_UNARY_CLIP:
+    return lanes_clamp (x, alpha, beta);
+  case KERNEL_UNARY_LEAKY_RELU:
+    return _mm512_mask_mul_ps (x, _mm512_cmp_ps_mask (x, zero, _CMP_LT_OQ), alpha, x);
+  case KERNEL_UNARY_SIGMOID:
+    return _mm512_div_ps (one, _mm512_add_ps (one, exp_lanes (minus_x)));
+  case KERNEL_UNARY_HARD_SIGMOID:
+    return lanes_clamp (_mm512_add_ps (_mm512_mul_ps (alpha, x), beta), zero, one);
+  case KERNEL_UNARY_HARD_SWISH:
+    return _mm512_mul_ps (x, lanes_clamp (_mm512_add_ps (_mm512_div_ps (x, _mm512_set1_ps (6.0f)),
+                                              _mm512_set1_ps (0.5f)),
+                                 zero, one));
+  case KERNEL_UNARY_SILU:
+    return _mm512_div_ps (x, _mm512_add_ps (one, exp_lanes (minus_x)));
+  case KERNEL_UNARY_COUNT:
+    break;
+  }
+  return _mm512_set1_ps (NAN); /* not a kind */
+}
+
+LANES_INLINE void
+unary_range (const KernelUnaryF32 *args, size_t begin, size_t end, const KernelUnary kind)
+{
+  const __m512 alpha = _mm512_set1_ps (args->alpha), beta = _mm512_set1_ps (args->beta);
+  const float *x = args->x;
+  float *y = args->y;
+  size_t i = begin;
+
+  for (; i + 16 <= end; i += 16)
+    _mm512_storeu_ps (y + i, apply (kind, alpha, beta, _mm512_loadu_ps (x + i)));
+  if (i < end) {
+    const __mmask16 mask = lanes_mask (end - i);
+
+    _mm512_mask_storeu_ps (y + i, mask,
+        apply (kind, alpha, beta, _mm512_maskz_loadu_ps (mask, x + i)));
+  }
+}
+
+#define UNARY_RANGE(name, kind)                                                                    \
+  static void name##_range (const void *ctx, size_t begin, size_t end)                             \
+  {                                                                                                \
+    unary_range (ctx, begin, end, kind);                                                           \
+  }
+UNARY_RANGE (clip, KERNEL_UNARY_CLIP)
+UNARY_RANGE (leaky_relu, KERNEL_UNARY_LEAKY_RELU)
+UNARY_RANGE (sigmoid, KERNEL_UNARY_SIGMOID)
+UNARY_RANGE (hard_sigmoid, KERNEL_UNARY_HARD_SIGMOID)
+UNARY_RANGE (hard_swish, KERNEL_UNARY_HARD_SWISH)
+UNARY_RANGE (silu, KERNEL_UNARY_SILU)
+
+void
+kernel_unary_f32_avx512 (const KernelUnaryF32 *args, KernelQueue *queue)
+{
+  static const KernelPoolRangeFn range[KERNEL_UNARY_COUNT] = {
+      [KERNEL_UNARY_CLIP] = clip_range,
+      [KERNEL_UNARY_LEAKY_RELU] = leaky_relu_range,
+      [KERNEL_UNARY_SIGMOID] = sigmoid_range,
+      [KERNEL_UNARY_HARD_SIGMOID] = hard_sigmoid_range,
+      [KERNEL_UNARY_HARD_SWISH] = hard_swish_range,
+      [KERNEL_UNARY_SILU] = silu_range,
+  };
+
+  kernel_pool_range (queue->pool, range[args->kind], args, args->size, GRAIN);
+}
