@@ -53,13 +53,22 @@ engine_step_conv_scratch (const EngineProgram *program, int i)
   return scratch ? scratch (&shape, program->queue) : 0;
 }
 
+typedef struct {
+  const EngineProgram *program;
+  int node;
+  const KernelConvShape *shape;
+} Packing;
+
 /* Weights in the order that the back end's kernel wants. */
-static const void *
-packed_weights (EngineProgram *program, const EngineNode *node, const KernelConvShape *shape,
-    GError **error)
+static void *
+pack (gpointer data, gsize *size, GError **error)
 {
+  const Packing *packing = data;
+  const EngineProgram *program = packing->program;
+  const KernelConvShape *shape = packing->shape;
   const KernelOps *ops = program->backend->ops;
   const EngineGraph *graph = program->graph;
+  const EngineNode *node = engine_graph_node (graph, packing->node);
   const gboolean s8 = is_s8 (graph, node);
   const int zero = engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->quant.zero;
   const void *w =
@@ -72,34 +81,43 @@ packed_weights (EngineProgram *program, const EngineNode *node, const KernelConv
     return NULL;
   }
 
-  const gsize size =
-      s8 ? ops->conv_s8_pack (shape, zero, w, NULL) : ops->conv_f32_pack (shape, w, NULL);
-  g_autofree void *packed = g_try_malloc (MAX (size, 1));
+  *size = s8 ? ops->conv_s8_pack (shape, zero, w, NULL) : ops->conv_f32_pack (shape, w, NULL);
+  void *packed = g_try_malloc (MAX (*size, 1));
   if (!packed) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
-        "no memory for %" G_GSIZE_FORMAT " bytes of weights of layer '%s'", size, node->name);
+        "no memory for %" G_GSIZE_FORMAT " bytes of weights of layer '%s'", *size, node->name);
     return NULL;
   }
   if (s8)
     ops->conv_s8_pack (shape, zero, w, packed);
   else
     ops->conv_f32_pack (shape, w, packed);
-  return engine_step_constant (program, packed, size, error);
+  return packed;
+}
+
+static const void *
+packed_weights (EngineProgram *program, int node, const KernelConvShape *shape, GError **error)
+{
+  Packing packing = {program, node, shape};
+
+  return engine_step_packed (program, node, ENGINE_CONV_W, shape->tactic, pack, &packing, error);
 }
 
 /* A float vector of the node, one value a channel; zeros where it is absent. */
 static const float *
-channel_constant (EngineProgram *program, const EngineNode *node, int input, int oc, GError **error)
+channel_constant (EngineProgram *program, int i, int input, int oc, GError **error)
 {
+  const EngineNode *node = engine_graph_node (program->graph, i);
+
   if (node->inputs[input] != ENGINE_NONE) {
     gsize size;
     const void *data =
         g_bytes_get_data (engine_graph_value (program->graph, node->inputs[input])->data, &size);
-    return engine_step_constant (program, data, size, error);
+    return engine_step_constant (program, i, input, data, size, error);
   }
 
   g_autofree float *zeros = g_new0 (float, oc);
-  return engine_step_constant (program, zeros, oc * sizeof (float), error);
+  return engine_step_constant (program, i, input, zeros, oc * sizeof (float), error);
 }
 
 static gboolean
@@ -112,9 +130,9 @@ conv_s8 (EngineProgram *program, int i, const KernelConvShape *shape, GError **e
   const int r = node->inputs[ENGINE_CONV_R];
   KernelConvS8 args = {.shape = *shape, .zero_x = x->quant.zero};
 
-  args.w = packed_weights (program, node, shape, error);
-  args.m = args.w ? channel_constant (program, node, ENGINE_CONV_M, shape->oc, error) : NULL;
-  args.b = args.m ? channel_constant (program, node, ENGINE_CONV_B, shape->oc, error) : NULL;
+  args.w = packed_weights (program, i, shape, error);
+  args.m = args.w ? channel_constant (program, i, ENGINE_CONV_M, shape->oc, error) : NULL;
+  args.b = args.m ? channel_constant (program, i, ENGINE_CONV_B, shape->oc, error) : NULL;
   if (!args.b)
     return FALSE;
 
@@ -145,8 +163,8 @@ conv_f32 (EngineProgram *program, int i, const KernelConvShape *shape, GError **
   const int r = node->inputs[ENGINE_CONV_R];
   KernelConvF32 args = {.shape = *shape, .lo = node->conv.lo, .hi = node->conv.hi};
 
-  args.w = packed_weights (program, node, shape, error);
-  args.b = args.w ? channel_constant (program, node, ENGINE_CONV_B, shape->oc, error) : NULL;
+  args.w = packed_weights (program, i, shape, error);
+  args.b = args.w ? channel_constant (program, i, ENGINE_CONV_B, shape->oc, error) : NULL;
   if (!args.b)
     return FALSE;
   args.x = engine_program_value (program, node->inputs[ENGINE_CONV_X]);

@@ -105,7 +105,7 @@ engine_step_unary (EngineProgram *program, int i, GError **error)
     gsize size;
     const void *data =
         g_bytes_get_data (engine_graph_value (program->graph, node->inputs[1])->data, &size);
-    lut = engine_step_constant (program, data, size, error);
+    lut = engine_step_constant (program, i, 1, data, size, error);
     if (!lut)
       return FALSE;
   }

@@ -74,14 +74,14 @@ engine_step_pool (EngineProgram *program, int i, GError **error)
 
 /* The table that gives bytes of one scale the meaning of another: a concat's small input. */
 static const gint8 *
-requantise_table (EngineProgram *program, const EngineQuant *from, const EngineQuant *to,
-    GError **error)
+requantise_table (EngineProgram *program, int node, int input, const EngineQuant *from,
+    const EngineQuant *to, GError **error)
 {
   gint8 lut[256];
 
   for (int level = -128; level < 128; level++)
     lut[level + 128] = engine_quant_level (to, engine_quant_real (from, level));
-  return engine_step_constant (program, lut, sizeof lut, error);
+  return engine_step_constant (program, node, input, lut, sizeof lut, error);
 }
 
 /* Elements before an axis of one image (rows), and from the axis on (width). */
@@ -110,7 +110,7 @@ engine_step_concat (EngineProgram *program, int i, GError **error)
     const gint8 *lut = NULL;
 
     if (s8 && !engine_quant_equal (&x->quant, &y->quant)) {
-      lut = requantise_table (program, &x->quant, &y->quant, error);
+      lut = requantise_table (program, i, k, &x->quant, &y->quant, error);
       if (!lut)
         return FALSE;
     }

@@ -3,6 +3,7 @@
  * step.c: the program of a graph: its memory on a back end, its steps, and how a step runs.
  */
 #include "engine/step.h"
+#include "engine/weights.h"
 
 #include <string.h>
 
@@ -98,25 +99,65 @@ allocate (const EngineProgram *program, gsize size, const char *what, GError **e
   return memory;
 }
 
-void *
-engine_step_constant (EngineProgram *program, const void *data, gsize size, GError **error)
+/* Host bytes on their way to the back end. */
+typedef struct {
+  EngineProgram *program;
+  EngineBytesFn bytes;
+  gpointer data;
+} Upload;
+
+static void *
+upload (gpointer data, gsize *size, GError **error)
 {
-  void *memory = allocate (program, size, "a constant", error);
+  const Upload *job = data;
+  const EngineProgram *program = job->program;
+  g_autofree void *bytes = job->bytes (job->data, size, error);
+  void *memory = bytes ? allocate (program, *size, "a constant", error) : NULL;
 
   if (!memory)
     return NULL;
-  g_ptr_array_add (program->constants, memory);
-  program->constant_bytes += size;
-  program->backend->upload (program->queue, memory, data, size);
+  program->backend->upload (program->queue, memory, bytes, *size);
 
-  /* The caller's bytes may go away as soon as this returns. */
+  /* Other queues read it, too. */
   const char *failure = program->backend->queue_wait (program->queue);
-  if (failure) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed to upload: %s",
-        program->backend->name, failure);
+  if (!failure)
+    return memory;
+  program->backend->free (program->backend, memory);
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed to upload: %s",
+      program->backend->name, failure);
+  return NULL;
+}
+
+const void *
+engine_step_packed (EngineProgram *program, int node, int input, int tactic, EngineBytesFn bytes,
+    gpointer data, GError **error)
+{
+  const EngineConstantKey key = {program->graph, program->backend, node, input, tactic};
+  Upload job = {program, bytes, data};
+  EngineConstant *constant = engine_constant_get (&key, upload, &job, error);
+
+  if (!constant)
     return NULL;
-  }
-  return memory;
+  g_ptr_array_add (program->constants, constant);
+  program->constant_bytes += engine_constant_size (constant);
+  return engine_constant_memory (constant);
+}
+
+static void *
+copy_bytes (gpointer data, gsize *size, GError **error)
+{
+  const void *bytes = g_bytes_get_data (data, size);
+
+  return g_memdup2 (bytes, *size);
+}
+
+const void *
+engine_step_constant (EngineProgram *program, int node, int input, const void *data, gsize size,
+    GError **error)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new_static (data, size);
+
+  return engine_step_packed (program, node, input, 0, copy_bytes, bytes, error);
 }
 
 void *
@@ -193,7 +234,7 @@ engine_program_new (const EngineGraph *graph, KernelBackend *backend, KernelQueu
   program->backend = backend;
   program->queue = queue;
   program->max_batch = max_batch;
-  program->constants = g_ptr_array_new ();
+  program->constants = g_ptr_array_new_with_free_func ((GDestroyNotify) engine_constant_release);
   program->steps = g_array_new (FALSE, FALSE, sizeof (EngineStep));
   program->plan = g_steal_pointer (&plan);
 
@@ -211,8 +252,6 @@ engine_program_free (EngineProgram *program)
 {
   if (!program)
     return;
-  for (guint i = 0; i < program->constants->len; i++)
-    program->backend->free (program->backend, g_ptr_array_index (program->constants, i));
   if (program->scratch)
     program->backend->free (program->backend, program->scratch);
   if (program->arena)

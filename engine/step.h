@@ -53,7 +53,7 @@ typedef struct {
   int max_batch;
   guint8 *arena;        /* the back end's memory, as are scratch and constants */
   void *scratch;        /* for one convolution at a time; NULL where none needs any */
-  GPtrArray *constants; /* packed weights, biases, tables */
+  GPtrArray *constants; /* EngineConstant: packed weights, biases, tables; shared */
   gsize constant_bytes;
   GArray *steps; /* EngineStep, in the order in which they run */
 } EngineProgram;
@@ -75,8 +75,15 @@ void *engine_program_value (const EngineProgram *program, int value);
 
 /* Appends a step whose arguments are zero; valid until the next one. */
 EngineStep *engine_step_add (EngineProgram *program, int node, EngineSlot slot, GError **error);
-/* Memory of the back end with a copy of the data. */
-void *engine_step_constant (EngineProgram *program, const void *data, gsize size, GError **error);
+/* Memory of the back end with a copy of the data, which belongs to an input of the node (any number
+ * of the caller's where it is no input's). Shared with other programs of the graph (weights.h): the
+ * same node and input must always give the same bytes. */
+const void *engine_step_constant (EngineProgram *program, int node, int input, const void *data,
+    gsize size, GError **error);
+/* The same with bytes (to be freed with g_free) that are only made where nobody has made them. */
+typedef void *(*EngineBytesFn) (gpointer data, gsize *size, GError **error);
+const void *engine_step_packed (EngineProgram *program, int node, int input, int tactic,
+    EngineBytesFn bytes, gpointer data, GError **error);
 
 gboolean engine_step_conv (EngineProgram *program, int node, GError **error);
 gboolean engine_step_binary (EngineProgram *program, int node, GError **error);

@@ -20,8 +20,9 @@
  * come from KernelBackend.alloc(); kernels require no more than the element's own alignment.
  * No argument aliases another unless its comment says so.
  *
- * Threads: a queue belongs to one thread at a time; different queues are independent. Results do
- * not depend on the number of threads of a queue, bit for bit, in float and in int8.
+ * Threads: a back end serves any number of threads at once; a queue belongs to one thread at a time;
+ * different queues are independent. Results do not depend on the number of threads of a queue, bit
+ * for bit, in float and in int8.
  */
 #pragma once
 
