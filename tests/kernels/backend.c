@@ -19,14 +19,27 @@ __asan_default_options (void)
 }
 #endif
 
-static const char *const names[] = {"ref", "cpu"};
+/* The last one where this machine has it. */
+static const char *const names[] = {"ref", "cpu", "cuda:0"};
+static int n_names = 2;
 
-#define N_NAMES ((int) (sizeof names / sizeof *names))
+static void
+look_for_cuda (void)
+{
+  char why[320];
+  KernelBackend *backend = kernel_open ("cuda:0", why, sizeof why);
+
+  if (backend)
+    n_names = 3;
+  else
+    printf ("SKIP cuda:0: %s\n", why);
+  kernel_close (backend);
+}
 
 static void
 test_open (void)
 {
-  for (int i = 0; i < N_NAMES; i++) {
+  for (int i = 0; i < n_names; i++) {
     char why[128] = "";
     KernelBackend *backend = kernel_open (names[i], why, sizeof why);
 
@@ -82,11 +95,11 @@ test_cuda (void)
   }
 }
 
-/* A NULL slot is an operation that the planner must refuse; these two have none. */
+/* A NULL slot is an operation that the planner must refuse; these have none. */
 static void
 test_tables_are_complete (void)
 {
-  for (int i = 0; i < N_NAMES; i++) {
+  for (int i = 0; i < n_names; i++) {
     char why[128];
     KernelBackend *backend = kernel_open (names[i], why, sizeof why);
     const KernelOps *ops = backend->ops;
@@ -105,7 +118,7 @@ test_memory (void)
 {
   static const size_t sizes[] = {0, 1, 63, 64, 65, 100000};
 
-  for (int i = 0; i < N_NAMES; i++) {
+  for (int i = 0; i < n_names; i++) {
     char why[128];
     KernelBackend *backend = kernel_open (names[i], why, sizeof why);
     KernelQueue *queue = backend->queue_new (backend, 1);
@@ -136,11 +149,12 @@ test_memory (void)
 static void
 test_queues (void)
 {
-  for (int i = 0; i < N_NAMES; i++) {
+  for (int i = 0; i < n_names; i++) {
     static const int8_t x[3] = {-128, 0, 127};
     int8_t lut[256], y[3];
     char why[128];
     KernelBackend *backend = kernel_open (names[i], why, sizeof why);
+    int8_t *memory = backend->alloc (backend, 262); /* lut, x, y */
     KernelQueue *queues[5];
 
     for (int v = 0; v < 256; v++)
@@ -151,11 +165,17 @@ test_queues (void)
     }
     for (int q = 0; q < 5; q++) {
       memset (y, 0, sizeof y);
-      backend->ops->lut_s8 (&(KernelLutS8){.size = 3, .x = x, .lut = lut, .y = y}, queues[q]);
+      backend->upload (queues[q], memory, lut, 256);
+      backend->upload (queues[q], memory + 256, x, 3);
+      backend->ops->lut_s8 (
+          &(KernelLutS8){.size = 3, .x = memory + 256, .lut = memory, .y = memory + 259},
+          queues[q]);
+      backend->download (queues[q], y, memory + 259, 3);
       CHECK (backend->queue_wait (queues[q]) == NULL);
       CHECK (y[0] == -127 && y[1] == 1 && y[2] == -128);
       backend->queue_free (queues[q]);
     }
+    backend->free (backend, memory);
     kernel_close (backend);
   }
 }
@@ -182,11 +202,12 @@ one_piece (void *ctx, int piece, int lane, KernelQueue *queue)
 static void
 test_pieces (void)
 {
-  for (int i = 0; i < N_NAMES; i++) {
+  for (int i = 0; i < n_names; i++) {
     char why[128];
     KernelBackend *backend = kernel_open (names[i], why, sizeof why);
 
-    for (int threads = 1; threads <= 8; threads += 3) {
+    CHECK ((backend->queue_lanes != NULL) == backend->host_memory);
+    for (int threads = 1; backend->queue_lanes && threads <= 8; threads += 3) {
       KernelQueue *queue = backend->queue_new (backend, threads);
       Pieces pieces = {.lanes = backend->queue_lanes (queue)};
 
@@ -210,7 +231,7 @@ test_tactics (void)
 {
   const KernelConvShape shape = {1, 8, 8, 16, 8, 8, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1};
 
-  for (int i = 0; i < N_NAMES; i++) {
+  for (int i = 0; i < n_names; i++) {
     char why[128];
     KernelBackend *backend = kernel_open (names[i], why, sizeof why);
 
@@ -247,6 +268,7 @@ test_cpu_mask (void)
 int
 main (void)
 {
+  look_for_cuda ();
   RUN (test_open);
   RUN (test_close_null);
   RUN (test_unknown_name);

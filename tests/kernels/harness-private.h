@@ -98,6 +98,7 @@ typedef enum { HARNESS_HONEST, HARNESS_FLIP, HARNESS_BEFORE, HARNESS_BEHIND } Ha
 struct Harness {
   uint64_t seed, state;
   int only_case; /* -1: all */
+  int every;     /* only each of so many cases; 1: all */
   bool bench, quiet, print_digest;
   int stop_after;          /* failures of one kernel; 0: never */
   HarnessPlace only_place; /* HARNESS_PLACES: all in turn */

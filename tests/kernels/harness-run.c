@@ -339,7 +339,8 @@ harness_run (HarnessCase *c)
 {
   Harness *h = c->harness;
 
-  if (enough (h) || (h->only_case >= 0 && h->only_case != h->n_cases)) {
+  if (enough (h) || (h->only_case >= 0 && h->only_case != h->n_cases) ||
+      (h->every > 1 && h->n_cases % h->every != 0)) {
     ;
   } else if (h->bench) {
     harness_measure (c);

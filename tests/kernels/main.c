@@ -17,7 +17,7 @@ static const HarnessTest *const families[] = {harness_conv, harness_elementwise,
     harness_move, harness_softmax, harness_pixels};
 #define N_FAMILIES (sizeof families / sizeof *families)
 
-static Harness harness = {.only_case = -1, .only_place = HARNESS_PLACES};
+static Harness harness = {.only_case = -1, .every = 1, .only_place = HARNESS_PLACES};
 static int passed, failed, skipped;
 
 static const char usage[] =
@@ -28,6 +28,7 @@ static const char usage[] =
     "  --function=GLOB   only kernels whose name matches, as conv_s8 or '*_f32'\n"
     "  --seed=N          random seed (default: the time)\n"
     "  --case=N          only this case of each kernel\n"
+    "  --every=N         only each Nth case of each kernel\n"
     "  --digest          print a digest of what ref computed, to compare machines\n"
     "  --bench           measure instead of comparing\n"
     "  --threads=N       threads in the bench (default 1; 0: all CPUs)\n"
@@ -292,13 +293,13 @@ typedef struct {
 static bool
 parse_options (int argc, char **argv, Options *o)
 {
-  enum { BACKEND, FUNCTION, SEED, CASE, DIGEST, BENCH, THREADS, SELF_TEST, LIST, HELP };
+  enum { BACKEND, FUNCTION, SEED, CASE, EVERY, DIGEST, BENCH, THREADS, SELF_TEST, LIST, HELP };
   static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
       {"function", required_argument, NULL, FUNCTION}, {"seed", required_argument, NULL, SEED},
-      {"case", required_argument, NULL, CASE}, {"digest", no_argument, NULL, DIGEST},
-      {"bench", no_argument, NULL, BENCH}, {"threads", required_argument, NULL, THREADS},
-      {"self-test", no_argument, NULL, SELF_TEST}, {"list", no_argument, NULL, LIST},
-      {"help", no_argument, NULL, HELP}, {0}};
+      {"case", required_argument, NULL, CASE}, {"every", required_argument, NULL, EVERY},
+      {"digest", no_argument, NULL, DIGEST}, {"bench", no_argument, NULL, BENCH},
+      {"threads", required_argument, NULL, THREADS}, {"self-test", no_argument, NULL, SELF_TEST},
+      {"list", no_argument, NULL, LIST}, {"help", no_argument, NULL, HELP}, {0}};
   uint64_t number;
   int option;
 
@@ -316,6 +317,10 @@ parse_options (int argc, char **argv, Options *o)
     case CASE:
       parse_number ("case", optarg, 0, INT32_MAX, &number);
       harness.only_case = number;
+      break;
+    case EVERY:
+      parse_number ("every", optarg, 1, INT32_MAX, &number);
+      harness.every = number;
       break;
     case DIGEST:
       harness.print_digest = true;
