@@ -263,10 +263,22 @@ strip_2 (const DwconvStrip *s)
   strip (s, 2);
 }
 
-static bool
-bounded (const float *m, const float *b, int channels, float terms)
+/* Whether fmaf (acc, m, b) is far within int32 for every |acc| <= terms; false where it may be a NaN.
+ * Integers packed with saturation are then right, and an output's bounds may be applied to bytes. */
+bool
+kernel_bounded_avx512vnni (const float *m, const float *b, int channels, float terms)
 {
-  return lanes_bounded (m, b, channels, terms);
+  const __m512 limit = _mm512_set1_ps (0x1p30f), most = _mm512_set1_ps (terms);
+  __mmask16 beyond = 0;
+
+  for (int c = 0; c < channels; c += 16) {
+    const __mmask16 mask = lanes_mask (channels - c);
+    const __m512 largest = _mm512_fmadd_ps (_mm512_abs_ps (_mm512_maskz_loadu_ps (mask, m + c)),
+        most, _mm512_abs_ps (_mm512_maskz_loadu_ps (mask, b + c)));
+
+    beyond |= _mm512_cmp_ps_mask (largest, limit, _CMP_NLT_UQ);
+  }
+  return beyond == 0;
 }
 
 static const DwconvKind lines = {
@@ -276,7 +288,7 @@ static const DwconvKind lines = {
     .x_offset = 128,
     .columns = columns,
     .strip = {strip_1, strip_2},
-    .bounded = bounded,
+    .bounded = kernel_bounded_avx512vnni,
     .grain = 1 << 18,
 };
 

@@ -35,6 +35,9 @@ kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
   g.k = g.span * (shape->ic / shape->groups);
   g.run = divide_up (g.k, k_round) * k_round;
   g.row = kind->depthwise ? shape->oc : g.run;
+  g.plain = !kind->depthwise && shape->kh == 1 && shape->kw == 1 && shape->stride_h == 1 &&
+            shape->stride_w == 1 && shape->pad_top == 0 && shape->pad_left == 0 &&
+            shape->oh == shape->ih && shape->ow == shape->iw;
   g.block_size = (size_t) g.taps * g.run * IGEMM_NR * kind->element;
   if (kind->x_offset != 0)
     g.block_size += IGEMM_NR * sizeof (int32_t);

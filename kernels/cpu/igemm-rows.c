@@ -162,7 +162,41 @@ kernel_igemm_cursor (const KernelConvShape *shape, size_t pixel)
 {
   const size_t line = pixel / shape->ow;
 
-  return (IgemmCursor){.n = line / shape->oh, .oh = line % shape->oh, .ow = pixel % shape->ow};
+  return (IgemmCursor){
+      .pixel = pixel, .n = line / shape->oh, .oh = line % shape->oh, .ow = pixel % shape->ow};
+}
+
+/* The rows of pixels that are input pixels; false where the last would be read past the end. */
+static bool
+plain_rows (const Source *s, size_t pixel, int pixels, const void **rows)
+{
+  const uint8_t *row = s->x + pixel * s->pixel_size + s->channel;
+
+  if ((size_t) (s->end - row) < (pixels - 1) * s->pixel_size + s->row_size)
+    return false;
+  for (int i = 0; i < pixels; i++, row += s->pixel_size)
+    rows[i] = row;
+  return true;
+}
+
+/* The rows of windows, line by line of the output. */
+static void
+window_rows (const Source *s, int pixels, IgemmCursor *at, const void **rows, uint8_t *memory)
+{
+  const KernelConvShape *shape = s->g->shape;
+
+  for (int i = 0, count; i < pixels; i += count) {
+    count = min_int (pixels - i, shape->ow - at->ow);
+    segment_rows (s, at, count, rows + i, memory + i * s->row_size);
+    at->ow += count;
+    if (at->ow == shape->ow) {
+      at->ow = 0;
+      if (++at->oh == shape->oh) {
+        at->oh = 0;
+        at->n++;
+      }
+    }
+  }
 }
 
 void
@@ -183,18 +217,14 @@ kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int 
       .repeat = g->kind->depthwise && shape->oc != shape->ic,
   };
 
-  for (int i = 0, count; i < pixels; i += count) {
-    count = min_int (pixels - i, shape->ow - at->ow);
-    segment_rows (&s, at, count, rows + i, (uint8_t *) memory + i * s.row_size);
-    at->ow += count;
-    if (at->ow == shape->ow) {
-      at->ow = 0;
-      if (++at->oh == shape->oh) {
-        at->oh = 0;
-        at->n++;
-      }
-    }
+  if (!g->plain) {
+    window_rows (&s, pixels, at, rows, memory);
+  } else if (!plain_rows (&s, at->pixel, pixels, rows)) {
+    IgemmCursor last = kernel_igemm_cursor (shape, at->pixel);
+
+    window_rows (&s, pixels, &last, rows, memory);
   }
+  at->pixel += pixels;
   if (g->kind->arrange)
     g->kind->arrange (g, pixels, rows, memory);
   if (g->kind->widen)

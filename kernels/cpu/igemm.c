@@ -14,6 +14,9 @@
 
 /* Bytes of weights that one task reads again and again. */
 #define TASK_WEIGHTS (256 * 1024)
+/* The largest product of two int8, and far more than a residual counts. */
+#define PRODUCT  (128.0f * 128.0f)
+#define RESIDUAL 0x1p20f
 /* Tasks per thread, so that a thread that was late or slow does not keep the others waiting. */
 #define TASKS_PER_THREAD 4
 
@@ -22,6 +25,7 @@ typedef struct {
   const IgemmArgs *args;
   size_t pixels, tiles; /* of mr pixels */
   int pixel_parts, block_parts;
+  bool bounded;
   uint8_t *scratch;    /* aligned */
   size_t scratch_size; /* of one thread */
 } Run;
@@ -82,29 +86,33 @@ split (Run *run, int threads)
         (wanted + g->groups * run->pixel_parts - 1) / (g->groups * run->pixel_parts));
 }
 
-/* Blocks for the next call: as many as the tile takes, and the rest in nearly equal parts. */
-static inline int
-next_blocks (int left, int tile_blocks)
-{
-  const int calls = (left + tile_blocks - 1) / tile_blocks;
+/* The blocks of a task in nearly equal calls: `longer` of them take one more than `each`. */
+typedef struct {
+  int group, first, calls, each, longer;
+} Blocks;
 
-  return (left + calls - 1) / calls;
+static Blocks
+share_blocks (const Igemm *g, int group, int first, int end)
+{
+  const int count = end - first, calls = (count - 1) / g->kind->tile_blocks + 1;
+
+  return (Blocks){group, first, calls, count / calls, count % calls};
 }
 
 /* All blocks of the task for the pixels whose rows are set. */
 static void
-run_blocks (const Run *run, IgemmTile *tile, int group, int block, int block_end, size_t pixel)
+run_blocks (const Run *run, IgemmTile *tile, const Blocks *b, size_t pixel)
 {
   const Igemm *g = &run->g;
   const IgemmArgs *args = run->args;
-  const int tile_blocks = g->kind->tile_blocks;
+  int block = b->first;
 
-  while (block < block_end) {
-    const int blocks = next_blocks (block_end - block, tile_blocks);
-    const int channel = block * IGEMM_NR, first = group * g->channels + channel;
+  for (int call = 0; call < b->calls; call++) {
+    const int blocks = b->each + (call < b->longer);
+    const int channel = block * IGEMM_NR, first = b->group * g->channels + channel;
     const size_t output = pixel * args->shape->oc + first;
 
-    tile->w = (const uint8_t *) args->w + ((size_t) group * g->blocks + block) * g->block_size;
+    tile->w = (const uint8_t *) args->w + ((size_t) b->group * g->blocks + block) * g->block_size;
     tile->channel = channel;
     tile->channels = min_int (blocks * IGEMM_NR, g->channels - channel);
     tile->y = (uint8_t *) args->y + output * args->y_element;
@@ -126,8 +134,9 @@ run_task (const void *ctx, int task, int thread)
   const void **rows = (const void **) scratch;
   const int pixel_part = task % run->pixel_parts, other = task / run->pixel_parts;
   const int block_part = other % run->block_parts, group = other / run->block_parts;
-  const int block = kernel_pool_part (g->blocks, run->block_parts, block_part);
-  const int block_end = kernel_pool_part (g->blocks, run->block_parts, block_part + 1);
+  const Blocks blocks =
+      share_blocks (g, group, kernel_pool_part (g->blocks, run->block_parts, block_part),
+          kernel_pool_part (g->blocks, run->block_parts, block_part + 1));
   size_t pixel = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part) * g->mr;
   size_t end = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part + 1) * g->mr;
   IgemmTile tile = {
@@ -140,6 +149,7 @@ run_task (const void *ctx, int task, int thread)
       .lo = args->lo,
       .hi = args->hi,
       .y_f32 = args->y_f32,
+      .bounded = run->bounded,
   };
 
   IgemmCursor at = kernel_igemm_cursor (args->shape, pixel);
@@ -150,7 +160,7 @@ run_task (const void *ctx, int task, int thread)
     tile.pixels = run->pixels - pixel < (size_t) g->mr ? (int) (run->pixels - pixel) : g->mr;
     kernel_igemm_rows (g, args->x, args->w, group, tile.pixels, &at, rows,
         scratch + pointers_size (g));
-    run_blocks (run, &tile, group, block, block_end, pixel);
+    run_blocks (run, &tile, &blocks, pixel);
   }
   if (g->kind->end)
     g->kind->end ();
@@ -162,6 +172,8 @@ kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *que
   const KernelConvShape *shape = args->shape;
   Run run = {.g = kernel_igemm (kind, shape), .args = args};
 
+  run.bounded = kind->bounded && args->mr < RESIDUAL &&
+                kind->bounded (args->m, args->b, shape->oc, PRODUCT * run.g.taps * run.g.k);
   run.pixels = (size_t) shape->n * shape->oh * shape->ow;
   run.tiles = (run.pixels + run.g.mr - 1) / run.g.mr;
   run.scratch = (uint8_t *) round_up ((uintptr_t) args->scratch);

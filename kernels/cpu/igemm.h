@@ -46,7 +46,8 @@ typedef struct {
   const void *r;      /* its residual, or NULL */
   const float *m, *b; /* of the first channel; m is int8 only */
   float mr, lo, hi;
-  bool y_f32; /* conv_s8_f32 */
+  bool y_f32;   /* conv_s8_f32 */
+  bool bounded; /* what IgemmKind.bounded() said */
 } IgemmTile;
 
 typedef struct Igemm Igemm;
@@ -69,6 +70,9 @@ typedef struct {
   /* Where a tile wants its rows in some order: copies those that have none to their places in
    * `memory`, [taps][mr] rows of g->row values, in which find_row() has put some of them. */
   void (*arrange) (const Igemm *g, int pixels, const void **rows, void *memory);
+  /* Of int8, where a tile can make use of it: whether fmaf (acc, m[c], b[c]) is far within int32 for
+   * every |acc| <= terms. */
+  bool (*bounded) (const float *m, const float *b, int channels, float terms);
   /* Around the tiles of one task, on its thread. */
   void (*begin) (void);
   void (*end) (void);
@@ -87,6 +91,7 @@ struct Igemm {
   int k;                      /* weights of one tap and channel */
   int run;                    /* k, rounded up to k_round */
   int row;                    /* values that a row must offer */
+  bool plain;                 /* the row of an output pixel is the input pixel of the same number */
   size_t block_size, pad_row; /* bytes of a block; offset of the row of padding */
   size_t packed_size;
 };
@@ -111,6 +116,8 @@ kernel_igemm_is_depthwise (const KernelConvShape *shape)
 
 /* The dense kind of AVX-512 VNNI, for AMX to lean on. */
 extern const IgemmKind kernel_igemm_s8_avx512vnni;
+/* As IgemmKind.bounded(). */
+bool kernel_bounded_avx512vnni (const float *m, const float *b, int channels, float terms);
 /* Depthwise kinds, by instruction set. */
 void kernel_dwconv_tile_s8_avx2 (const IgemmTile *tile);
 extern const IgemmKind kernel_dwconv_s8_avx2, kernel_dwconv_s8_avx512vnni;
@@ -126,8 +133,9 @@ size_t kernel_igemm_pack (const IgemmKind *kind, const KernelConvShape *shape, c
 /* The part of a thread's scratch that holds what `rows` point to. */
 size_t kernel_igemm_rows_size (const Igemm *g);
 
-/* An output pixel: image, line, column. */
+/* An output pixel: its number; image, line and column, which do not move where rows are plain. */
 typedef struct {
+  size_t pixel;
   int n, oh, ow;
 } IgemmCursor;
 IgemmCursor kernel_igemm_cursor (const KernelConvShape *shape, size_t pixel);

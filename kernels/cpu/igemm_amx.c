@@ -165,7 +165,7 @@ finish (const IgemmTile *tile, const int blocks, const Sums *sums)
 {
   const IgemmTile t = *tile; /* stays in registers: stores of bytes might change any other */
 
-  if (t.y_f32 || blocks == 1)
+  if (t.y_f32 || !t.bounded)
     finish_pixels (&t, false, false, blocks, sums);
   else if (t.r)
     finish_pixels (&t, true, true, blocks, sums);
@@ -214,6 +214,7 @@ static const IgemmKind dense = {
     .tile_blocks = 2,
     .grain = 1 << 22,
     .arrange = arrange,
+    .bounded = kernel_bounded_avx512vnni,
     .begin = begin,
     .end = end,
 };

@@ -53,7 +53,7 @@ finish (const IgemmTile *tile, const int mr, const int blocks, __m512i (*acc)[4]
 {
   const IgemmTile t = *tile;
 
-  if (t.y_f32 || blocks == 1)
+  if (t.y_f32 || !t.bounded)
     finish_pixels (&t, false, false, mr, blocks, acc);
   else if (t.r)
     finish_pixels (&t, true, true, mr, blocks, acc);
@@ -138,6 +138,7 @@ const IgemmKind kernel_igemm_s8_avx512vnni = {
     .tile_blocks = 4,
     .grain = 1 << 20,
     .x_offset = 128,
+    .bounded = kernel_bounded_avx512vnni,
 };
 
 static const IgemmKind *

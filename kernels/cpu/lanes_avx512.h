@@ -33,24 +33,6 @@ lanes_round (__m512 t)
   return _mm512_cvt_roundps_epi32 (t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/* Whether fmaf (acc, m, b) is an int32 for every |acc| <= terms; false where it may be a NaN. Bytes
- * packed with saturation are then right whatever the output's bounds are. */
-LANES_INLINE bool
-lanes_bounded (const float *m, const float *b, int channels, float terms)
-{
-  const __m512 limit = _mm512_set1_ps (0x1p30f), most = _mm512_set1_ps (terms);
-  __mmask16 beyond = 0;
-
-  for (int c = 0; c < channels; c += 16) {
-    const __mmask16 mask = lanes_mask (channels - c);
-    const __m512 largest = _mm512_fmadd_ps (_mm512_abs_ps (_mm512_maskz_loadu_ps (mask, m + c)),
-        most, _mm512_abs_ps (_mm512_maskz_loadu_ps (mask, b + c)));
-
-    beyond |= _mm512_cmp_ps_mask (largest, limit, _CMP_NLT_UQ);
-  }
-  return beyond == 0;
-}
-
 /* The residual's part of outputs. */
 LANES_INLINE __m512
 lanes_add_residual (const IgemmTile *t, __m512 y, __mmask16 mask, size_t at)
@@ -77,14 +59,14 @@ lanes_finish_s8 (const IgemmTile *t, __m512i acc, __m512 m, __m512 b, __mmask16 
   _mm_mask_storeu_epi8 ((int8_t *) t->y + at, mask, _mm512_cvtepi32_epi8 (lanes_round (y)));
 }
 
-/* The same for 2 to 4 blocks of channels of one pixel, `mask` of which are there, as conv_s8 only:
- * one store, and the lower bound is applied to bytes. What is below int32, and a NaN, which passes
- * this min, is rounded to INT32_MIN, then saturated to -128: the lower bound for both. */
+/* The same for 1 to 4 blocks of channels of one pixel, `mask` of which are there, as conv_s8 only and
+ * where t->bounded: one store, and the bounds are applied to bytes. */
 LANES_INLINE void
 lanes_finish_blocks_s8 (const IgemmTile *t, const bool residual, const __m512i *acc,
     const int blocks, const __m512 *m, const __m512 *b, __mmask64 mask, size_t at)
 {
   const __m512i order = _mm512_setr_epi32 (0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i lo = _mm512_set1_epi8 ((int8_t) t->lo), hi = _mm512_set1_epi8 ((int8_t) t->hi);
   __m512i q[4];
 
   IGEMM_EACH (j, blocks) {
@@ -92,7 +74,14 @@ lanes_finish_blocks_s8 (const IgemmTile *t, const bool residual, const __m512i *
 
     if (residual)
       y = lanes_add_residual (t, y, (__mmask16) (mask >> j * IGEMM_NR), at + j * IGEMM_NR);
-    q[j] = lanes_round (_mm512_min_ps (_mm512_set1_ps (t->hi), y));
+    q[j] = lanes_round (y);
+  }
+  if (blocks == 1) {
+    const __m128i bytes = _mm_max_epi8 (_mm512_cvtsepi32_epi8 (q[0]), _mm512_castsi512_si128 (lo));
+
+    _mm_mask_storeu_epi8 ((int8_t *) t->y + at, (__mmask16) mask,
+        _mm_min_epi8 (bytes, _mm512_castsi512_si128 (hi)));
+    return;
   }
 
   /* Packing takes 4 values of each block in turn. */
@@ -101,7 +90,7 @@ lanes_finish_blocks_s8 (const IgemmTile *t, const bool residual, const __m512i *
   const __m512i bytes = _mm512_permutexvar_epi32 (order, _mm512_packs_epi16 (low, high));
 
   _mm512_mask_storeu_epi8 ((int8_t *) t->y + at, mask,
-      _mm512_max_epi8 (bytes, _mm512_set1_epi8 ((int8_t) t->lo)));
+      _mm512_min_epi8 (_mm512_max_epi8 (bytes, lo), hi));
 }
 
 /* kernel_clamp_f32(): of a NaN and a number, max and min take the second. */
