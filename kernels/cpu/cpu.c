@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cpu.c: the back end "cpu": host memory, a queue that is a pool of threads, and the best kernels
- * that this machine can run.
+ * cpu.c: the back end "cpu": host memory, queues that share the threads of the process, and the best
+ * kernels that this machine can run.
  *
  * The table starts as that of `ref` and is overwritten from kernel-list.inc. What stays `ref` is
  * what no classifier spends time in (padding, softmax, input tables) and what a compiler vectorises
@@ -138,28 +138,9 @@ cpu_queue_free (KernelQueue *queue)
 {
   if (!queue)
     return;
-  for (int i = 0; queue->lanes && i < kernel_pool_threads (queue->pool); i++)
-    kernel_pool_free (queue->lanes[i].pool);
   free (queue->lanes);
   kernel_pool_free (queue->pool);
   free (queue);
-}
-
-/* Pools of one thread start none: a lane is a few hundred bytes. */
-static bool
-cpu_add_lanes (KernelQueue *queue)
-{
-  const int threads = kernel_pool_threads (queue->pool);
-
-  queue->lanes = calloc (threads, sizeof *queue->lanes);
-  if (!queue->lanes)
-    return false;
-  for (int i = 0; i < threads; i++) {
-    queue->lanes[i] = (KernelQueue){.backend = queue->backend, .pool = kernel_pool_new (1)};
-    if (!queue->lanes[i].pool)
-      return false;
-  }
-  return true;
 }
 
 static KernelQueue *
@@ -171,10 +152,13 @@ cpu_queue_new (KernelBackend *backend, int threads)
     return NULL;
   queue->backend = backend;
   queue->pool = kernel_pool_new (threads);
-  if (!queue->pool || !cpu_add_lanes (queue)) {
+  queue->lanes = queue->pool ? calloc (kernel_pool_threads (queue->pool), sizeof *queue) : NULL;
+  if (!queue->lanes) {
     cpu_queue_free (queue);
     return NULL;
   }
+  for (int i = 0; i < kernel_pool_threads (queue->pool); i++)
+    queue->lanes[i] = (KernelQueue){.backend = backend, .pool = kernel_pool_serial ()};
   return queue;
 }
 
@@ -210,6 +194,7 @@ cpu_queue_each (KernelQueue *queue, KernelEachFn fn, void *ctx, int pieces)
 static const char *
 cpu_queue_wait (KernelQueue *queue)
 {
+  kernel_pool_rest (queue->pool);
   return NULL;
 }
 

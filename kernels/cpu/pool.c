@@ -1,163 +1,166 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool.c: threads that share the tasks of one run after another.
+ * pool.c: a run, from its caller's side, and the tasks of it.
  *
- * A run is published in one 64-bit word, `ticket`: the number of the run above, the tasks nobody
- * has taken below. A thread takes a task by lowering the word with a compare-and-swap. Success
- * proves that the run is still the one it looked at, and the task taken keeps that run open, so
- * that fn, ctx and tasks are read afterwards as plain fields. A worker that wakes up late finds
- * nothing left and disturbs nobody: the caller waits for tasks, never for threads.
+ * Every thread of a run owns a stretch of the tasks and takes from its front; who has none left
+ * takes from the end of the longest stretch, also of slots that no helper came for. Both are a
+ * compare-and-swap of one word, whose first only rises and whose end only falls during a run.
  *
- * Who finds no work spins briefly, because the next layer follows within microseconds, then sleeps
- * on a condition. The pairs of sequentially consistent accesses (ticket and sleepers, pending and
- * caller_sleeps) are what makes a lost wake-up impossible: of two threads that each write one and
- * then read the other, at least one sees the other's write.
+ * The next layer follows within microseconds, so whoever waits polls briefly and then sleeps. The
+ * pairs of sequentially consistent accesses (a slot's state and caller_sleeps here, opened and the
+ * crew's sleepers in pool-crew.c) are what makes a lost wake-up impossible: of two threads that each
+ * write one and then read the other, at least one sees the other's write.
  */
-#include "kernels/cpu/pool.h"
+#include "kernels/cpu/pool-crew.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 
-/* Rounds of a spin loop before sleeping: tens of microseconds, less than a wake-up costs twice. */
-#define SPIN_ROUNDS 2000
 /* Parts of a range: a thread that was late or slow keeps the others waiting for less. */
 #define PARTS_PER_THREAD 4
 
-typedef struct {
-  KernelPool *pool;
-  pthread_t thread;
-  int index;
-} Worker;
-
-struct KernelPool {
-  _Alignas(64) _Atomic uint64_t ticket; /* run << 32 | tasks not taken */
-  _Alignas(64) atomic_int pending;      /* tasks not finished */
-  _Alignas(64) KernelPoolFn fn;
-  const void *ctx;
-  int tasks;
-
-  atomic_int sleepers;
-  atomic_bool caller_sleeps;
-  atomic_bool quit;
-  pthread_mutex_t mutex;
-  pthread_cond_t work, done;
-
-  int threads, started; /* with the caller; workers that exist */
-  Worker workers[];
-};
-
-static inline void
-pool_relax (void)
+static inline uint64_t
+stretch (uint32_t first, uint32_t end)
 {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause ();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield" ::: "memory");
-#endif
+  return (uint64_t) end << 32 | first;
 }
 
-static bool
-pool_has_work (KernelPool *pool)
+/* The next task of a slot's own stretch, or -1. */
+static int
+take_first (KernelPoolSlot *slot)
 {
-  return (uint32_t) atomic_load (&pool->ticket) != 0;
+  uint64_t tasks = atomic_load_explicit (&slot->tasks, memory_order_relaxed);
+
+  while (kernel_pool_left (tasks) > 0)
+    if (atomic_compare_exchange_weak_explicit (&slot->tasks, &tasks, tasks + 1,
+            memory_order_relaxed, memory_order_relaxed))
+      return (int) (uint32_t) tasks;
+  return -1;
 }
 
-/* Takes and runs tasks until none is left. */
-static void
-pool_work (KernelPool *pool, int thread)
+/* The last task of the longest stretch, or -1 when there is none at all. */
+static int
+take_last (KernelPool *pool)
 {
-  uint64_t ticket = atomic_load (&pool->ticket);
+  for (;;) {
+    KernelPoolSlot *victim = NULL;
+    uint64_t most = 0;
 
-  while ((uint32_t) ticket != 0) {
-    if (!atomic_compare_exchange_weak (&pool->ticket, &ticket, ticket - 1))
-      continue;
-    pool->fn (pool->ctx, pool->tasks - (int) (uint32_t) ticket, thread);
-    if (atomic_fetch_sub (&pool->pending, 1) == 1 && atomic_load (&pool->caller_sleeps)) {
-      pthread_mutex_lock (&pool->mutex);
-      pthread_cond_signal (&pool->done);
-      pthread_mutex_unlock (&pool->mutex);
+    for (int i = 0; i < pool->slots; i++) {
+      const uint64_t tasks = atomic_load_explicit (&pool->slot[i].tasks, memory_order_relaxed);
+
+      if (kernel_pool_left (tasks) > kernel_pool_left (most)) {
+        victim = &pool->slot[i];
+        most = tasks;
+      }
     }
-    ticket = atomic_load (&pool->ticket);
+    if (!victim)
+      return -1;
+    if (atomic_compare_exchange_strong_explicit (&victim->tasks, &most, most - ((uint64_t) 1 << 32),
+            memory_order_relaxed, memory_order_relaxed))
+      return (int) (uint32_t) (most >> 32) - 1;
+  }
+}
+
+void
+kernel_pool_work (KernelPool *pool, int slot)
+{
+  const KernelPoolFn fn = pool->fn;
+  const void *ctx = pool->ctx;
+  int task;
+
+  while ((task = take_first (&pool->slot[slot])) >= 0)
+    fn (ctx, task, slot);
+  while ((task = take_last (pool)) >= 0)
+    fn (ctx, task, slot);
+}
+
+static void
+open_slots (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
+{
+  const int slots = tasks < pool->threads ? tasks : pool->threads;
+
+  pool->fn = fn;
+  pool->ctx = ctx;
+  pool->slots = slots;
+  for (int i = 0; i < slots; i++)
+    atomic_store_explicit (&pool->slot[i].tasks,
+        stretch ((uint32_t) kernel_pool_part ((size_t) tasks, slots, i),
+            (uint32_t) kernel_pool_part ((size_t) tasks, slots, i + 1)),
+        memory_order_relaxed);
+  for (int i = 1; i < slots; i++)
+    atomic_store_explicit (&pool->slot[i].state, KERNEL_SLOT_OPEN, memory_order_release);
+  atomic_store (&pool->opened, slots);
+}
+
+/* Polls, then sleeps, until the helper of the slot has finished. */
+static void
+wait_for (KernelPool *pool, KernelPoolSlot *slot)
+{
+  int64_t since = 0;
+
+  for (unsigned polls = 1; atomic_load (&slot->state) != KERNEL_SLOT_CLOSED; polls++) {
+    kernel_pool_relax ();
+    if (polls % KERNEL_POOL_POLLS != 0)
+      continue;
+    if (since == 0)
+      since = kernel_pool_now ();
+    if (kernel_pool_now () - since < KERNEL_POOL_SPIN_NS)
+      continue;
+    pthread_mutex_lock (&pool->mutex);
+    atomic_store (&pool->caller_sleeps, true);
+    while (atomic_load (&slot->state) != KERNEL_SLOT_CLOSED)
+      pthread_cond_wait (&pool->done, &pool->mutex);
+    atomic_store (&pool->caller_sleeps, false);
+    pthread_mutex_unlock (&pool->mutex);
+    return;
   }
 }
 
 static void
-pool_wait_for_work (KernelPool *pool)
+close_slots (KernelPool *pool)
 {
-  for (int i = 0; i < SPIN_ROUNDS; i++) {
-    if (pool_has_work (pool) || atomic_load (&pool->quit))
-      return;
-    pool_relax ();
+  atomic_store_explicit (&pool->opened, 0, memory_order_relaxed);
+  for (int i = 1; i < pool->slots; i++) {
+    int open = KERNEL_SLOT_OPEN;
+
+    if (!atomic_compare_exchange_strong (&pool->slot[i].state, &open, KERNEL_SLOT_CLOSED))
+      wait_for (pool, &pool->slot[i]);
   }
-  pthread_mutex_lock (&pool->mutex);
-  atomic_fetch_add (&pool->sleepers, 1);
-  while (!pool_has_work (pool) && !atomic_load (&pool->quit))
-    pthread_cond_wait (&pool->work, &pool->mutex);
-  atomic_fetch_sub (&pool->sleepers, 1);
-  pthread_mutex_unlock (&pool->mutex);
 }
 
-static void
-pool_wait_for_done (KernelPool *pool)
-{
-  for (int i = 0; i < SPIN_ROUNDS; i++) {
-    if (atomic_load (&pool->pending) == 0)
-      return;
-    pool_relax ();
-  }
-  pthread_mutex_lock (&pool->mutex);
-  atomic_store (&pool->caller_sleeps, true);
-  while (atomic_load (&pool->pending) != 0)
-    pthread_cond_wait (&pool->done, &pool->mutex);
-  atomic_store (&pool->caller_sleeps, false);
-  pthread_mutex_unlock (&pool->mutex);
-}
+/* `counted` for good: nothing is ever written, so that any number of threads may use it. */
+static KernelPool serial = {.threads = 1, .counted = true};
 
-static void *
-pool_thread (void *data)
+KernelPool *
+kernel_pool_serial (void)
 {
-  Worker *worker = data;
-  KernelPool *pool = worker->pool;
-
-  while (!atomic_load (&pool->quit)) {
-    pool_work (pool, worker->index);
-    pool_wait_for_work (pool);
-  }
-  return NULL;
+  return &serial;
 }
 
 void
 kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
 {
+  if (!pool->counted)
+    kernel_crew_count (pool, true);
   if (tasks <= 1 || pool->threads == 1) {
     for (int task = 0; task < tasks; task++)
       fn (ctx, task, 0);
     return;
   }
 
-  pool->fn = fn;
-  pool->ctx = ctx;
-  pool->tasks = tasks;
-  atomic_store (&pool->pending, tasks);
-  /* Nobody changes the word of a finished run, so this needs no compare-and-swap. */
-  const uint64_t run = (atomic_load (&pool->ticket) >> 32) + 1;
-  atomic_store (&pool->ticket, run << 32 | (uint32_t) tasks);
+  open_slots (pool, fn, ctx, tasks);
+  const int missing = pool->slots - 1 - atomic_load (&pool->present);
+  if (missing > 0)
+    kernel_crew_call (missing);
+  kernel_pool_work (pool, 0);
+  close_slots (pool);
+}
 
-  if (atomic_load (&pool->sleepers) > 0) {
-    pthread_mutex_lock (&pool->mutex);
-    if (tasks > pool->threads / 2)
-      pthread_cond_broadcast (&pool->work);
-    else
-      for (int i = 1; i < tasks; i++)
-        pthread_cond_signal (&pool->work);
-    pthread_mutex_unlock (&pool->mutex);
-  }
-  pool_work (pool, 0);
-  pool_wait_for_done (pool);
+void
+kernel_pool_rest (KernelPool *pool)
+{
+  if (pool->counted && pool != &serial)
+    kernel_crew_count (pool, false);
 }
 
 typedef struct {
@@ -189,27 +192,6 @@ kernel_pool_range (KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size
     kernel_pool_run (pool, range_task, &range, range.parts);
 }
 
-/* Workers take no signals: those are for the application's threads. */
-static bool
-pool_start (KernelPool *pool)
-{
-  sigset_t all, old;
-
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &old);
-  while (pool->started < pool->threads - 1) {
-    Worker *worker = &pool->workers[pool->started];
-
-    worker->pool = pool;
-    worker->index = pool->started + 1;
-    if (pthread_create (&worker->thread, NULL, pool_thread, worker) != 0)
-      break;
-    pool->started++;
-  }
-  pthread_sigmask (SIG_SETMASK, &old, NULL);
-  return pool->started == pool->threads - 1;
-}
-
 KernelPool *
 kernel_pool_new (int threads)
 {
@@ -218,20 +200,22 @@ kernel_pool_new (int threads)
   if (threads > KERNEL_POOL_MAX_THREADS)
     return NULL;
 
-  const size_t size = sizeof (KernelPool) + (size_t) (threads - 1) * sizeof (Worker);
-  KernelPool *pool = aligned_alloc (64, (size + 63) / 64 * 64);
+  const size_t size = sizeof (KernelPool) + (size_t) threads * sizeof (KernelPoolSlot);
+  KernelPool *pool = aligned_alloc (64, size);
 
   if (!pool)
     return NULL;
   *pool = (KernelPool){.threads = threads};
+  for (int i = 0; i < threads; i++)
+    pool->slot[i] = (KernelPoolSlot){.state = KERNEL_SLOT_CLOSED};
   pthread_mutex_init (&pool->mutex, NULL);
-  pthread_cond_init (&pool->work, NULL);
   pthread_cond_init (&pool->done, NULL);
-  if (!pool_start (pool)) {
-    kernel_pool_free (pool);
-    return NULL;
-  }
-  return pool;
+  if (kernel_crew_join (pool))
+    return pool;
+  pthread_cond_destroy (&pool->done);
+  pthread_mutex_destroy (&pool->mutex);
+  free (pool);
+  return NULL;
 }
 
 void
@@ -239,14 +223,8 @@ kernel_pool_free (KernelPool *pool)
 {
   if (!pool)
     return;
-  pthread_mutex_lock (&pool->mutex);
-  atomic_store (&pool->quit, true);
-  pthread_cond_broadcast (&pool->work);
-  pthread_mutex_unlock (&pool->mutex);
-  for (int i = 0; i < pool->started; i++)
-    pthread_join (pool->workers[i].thread, NULL);
+  kernel_crew_leave (pool);
   pthread_cond_destroy (&pool->done);
-  pthread_cond_destroy (&pool->work);
   pthread_mutex_destroy (&pool->mutex);
   free (pool);
 }

@@ -1,9 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool.h: the threads of one queue of the `cpu` back end.
+ * pool.h: how the queues of the `cpu` back end share their work out.
  *
- * A pool belongs to one calling thread at a time, which works along: a pool of one thread starts
- * none. Nothing is allocated and no thread is started after kernel_pool_new().
+ * A pool is a queue's right to helpers, not a set of threads. The threads belong to the process:
+ * one crew of helpers serves every pool (pool-crew.c). A run calls its tasks on the caller, which
+ * always works along and could do all of them, and on up to threads - 1 helpers that happen to be
+ * free. So a run makes progress whatever the crew is doing, and any number of pools computes on no
+ * more threads than there are CPUs.
+ *
+ * The crew starts with the first pool of more than one thread and ends with the last. It has as many
+ * helpers as the pools asked for together, but no more than CPUs - 1; a pool that asks for more
+ * threads than there are CPUs (a test) raises that to its own threads - 1. No more helpers are awake
+ * than leave a CPU to every working caller: a caller is one from its first run until
+ * kernel_pool_rest().
+ *
+ * A pool belongs to one calling thread at a time. Runs allocate nothing and start no thread.
+ *
+ * fork(): the child has no crew. A pool that the forking thread may use works there on, alone; the
+ * next kernel_pool_new() starts a crew, which serves it too. Pools of other threads can be freed.
  */
 #pragma once
 
@@ -21,13 +35,24 @@ typedef void (*KernelPoolFn) (const void *ctx, int task, int thread);
 /* threads: with the caller, 1 to KERNEL_POOL_MAX_THREADS; 0 takes kernel_pool_cpus(). NULL when
  * there are to be more, or no memory or no thread could be had. */
 KernelPool *kernel_pool_new (int threads);
-/* NULL is fine. No run may be in progress. */
+/* NULL is fine. No run may be in progress. Not from within a task, of any pool. */
 void kernel_pool_free (KernelPool *pool);
 int kernel_pool_threads (const KernelPool *pool);
 
+/* The pool of one thread that has no state: for what is a part of another pool's task. Not to be
+ * freed. */
+KernelPool *kernel_pool_serial (void);
+
 /* Calls fn for every task 0 .. tasks - 1, in any order, and returns when all are done. Must not be
- * called from a task. */
+ * called from a task.
+ *
+ * Thread i begins with the i-th of nearly equal stretches of the tasks and takes those of others
+ * when its own are done. So where task numbers rise with addresses, a thread finds in its own cache
+ * what it wrote in the run before. */
 void kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks);
+
+/* Says that no run follows at once: the caller's CPU is free for others. */
+void kernel_pool_rest (KernelPool *pool);
 
 /* Where part i of `parts` nearly equal parts of 0 .. count begins. */
 static inline size_t

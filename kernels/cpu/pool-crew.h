@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool-crew.h: what pool.c (a run, seen by its caller) and pool-crew.c (the helpers) share.
+ *
+ * A run is handed over through slots, one for each thread, each on a cache line of its own. The
+ * caller opens slots 1 .. slots - 1; a helper that has the seat of an open slot takes it, works, and
+ * closes it; the caller closes those that nobody took and waits for the others. While a slot is
+ * taken the run cannot end, so that a helper reads its fields as plain memory.
+ *
+ *     caller   CLOSED -> OPEN, OPEN -> CLOSED        helper   OPEN -> TAKEN -> CLOSED
+ *
+ * A helper keeps its seat from run to run. Nobody else polls the slot of that seat, so handing over
+ * costs the transfer of one cache line each way.
+ */
+#pragma once
+
+#include "kernels/cpu/pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+typedef enum {
+  KERNEL_SLOT_CLOSED,
+  KERNEL_SLOT_OPEN,
+  KERNEL_SLOT_TAKEN,
+} KernelSlotState;
+
+typedef struct {
+  _Alignas(64) atomic_int state;
+  _Atomic uint64_t tasks; /* not taken yet: the first | the end << 32 */
+  bool seated;            /* a helper polls this slot; under the crew's mutex */
+} KernelPoolSlot;
+
+/* The CPU that a working thread was last seen on. */
+typedef struct {
+  int cpu;
+  bool on;
+} KernelPlace;
+
+struct KernelPool {
+  /* Written by the caller in every run. */
+  _Alignas(64) KernelPoolFn fn;
+  const void *ctx;
+  int slots;
+  atomic_int
+      opened;   /* slots while a run is open, else 0: what a helper that looks for work reads */
+  bool counted; /* among the crew's callers */
+  KernelPlace place; /* the caller's */
+
+  /* Hardly ever written. */
+  _Alignas(64) int threads;
+  atomic_int present; /* helpers that have a seat */
+  atomic_bool gone;   /* is being freed */
+  atomic_bool caller_sleeps;
+  pthread_mutex_t mutex;
+  pthread_cond_t done;
+  KernelPool *next; /* under the crew's mutex */
+
+  KernelPoolSlot slot[];
+};
+
+static inline int
+kernel_pool_left (uint64_t tasks)
+{
+  return (int) ((uint32_t) (tasks >> 32) - (uint32_t) tasks);
+}
+
+/* Waiting threads poll for this long, then sleep: about twice what waking up costs. */
+#define KERNEL_POOL_SPIN_NS 30000
+/* Polls between two looks at the clock. */
+#define KERNEL_POOL_POLLS 32
+
+static inline void
+kernel_pool_relax (void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause ();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+static inline int64_t
+kernel_pool_now (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Takes and runs tasks of the pool's open run until none is left. */
+void kernel_pool_work (KernelPool *pool, int slot);
+
+/* False when the threads could not be started; then nothing has changed. */
+bool kernel_crew_join (KernelPool *pool);
+void kernel_crew_leave (KernelPool *pool);
+/* The pool's caller works from now on, or no longer. */
+void kernel_crew_count (KernelPool *pool, bool counted);
+/* Wakes up to `wanted` helpers, if any sleeps and there are CPUs for them. */
+void kernel_crew_call (int wanted);
+
+/* pool-place.c: notes the CPU that the calling thread is on; that it works no longer; and moves it
+ * to a CPU without a working thread of ours if it shares one. */
+void kernel_place_update (KernelPlace *place);
+void kernel_place_leave (KernelPlace *place);
+void kernel_place_step_aside (KernelPlace *place);
+/* In the child of a fork. */
+void kernel_place_forget_all (void);
