@@ -179,6 +179,38 @@ plain_rows (const Source *s, size_t pixel, int pixels, const void **rows)
   return true;
 }
 
+/* The rows of a whole tile on one line of the output, whose windows lie inside the image: without a
+ * look at each. False where they do not. */
+static bool
+inner_rows (const Source *source, const IgemmCursor *at, const void **rows)
+{
+  const Igemm *g = source->g;
+  const KernelConvShape *s = g->shape;
+  const int columns = s->kw / g->span, across = (g->mr - 1) * s->stride_w;
+  const int iw = at->ow * s->stride_w - s->pad_left, ih = at->oh * s->stride_h - s->pad_top;
+  const int last_iw = iw + across + (columns - 1) * s->dilation_w;
+  const int last_ih = ih + (s->kh - 1) * s->dilation_h;
+
+  if (at->ow + g->mr > s->ow || iw < 0 || last_iw + g->span > s->iw || ih < 0 ||
+      last_ih >= s->ih || source->repeat)
+    return false;
+
+  const size_t pixel = source->pixel_size, line = s->iw * pixel;
+  const uint8_t *x = source->x + ((size_t) at->n * s->ih + ih) * line + iw * pixel + source->channel;
+  const uint8_t *last = x + (last_ih - ih) * line + (last_iw - iw) * pixel;
+
+  if ((size_t) (source->end - last) < source->row_size)
+    return false;
+  for (int kh = 0; kh < s->kh; kh++, x += s->dilation_h * line) {
+    const uint8_t *row = x;
+
+    for (int column = 0; column < columns; column++, row += s->dilation_w * pixel, rows += g->mr)
+      for (int i = 0; i < g->mr; i++)
+        rows[i] = row + i * (s->stride_w * pixel);
+  }
+  return true;
+}
+
 /* The rows of windows, line by line of the output. */
 static void
 window_rows (const Source *s, int pixels, IgemmCursor *at, const void **rows, uint8_t *memory)
@@ -187,7 +219,8 @@ window_rows (const Source *s, int pixels, IgemmCursor *at, const void **rows, ui
 
   for (int i = 0, count; i < pixels; i += count) {
     count = min_int (pixels - i, shape->ow - at->ow);
-    segment_rows (s, at, count, rows + i, memory + i * s->row_size);
+    if (count < s->g->mr || !inner_rows (s, at, rows))
+      segment_rows (s, at, count, rows + i, memory + i * s->row_size);
     at->ow += count;
     if (at->ow == shape->ow) {
       at->ow = 0;
