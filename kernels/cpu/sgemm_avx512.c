@@ -3,33 +3,74 @@
  * sgemm_avx512.c: conv_f32 with AVX-512: one chain of fused multiply-adds per output, 16 outputs in
  * a register, never a sum over lanes.
  *
- * Tile: 6 pixels x 4 blocks of 16 channels. 24 registers of accumulators and 4 of weights; x is a
- * broadcast operand of the multiply-add itself. Every k takes 24 multiply-adds and 4 loads.
+ * Tile: 6 pixels x 4 blocks of 16 channels: 24 registers of accumulators, 4 of weights, 1 of x.
+ * Every k takes 24 multiply-adds, 4 loads and 6 broadcasts. Up to 32 channels have 12 pixels x 2
+ * blocks: 6 pixels of one block would wait for the latency of their own sums.
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx512.h"
 
+#define WIDE_BLOCKS   4
+#define NARROW_MR     12
+#define NARROW_BLOCKS 2
+#define AHEAD         2 /* tiles: so long before they are written, lines of y are fetched */
+
+/* The outputs of a tile, from their sums. */
 LANES_INLINE void
-tile (const IgemmTile *t, const int mr, const int blocks)
+finish (const IgemmTile *t, __m512 (*acc)[WIDE_BLOCKS], const __mmask16 *mask, const int mr,
+    const int blocks)
+{
+  const __m512 lo = _mm512_set1_ps (t->lo), hi = _mm512_set1_ps (t->hi);
+  const int pixels = t->pixels;
+  const size_t y_stride = t->y_stride;
+  const float *r = t->r;
+  float *y = t->y;
+
+  if (r) {
+    IGEMM_EACH (i, mr) {
+      if (i >= pixels)
+        break;
+      IGEMM_EACH (j, blocks)
+        acc[i][j] = _mm512_add_ps (acc[i][j], _mm512_maskz_loadu_ps (mask[j], r + j * IGEMM_NR));
+      r += y_stride;
+    }
+  }
+  IGEMM_EACH (i, mr) {
+    if (i >= pixels)
+      break;
+    IGEMM_EACH (j, blocks)
+      _mm512_mask_storeu_ps (y + j * IGEMM_NR, mask[j], lanes_clamp (acc[i][j], lo, hi));
+    y += y_stride;
+  }
+}
+
+/* rows: pixels of the kind's tile. */
+LANES_INLINE void
+tile (const IgemmTile *t, const int rows, const int mr, const int blocks)
 {
   const size_t w_stride = t->w_stride / sizeof (float);
   const float *w = t->w;
-  __m512 acc[IGEMM_MR][4];
-  __mmask16 mask[4];
+  __m512 acc[NARROW_MR][WIDE_BLOCKS];
+  __mmask16 mask[WIDE_BLOCKS];
 
   IGEMM_EACH (j, blocks) {
     mask[j] = lanes_mask (t->channels - j * IGEMM_NR);
+    acc[0][j] = _mm512_maskz_loadu_ps (mask[j], t->b + j * IGEMM_NR);
     IGEMM_EACH (i, mr)
-      acc[i][j] = _mm512_maskz_loadu_ps (mask[j], t->b + j * IGEMM_NR);
+      acc[i][j] = acc[0][j];
   }
 
+  IGEMM_EACH (i, mr)
+    IGEMM_EACH (j, blocks)
+      lanes_prefetch_write ((const float *) t->y + (AHEAD * rows + i) * t->y_stride + j * IGEMM_NR);
+
   for (int tap = 0; tap < t->taps; tap++) {
-    const float *x[IGEMM_MR];
+    const float *x[NARROW_MR];
 
     IGEMM_EACH (i, mr)
-      x[i] = t->rows[tap * IGEMM_MR + i];
+      x[i] = t->rows[tap * rows + i];
     for (int k = 0; k < t->run; k++, w += IGEMM_NR) {
-      __m512 weights[4];
+      __m512 weights[WIDE_BLOCKS];
 
       IGEMM_EACH (j, blocks)
         weights[j] = _mm512_loadu_ps (w + j * w_stride);
@@ -41,47 +82,62 @@ tile (const IgemmTile *t, const int mr, const int blocks)
       }
     }
   }
-
-  IGEMM_EACH (j, blocks) {
-    IGEMM_EACH (i, mr) {
-      if (i >= t->pixels)
-        break;
-      lanes_finish_f32 (t, acc[i][j], mask[j], i * t->y_stride + j * IGEMM_NR);
-    }
-  }
+  finish (t, acc, mask, mr, blocks);
 }
 
 /* clang-format off */
 static void
-run_tile (const IgemmTile *t)
+run_wide (const IgemmTile *t)
 {
   const int blocks = (t->channels + IGEMM_NR - 1) / IGEMM_NR;
 
-  switch (t->pixels == 1 ? blocks : 4 + blocks) {
-  case 1: tile (t, 1, 1); break;
-  case 2: tile (t, 1, 2); break;
-  case 3: tile (t, 1, 3); break;
-  case 4: tile (t, 1, 4); break;
-  case 5: tile (t, IGEMM_MR, 1); break;
-  case 6: tile (t, IGEMM_MR, 2); break;
-  case 7: tile (t, IGEMM_MR, 3); break;
-  case 8: tile (t, IGEMM_MR, 4); break;
+  switch (t->pixels == 1 ? blocks : WIDE_BLOCKS + blocks) {
+  case 1: tile (t, IGEMM_MR, 1, 1); break;
+  case 2: tile (t, IGEMM_MR, 1, 2); break;
+  case 3: tile (t, IGEMM_MR, 1, 3); break;
+  case 4: tile (t, IGEMM_MR, 1, 4); break;
+  case 5: tile (t, IGEMM_MR, IGEMM_MR, 1); break;
+  case 6: tile (t, IGEMM_MR, IGEMM_MR, 2); break;
+  case 7: tile (t, IGEMM_MR, IGEMM_MR, 3); break;
+  case 8: tile (t, IGEMM_MR, IGEMM_MR, 4); break;
+  }
+}
+
+static void
+run_narrow (const IgemmTile *t)
+{
+  switch ((t->pixels == 1 ? 0 : NARROW_BLOCKS) + (t->channels + IGEMM_NR - 1) / IGEMM_NR) {
+  case 1: tile (t, NARROW_MR, 1, 1); break;
+  case 2: tile (t, NARROW_MR, 1, 2); break;
+  case 3: tile (t, NARROW_MR, NARROW_MR, 1); break;
+  case 4: tile (t, NARROW_MR, NARROW_MR, 2); break;
   }
 }
 /* clang-format on */
 
-static const IgemmKind dense = {
-    .tile = run_tile,
+static const IgemmKind wide = {
+    .tile = run_wide,
     .element = sizeof (float),
     .k_step = 1,
-    .tile_blocks = 4,
+    .tile_blocks = WIDE_BLOCKS,
+    .grain = 1 << 18,
+};
+
+static const IgemmKind narrow = {
+    .tile = run_narrow,
+    .mr = NARROW_MR,
+    .element = sizeof (float),
+    .k_step = 1,
+    .tile_blocks = NARROW_BLOCKS,
     .grain = 1 << 18,
 };
 
 static const IgemmKind *
 kind_of (const KernelConvShape *shape)
 {
-  return kernel_igemm_is_depthwise (shape) ? &kernel_dwconv_f32_avx512 : &dense;
+  if (kernel_igemm_is_depthwise (shape))
+    return &kernel_dwconv_f32_avx512;
+  return shape->oc / shape->groups <= NARROW_BLOCKS * IGEMM_NR ? &narrow : &wide;
 }
 
 IGEMM_F32_SLOTS (avx512, kind_of)
