@@ -3,6 +3,7 @@
  * build.c: from a model to an engine, and the engine as an object.
  */
 #include "engine/build.h"
+#include "engine/live.h"
 #include "engine/model.h"
 #include "engine/pass.h"
 
@@ -109,7 +110,7 @@ engine_ref (Engine *engine)
 void
 engine_unref (Engine *engine)
 {
-  if (!engine || !g_atomic_ref_count_dec (&engine->references))
+  if (!engine || !engine_live_unref (engine, &engine->references))
     return;
   engine_graph_free (engine->graph);
   engine_provenance_clear (&engine->provenance);

@@ -12,7 +12,8 @@
  * names the file, the node or tensor, the cause, and what to do next.
  *
  * Threads: EngineModel and Engine never change after they are made and are shared freely between
- * threads (atomic reference counts). EngineExec and EngineCalibrator belong to one thread at a time.
+ * threads (atomic reference counts). engine_load() and engine_obtain() give the object that is there
+ * already while somebody has the same file, or the engine of the same request. EngineExec and EngineCalibrator belong to one thread at a time.
  */
 #pragma once
 
@@ -180,6 +181,11 @@ Engine *engine_obtain (const EngineRequest *request, EngineRequestReport *report
     GCancellable *cancellable, GError **error);
 
 /* --- Execution ------------------------------------------------------------------------------ */
+
+/* The back end of a name (kernel_open()): one for all who have it open at the same time, so that they
+ * share packed weights. */
+KernelBackend *engine_backend_open (const char *name, GError **error);
+void engine_backend_close (KernelBackend *backend); /* NULL is fine */
 
 typedef struct _EngineExec EngineExec;
 

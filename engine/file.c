@@ -18,11 +18,13 @@
  * whoever can write the file can write a checksum, so the reader trusts nothing because of it.
  */
 #include "engine/file.h"
+#include "engine/live.h"
 #include "engine/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HEADER_SIZE 64
@@ -220,9 +222,23 @@ engine_file_parse (GBytes *contents, const char *name, EngineFileState *state, G
   return read_contents (&reader, contents);
 }
 
-/* Opened once, so that all checks see one file whatever the name means later. */
+/* While a file is mapped, no other gets its number; one that is rewritten in place has another time. */
+static char *
+identity (int fd)
+{
+  struct stat st;
+
+  if (fstat (fd, &st) != 0)
+    return NULL;
+  return g_strdup_printf ("file %llu-%llu-%lld-%lld.%09ld", (unsigned long long) st.st_dev,
+      (unsigned long long) st.st_ino, (long long) st.st_size, (long long) st.st_mtim.tv_sec,
+      st.st_mtim.tv_nsec);
+}
+
+/* Opened once, so that all checks see one file whatever the name means later. name receives what
+ * engines of the file are called (live.h), or NULL. */
 static GMappedFile *
-map (const char *path, EngineFileState *state, GError **error)
+map (const char *path, char **name, EngineFileState *state, GError **error)
 {
   const int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   const int saved = errno;
@@ -235,6 +251,7 @@ map (const char *path, EngineFileState *state, GError **error)
     return NULL;
   }
   *state = ENGINE_FILE_UNREADABLE;
+  *name = identity (fd);
   mapped = g_mapped_file_new_from_fd (fd, FALSE, error);
   close (fd);
   if (!mapped)
@@ -245,15 +262,21 @@ map (const char *path, EngineFileState *state, GError **error)
 Engine *
 engine_file_read (const char *path, EngineFileState *state, GError **error)
 {
-  g_autofree char *name = g_filename_display_name (path);
-  GMappedFile *mapped = map (path, state, error);
+  g_autofree char *shown = g_filename_display_name (path), *name = NULL;
+  GMappedFile *mapped = map (path, &name, state, error);
   g_autoptr (GBytes) contents = NULL;
+  Engine *engine = mapped && name ? engine_live_find (name) : NULL;
 
   if (!mapped)
     return NULL;
   contents = g_mapped_file_get_bytes (mapped);
   g_mapped_file_unref (mapped);
-  return engine_file_parse (contents, name, state, error);
+  if (engine) {
+    *state = ENGINE_FILE_GOOD;
+    return engine;
+  }
+  engine = engine_file_parse (contents, shown, state, error);
+  return engine && name ? engine_live_share (name, engine) : engine;
 }
 
 Engine *

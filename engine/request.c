@@ -10,6 +10,7 @@
 #include "engine/build.h"
 #include "engine/file.h"
 #include "engine/hash-cache.h"
+#include "engine/live.h"
 #include "engine/lock.h"
 #include "engine/model.h"
 
@@ -23,6 +24,7 @@ typedef struct {
 
   char *cache_folder;
   EngineProvenance wanted;
+  char *name;         /* of the engine while it lives (live.h) */
   EngineModel *model; /* NULL until it is needed */
   CalibTable *table;  /* NULL for fp32 */
 } Obtain;
@@ -32,6 +34,7 @@ obtain_clear (Obtain *o)
 {
   g_free (o->cache_folder);
   engine_provenance_clear (&o->wanted);
+  g_free (o->name);
   g_clear_pointer (&o->model, engine_model_unref);
   g_clear_pointer (&o->table, calib_table_free);
 }
@@ -133,6 +136,7 @@ find_wanted (Obtain *o, GError **error)
   o->wanted.options = engine_options_text (request->precision, request->ranges);
   o->wanted.builder = g_strdup (engine_builder_text ());
   o->wanted.key = key_of (&o->wanted);
+  o->name = g_strconcat ("key ", o->wanted.key, NULL);
   return TRUE;
 }
 
@@ -220,7 +224,7 @@ load_fitting (Obtain *o, const char *path, char **reason, gboolean *usable)
   *reason = NULL;
   *usable = state != ENGINE_FILE_FOREIGN && state != ENGINE_FILE_UNREADABLE;
   if (engine && g_str_equal (engine->provenance.key, o->wanted.key))
-    return g_steal_pointer (&engine);
+    return engine_live_share (o->name, g_steal_pointer (&engine));
   switch (state) {
   case ENGINE_FILE_GOOD:
     *reason = differences (&engine->provenance, &o->wanted);
@@ -245,14 +249,18 @@ load_fitting (Obtain *o, const char *path, char **reason, gboolean *usable)
 
 /* --- Building ------------------------------------------------------------------------------- */
 
+/* Builds it, unless somebody in this process has it. */
 static Engine *
-build (Obtain *o, const char *reason, GError **error)
+make (Obtain *o, const char *reason, GError **error)
 {
   const EngineBuildOptions options = {.precision = o->request->precision,
       .ranges = o->request->ranges,
       .table = o->table,
       .preprocess = o->request->preprocess};
-  Engine *engine;
+  Engine *engine = engine_live_find (o->name);
+
+  if (engine)
+    return engine;
 
   o->report->built = TRUE;
   o->report->reason = g_strdup (reason);
@@ -273,11 +281,11 @@ build (Obtain *o, const char *reason, GError **error)
     return NULL;
   engine_provenance_clear (&engine->provenance);
   engine_provenance_copy (&engine->provenance, &o->wanted);
-  return engine;
+  return engine_live_share (o->name, engine);
 }
 
 typedef struct {
-  Engine *engine; /* built; NULL so far */
+  Engine *engine; /* built, or found in this process; NULL so far */
   char *reason;   /* of the first place that is ours: why nothing could be loaded */
 } Progress;
 
@@ -312,7 +320,7 @@ try_place (Obtain *o, const char *path, Progress *progress, GError **error)
     return engine;
 
   if (!progress->engine)
-    progress->engine = build (o, progress->reason, error);
+    progress->engine = make (o, progress->reason, error);
   if (!progress->engine)
     return NULL;
   if (!engine_file_write (progress->engine, NULL, path, &local)) {
@@ -343,7 +351,7 @@ obtain_from_places (Obtain *o, GError **error)
   }
   if (!engine && !local) /* kept nowhere */
     engine = progress.engine ? g_steal_pointer (&progress.engine)
-                             : build (o,
+                             : make (o,
                                    o->request->no_cache ? "engine files are not used"
                                    : progress.reason    ? progress.reason
                                                         : "no engine yet",
@@ -370,8 +378,11 @@ engine_obtain (const EngineRequest *request, EngineRequestReport *report,
       .cancellable = cancellable};
   Engine *engine = NULL;
 
-  if (find_wanted (&o, error) && check_provenance (&o, error))
+  if (find_wanted (&o, error) && check_provenance (&o, error) &&
+      engine_live_begin (o.name, cancellable, error)) {
     engine = obtain_from_places (&o, error);
+    engine_live_end (o.name);
+  }
   if (engine && !o.report->built)
     engine_count_layers (engine, &o.report->build);
   o.report->seconds = (g_get_monotonic_time () - start) / 1e6;

@@ -85,19 +85,18 @@ gst_int8_config_open_backend (const GstInt8Config *config, GError **error)
 {
   const char *asked = config->backend && *config->backend ? config->backend : "auto";
   const char *name = g_str_equal (asked, "auto") ? "cpu" : asked;
-  KernelBackend *backend;
-  char why[256] = "";
+  g_autoptr (GError) local = NULL;
+  KernelBackend *backend = engine_backend_open (name, &local);
 
-  backend = kernel_open (name, why, sizeof why);
   if (!backend) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
-        "backend \"%s\" cannot be opened: %s; backend=auto takes what this machine has", name, why);
+    g_set_error (error, local->domain, local->code, "%s; backend=auto takes what this machine has",
+        local->message);
     return NULL;
   }
   if (!backend->host_memory) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
         "backend \"%s\" does not work on frames in system memory; set backend=auto", name);
-    kernel_close (backend);
+    engine_backend_close (backend);
     return NULL;
   }
   return backend;

@@ -315,7 +315,7 @@ change_state (GstElement *element, GstStateChange transition)
     gst_int8_calib_worker_join (self);
   }
   if (transition == GST_STATE_CHANGE_READY_TO_NULL)
-    g_clear_pointer (&self->backend, kernel_close);
+    g_clear_pointer (&self->backend, engine_backend_close);
   return ret;
 }
 

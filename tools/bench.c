@@ -172,23 +172,19 @@ static gboolean
 bench_engine (const char *path, const Options *options, GError **error)
 {
   g_autoptr (Engine) engine = open_engine (path, error);
-  char why[256];
 
   if (!engine)
     return FALSE;
   Bench bench = {.path = path,
       .engine = engine,
-      .backend = kernel_open (options->backend, why, sizeof why),
+      .backend = engine_backend_open (options->backend, error),
       .batch = options->batch,
       .times = g_array_new (FALSE, FALSE, sizeof (double))};
-  if (!bench.backend)
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end %s: %s", options->backend,
-        why);
   const gboolean ok = bench.backend && run (&bench, options, error);
   bench_layers_free (bench.layers);
   g_array_unref (bench.times);
   engine_exec_free (bench.exec);
-  kernel_close (bench.backend);
+  engine_backend_close (bench.backend);
   return ok;
 }
 
