@@ -21,7 +21,12 @@
 KERNEL_INLINE int8_t
 kernel_round_s8 (float t, int lo, int hi)
 {
+#ifdef __CUDA_ARCH__
+  /* The bounds are integers, so that rounding may come last, in the conversion: one step less. */
+  return (int8_t) __float2int_rn (fminf (fmaxf (t, (float) lo), (float) hi));
+#else
   return (int8_t) fminf (fmaxf (rintf (t), (float) lo), (float) hi);
+#endif
 }
 
 KERNEL_INLINE int8_t

@@ -2,7 +2,7 @@
 /*
  * conv-depthwise.cu: depthwise convolutions 3x3 and 5x5 of stride 1 and 2, int8.
  *
- * A thread makes TILE neighbouring outputs of four channels. A pixel's four channels are one word;
+ * A thread makes a tile of outputs of four channels. A pixel's four channels are one word;
  * the words of four neighbouring pixels are transposed, so that a word holds one channel of them
  * and __dp4a multiplies it with four weights of a row. The shift to each output is one instruction.
  */
@@ -10,14 +10,15 @@
 
 #include <string.h>
 
-#define TILE 4
+#define TILE    4 /* columns */
+#define THREADS 128
 
 static bool
 suits (const KernelConvShape *s, int sm)
 {
   return s->groups == s->ic && s->groups == s->oc && s->ic % 4 == 0 && s->kh == s->kw &&
          (s->kh == 3 || s->kh == 5) && s->stride_h == s->stride_w && s->stride_h <= 2 &&
-         s->dilation_h == 1 && s->dilation_w == 1;
+         s->dilation_h == 1 && s->dilation_w == 1 && (int64_t) s->oh * s->ow * s->ic <= INT32_MAX;
 }
 
 /* [c / 4][kh][1 or 2 words of the row][4 channels], rows filled up with 0. */
@@ -41,14 +42,6 @@ pack (const KernelConvShape *s, int8_t zero_x, const int8_t *w, void *packed)
 }
 
 /* --- On the device -------------------------------------------------------------------------- */
-
-static __device__ inline uint32_t
-load_pixel (const int8_t *x, bool aligned)
-{
-  if (aligned)
-    return *(const uint32_t *) x;
-  return kernel_cuda_word (x[0], x[1], x[2], x[3]);
-}
 
 /* Four pixels of four channels to four channels of four pixels. */
 static __device__ inline void
@@ -74,11 +67,28 @@ bytes_from (const uint32_t *words, int first)
   return (int) __funnelshift_r (words[first / 4], words[first / 4 + 1], 8 * (first % 4));
 }
 
-/* The pixels of one input row under the tile, channel by channel; those outside are zero_x. */
-template <int COLUMNS, int WORDS>
+/* The four channels of a pixel, or `padding`. Written out, because a compiler branches around each
+ * load, which then wait for one another. */
+template <bool aligned>
+static __device__ inline uint32_t
+load_pixel (const int8_t *at, bool inside, uint32_t padding)
+{
+  uint32_t pixel = padding;
+
+  if (aligned)
+    asm("{\n .reg .pred p;\n setp.ne.u32 p, %2, 0;\n @p ld.global.u32 %0, [%1];\n}"
+        : "+r"(pixel)
+        : "l"(at), "r"((uint32_t) inside));
+  else if (inside)
+    pixel = kernel_cuda_word (at[0], at[1], at[2], at[3]);
+  return pixel;
+}
+
+/* The pixels of one input row under the tile, channel by channel; those outside are zero_x. x is
+ * that of column iw. */
+template <int COLUMNS, int WORDS, bool aligned>
 static __device__ inline void
-load_row (const KernelConvS8 &a, const int8_t *x, int iw, bool inside, bool aligned,
-    uint32_t words[4][WORDS + 1])
+load_row (const KernelConvS8 &a, const int8_t *x, int iw, bool inside, uint32_t words[4][WORDS + 1])
 {
   const uint32_t padding = (uint8_t) a.zero_x * 0x01010101u;
 
@@ -90,9 +100,10 @@ load_row (const KernelConvS8 &a, const int8_t *x, int iw, bool inside, bool alig
     for (int i = 0; i < 4; i++) {
       const int column = q * 4 + i;
 
-      pixel[i] = padding;
-      if (column < COLUMNS && inside && iw + column >= 0 && iw + column < a.shape.iw)
-        pixel[i] = load_pixel (x + (ptrdiff_t) column * a.shape.ic, aligned);
+      pixel[i] = 0; /* beyond the tile: its weights are 0 */
+      if (column < COLUMNS)
+        pixel[i] = load_pixel<aligned> (x + column * a.shape.ic,
+            inside && (unsigned) (iw + column) < (unsigned) a.shape.iw, padding);
     }
     transpose (pixel, channel);
 #pragma unroll
@@ -104,14 +115,17 @@ load_row (const KernelConvS8 &a, const int8_t *x, int iw, bool inside, bool alig
     words[c][WORDS] = 0;
 }
 
+/* Four channels of one output; i is the index of the first. */
+template <bool aligned>
 static __device__ inline void
-store (const KernelConvS8 &a, size_t i, int c, const int32_t *acc, bool to_f32, bool aligned)
+store (const KernelConvS8 &a, size_t i, const float *m, const float *b, const int32_t *acc,
+    bool to_f32)
 {
   int y[4];
 
 #pragma unroll
   for (int k = 0; k < 4; k++) {
-    float t = fmaf ((float) acc[k], a.m[c + k], a.b[c + k]);
+    float t = fmaf ((float) acc[k], m[k], b[k]);
 
     if (to_f32)
       ((float *) a.y)[i + k] = t;
@@ -128,73 +142,135 @@ store (const KernelConvS8 &a, size_t i, int c, const int32_t *acc, bool to_f32, 
       ((int8_t *) a.y)[i + k] = (int8_t) y[k];
 }
 
-/* count: n * oh * tiles * c / 4; tiles to a row of outputs. */
-template <int K, int S>
-static __global__ void
-__launch_bounds__ (KERNEL_CUDA_THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
-    size_t count, int tiles, bool to_f32, bool aligned)
-{
-  constexpr int columns = (TILE - 1) * S + K, words = (columns + 3) / 4, row_words = K > 4 ? 2 : 1;
-  const KernelConvShape &s = a.shape;
-  const size_t item = kernel_cuda_item (), groups = s.ic / 4;
-  const size_t tile = kernel_cuda_divide (item, groups), row = kernel_cuda_divide (tile, tiles);
-  const size_t n = kernel_cuda_divide (row, s.oh);
-  const int group = (int) (item - tile * groups), ow = (int) (tile - row * tiles) * TILE;
-  const int ih = (int) (row - n * s.oh) * S - s.pad_top, iw = ow * S - s.pad_left;
-  const int4 *w = (const int4 *) a.w + (size_t) group * K * row_words;
-  const int8_t *x = a.x + (ptrdiff_t) n * s.ih * s.iw * s.ic + group * 4;
-  int32_t acc[TILE][4] = {};
+/* What a thread's number is made of: ((n * strips + strip) * tiles + tile) * groups + group. */
+typedef struct {
+  Divisor groups, tiles, strips;
+  int count;
+} Split;
 
-  if (item >= count)
+/* ROWS output rows by TILE columns by four channels: an input row serves up to K output rows. */
+template <int K, int S, int ROWS, bool aligned>
+static __global__ void
+__launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
+    const __grid_constant__ Split split, bool to_f32)
+{
+  constexpr int columns = (TILE - 1) * S + K, words = (columns + 3) / 4, parts = K > 4 ? 2 : 1;
+  const KernelConvShape &s = a.shape;
+  const int item = (int) kernel_cuda_item ();
+  int group, tile, strip;
+  const int n = divide (divide (divide (item, split.groups, &group), split.tiles, &tile),
+      split.strips, &strip);
+  const int oh = strip * ROWS, ow = tile * TILE;
+  const int ih = oh * S - s.pad_top, iw = ow * S - s.pad_left;
+  const int4 *w = (const int4 *) a.w + group * K * parts;
+  const int8_t *x = a.x + (((ptrdiff_t) n * s.ih + ih) * s.iw + iw) * s.ic + group * 4;
+  int32_t acc[ROWS][TILE][4] = {};
+  int4 weights[K][parts];
+
+  if (item >= split.count)
     return;
 #pragma unroll
-  for (int kh = 0; kh < K; kh++) {
+  for (int i = 0; i < K * parts; i++)
+    weights[i / parts][i % parts] = w[i];
+#pragma unroll
+  for (int i = 0; i < (ROWS - 1) * S + K; i++, x += (ptrdiff_t) s.iw * s.ic) {
     uint32_t channel[4][words + 1];
-    const bool inside = ih + kh >= 0 && ih + kh < s.ih;
 
-    load_row<columns, words> (a, x + ((ptrdiff_t) (ih + kh) * s.iw + iw) * s.ic, iw, inside,
-        aligned, channel);
+    load_row<columns, words, aligned> (a, x, iw, (unsigned) (ih + i) < (unsigned) s.ih, channel);
 #pragma unroll
-    for (int part = 0; part < row_words; part++) {
-      const int4 four = w[kh * row_words + part];
-      const int weights[4] = {four.x, four.y, four.z, four.w};
+    for (int row = 0; row < ROWS; row++) {
+      const int kh = i - row * S;
 
+      if (kh < 0 || kh >= K)
+        continue;
 #pragma unroll
-      for (int c = 0; c < 4; c++)
+      for (int part = 0; part < parts; part++)
 #pragma unroll
-        for (int j = 0; j < TILE; j++)
-          acc[j][c] = __dp4a (bytes_from (channel[c], j * S + part * 4), weights[c], acc[j][c]);
+        for (int j = 0; j < TILE; j++) {
+          const int4 &four = weights[kh][part];
+          const int at = j * S + part * 4;
+          int32_t *sum = acc[row][j];
+
+          sum[0] = __dp4a (bytes_from (channel[0], at), four.x, sum[0]);
+          sum[1] = __dp4a (bytes_from (channel[1], at), four.y, sum[1]);
+          sum[2] = __dp4a (bytes_from (channel[2], at), four.z, sum[2]);
+          sum[3] = __dp4a (bytes_from (channel[3], at), four.w, sum[3]);
+        }
     }
   }
+
+  float m[4], b[4];
+
 #pragma unroll
-  for (int j = 0; j < TILE; j++)
-    if (ow + j < s.ow)
-      store (a, (row * s.ow + ow + j) * s.oc + group * 4, group * 4, acc[j], to_f32, aligned);
+  for (int k = 0; k < 4; k++) {
+    m[k] = a.m[group * 4 + k];
+    b[k] = a.b[group * 4 + k];
+  }
+#pragma unroll
+  for (int row = 0; row < ROWS; row++)
+#pragma unroll
+    for (int j = 0; j < TILE; j++)
+      if (oh + row < s.oh && ow + j < s.ow)
+        store<aligned> (a, (((size_t) n * s.oh + oh + row) * s.ow + ow + j) * s.oc + group * 4, m,
+            b, acc[row][j], to_f32);
 }
 
 /* --- On the host ---------------------------------------------------------------------------- */
+
+/* n images from x and y on: as many as give thread numbers below 2^31. */
+template <int K, int S, int ROWS, bool aligned>
+static void
+launch (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
+{
+  const KernelConvShape *s = &args->shape;
+  const int groups = s->ic / 4, tiles = (s->ow + TILE - 1) / TILE;
+  const int strips = (s->oh + ROWS - 1) / ROWS;
+  const size_t image = (size_t) groups * tiles * strips, most = INT32_MAX / image;
+  KernelConvS8 a = *args;
+
+  for (size_t n = 0; n < (size_t) s->n; n += most) {
+    const size_t y_at = n * s->oh * s->ow * s->oc, left = s->n - n;
+    const int count = (int) (image * (left < most ? left : most));
+    const Split split = {make_divisor (groups), make_divisor (tiles), make_divisor (strips), count};
+
+    a.x = args->x + n * s->ih * s->iw * s->ic;
+    a.y = (int8_t *) args->y + y_at * (to_f32 ? sizeof (float) : 1);
+    a.r = args->r ? args->r + y_at : NULL;
+    depthwise<K, S, ROWS, aligned>
+        <<<kernel_cuda_blocks (count, THREADS), THREADS, 0, queue->stream>>> (a, split, to_f32);
+  }
+}
+
+/* Long strips reuse more, short ones make more threads where there is little to do. */
+template <int K, int S>
+static void
+choose_rows (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
+{
+  constexpr int rows = K == 3 ? 4 : 2;
+  const KernelConvShape *s = &args->shape;
+  const size_t threads = (size_t) s->n * s->oh * s->ow * s->oc / (4 * TILE * rows);
+
+  if (!kernel_cuda_aligned (args->x, 4) || !kernel_cuda_aligned (args->y, 4))
+    launch<K, S, 1, false> (args, to_f32, queue);
+  else if (threads < (size_t) queue->cuda->multiprocessors * 256)
+    launch<K, S, 1, true> (args, to_f32, queue);
+  else
+    launch<K, S, rows, true> (args, to_f32, queue);
+}
 
 static void
 run (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
 {
   const KernelConvShape *s = &args->shape;
-  const int tiles = (s->ow + TILE - 1) / TILE;
-  const size_t count = (size_t) s->n * s->oh * tiles * (s->ic / 4);
-  const unsigned blocks = kernel_cuda_blocks (count, KERNEL_CUDA_THREADS);
-  const bool aligned = kernel_cuda_aligned (args->x, 4) && kernel_cuda_aligned (args->y, 4);
 
-#define RUN(K, S)                                                                                  \
-  depthwise<K, S>                                                                                  \
-      <<<blocks, KERNEL_CUDA_THREADS, 0, queue->stream>>> (*args, count, tiles, to_f32, aligned)
   if (s->kh == 3 && s->stride_h == 1)
-    RUN (3, 1);
+    choose_rows<3, 1> (args, to_f32, queue);
   else if (s->kh == 3)
-    RUN (3, 2);
+    choose_rows<3, 2> (args, to_f32, queue);
   else if (s->stride_h == 1)
-    RUN (5, 1);
+    choose_rows<5, 1> (args, to_f32, queue);
   else
-    RUN (5, 2);
-#undef RUN
+    choose_rows<5, 2> (args, to_f32, queue);
 }
 
 const CudaConvS8 kernel_conv_s8_cuda_depthwise = {.name = "depthwise",

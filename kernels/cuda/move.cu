@@ -110,7 +110,8 @@ launch_gather (const KernelTranspose *args, const Gather *in_bytes, KernelQueue 
       queue->stream>>> ((const Element *) args->x, (Element *) args->y, g, count);
 }
 
-/* [matrices] rows columns -> [matrices] columns rows */
+/* [matrices] rows columns -> [matrices] columns rows; false where that is not what there is to do, or
+ * the matrices would leave most of a tile empty. */
 template <typename Element>
 static bool
 launch_tiles (const KernelTranspose *args, const Gather *g, KernelQueue *queue)
@@ -126,7 +127,7 @@ launch_tiles (const KernelTranspose *args, const Gather *g, KernelQueue *queue)
   rows = g->dims[last];
   down = (rows + TILE - 1) / TILE;
   across = (columns + TILE - 1) / TILE;
-  if (matrices * down * across > INT32_MAX)
+  if (matrices * down * across > INT32_MAX || rows < TILE / 2 || columns < TILE / 2)
     return false;
   transpose_tiles<<<(unsigned) (matrices * down * across), dim3 (TILE, TILE_ROWS), 0,
       queue->stream>>> ((const Element *) args->x, (Element *) args->y, rows, columns, down,

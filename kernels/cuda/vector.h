@@ -14,6 +14,33 @@ kernel_cuda_divide (size_t i, size_t d)
   return ((i | d) >> 32) == 0 ? (uint32_t) i / (uint32_t) d : i / d;
 }
 
+/* A divisor of numbers below 2^31 that is known on the host: a multiplication, an addition, a shift.
+ * Method: Granlund and Montgomery, "Division by invariant integers using multiplication", 1994. */
+typedef struct {
+  uint32_t multiplier;
+  int divisor, shift;
+} Divisor;
+
+static inline Divisor
+make_divisor (int divisor)
+{
+  int shift = 0;
+
+  while (((int64_t) 1 << shift) < divisor)
+    shift++;
+  return {(uint32_t) (((((uint64_t) 1 << shift) - divisor) << 32) / divisor + 1), divisor, shift};
+}
+
+/* n / d, and the remainder in *rest. */
+static __device__ inline int
+divide (int n, const Divisor &d, int *rest)
+{
+  const int quotient = (int) ((__umulhi ((uint32_t) n, d.multiplier) + (uint32_t) n) >> d.shift);
+
+  *rest = n - quotient * d.divisor;
+  return quotient;
+}
+
 /* The widest of 16, 4 and 1 that divides all of these: sizes, strides and addresses OR-ed. */
 static inline int
 kernel_cuda_width (size_t bits)
