@@ -95,7 +95,8 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
   calibrator->statistics = statistics;
   calibrator->batch = batch;
   calibrator->histograms = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  calibrator->exec = engine_exec_new (engine, backend, batch, threads, error);
+  calibrator->exec =
+      engine_exec_new_tapped (engine, backend, batch, threads, tap, calibrator->histograms, error);
   if (!calibrator->exec)
     return NULL;
   for (guint v = 0; v < model->graph->values->len; v++) {
@@ -105,7 +106,6 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
       g_hash_table_insert (calibrator->histograms, g_strdup (value->name),
           histogram_of (statistics, value));
   }
-  engine_exec_set_tap (calibrator->exec, tap, calibrator->histograms);
   return g_steal_pointer (&calibrator);
 }
 

@@ -205,12 +205,14 @@ gboolean engine_exec_run (EngineExec *exec, int batch, GError **error);
 /* The first output of one image: engine_n_classes() floats in host memory, until the next run. */
 const float *engine_exec_output (EngineExec *exec, int image);
 
-/* Called after every step that makes a named float activation (and for the input), with n images of
- * `elements` values each, the last axis `channels` long. Only on back ends with host_memory and FP32
- * engines. Calibration and layer comparison stand on it. */
+/* Called after every step that makes a named float activation (and for the input), with the n images
+ * of the run of `elements` values each, the last axis `channels` long. */
 typedef void (*EngineTapFn) (const char *name, const float *x, gsize n, gsize elements,
     guint channels, gpointer data);
-void engine_exec_set_tap (EngineExec *exec, EngineTapFn tap, gpointer data);
+/* An exec whose every run calls a tap: layer by layer, with memory for all of the batch. Only on back
+ * ends with host_memory and FP32 engines. Calibration and layer comparison stand on it. */
+EngineExec *engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch,
+    int threads, EngineTapFn tap, gpointer data, GError **error);
 
 /* --- Profile -------------------------------------------------------------------------------- */
 
@@ -230,9 +232,9 @@ typedef struct {
 guint engine_exec_n_steps (const EngineExec *exec);
 void engine_exec_step (const EngineExec *exec, guint step, EngineStepInfo *info);
 
-/* Called after every step of a run, in order, with the time it took. While it is set, runs go layer
- * by layer over the whole batch and wait after each, which costs time of its own; taps are not
- * called. NULL ends it. */
+/* Called at the end of a run for every step, in order, with the time it took: of steps that several
+ * threads run for one image each, the mean of the threads. While it is set, runs wait after each
+ * step, which costs time of its own; taps are not called. NULL ends it. */
 typedef void (*EngineProfileFn) (guint step, double seconds, gpointer data);
 void engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointer data);
 

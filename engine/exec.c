@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * exec.c: one engine on one back end. Everything is allocated when it is made; a run walks the
- * steps, fetches the output and waits.
+ * exec.c: one engine on one back end. Everything is allocated when it is made; a run goes through
+ * the program, fetches the output and waits.
  */
 #include "engine/build.h"
 #include "engine/exec.h"
@@ -26,7 +26,7 @@ struct _EngineExec {
 };
 
 static gboolean
-fill (EngineExec *exec, EnginePlanFlags flags, int threads, GError **error)
+fill (EngineExec *exec, const EngineProgramOptions *options, int threads, GError **error)
 {
   const EngineGraph *graph = exec->engine->graph;
   const EngineValue *input, *output;
@@ -38,7 +38,7 @@ fill (EngineExec *exec, EnginePlanFlags flags, int threads, GError **error)
     return FALSE;
   }
   exec->program =
-      engine_program_new (graph, exec->backend, exec->queue, exec->max_batch, flags, error);
+      engine_program_new (graph, exec->backend, exec->queue, exec->max_batch, options, error);
   if (!exec->program)
     return FALSE;
 
@@ -48,15 +48,15 @@ fill (EngineExec *exec, EnginePlanFlags flags, int threads, GError **error)
   output = engine_graph_value (graph, exec->output);
   exec->image_size = engine_value_elements (input) * engine_type_size (input->type);
   exec->n_classes = engine_value_elements (output);
+  const gsize size = exec->program->plan->size[exec->output] * exec->max_batch;
   if (exec->backend->host_memory) {
     exec->host_output = engine_program_value (exec->program, exec->output);
     return TRUE;
   }
-  exec->fetched = g_try_malloc (exec->program->plan->size[exec->output]);
+  exec->fetched = g_try_malloc (size);
   if (!exec->fetched) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
-        "no memory for %" G_GSIZE_FORMAT " bytes of output",
-        exec->program->plan->size[exec->output]);
+        "no memory for %" G_GSIZE_FORMAT " bytes of output", size);
     return FALSE;
   }
   exec->host_output = exec->fetched;
@@ -65,7 +65,7 @@ fill (EngineExec *exec, EnginePlanFlags flags, int threads, GError **error)
 
 EngineExec *
 engine_exec_new_full (Engine *engine, KernelBackend *backend, int max_batch, int threads,
-    EnginePlanFlags flags, GError **error)
+    const EngineProgramOptions *options, GError **error)
 {
   g_return_val_if_fail (max_batch >= 1, NULL);
 
@@ -73,13 +73,32 @@ engine_exec_new_full (Engine *engine, KernelBackend *backend, int max_batch, int
   exec->engine = engine_ref (engine);
   exec->backend = backend;
   exec->max_batch = max_batch;
-  return fill (exec, flags, threads, error) ? g_steal_pointer (&exec) : NULL;
+  return fill (exec, options, threads, error) ? g_steal_pointer (&exec) : NULL;
 }
 
 EngineExec *
 engine_exec_new (Engine *engine, KernelBackend *backend, int max_batch, int threads, GError **error)
 {
-  return engine_exec_new_full (engine, backend, max_batch, threads, ENGINE_PLAN_DEFAULT, error);
+  return engine_exec_new_full (engine, backend, max_batch, threads, &(EngineProgramOptions){0},
+      error);
+}
+
+EngineExec *
+engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    EngineTapFn tap, gpointer data, GError **error)
+{
+  const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
+  const EngineProgramOptions options = {.schedule = &by_layer};
+  EngineExec *exec;
+
+  g_return_val_if_fail (backend->host_memory && engine->precision == ENGINE_PRECISION_FP32, NULL);
+
+  exec = engine_exec_new_full (engine, backend, max_batch, threads, &options, error);
+  if (!exec)
+    return NULL;
+  exec->tap = tap;
+  exec->tap_data = data;
+  return exec;
 }
 
 void
@@ -122,15 +141,6 @@ engine_exec_program (const EngineExec *exec)
 }
 
 void
-engine_exec_set_tap (EngineExec *exec, EngineTapFn tap, gpointer data)
-{
-  g_return_if_fail (
-      !tap || (exec->backend->host_memory && exec->engine->precision == ENGINE_PRECISION_FP32));
-  exec->tap = tap;
-  exec->tap_data = data;
-}
-
-void
 engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointer data)
 {
   exec->profile = profile;
@@ -154,6 +164,7 @@ run_tapped (EngineExec *exec, int batch)
 {
   const GArray *steps = exec->program->steps;
   const EngineGraph *graph = exec->engine->graph;
+  const EngineSpan span = engine_program_span (exec->program, 0, batch, ENGINE_NONE);
   guint next = 0;
 
   call_tap (exec, exec->input, batch);
@@ -164,7 +175,7 @@ run_tapped (EngineExec *exec, int batch)
       const EngineStep *step = &g_array_index (steps, EngineStep, next);
       if (step->node != (int) i)
         break;
-      step->run (step, batch, exec->queue);
+      step->run (step, &span, exec->queue);
     }
     failure = exec->backend->queue_wait (exec->queue);
     if (failure)
@@ -177,21 +188,16 @@ run_tapped (EngineExec *exec, int batch)
 gboolean
 engine_exec_run (EngineExec *exec, int batch, GError **error)
 {
-  const GArray *steps = exec->program->steps;
   const char *failure = NULL;
 
   g_return_val_if_fail (batch >= 1 && batch <= exec->max_batch, FALSE);
 
-  if (exec->profile) {
+  if (exec->profile)
     failure = engine_profile_run (exec->program, batch, exec->profile, exec->profile_data);
-  } else if (exec->tap) {
+  else if (exec->tap)
     failure = run_tapped (exec, batch);
-  } else {
-    for (guint i = 0; i < steps->len; i++) {
-      const EngineStep *step = &g_array_index (steps, EngineStep, i);
-      step->run (step, batch, exec->queue);
-    }
-  }
+  else
+    failure = engine_program_run (exec->program, batch, NULL);
   if (!failure && exec->fetched)
     exec->backend->download (exec->queue, exec->fetched,
         engine_program_value (exec->program, exec->output),

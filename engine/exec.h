@@ -8,9 +8,9 @@
 #include "engine/step.h"
 
 EngineExec *engine_exec_new_full (Engine *engine, KernelBackend *backend, int max_batch,
-    int threads, EnginePlanFlags flags, GError **error);
+    int threads, const EngineProgramOptions *options, GError **error);
 const EngineProgram *engine_exec_program (const EngineExec *exec);
 
-/* One step after the other over the whole batch, each waited for. Returns what failed, or NULL. */
+/* A run that times every step. Returns what failed, or NULL. */
 const char *engine_profile_run (const EngineProgram *program, int batch, EngineProfileFn profile,
     gpointer data);

@@ -5,14 +5,28 @@
  * Time is counted in nodes. A place lives from the node that makes its first value to the last node
  * that reads any of its values. The network's input lives from before the first node to after the
  * last, so that a second run sees the same input; outputs live to the end, where they are fetched.
+ *
+ * Before the cut the nodes run once for every image. Places of ENGINE_SPACE_IMAGE are used anew by
+ * each. Those of ENGINE_SPACE_BATCH that exist then (the input, outputs, what crosses the cut) all
+ * live beyond it, so that none shares its bytes with another, which some other image may be at.
  */
 #include "engine/plan.h"
 
 typedef struct {
   int value; /* the first of its values, which names the place */
   int first, last;
-  gsize size; /* multiple of KERNEL_ALIGN */
+  EngineSpace space;
+  gsize size; /* for the batch or for one image; a multiple of KERNEL_ALIGN */
 } Place;
+
+typedef struct {
+  const EngineGraph *graph;
+  EnginePlan *plan;
+  EnginePlanFlags flags;
+  int max_batch, cut;
+  int *last;     /* per value: the last node that needs its memory */
+  Place *places; /* per value, where it names one */
+} Planner;
 
 static gsize
 aligned (gsize size)
@@ -79,14 +93,15 @@ overwritable (const EngineGraph *graph, const EngineNode *node, int positions[2]
 /* Whether input `position` may be overwritten by node i: nobody reads its place later, and the node
  * itself reads nothing else there that its kernel would still need. */
 static gboolean
-may_overwrite (const EngineGraph *graph, const EnginePlan *plan, const Place *places, int i,
-    int position)
+may_overwrite (const Planner *planner, int i, int position)
 {
+  const EngineGraph *graph = planner->graph;
+  const EnginePlan *plan = planner->plan;
   const EngineNode *node = engine_graph_node (graph, i);
   const int input = node->inputs[position], place = plan->place[input];
   const gboolean element_wise = node->op == ENGINE_OP_ADD || node->op == ENGINE_OP_MUL;
 
-  if (place == ENGINE_NONE || places[place].last != i ||
+  if (place == ENGINE_NONE || planner->places[place].last != i ||
       plan->size[input] != plan->size[node->output])
     return FALSE;
   for (int k = 0; k < node->n_inputs; k++) {
@@ -102,21 +117,25 @@ may_overwrite (const EngineGraph *graph, const EnginePlan *plan, const Place *pl
 
 /* The place of another value that node i writes its output to, or ENGINE_NONE. */
 static int
-shared_place (const EngineGraph *graph, const EnginePlan *plan, const Place *places, int i,
-    EnginePlanFlags flags)
+shared_place (const Planner *planner, int i)
 {
-  const EngineNode *node = engine_graph_node (graph, i);
+  const int *place = planner->plan->place;
+  const EngineNode *node = engine_graph_node (planner->graph, i);
   int positions[2];
 
   if (node->op == ENGINE_OP_RESHAPE)
-    return plan->place[node->inputs[0]];
-  if (flags & ENGINE_PLAN_SEPARATE)
+    return place[node->inputs[0]];
+  if (planner->flags & ENGINE_PLAN_SEPARATE)
+    return ENGINE_NONE;
+  /* What crosses the cut would take its operand, and all that shares memory with it, out of the
+   * lane. */
+  if (i < planner->cut && planner->last[node->output] >= planner->cut)
     return ENGINE_NONE;
 
-  const int n = overwritable (graph, node, positions);
+  const int n = overwritable (planner->graph, node, positions);
   for (int p = 0; p < n; p++)
-    if (may_overwrite (graph, plan, places, i, positions[p]))
-      return plan->place[node->inputs[positions[p]]];
+    if (may_overwrite (planner, i, positions[p]))
+      return place[node->inputs[positions[p]]];
   return ENGINE_NONE;
 }
 
@@ -133,29 +152,43 @@ extend_through_reshapes (const EngineGraph *graph, int *last)
   }
 }
 
-static void
-assign_places (const EngineGraph *graph, EnginePlan *plan, Place *places, EnginePlanFlags flags)
+static EngineSpace
+space_of (const Planner *planner, int first, int last)
 {
-  const int end = graph->nodes->len;
-  g_autofree int *last = last_readers (graph);
+  return first < planner->cut && last < planner->cut ? ENGINE_SPACE_IMAGE : ENGINE_SPACE_BATCH;
+}
 
-  extend_through_reshapes (graph, last);
-  for (guint i = 0; i < graph->inputs->len; i++) {
-    const int input = g_array_index (graph->inputs, int, i);
-    places[input] = (Place){input, -1, end, aligned (plan->size[input])};
-    plan->place[input] = input;
-  }
+static void
+add_place (Planner *planner, int value, int first, int last)
+{
+  const EngineSpace space = space_of (planner, first, last);
+  const gsize images = space == ENGINE_SPACE_BATCH ? planner->max_batch : 1;
+
+  planner->places[value] =
+      (Place){value, first, last, space, aligned (planner->plan->size[value] * images)};
+  planner->plan->place[value] = value;
+}
+
+static void
+assign_places (Planner *planner)
+{
+  const EngineGraph *graph = planner->graph;
+  const int end = graph->nodes->len;
+
+  extend_through_reshapes (graph, planner->last);
+  for (guint i = 0; i < graph->inputs->len; i++)
+    add_place (planner, g_array_index (graph->inputs, int, i), -1, end);
   for (int i = 0; i < end; i++) {
     const int output = engine_graph_node (graph, i)->output;
-    const int until = flags & ENGINE_PLAN_SEPARATE ? end : MAX (last[output], i);
-    int place = shared_place (graph, plan, places, i, flags);
+    const int until = planner->flags & ENGINE_PLAN_SEPARATE ? end : MAX (planner->last[output], i);
+    const int place = shared_place (planner, i);
 
     if (place == ENGINE_NONE) {
-      place = output;
-      places[place] = (Place){output, i, until, aligned (plan->size[output])};
+      add_place (planner, output, i, until);
+    } else {
+      planner->plan->place[output] = place;
+      planner->places[place].last = MAX (planner->places[place].last, until);
     }
-    plan->place[output] = place;
-    places[place].last = MAX (places[place].last, until);
   }
 }
 
@@ -187,7 +220,7 @@ find_gap (const EnginePlan *plan, const GArray *placed, const Place *place)
     const Place *other = &g_array_index (placed, Place, i);
     const gsize offset = plan->offset[other->value];
 
-    if (!live_together (place, other))
+    if (other->space != place->space || !live_together (place, other))
       continue;
     if (offset > end && offset - end >= place->size && offset - end < best_gap) {
       best = end;
@@ -215,14 +248,16 @@ assign_offsets (EnginePlan *plan, const Place *places)
     guint at = 0;
 
     plan->offset[place->value] = offset;
-    plan->arena = MAX (plan->arena, offset + place->size);
+    plan->arena[place->space] = MAX (plan->arena[place->space], offset + place->size);
     while (at < placed->len && plan->offset[g_array_index (placed, Place, at).value] <= offset)
       at++;
     g_array_insert_val (placed, at, *place);
   }
   for (int v = 0; v < plan->n_values; v++)
-    if (plan->place[v] != ENGINE_NONE)
+    if (plan->place[v] != ENGINE_NONE) {
       plan->offset[v] = plan->offset[plan->place[v]];
+      plan->space[v] = places[plan->place[v]].space;
+    }
 }
 
 /* --- The plan ------------------------------------------------------------------------------- */
@@ -245,27 +280,31 @@ assign_sizes (const EngineGraph *graph, EnginePlan *plan, int max_batch, GError 
           max_batch, value->name, max_batch, bytes);
       return FALSE;
     }
-    plan->size[v] = bytes * max_batch;
+    plan->size[v] = bytes;
   }
   return TRUE;
 }
 
 EnginePlan *
-engine_plan_new (const EngineGraph *graph, int max_batch, EnginePlanFlags flags, GError **error)
+engine_plan_new (const EngineGraph *graph, int max_batch, int cut, EnginePlanFlags flags,
+    GError **error)
 {
   g_autoptr (EnginePlan) plan = g_new0 (EnginePlan, 1);
   const int n = graph->values->len;
   g_autofree Place *places = g_new0 (Place, n);
+  g_autofree int *last = last_readers (graph);
+  Planner planner = {graph, plan, flags, max_batch, cut, last, places};
 
   plan->n_values = n;
   plan->place = g_new (int, n);
+  plan->space = g_new0 (EngineSpace, n);
   plan->offset = g_new0 (gsize, n);
   plan->size = g_new0 (gsize, n);
   for (int v = 0; v < n; v++)
     plan->place[v] = ENGINE_NONE;
   if (!assign_sizes (graph, plan, max_batch, error))
     return NULL;
-  assign_places (graph, plan, places, flags);
+  assign_places (&planner);
   assign_offsets (plan, places);
   return g_steal_pointer (&plan);
 }
@@ -276,6 +315,7 @@ engine_plan_free (EnginePlan *plan)
   if (!plan)
     return;
   g_free (plan->place);
+  g_free (plan->space);
   g_free (plan->offset);
   g_free (plan->size);
   g_free (plan);

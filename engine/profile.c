@@ -4,30 +4,22 @@
  */
 #include "engine/exec.h"
 
-#include <time.h>
-
-static double
-now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t); /* g_get_monotonic_time() counts in microseconds */
-  return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
-}
-
 const char *
 engine_profile_run (const EngineProgram *program, int batch, EngineProfileFn profile, gpointer data)
 {
+  const guint steps = program->steps->len;
+  const int lanes = program->schedule.lanes;
+  g_autofree double *seconds = g_new0 (double, (gsize) (lanes + 1) * steps);
   const char *failure = program->backend->queue_wait (program->queue);
 
-  for (guint i = 0; i < program->steps->len && !failure; i++) {
-    const EngineStep *step = &g_array_index (program->steps, EngineStep, i);
-    const double start = now ();
+  if (!failure)
+    failure = engine_program_run (program, batch, seconds);
+  for (guint i = 0; i < steps && !failure; i++) {
+    double by_image = 0;
 
-    step->run (step, batch, program->queue);
-    failure = program->backend->queue_wait (program->queue);
-    if (!failure)
-      profile (i, now () - start, data);
+    for (int lane = 0; lane < lanes; lane++)
+      by_image += seconds[(gsize) lane * steps + i];
+    profile (i, by_image / lanes + seconds[(gsize) lanes * steps + i], data);
   }
   return failure;
 }

@@ -41,7 +41,7 @@ is_s8 (const EngineGraph *graph, const EngineNode *node)
 }
 
 gsize
-engine_step_conv_scratch (const EngineProgram *program, int i)
+engine_step_conv_scratch (const EngineProgram *program, int i, int images, KernelQueue *queue)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
   const KernelOps *ops = program->backend->ops;
@@ -49,8 +49,8 @@ engine_step_conv_scratch (const EngineProgram *program, int i)
       is_s8 (program->graph, node) ? ops->conv_s8_scratch : ops->conv_f32_scratch;
   KernelConvShape shape = conv_shape (program->graph, node);
 
-  shape.n *= program->max_batch;
-  return scratch ? scratch (&shape, program->queue) : 0;
+  shape.n *= images;
+  return scratch ? scratch (&shape, queue) : 0;
 }
 
 typedef struct {
@@ -136,23 +136,20 @@ conv_s8 (EngineProgram *program, int i, const KernelConvShape *shape, GError **e
   if (!args.b)
     return FALSE;
 
-  args.x = engine_program_value (program, node->inputs[ENGINE_CONV_X]);
-  args.y = engine_program_value (program, node->output);
-  args.scratch = program->scratch;
   if (y->type == ENGINE_TYPE_S8) {
     args.lo = engine_quant_level (&y->quant, node->conv.lo);
     args.hi = engine_quant_level (&y->quant, node->conv.hi);
   }
-  if (r != ENGINE_NONE) {
-    args.r = engine_program_value (program, r);
+  if (r != ENGINE_NONE)
     args.mr = (float) ((double) engine_graph_value (graph, r)->quant.scale / y->quant.scale);
-  }
 
   EngineStep *step = engine_step_add (program, i,
       y->type == ENGINE_TYPE_S8 ? ENGINE_SLOT_conv_s8 : ENGINE_SLOT_conv_s8_f32, error);
   if (!step)
     return FALSE;
   step->conv_s8 = args;
+  if (r != ENGINE_NONE)
+    step->x2 = engine_step_operand (program, r, 0);
   return TRUE;
 }
 
@@ -167,15 +164,13 @@ conv_f32 (EngineProgram *program, int i, const KernelConvShape *shape, GError **
   args.b = args.w ? channel_constant (program, i, ENGINE_CONV_B, shape->oc, error) : NULL;
   if (!args.b)
     return FALSE;
-  args.x = engine_program_value (program, node->inputs[ENGINE_CONV_X]);
-  args.y = engine_program_value (program, node->output);
-  args.r = r == ENGINE_NONE ? NULL : engine_program_value (program, r);
-  args.scratch = program->scratch;
 
   EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_conv_f32, error);
   if (!step)
     return FALSE;
   step->conv_f32 = args;
+  if (r != ENGINE_NONE)
+    step->x2 = engine_step_operand (program, r, 0);
   return TRUE;
 }
 

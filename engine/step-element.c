@@ -50,9 +50,7 @@ binary_s8 (EngineProgram *program, int i, GError **error)
   KernelBinaryS8 *args = &step->binary_s8;
   split_dims (y, &args->n, &args->rows, &args->c);
   binary_s8_factors (args, node->op, &x1->quant, &x2->quant, &y->quant);
-  args->x1 = engine_program_value (program, node->inputs[0]);
-  args->x2 = engine_program_value (program, node->inputs[1]);
-  args->y = engine_program_value (program, node->output);
+  step->x2 = engine_step_operand (program, node->inputs[1], 0);
   args->x2_broadcast = engine_value_elements (x2) != engine_value_elements (y);
   args->lo = engine_quant_level (&y->quant, node->binary.lo);
   args->hi = engine_quant_level (&y->quant, node->binary.hi);
@@ -73,9 +71,7 @@ binary_f32 (EngineProgram *program, int i, GError **error)
 
   KernelBinaryF32 *args = &step->binary_f32;
   split_dims (y, &args->n, &args->rows, &args->c);
-  args->x1 = engine_program_value (program, node->inputs[0]);
-  args->x2 = engine_program_value (program, node->inputs[1]);
-  args->y = engine_program_value (program, node->output);
+  step->x2 = engine_step_operand (program, node->inputs[1], 0);
   args->x2_broadcast = engine_value_elements (x2) != engine_value_elements (y);
   args->lo = node->binary.lo;
   args->hi = node->binary.hi;
@@ -97,8 +93,6 @@ engine_step_unary (EngineProgram *program, int i, GError **error)
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
   const gboolean s8 = x->type == ENGINE_TYPE_S8;
-  const void *in = engine_program_value (program, node->inputs[0]);
-  void *out = engine_program_value (program, node->output);
   const void *lut = NULL;
 
   if (s8) {
@@ -115,14 +109,12 @@ engine_step_unary (EngineProgram *program, int i, GError **error)
   if (!step)
     return FALSE;
   if (s8)
-    step->lut = (KernelLutS8){.size = engine_value_elements (x), .x = in, .lut = lut, .y = out};
+    step->lut = (KernelLutS8){.size = engine_value_elements (x), .lut = lut};
   else
     step->unary = (KernelUnaryF32){.kind = node->unary.kind,
         .alpha = node->unary.alpha,
         .beta = node->unary.beta,
-        .size = engine_value_elements (x),
-        .x = in,
-        .y = out};
+        .size = engine_value_elements (x)};
   return TRUE;
 }
 
@@ -141,8 +133,6 @@ engine_step_convert (EngineProgram *program, int i, GError **error)
     return FALSE;
   step->convert = (KernelConvert){
       .size = engine_value_elements (x),
-      .x = engine_program_value (program, node->inputs[0]),
-      .y = engine_program_value (program, node->output),
       .m = quantise ? (float) (1.0 / quant->scale) : quant->scale,
       .zero = quant->zero,
   };
@@ -163,8 +153,6 @@ engine_step_softmax (EngineProgram *program, int i, GError **error)
       .rows = engine_value_elements (x) / c,
       .c = c,
       .log = node->softmax.log,
-      .x = engine_program_value (program, node->inputs[0]),
-      .y = engine_program_value (program, node->output),
   };
   return TRUE;
 }

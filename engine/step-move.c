@@ -44,8 +44,6 @@ engine_step_pool (EngineProgram *program, int i, GError **error)
   const EngineValue *y = engine_graph_value (program->graph, node->output);
   const gboolean s8 = x->type == ENGINE_TYPE_S8, s8_y = y->type == ENGINE_TYPE_S8;
   const KernelPoolShape shape = pool_shape (program->graph, node);
-  const void *in = engine_program_value (program, node->inputs[0]);
-  void *out = engine_program_value (program, node->output);
   EngineSlot slot;
 
   if (node->op == ENGINE_OP_MAXPOOL)
@@ -61,14 +59,12 @@ engine_step_pool (EngineProgram *program, int i, GError **error)
   if (s8)
     step->pool_s8 = (KernelPoolS8){
         .shape = shape,
-        .x = in,
-        .y = out,
         .ratio = (double) x->quant.scale / (s8_y ? y->quant.scale : 1.0f),
         .zero_x = x->quant.zero,
         .zero_y = s8_y ? y->quant.zero : 0,
     };
   else
-    step->pool_f32 = (KernelPoolF32){.shape = shape, .x = in, .y = out};
+    step->pool_f32 = (KernelPoolF32){.shape = shape};
   return TRUE;
 }
 
@@ -100,8 +96,7 @@ engine_step_concat (EngineProgram *program, int i, GError **error)
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *y = engine_graph_value (program->graph, node->output);
   const gboolean s8 = y->type == ENGINE_TYPE_S8;
-  guint8 *out = engine_program_value (program, node->output);
-  gsize rows, y_width;
+  gsize rows, y_width, inner = 0;
 
   split_at (y, node->concat.axis, &rows, &y_width);
   for (int k = 0; k < node->n_inputs; k++) {
@@ -123,11 +118,11 @@ engine_step_concat (EngineProgram *program, int i, GError **error)
         .width = width,
         .x_stride = width,
         .y_stride = y_width,
-        .x = engine_program_value (program, node->inputs[k]),
-        .y = out,
         .lut = lut,
     };
-    out += width * engine_type_size (y->type);
+    step->x = engine_step_operand (program, node->inputs[k], 0);
+    step->y = engine_step_operand (program, node->output, inner);
+    inner += width * engine_type_size (y->type);
   }
   return TRUE;
 }
@@ -138,7 +133,6 @@ engine_step_slice (EngineProgram *program, int i, GError **error)
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
   const gboolean s8 = x->type == ENGINE_TYPE_S8;
-  const guint8 *in = engine_program_value (program, node->inputs[0]);
   gsize rows, x_width;
   EngineStep *step =
       engine_step_add (program, i, s8 ? ENGINE_SLOT_copy_s8 : ENGINE_SLOT_copy_f32, error);
@@ -153,9 +147,9 @@ engine_step_slice (EngineProgram *program, int i, GError **error)
       .width = width,
       .x_stride = x_width,
       .y_stride = width,
-      .x = in + node->slice.start * unit * engine_type_size (x->type),
-      .y = engine_program_value (program, node->output),
   };
+  step->x = engine_step_operand (program, node->inputs[0],
+      node->slice.start * unit * engine_type_size (x->type));
   return TRUE;
 }
 
@@ -174,8 +168,6 @@ engine_step_transpose (EngineProgram *program, int i, GError **error)
   args->rank = x->rank;
   memcpy (args->dims, x->dims, x->rank * sizeof (int));
   memcpy (args->perm, node->transpose.perm, x->rank * sizeof (int));
-  args->x = engine_program_value (program, node->inputs[0]);
-  args->y = engine_program_value (program, node->output);
   return TRUE;
 }
 
@@ -196,8 +188,6 @@ engine_step_pad (EngineProgram *program, int i, GError **error)
   memcpy (args->dims, x->dims, x->rank * sizeof (int));
   memcpy (args->before, node->pad.before, x->rank * sizeof (int));
   memcpy (args->after, node->pad.after, x->rank * sizeof (int));
-  args->x = engine_program_value (program, node->inputs[0]);
-  args->y = engine_program_value (program, node->output);
   args->value_f32 = node->pad.value;
   if (s8)
     args->value_s8 = engine_quant_level (&x->quant, node->pad.value);

@@ -9,27 +9,42 @@
 
 /* --- Running: images multiply axis 0 of every argument ---------------------------------------- */
 
-#define TRAMPOLINE(Args, field, multiply)                                                          \
-  static void run_##Args (const EngineStep *step, int batch, KernelQueue *queue)                   \
+static inline void *
+resolve (const EngineOperand *operand, const EngineSpan *span)
+{
+  if (operand->space == ENGINE_SPACE_NONE)
+    return NULL;
+  return span->space[operand->space].memory + operand->offset +
+         operand->stride * span->space[operand->space].times;
+}
+
+#define TRAMPOLINE(Args, field, multiply, input, more)                                             \
+  static void run_##Args (const EngineStep *step, const EngineSpan *span, KernelQueue *queue)      \
   {                                                                                                \
     Args args = step->field;                                                                       \
-    args.multiply *= batch;                                                                        \
+    args.multiply *= span->images;                                                                 \
+    args.input = resolve (&step->x, span);                                                         \
+    args.y = resolve (&step->y, span);                                                             \
+    more;                                                                                          \
     ((void (*) (const Args *, KernelQueue *)) step->kernel) (&args, queue);                        \
   }
 
-TRAMPOLINE (KernelConvS8, conv_s8, shape.n)
-TRAMPOLINE (KernelConvF32, conv_f32, shape.n)
-TRAMPOLINE (KernelBinaryS8, binary_s8, n)
-TRAMPOLINE (KernelBinaryF32, binary_f32, n)
-TRAMPOLINE (KernelLutS8, lut, size)
-TRAMPOLINE (KernelUnaryF32, unary, size)
-TRAMPOLINE (KernelConvert, convert, size)
-TRAMPOLINE (KernelPoolS8, pool_s8, shape.n)
-TRAMPOLINE (KernelPoolF32, pool_f32, shape.n)
-TRAMPOLINE (KernelCopy, copy, rows)
-TRAMPOLINE (KernelTranspose, transpose, dims[0])
-TRAMPOLINE (KernelPad, pad, dims[0])
-TRAMPOLINE (KernelSoftmax, softmax, rows)
+#define CONV   args.r = resolve (&step->x2, span), args.scratch = span->scratch
+#define BINARY args.x2 = resolve (&step->x2, span)
+
+TRAMPOLINE (KernelConvS8, conv_s8, shape.n, x, CONV)
+TRAMPOLINE (KernelConvF32, conv_f32, shape.n, x, CONV)
+TRAMPOLINE (KernelBinaryS8, binary_s8, n, x1, BINARY)
+TRAMPOLINE (KernelBinaryF32, binary_f32, n, x1, BINARY)
+TRAMPOLINE (KernelLutS8, lut, size, x, )
+TRAMPOLINE (KernelUnaryF32, unary, size, x, )
+TRAMPOLINE (KernelConvert, convert, size, x, )
+TRAMPOLINE (KernelPoolS8, pool_s8, shape.n, x, )
+TRAMPOLINE (KernelPoolF32, pool_f32, shape.n, x, )
+TRAMPOLINE (KernelCopy, copy, rows, x, )
+TRAMPOLINE (KernelTranspose, transpose, dims[0], x, )
+TRAMPOLINE (KernelPad, pad, dims[0], x, )
+TRAMPOLINE (KernelSoftmax, softmax, rows, x, )
 
 /* Pixels are written before a run, not by a step. */
 #define run_KernelResize NULL
@@ -39,7 +54,7 @@ TRAMPOLINE (KernelSoftmax, softmax, rows)
 
 static const struct {
   const char *name;
-  void (*run) (const EngineStep *step, int batch, KernelQueue *queue);
+  void (*run) (const EngineStep *step, const EngineSpan *span, KernelQueue *queue);
 } slots[] = {
 #define KERNEL_OP(name, Args) [ENGINE_SLOT_##name] = {#name, run_##Args},
 #include "kernels/kernel-ops.inc"
@@ -68,6 +83,16 @@ engine_slot_name (EngineSlot slot)
 
 /* --- Making --------------------------------------------------------------------------------- */
 
+EngineOperand
+engine_step_operand (const EngineProgram *program, int value, gsize inner)
+{
+  const EnginePlan *plan = program->plan;
+
+  if (plan->space[value] == ENGINE_SPACE_IMAGE)
+    return (EngineOperand){ENGINE_SPACE_IMAGE, inner, plan->offset[value]};
+  return (EngineOperand){ENGINE_SPACE_BATCH, plan->offset[value] + inner, plan->size[value]};
+}
+
 EngineStep *
 engine_step_add (EngineProgram *program, int node, EngineSlot slot, GError **error)
 {
@@ -80,9 +105,26 @@ engine_step_add (EngineProgram *program, int node, EngineSlot slot, GError **err
     return NULL;
   }
 
-  const EngineStep step = {.run = slots[slot].run, .kernel = kernel, .slot = slot, .node = node};
+  const EngineNode *of = engine_graph_node (program->graph, node);
+  const EngineStep step = {
+      .run = slots[slot].run,
+      .kernel = kernel,
+      .slot = slot,
+      .node = node,
+      .x = engine_step_operand (program, of->inputs[0], 0),
+      .y = engine_step_operand (program, of->output, 0),
+  };
   g_array_append_val (program->steps, step);
   return &g_array_index (program->steps, EngineStep, program->steps->len - 1);
+}
+
+/* For the whole batch, and for one image in every lane. */
+static gsize
+activation_bytes (const EngineProgram *program)
+{
+  const gsize *arena = program->plan->arena;
+
+  return arena[ENGINE_SPACE_BATCH] + arena[ENGINE_SPACE_IMAGE] * program->schedule.lanes;
 }
 
 static void *
@@ -95,7 +137,7 @@ allocate (const EngineProgram *program, gsize size, const char *what, GError **e
         "back end '%s' has no %.1f MiB for %s: a batch of %d takes %.1f MiB for activations, and "
         "the layers so far %.1f MiB for constants; lower the batch size",
         program->backend->name, size / 1048576.0, what, program->max_batch,
-        program->plan->arena / 1048576.0, program->constant_bytes / 1048576.0);
+        activation_bytes (program) / 1048576.0, program->constant_bytes / 1048576.0);
   return memory;
 }
 
@@ -160,12 +202,6 @@ engine_step_constant (EngineProgram *program, int node, int input, const void *d
   return engine_step_packed (program, node, input, 0, copy_bytes, bytes, error);
 }
 
-void *
-engine_program_value (const EngineProgram *program, int value)
-{
-  return program->arena + program->plan->offset[value];
-}
-
 static gboolean
 add_node (EngineProgram *program, int i, GError **error)
 {
@@ -206,44 +242,81 @@ add_node (EngineProgram *program, int i, GError **error)
   return FALSE;
 }
 
-static gboolean
-allocate_scratch (EngineProgram *program, GError **error)
+/* The most that a convolution of nodes from .. to - 1 needs for so many images. */
+static gsize
+scratch_size (const EngineProgram *program, int from, int to, int images, KernelQueue *queue)
 {
   gsize size = 0;
 
-  for (guint i = 0; i < program->graph->nodes->len; i++)
+  for (int i = from; i < to; i++)
     if (engine_graph_node (program->graph, i)->op == ENGINE_OP_CONV)
-      size = MAX (size, engine_step_conv_scratch (program, i));
+      size = MAX (size, engine_step_conv_scratch (program, i, images, queue));
+  return size;
+}
+
+/* Called once, for the queue of a lane. */
+static void
+set_lane_scratch (void *ctx, int piece, int lane, KernelQueue *queue)
+{
+  EngineProgram *program = ctx;
+  const gsize size = scratch_size (program, 0, program->schedule.cut, 1, queue);
+
+  program->lane_scratch = (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
+}
+
+/* By image and by layer are never done at the same time: one scratch serves both. */
+static gboolean
+allocate_scratch (EngineProgram *program, GError **error)
+{
+  const EngineSchedule *schedule = &program->schedule;
+  const int nodes = program->graph->nodes->len;
+  gsize size = scratch_size (program, schedule->cut, nodes, program->max_batch, program->queue);
+
+  if (schedule->cut > 0) {
+    program->backend->queue_each (program->queue, set_lane_scratch, program, 1);
+    size = MAX (size, program->lane_scratch * schedule->lanes);
+    size = MAX (size, scratch_size (program, 0, schedule->cut, schedule->lanes, program->queue));
+  }
   if (size == 0)
     return TRUE;
   program->scratch = allocate (program, size, "scratch", error);
   return program->scratch != NULL;
 }
 
+static gboolean
+allocate_activations (EngineProgram *program, GError **error)
+{
+  program->arena = allocate (program, activation_bytes (program), "activations", error);
+  if (!program->arena)
+    return FALSE;
+  program->lanes = program->arena + program->plan->arena[ENGINE_SPACE_BATCH];
+  return TRUE;
+}
+
 EngineProgram *
 engine_program_new (const EngineGraph *graph, KernelBackend *backend, KernelQueue *queue,
-    int max_batch, EnginePlanFlags flags, GError **error)
+    int max_batch, const EngineProgramOptions *options, GError **error)
 {
-  g_autoptr (EnginePlan) plan = engine_plan_new (graph, max_batch, flags, error);
-
-  if (!plan)
-    return NULL;
-
   g_autoptr (EngineProgram) program = g_new0 (EngineProgram, 1);
+
   program->graph = graph;
   program->backend = backend;
   program->queue = queue;
   program->max_batch = max_batch;
   program->constants = g_ptr_array_new_with_free_func ((GDestroyNotify) engine_constant_release);
   program->steps = g_array_new (FALSE, FALSE, sizeof (EngineStep));
-  program->plan = g_steal_pointer (&plan);
-
-  program->arena = allocate (program, program->plan->arena, "activations", error);
-  if (!program->arena || !allocate_scratch (program, error))
+  program->schedule = options->schedule ? *options->schedule
+                                        : engine_schedule_new (graph, backend, queue, max_batch);
+  program->plan = engine_plan_new (graph, max_batch, program->schedule.cut, options->flags, error);
+  if (!program->plan || !allocate_activations (program, error) ||
+      !allocate_scratch (program, error))
     return NULL;
-  for (guint i = 0; i < graph->nodes->len; i++)
+  for (int i = 0; i < (int) graph->nodes->len; i++) {
     if (!add_node (program, i, error))
       return NULL;
+    if (i < program->schedule.cut)
+      program->cut_steps = program->steps->len;
+  }
   return g_steal_pointer (&program);
 }
 

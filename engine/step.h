@@ -3,14 +3,15 @@
  * step.h: what an EngineExec runs: kernels with their arguments filled in. Internal to engine/.
  *
  * A step is one kernel call. Its arguments are written for one image when the engine is put on a
- * back end; run() copies them, multiplies the images, and calls the kernel. Nothing is looked up,
- * computed or allocated per frame.
+ * back end; run() copies them, multiplies the images, sets the pointers to activations, and calls
+ * the kernel. Nothing is looked up or allocated per frame.
  */
 #pragma once
 
 #include "engine/engine.h"
 #include "engine/graph.h"
 #include "engine/plan.h"
+#include "engine/schedule.h"
 
 typedef enum {
 #define KERNEL_OP(name, Args) ENGINE_SLOT_##name,
@@ -21,13 +22,31 @@ typedef enum {
 
 typedef void (*EngineKernelFn) (void); /* called through the type of its slot only */
 
+/* Where a step finds an activation: `offset` bytes into the memory of its space, and `stride` more
+ * for each of EngineSpan.times. That is all the difference between a step by image and by layer. */
+typedef struct {
+  EngineSpace space;
+  gsize offset, stride;
+} EngineOperand;
+
+/* The images that a step runs for, and their memory. */
+typedef struct {
+  int images;
+  struct {
+    guint8 *memory;
+    int times; /* ENGINE_SPACE_BATCH: the first of the images; ENGINE_SPACE_IMAGE: how many */
+  } space[ENGINE_SPACE_COUNT];
+  void *scratch;
+} EngineSpan;
+
 typedef struct _EngineStep EngineStep;
 struct _EngineStep {
-  void (*run) (const EngineStep *step, int batch, KernelQueue *queue);
+  void (*run) (const EngineStep *step, const EngineSpan *span, KernelQueue *queue);
   EngineKernelFn kernel;
   EngineSlot slot;
-  int node; /* of the graph */
-  union {
+  int node;               /* of the graph */
+  EngineOperand x, x2, y; /* x2: the second input or the residual, where there is one */
+  union {                 /* activations and scratch are NULL here: run() sets them */
     KernelConvS8 conv_s8;
     KernelConvF32 conv_f32;
     KernelBinaryS8 binary_s8;
@@ -44,36 +63,55 @@ struct _EngineStep {
   };
 };
 
+/* Choices that are otherwise the engine's own: for tests, and for who must see every activation. */
+typedef struct {
+  EnginePlanFlags flags;
+  const EngineSchedule *schedule; /* NULL: engine_schedule_new() */
+} EngineProgramOptions;
+
 /* The steps of a graph on a back end, and the memory that they point into. */
 typedef struct {
   const EngineGraph *graph;
   const EnginePlan *plan;
+  EngineSchedule schedule;
   KernelBackend *backend;
   KernelQueue *queue;
   int max_batch;
-  guint8 *arena;        /* the back end's memory, as are scratch and constants */
-  void *scratch;        /* for one convolution at a time; NULL where none needs any */
+  /* The back end's memory. */
+  guint8 *arena;        /* ENGINE_SPACE_BATCH */
+  guint8 *lanes;        /* ENGINE_SPACE_IMAGE of every lane, back to back; behind the arena */
+  guint8 *scratch;      /* of one convolution, or of one in each lane; NULL where none needs any */
+  gsize lane_scratch;   /* bytes of one lane's */
   GPtrArray *constants; /* EngineConstant: packed weights, biases, tables; shared */
   gsize constant_bytes;
-  GArray *steps; /* EngineStep, in the order in which they run */
+  GArray *steps;   /* EngineStep, in the order in which they run */
+  guint cut_steps; /* the first so many run by image */
 } EngineProgram;
 
 /* The arena, scratch and constants of a graph on a back end, and its steps. ENGINE_ERROR_BACKEND
  * names a kernel that the back end lacks, ENGINE_ERROR_MEMORY says how much was needed. */
 EngineProgram *engine_program_new (const EngineGraph *graph, KernelBackend *backend,
-    KernelQueue *queue, int max_batch, EnginePlanFlags flags, GError **error);
+    KernelQueue *queue, int max_batch, const EngineProgramOptions *options, GError **error);
 void engine_program_free (EngineProgram *program); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineProgram, engine_program_free)
 
 /* "conv_s8" */
 const char *engine_slot_name (EngineSlot slot);
 
-/* Where an activation lives. */
+/* Queues the steps for the first `batch` images; returns NULL. With `seconds`, [lanes + 1][steps],
+ * what each step takes is added there, by image in its lane's row and by layer in the last; each is
+ * waited for, and what failed is returned. */
+const char *engine_program_run (const EngineProgram *program, int batch, double *seconds);
+/* `images` images from `first` on: one in the memory of a lane, or by layer in that of all lanes
+ * (ENGINE_NONE), which holds as many. */
+EngineSpan engine_program_span (const EngineProgram *program, int first, int images, int lane);
+/* Where an activation of ENGINE_SPACE_BATCH lives. */
 void *engine_program_value (const EngineProgram *program, int value);
 
 /* --- For the step-*.c files, which make the steps of one kind of node ------------------------ */
 
-/* Appends a step whose arguments are zero; valid until the next one. */
+/* Appends a step whose arguments are zero, from the node's first input to its output; valid until
+ * the next one. */
 EngineStep *engine_step_add (EngineProgram *program, int node, EngineSlot slot, GError **error);
 /* Memory of the back end with a copy of the data, which belongs to an input of the node (any number
  * of the caller's where it is no input's). Shared with other programs of the graph (weights.h): the
@@ -96,5 +134,8 @@ gboolean engine_step_pad (EngineProgram *program, int node, GError **error);
 gboolean engine_step_softmax (EngineProgram *program, int node, GError **error);
 gboolean engine_step_convert (EngineProgram *program, int node, GError **error);
 
-/* Scratch of the convolution's kernel for the whole batch. */
-gsize engine_step_conv_scratch (const EngineProgram *program, int node);
+/* A value as an operand, from byte `inner` of each image on. */
+EngineOperand engine_step_operand (const EngineProgram *program, int value, gsize inner);
+/* Scratch of the convolution's kernel for so many images. */
+gsize engine_step_conv_scratch (const EngineProgram *program, int node, int images,
+    KernelQueue *queue);

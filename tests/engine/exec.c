@@ -272,23 +272,17 @@ test_taps (void)
   const int flat = net_reshape (net, x, 2, (const int[]){1, 4});
   const int clip = net_unary (net, flat, KERNEL_UNARY_CLIP, 0, 5);
   g_autoptr (Engine) engine = net_engine (net_finish (net, clip));
-  g_autoptr (EngineExec) exec = exec_new (engine, ref, 3, 1);
   g_autoptr (GString) seen = g_string_new (NULL);
+  g_autoptr (EngineExec) exec = engine_exec_new_tapped (engine, ref, 3, 1, note_tap, seen, NULL);
   const float images[] = {1, 2, 3, 4, 10, 20, 30, 40};
 
   memcpy (engine_exec_input (exec, 0), images, sizeof images);
-  engine_exec_set_tap (exec, note_tap, seen);
   run (exec, 2);
   CHECK_STR (seen->str, "input 2 x 4 / 2: 1 .. 40\n"
                         "conv1 2 x 4 / 2: 2 .. -39\n"
                         "reshape2 2 x 4 / 4: 2 .. -39\n" /* before clip overwrites it */
                         "unary3 2 x 4 / 4: 2 .. 0\n");
   CHECK (engine_exec_output (exec, 1)[0] == 5);
-
-  engine_exec_set_tap (exec, NULL, NULL);
-  g_string_truncate (seen, 0);
-  run (exec, 2);
-  CHECK_STR (seen->str, "");
 }
 
 /* --- Softmax -------------------------------------------------------------------------------- */

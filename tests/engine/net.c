@@ -408,11 +408,11 @@ net_calibrate (const EngineGraph *graph, guint32 seed, int images)
   CalibTable *table = calib_table_new ("TRT-8601-MinMaxCalibration");
   KernelBackend *backend = net_backend ("ref");
   g_autoptr (Engine) engine = net_engine (engine_graph_copy (graph));
-  g_autoptr (EngineExec) exec = engine_exec_new (engine, backend, 1, 1, &error);
+  g_autoptr (EngineExec) exec =
+      engine_exec_new_tapped (engine, backend, 1, 1, note_largest, table, &error);
 
   if (!exec)
     stop ("net_calibrate", error);
-  engine_exec_set_tap (exec, note_largest, table);
   for (int i = 0; i < images; i++) {
     net_fill_input (engine, exec, 0, seed, i);
     if (!engine_exec_run (exec, 1, &error))

@@ -18,7 +18,7 @@ static gboolean
 same_bytes (const EngineProgram *a, const EngineProgram *b, int value)
 {
   return memcmp (engine_program_value (a, value), engine_program_value (b, value),
-             a->plan->size[value]) == 0;
+             BATCH * a->plan->size[value]) == 0;
 }
 
 /* Runs the shared program node by node and compares what each node reads with the separate one,
@@ -28,6 +28,7 @@ static const char *
 first_overwritten (const EngineGraph *graph, const EngineProgram *separate,
     const EngineProgram *shared)
 {
+  const EngineSpan batch = engine_program_span (shared, 0, BATCH, ENGINE_NONE);
   guint next = 0;
 
   for (guint i = 0; i < graph->nodes->len; i++) {
@@ -43,7 +44,7 @@ first_overwritten (const EngineGraph *graph, const EngineProgram *separate,
       const EngineStep *step = &g_array_index (shared->steps, EngineStep, next);
       if (step->node != (int) i)
         break;
-      step->run (step, BATCH, shared->queue);
+      step->run (step, &batch, shared->queue);
     }
   }
   for (guint i = 0; i < graph->outputs->len; i++) {
@@ -58,9 +59,11 @@ static void
 check_survival (Engine *engine, guint32 seed)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (EngineExec) separate =
-      engine_exec_new_full (engine, ref, BATCH, 1, ENGINE_PLAN_SEPARATE, &error);
-  g_autoptr (EngineExec) shared = engine_exec_new (engine, ref, BATCH, 1, &error);
+  const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
+  g_autoptr (EngineExec) separate = engine_exec_new_full (engine, ref, BATCH, 1,
+      &(EngineProgramOptions){.flags = ENGINE_PLAN_SEPARATE, .schedule = &by_layer}, &error);
+  g_autoptr (EngineExec) shared = engine_exec_new_full (engine, ref, BATCH, 1,
+      &(EngineProgramOptions){.schedule = &by_layer}, &error);
 
   CHECK (separate && shared);
   for (int i = 0; i < BATCH; i++) {
@@ -69,10 +72,10 @@ check_survival (Engine *engine, guint32 seed)
   }
   /* Stale bytes must not pass for right ones. */
   const EngineProgram *program = engine_exec_program (shared);
-  const gsize input = program->plan->size[g_array_index (engine->graph->inputs, int, 0)];
+  const gsize input = BATCH * program->plan->size[g_array_index (engine->graph->inputs, int, 0)];
   const void *at = engine_exec_input (shared, 0);
   g_autofree void *saved = g_memdup2 (at, input);
-  memset (program->arena, 0xa5, program->plan->arena);
+  memset (program->arena, 0xa5, program->plan->arena[ENGINE_SPACE_BATCH]);
   memcpy ((void *) at, saved, input);
 
   CHECK (engine_exec_run (separate, BATCH, &error));
@@ -112,17 +115,21 @@ test_aligned_and_inside (void)
 {
   for (guint32 seed = 1; seed <= 50; seed++) {
     g_autoptr (EngineGraph) graph = net_random (seed);
-    g_autoptr (EnginePlan) plan = engine_plan_new (graph, 5, ENGINE_PLAN_DEFAULT, NULL);
+    const int cut = seed % (graph->nodes->len + 1);
+    g_autoptr (EnginePlan) plan = engine_plan_new (graph, 5, cut, ENGINE_PLAN_DEFAULT, NULL);
 
     for (int v = 0; v < plan->n_values; v++) {
       const EngineValue *value = engine_graph_value (graph, v);
       if (value->data) {
         CHECK_INT (plan->place[v], ==, ENGINE_NONE);
+        CHECK_INT (plan->space[v], ==, ENGINE_SPACE_NONE);
         continue;
       }
+      const int images = plan->space[v] == ENGINE_SPACE_BATCH ? 5 : 1;
+      CHECK (images == 5 || plan->space[v] == ENGINE_SPACE_IMAGE);
       CHECK_INT (plan->offset[v] % KERNEL_ALIGN, ==, 0);
-      CHECK_INT (plan->size[v], ==, 5 * engine_value_elements (value) * sizeof (float));
-      CHECK_INT (plan->offset[v] + plan->size[v], <=, plan->arena);
+      CHECK_INT (plan->size[v], ==, engine_value_elements (value) * sizeof (float));
+      CHECK_INT (plan->offset[v] + images * plan->size[v], <=, plan->arena[plan->space[v]]);
     }
   }
 }
@@ -138,8 +145,8 @@ test_chain_reuses_memory (void)
   for (int i = 0; i < 10; i++)
     x = net_conv (net, x, (NetConv){.oc = 4, .k = 3, .pad = 1});
   g_autoptr (EngineGraph) graph = net_finish (net, x);
-  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, ENGINE_PLAN_DEFAULT, NULL);
-  CHECK_INT (plan->arena, ==, 3 * 8 * 8 * 4 * sizeof (float));
+  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, 0, ENGINE_PLAN_DEFAULT, NULL);
+  CHECK_INT (plan->arena[ENGINE_SPACE_BATCH], ==, 3 * 8 * 8 * 4 * sizeof (float));
 }
 
 /* --- In place ------------------------------------------------------------------------------- */
@@ -156,7 +163,7 @@ value_named (const EngineGraph *graph, const char *name)
 static gboolean
 share (const EngineGraph *graph, const char *a, const char *b)
 {
-  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, ENGINE_PLAN_DEFAULT, NULL);
+  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, 0, ENGINE_PLAN_DEFAULT, NULL);
 
   return plan->place[value_named (graph, a)] == plan->place[value_named (graph, b)];
 }
@@ -227,7 +234,7 @@ test_batch_too_large (void)
   const int rows = net_reshape (net, x, 2, (const int[]){16, 4});
   g_autoptr (EngineGraph) graph = net_finish (net, net_softmax (net, rows));
   g_autoptr (GError) error = NULL;
-  EnginePlan *plan = engine_plan_new (graph, G_MAXINT, ENGINE_PLAN_DEFAULT, &error);
+  EnginePlan *plan = engine_plan_new (graph, G_MAXINT, 0, ENGINE_PLAN_DEFAULT, &error);
 
   CHECK (!plan);
   CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY));
