@@ -7,51 +7,13 @@
  * channels at a time. Output pixels are shared by the threads.
  */
 #include "kernels/cpu/lanes_avx2.h"
-#include "kernels/ref/pool-window.h"
+#include "kernels/cpu/pooling.h"
 #include "kernels/requant.h"
-
-/* Input values per part: some microseconds of work. */
-#define GRAIN 32768
-
-/* The taps of one output pixel that lie inside the input. */
-typedef struct {
-  size_t first; /* channel 0 of the first tap */
-  size_t row_step, column_step;
-  int rows, columns, divisor;
-} Window;
-
-static Window
-window_at (const KernelPoolShape *s, size_t i)
-{
-  const size_t line = i / s->ow;
-  const KernelPoolWindow w = kernel_pool_window (s, line % s->oh, i % s->ow);
-
-  return (Window){
-      .first = kernel_pool_index (s, &w, line / s->oh, w.kh0, w.kw0),
-      .row_step = (size_t) s->dilation_h * s->iw * s->c,
-      .column_step = (size_t) s->dilation_w * s->c,
-      .rows = w.kh1 - w.kh0,
-      .columns = w.kw1 - w.kw0,
-      .divisor = w.divisor,
-  };
-}
-
-static size_t
-count_pixels (const KernelPoolShape *s)
-{
-  return (size_t) s->n * s->oh * s->ow;
-}
-
-static size_t
-grain_of (const KernelPoolShape *s)
-{
-  return 1 + GRAIN / ((size_t) s->kh * s->kw * s->c);
-}
 
 /* --- Maximum -------------------------------------------------------------------------------- */
 
 LANES_INLINE __m256i
-max_s8_32 (const Window *w, const int8_t *x)
+max_s8_32 (const PoolingWindow *w, const int8_t *x)
 {
   __m256i max = _mm256_set1_epi8 (INT8_MIN);
 
@@ -65,7 +27,7 @@ max_s8_32 (const Window *w, const int8_t *x)
 }
 
 LANES_INLINE __m256i
-max_s8_8 (const Window *w, const int8_t *x, int count)
+max_s8_8 (const PoolingWindow *w, const int8_t *x, int count)
 {
   __m256i max = _mm256_set1_epi32 (INT8_MIN);
 
@@ -85,7 +47,7 @@ max_s8_range (const void *ctx, size_t begin, size_t end)
   const int channels = args->shape.c;
 
   for (size_t i = begin; i < end; i++) {
-    const Window w = window_at (&args->shape, i);
+    const PoolingWindow w = pooling_window (&args->shape, i);
     int8_t *y = (int8_t *) args->y + i * channels;
     int c = 0;
 
@@ -101,8 +63,8 @@ max_s8_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_maxpool_s8_avx2 (const KernelPoolS8 *args, KernelQueue *queue)
 {
-  kernel_pool_range (queue->pool, max_s8_range, args, count_pixels (&args->shape),
-      grain_of (&args->shape));
+  kernel_pool_range (queue->pool, max_s8_range, args, pooling_pixels (&args->shape),
+      pooling_grain (&args->shape));
 }
 
 /* As ref: the first of equal values stays, and so does the first NaN. */
@@ -117,7 +79,7 @@ greater (__m256 max, __m256 x)
 
 /* registers * 8 channels, or `count` of the only 8. */
 LANES_INLINE void
-max_f32_lanes (const Window *w, const float *x, float *y, const int registers, int count)
+max_f32_lanes (const PoolingWindow *w, const float *x, float *y, const int registers, int count)
 {
   __m256 max[4];
 
@@ -141,7 +103,7 @@ max_f32_range (const void *ctx, size_t begin, size_t end)
   const int channels = args->shape.c;
 
   for (size_t i = begin; i < end; i++) {
-    const Window w = window_at (&args->shape, i);
+    const PoolingWindow w = pooling_window (&args->shape, i);
     float *y = args->y + i * channels;
     int c = 0;
 
@@ -157,8 +119,8 @@ max_f32_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_maxpool_f32_avx2 (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  kernel_pool_range (queue->pool, max_f32_range, args, count_pixels (&args->shape),
-      grain_of (&args->shape));
+  kernel_pool_range (queue->pool, max_f32_range, args, pooling_pixels (&args->shape),
+      pooling_grain (&args->shape));
 }
 
 /* --- Average of int8 ------------------------------------------------------------------------ */
@@ -170,7 +132,7 @@ typedef struct {
 
 /* registers * 8 channels, or `count` of the only 8, from channel c on; y begins at value `at`. */
 LANES_INLINE void
-average_s8_lanes (const Average *a, const Window *w, float m, float b, size_t at, int c,
+average_s8_lanes (const Average *a, const PoolingWindow *w, float m, float b, size_t at, int c,
     const int registers, int count)
 {
   __m256i sum[4];
@@ -205,7 +167,7 @@ average_s8_range (const void *ctx, size_t begin, size_t end)
   const int channels = args->shape.c;
 
   for (size_t i = begin; i < end; i++) {
-    const Window w = window_at (&args->shape, i);
+    const PoolingWindow w = pooling_window (&args->shape, i);
     float m, b;
     int c = 0;
 
@@ -225,8 +187,8 @@ kernel_avgpool_s8_avx2 (const KernelPoolS8 *args, KernelQueue *queue)
 {
   const Average a = {args, false};
 
-  kernel_pool_range (queue->pool, average_s8_range, &a, count_pixels (&args->shape),
-      grain_of (&args->shape));
+  kernel_pool_range (queue->pool, average_s8_range, &a, pooling_pixels (&args->shape),
+      pooling_grain (&args->shape));
 }
 
 void
@@ -234,14 +196,14 @@ kernel_avgpool_s8_f32_avx2 (const KernelPoolS8 *args, KernelQueue *queue)
 {
   const Average a = {args, true};
 
-  kernel_pool_range (queue->pool, average_s8_range, &a, count_pixels (&args->shape),
-      grain_of (&args->shape));
+  kernel_pool_range (queue->pool, average_s8_range, &a, pooling_pixels (&args->shape),
+      pooling_grain (&args->shape));
 }
 
 /* --- Average of float ----------------------------------------------------------------------- */
 
 LANES_INLINE void
-average_f32_lanes (const Window *w, const float *x, float *y, const int registers, int count)
+average_f32_lanes (const PoolingWindow *w, const float *x, float *y, const int registers, int count)
 {
   __m256 sum[4];
 
@@ -265,7 +227,7 @@ average_f32_range (const void *ctx, size_t begin, size_t end)
   const int channels = args->shape.c;
 
   for (size_t i = begin; i < end; i++) {
-    const Window w = window_at (&args->shape, i);
+    const PoolingWindow w = pooling_window (&args->shape, i);
     float *y = args->y + i * channels;
     int c = 0;
 
@@ -281,6 +243,6 @@ average_f32_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_avgpool_f32_avx2 (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  kernel_pool_range (queue->pool, average_f32_range, args, count_pixels (&args->shape),
-      grain_of (&args->shape));
+  kernel_pool_range (queue->pool, average_f32_range, args, pooling_pixels (&args->shape),
+      pooling_grain (&args->shape));
 }
