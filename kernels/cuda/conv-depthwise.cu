@@ -69,13 +69,13 @@ bytes_from (const uint32_t *words, int first)
 
 /* The four channels of a pixel, or `padding`. Written out, because a compiler branches around each
  * load, which then wait for one another. */
-template <bool aligned>
+template <bool fast>
 static __device__ inline uint32_t
 load_pixel (const int8_t *at, bool inside, uint32_t padding)
 {
   uint32_t pixel = padding;
 
-  if (aligned)
+  if (fast)
     asm("{\n .reg .pred p;\n setp.ne.u32 p, %2, 0;\n @p ld.global.u32 %0, [%1];\n}"
         : "+r"(pixel)
         : "l"(at), "r"((uint32_t) inside));
@@ -86,7 +86,7 @@ load_pixel (const int8_t *at, bool inside, uint32_t padding)
 
 /* The pixels of one input row under the tile, channel by channel; those outside are zero_x. x is
  * that of column iw. */
-template <int COLUMNS, int WORDS, bool aligned>
+template <int COLUMNS, int WORDS, bool fast>
 static __device__ inline void
 load_row (const KernelConvS8 &a, const int8_t *x, int iw, bool inside, uint32_t words[4][WORDS + 1])
 {
@@ -102,7 +102,7 @@ load_row (const KernelConvS8 &a, const int8_t *x, int iw, bool inside, uint32_t 
 
       pixel[i] = 0; /* beyond the tile: its weights are 0 */
       if (column < COLUMNS)
-        pixel[i] = load_pixel<aligned> (x + column * a.shape.ic,
+        pixel[i] = load_pixel<fast> (x + column * a.shape.ic,
             inside && (unsigned) (iw + column) < (unsigned) a.shape.iw, padding);
     }
     transpose (pixel, channel);
@@ -116,7 +116,7 @@ load_row (const KernelConvS8 &a, const int8_t *x, int iw, bool inside, uint32_t 
 }
 
 /* Four channels of one output; i is the index of the first. */
-template <bool aligned>
+template <bool fast>
 static __device__ inline void
 store (const KernelConvS8 &a, size_t i, const float *m, const float *b, const int32_t *acc,
     bool to_f32)
@@ -127,18 +127,16 @@ store (const KernelConvS8 &a, size_t i, const float *m, const float *b, const in
   for (int k = 0; k < 4; k++) {
     float t = fmaf ((float) acc[k], m[k], b[k]);
 
-    if (to_f32)
+    if (!fast && to_f32)
       ((float *) a.y)[i + k] = t;
-    else if (a.r)
+    else if (!fast && a.r)
       t = fmaf ((float) a.r[i + k], a.mr, t);
     y[k] = kernel_round_s8 (t, a.lo, a.hi);
   }
-  if (to_f32)
-    return;
-  if (aligned)
+  if (fast)
     store_s8<4> ((int8_t *) a.y + i, y);
   else
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < 4 && !to_f32; k++)
       ((int8_t *) a.y)[i + k] = (int8_t) y[k];
 }
 
@@ -148,8 +146,9 @@ typedef struct {
   int count;
 } Split;
 
-/* ROWS output rows by TILE columns by four channels: an input row serves up to K output rows. */
-template <int K, int S, int ROWS, bool aligned>
+/* ROWS output rows by TILE columns by four channels: an input row serves up to K output rows. `fast`
+ * wants x and y aligned to words, int8 output and no residual; the other does all. */
+template <int K, int S, int ROWS, bool fast>
 static __global__ void
 __launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
     const __grid_constant__ Split split, bool to_f32)
@@ -176,7 +175,7 @@ __launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
   for (int i = 0; i < (ROWS - 1) * S + K; i++, x += (ptrdiff_t) s.iw * s.ic) {
     uint32_t channel[4][words + 1];
 
-    load_row<columns, words, aligned> (a, x, iw, (unsigned) (ih + i) < (unsigned) s.ih, channel);
+    load_row<columns, words, fast> (a, x, iw, (unsigned) (ih + i) < (unsigned) s.ih, channel);
 #pragma unroll
     for (int row = 0; row < ROWS; row++) {
       const int kh = i - row * S;
@@ -211,14 +210,14 @@ __launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
 #pragma unroll
     for (int j = 0; j < TILE; j++)
       if (oh + row < s.oh && ow + j < s.ow)
-        store<aligned> (a, (((size_t) n * s.oh + oh + row) * s.ow + ow + j) * s.oc + group * 4, m,
-            b, acc[row][j], to_f32);
+        store<fast> (a, (((size_t) n * s.oh + oh + row) * s.ow + ow + j) * s.oc + group * 4, m, b,
+            acc[row][j], to_f32);
 }
 
 /* --- On the host ---------------------------------------------------------------------------- */
 
 /* n images from x and y on: as many as give thread numbers below 2^31. */
-template <int K, int S, int ROWS, bool aligned>
+template <int K, int S, int ROWS, bool fast>
 static void
 launch (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
 {
@@ -236,7 +235,7 @@ launch (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
     a.x = args->x + n * s->ih * s->iw * s->ic;
     a.y = (int8_t *) args->y + y_at * (to_f32 ? sizeof (float) : 1);
     a.r = args->r ? args->r + y_at : NULL;
-    depthwise<K, S, ROWS, aligned>
+    depthwise<K, S, ROWS, fast>
         <<<kernel_cuda_blocks (count, THREADS), THREADS, 0, queue->stream>>> (a, split, to_f32);
   }
 }
@@ -250,7 +249,7 @@ choose_rows (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
   const KernelConvShape *s = &args->shape;
   const size_t threads = (size_t) s->n * s->oh * s->ow * s->oc / (4 * TILE * rows);
 
-  if (!kernel_cuda_aligned (args->x, 4) || !kernel_cuda_aligned (args->y, 4))
+  if (!kernel_cuda_aligned (args->x, 4) || !kernel_cuda_aligned (args->y, 4) || to_f32 || args->r)
     launch<K, S, 1, false> (args, to_f32, queue);
   else if (threads < (size_t) queue->cuda->multiprocessors * 256)
     launch<K, S, 1, true> (args, to_f32, queue);
