@@ -5,6 +5,7 @@
  */
 #include "engine/build.h"
 #include "engine/exec.h"
+#include "engine/tactics.h"
 
 #include "kernels/float-math.h"
 
@@ -17,13 +18,29 @@ struct _EngineExec {
   int input, output; /* values */
   gsize image_size;  /* bytes of one image of the input */
   int n_classes;
-  const float *host_output; /* [max_batch][n_classes]: the arena's own where the host sees it */
-  float *fetched;           /* else a copy */
+  const float *host_output;     /* [max_batch][n_classes]: the arena's own where the host sees it */
+  float *fetched;               /* else a copy */
+  KernelRecording **recordings; /* [max_batch + 1], by batch; NULL where the back end makes none */
   EngineTapFn tap;
   gpointer tap_data;
   EngineProfileFn profile;
   gpointer profile_data;
+  char *tuning; /* whose choices the tactics are, for people */
 };
+
+/* With the engine's tactics for this back end, unless the options have others. */
+static EngineProgram *
+make_program (EngineExec *exec, const EngineProgramOptions *options, GError **error)
+{
+  EngineProgramOptions chosen = *options;
+  g_autofree int *tactics = NULL;
+
+  if (!options->tactics)
+    chosen.tactics = tactics = engine_tactics_resolve (exec->engine, exec->backend, exec->queue,
+        exec->max_batch, NULL, &exec->tuning);
+  return engine_program_new (exec->engine->graph, exec->backend, exec->queue, exec->max_batch,
+      &chosen, error);
+}
 
 static gboolean
 fill (EngineExec *exec, const EngineProgramOptions *options, int threads, GError **error)
@@ -37,8 +54,7 @@ fill (EngineExec *exec, const EngineProgramOptions *options, int threads, GError
         "back end '%s' could not make a queue with %d threads", exec->backend->name, threads);
     return FALSE;
   }
-  exec->program =
-      engine_program_new (graph, exec->backend, exec->queue, exec->max_batch, options, error);
+  exec->program = make_program (exec, options, error);
   if (!exec->program)
     return FALSE;
 
@@ -49,6 +65,8 @@ fill (EngineExec *exec, const EngineProgramOptions *options, int threads, GError
   exec->image_size = engine_value_elements (input) * engine_type_size (input->type);
   exec->n_classes = engine_value_elements (output);
   const gsize size = exec->program->plan->size[exec->output] * exec->max_batch;
+  if (exec->backend->record_begin)
+    exec->recordings = g_new0 (KernelRecording *, exec->max_batch + 1);
   if (exec->backend->host_memory) {
     exec->host_output = engine_program_value (exec->program, exec->output);
     return TRUE;
@@ -106,10 +124,15 @@ engine_exec_free (EngineExec *exec)
 {
   if (!exec)
     return;
+  for (int batch = 1; exec->recordings && batch <= exec->max_batch; batch++)
+    if (exec->recordings[batch])
+      exec->backend->recording_free (exec->queue, exec->recordings[batch]);
+  g_free (exec->recordings);
   engine_program_free (exec->program);
   if (exec->queue)
     exec->backend->queue_free (exec->queue);
   g_free (exec->fetched);
+  g_free (exec->tuning);
   engine_unref (exec->engine);
   g_free (exec);
 }
@@ -132,6 +155,12 @@ KernelQueue *
 engine_exec_queue (EngineExec *exec)
 {
   return exec->queue;
+}
+
+const char *
+engine_exec_tuning (const EngineExec *exec)
+{
+  return exec->tuning;
 }
 
 const EngineProgram *
@@ -185,6 +214,25 @@ run_tapped (EngineExec *exec, int batch)
   return NULL;
 }
 
+/* A recording is made when a batch size is first run. All that it is made with stays as it is. */
+static const char *
+run_recorded (EngineExec *exec, int batch)
+{
+  KernelRecording **recording = &exec->recordings[batch];
+
+  if (!*recording) {
+    exec->backend->record_begin (exec->queue);
+    engine_program_run (exec->program, batch, NULL);
+    *recording = exec->backend->record_end (exec->queue);
+  }
+  if (!*recording) {
+    const char *failure = exec->backend->queue_wait (exec->queue);
+    return failure ? failure : "no recording could be made, and the queue has no cause";
+  }
+  exec->backend->replay (exec->queue, *recording);
+  return NULL;
+}
+
 gboolean
 engine_exec_run (EngineExec *exec, int batch, GError **error)
 {
@@ -196,6 +244,8 @@ engine_exec_run (EngineExec *exec, int batch, GError **error)
     failure = engine_profile_run (exec->program, batch, exec->profile, exec->profile_data);
   else if (exec->tap)
     failure = run_tapped (exec, batch);
+  else if (exec->recordings)
+    failure = run_recorded (exec, batch);
   else
     failure = engine_program_run (exec->program, batch, NULL);
   if (!failure && exec->fetched)
