@@ -17,6 +17,8 @@
 /* The largest product of two int8, and far more than a residual counts. */
 #define PRODUCT  (128.0f * 128.0f)
 #define RESIDUAL 0x1p20f
+/* Bytes of plain rows that are read for one call of a tile after the other. */
+#define PLAIN_ROWS (16 * 1024)
 /* Tasks per thread, so that a thread that was late or slow does not keep the others waiting. */
 #define TASKS_PER_THREAD 4
 
@@ -124,6 +126,31 @@ run_blocks (const Run *run, IgemmTile *tile, const Blocks *b, size_t pixel)
   }
 }
 
+/* The pixels that can be read in place, up to `end` but for the last of the tensor. Returns the first
+ * pixel that is left. */
+static size_t
+run_plain (const Run *run, IgemmTile *tile, const Blocks *blocks, size_t pixel, size_t end)
+{
+  const Igemm *g = &run->g;
+  const size_t element = g->kind->element, pixel_size = run->args->shape->ic * element;
+  const size_t channel = (size_t) blocks->group * g->k, beyond = channel + g->row;
+  const size_t unsafe = (beyond * element - 1) / pixel_size; /* read past the end */
+  const size_t safe = run->pixels > unsafe ? run->pixels - unsafe : 0;
+  const size_t most = (PLAIN_ROWS / pixel_size / g->mr + 4) * g->mr;
+  const void *const *rows = tile->rows;
+
+  tile->rows = NULL;
+  tile->x_stride = pixel_size;
+  end = end < safe ? end : safe;
+  for (; pixel < end; pixel += tile->pixels) {
+    tile->pixels = (int) (end - pixel < most ? end - pixel : most);
+    tile->x = (const uint8_t *) run->args->x + pixel * pixel_size + channel * element;
+    run_blocks (run, tile, blocks, pixel);
+  }
+  tile->rows = rows;
+  return pixel;
+}
+
 static void
 run_task (const void *ctx, int task, int thread)
 {
@@ -138,7 +165,8 @@ run_task (const void *ctx, int task, int thread)
       share_blocks (g, group, kernel_pool_part (g->blocks, run->block_parts, block_part),
           kernel_pool_part (g->blocks, run->block_parts, block_part + 1));
   size_t pixel = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part) * g->mr;
-  size_t end = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part + 1) * g->mr;
+  const size_t next = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part + 1) * g->mr;
+  const size_t end = next < run->pixels ? next : run->pixels;
   IgemmTile tile = {
       .rows = rows,
       .w_stride = g->block_size,
@@ -152,12 +180,15 @@ run_task (const void *ctx, int task, int thread)
       .bounded = run->bounded,
   };
 
-  IgemmCursor at = kernel_igemm_cursor (args->shape, pixel);
-
   if (g->kind->begin)
     g->kind->begin ();
+  if (g->plain && g->kind->plain)
+    pixel = run_plain (run, &tile, &blocks, pixel, end);
+
+  IgemmCursor at = kernel_igemm_cursor (args->shape, pixel);
+
   for (; pixel < end; pixel += g->mr) {
-    tile.pixels = run->pixels - pixel < (size_t) g->mr ? (int) (run->pixels - pixel) : g->mr;
+    tile.pixels = end - pixel < (size_t) g->mr ? (int) (end - pixel) : g->mr;
     kernel_igemm_rows (g, args->x, args->w, group, tile.pixels, &at, rows,
         scratch + pointers_size (g));
     run_blocks (run, &tile, &blocks, pixel);

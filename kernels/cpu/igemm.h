@@ -33,13 +33,15 @@
 
 /* One call of a micro-kernel. */
 typedef struct {
-  const void *const *rows; /* [taps][mr]; those beyond `pixels` repeat the last pixel's */
+  const void *const *rows; /* [taps][mr]; those beyond `pixels` repeat the last pixel's. NULL where */
+  const void *x;           /* the row of pixel i, of the only tap, is x + i * x_stride, for */
+  size_t x_stride;         /* a kind that is `plain` */
   const void *w;           /* the first block */
   size_t w_stride;         /* bytes from block to block */
   int taps;
   int run;            /* values of a dense row, a multiple of k_round */
   int channel;        /* of the group, of the first output: where a depthwise row is read */
-  int pixels;         /* 1 .. mr outputs of */
+  int pixels;         /* 1 .. mr, any number without rows: outputs of */
   int channels;       /* 1 .. tile_blocks * IGEMM_NR channels each */
   size_t y_stride;    /* values from pixel to pixel, of y and r */
   void *y;            /* the first output */
@@ -61,6 +63,7 @@ typedef struct {
   int tile_blocks; /* blocks that one call takes at most */
   int x_offset;    /* the tile adds it to x; accumulators start at -x_offset * sum (w) */
   int grain;       /* products that take a few microseconds; less is not worth a thread */
+  bool plain;      /* the tile takes any number of pixels whose rows are plain (Igemm) */
   bool depthwise;
   const struct DwconvKind *lines; /* of int8 depthwise, where it fits: runs instead (dwconv.h) */
   const struct DwconvF32Kind *strips; /* the same of float (dwconv-f32.h) */

@@ -151,7 +151,8 @@ finish_pixels (const IgemmTile *t, const bool together, const bool residual, con
     IGEMM_EACH (j, blocks)
       acc[j] = _mm512_load_si512 (sums->of[i][j]);
     if (together) {
-      lanes_finish_blocks_s8 (t, residual, acc, blocks, m, b, mask, at);
+      lanes_round_blocks_s8 (t, residual, acc, blocks, m, b, mask, at);
+      lanes_store_blocks_s8 (t, acc, blocks, mask, at);
       continue;
     }
     IGEMM_EACH (j, blocks)

@@ -6,12 +6,19 @@
  * of constants: 30 of 32. Every 4 steps of k take 24 vpdpbusd, 4 loads of weights and 6 broadcasts
  * of x, so that the loads (10) hide behind the products. vpdpbusd wants unsigned x: x ^ 0x80 is
  * x + 128, and the accumulators start at -128 * sum (w), wrapping.
+ *
+ * Where rows are plain (1x1), a tile of up to 3 blocks takes 7 pixels, which divides the images of
+ * most classifiers.
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx512.h"
 #include "kernels/cpu/winograd.h"
 
 #include <string.h>
+
+/* Pixels of a tile of few blocks whose rows are plain. */
+#define PLAIN_MR    7
+#define MOST_PIXELS PLAIN_MR
 
 /* Four values of x + 128 in every lane. */
 LANES_INLINE __m512i
@@ -23,9 +30,28 @@ load_x (const uint8_t *x)
   return _mm512_xor_si512 (_mm512_set1_epi32 (four), _mm512_set1_epi32 ((int32_t) 0x80808080));
 }
 
+/* All residuals are read before anything is stored: they may lie where y does, and a masked store
+ * delays the loads of all that its 64 bytes touch. */
 LANES_INLINE void
-finish_pixels (const IgemmTile *t, const bool together, const bool residual, const int mr,
-    const int blocks, __m512i (*acc)[4])
+finish_together (const IgemmTile *t, const bool residual, const int mr, const int blocks,
+    const __m512 *m, const __m512 *b, __m512i (*acc)[4])
+{
+  const __mmask64 mask = lanes_mask_64 (t->channels);
+
+  IGEMM_EACH (i, mr) {
+    const int pixel = i < t->pixels ? i : t->pixels - 1;
+
+    lanes_round_blocks_s8 (t, residual, acc[i], blocks, m, b, mask, pixel * t->y_stride);
+  }
+  IGEMM_EACH (i, mr) {
+    if (i >= t->pixels)
+      break;
+    lanes_store_blocks_s8 (t, acc[i], blocks, mask, i * t->y_stride);
+  }
+}
+
+LANES_INLINE void
+finish (const IgemmTile *t, const int mr, const int blocks, __m512i (*acc)[4])
 {
   const __mmask64 mask = lanes_mask_64 (t->channels);
   __m512 m[4], b[4];
@@ -34,102 +60,136 @@ finish_pixels (const IgemmTile *t, const bool together, const bool residual, con
     m[j] = _mm512_maskz_loadu_ps ((__mmask16) (mask >> j * IGEMM_NR), t->m + j * IGEMM_NR);
     b[j] = _mm512_maskz_loadu_ps ((__mmask16) (mask >> j * IGEMM_NR), t->b + j * IGEMM_NR);
   }
+  if (t->bounded && !t->y_f32) {
+    if (t->r)
+      finish_together (t, true, mr, blocks, m, b, acc);
+    else
+      finish_together (t, false, mr, blocks, m, b, acc);
+    return;
+  }
   IGEMM_EACH (i, mr) {
     if (i >= t->pixels)
       break;
-    if (together) {
-      lanes_finish_blocks_s8 (t, residual, acc[i], blocks, m, b, mask, i * t->y_stride);
-      continue;
-    }
     IGEMM_EACH (j, blocks)
       lanes_finish_s8 (t, acc[i][j], m[j], b[j], (__mmask16) (mask >> j * IGEMM_NR),
           i * t->y_stride + j * IGEMM_NR);
   }
 }
 
-/* A copy of the tile stays in registers: stores of bytes might change any other. */
 LANES_INLINE void
-finish (const IgemmTile *tile, const int mr, const int blocks, __m512i (*acc)[4])
+start (const IgemmTile *t, const int mr, const int blocks, __m512i (*acc)[4])
 {
-  const IgemmTile t = *tile;
-
-  if (t.y_f32 || !t.bounded)
-    finish_pixels (&t, false, false, mr, blocks, acc);
-  else if (t.r)
-    finish_pixels (&t, true, true, mr, blocks, acc);
-  else
-    finish_pixels (&t, true, false, mr, blocks, acc);
-}
-
-LANES_INLINE void
-tile (const IgemmTile *t, const int mr, const int blocks)
-{
-  const uint8_t *w = t->w;
-  __m512i acc[IGEMM_MR][4];
-
   IGEMM_EACH (j, blocks) {
     IGEMM_EACH (i, mr)
-      acc[i][j] = _mm512_loadu_si512 (w + j * t->w_stride);
+      acc[i][j] = _mm512_loadu_si512 ((const uint8_t *) t->w + j * t->w_stride);
   }
-  w += IGEMM_NR * sizeof (int32_t);
-
-  for (int tap = 0; tap < t->taps; tap++) {
-    const uint8_t *x[IGEMM_MR];
-
-    IGEMM_EACH (i, mr)
-      x[i] = t->rows[tap * IGEMM_MR + i];
-    for (int k = 0; k < t->run; k += 4, w += IGEMM_NR * 4) {
-      __m512i weights[4];
-
-      IGEMM_EACH (j, blocks)
-        weights[j] = _mm512_loadu_si512 (w + j * t->w_stride);
-      IGEMM_EACH (i, mr) {
-        const __m512i four = load_x (x[i] + k);
-
-        IGEMM_EACH (j, blocks)
-          acc[i][j] = _mm512_dpbusd_epi32 (acc[i][j], four, weights[j]);
-      }
-    }
-  }
-
-  finish (t, mr, blocks, acc);
 }
 
-/* clang-format off */
+/* The products of one row of every pixel. */
+LANES_INLINE void
+add_rows (const IgemmTile *t, const uint8_t *const *x, const uint8_t *w, const int mr,
+    const int blocks, __m512i (*acc)[4])
+{
+  for (int k = 0; k < t->run; k += 4, w += IGEMM_NR * 4) {
+    __m512i weights[4];
+
+    IGEMM_EACH (j, blocks)
+      weights[j] = _mm512_loadu_si512 (w + j * t->w_stride);
+    IGEMM_EACH (i, mr) {
+      const __m512i four = load_x (x[i] + k);
+
+      IGEMM_EACH (j, blocks)
+        acc[i][j] = _mm512_dpbusd_epi32 (acc[i][j], four, weights[j]);
+    }
+  }
+}
+
+/* The tile is a copy, which stays in registers: stores of bytes might change any other. */
+LANES_INLINE void
+tile_of_rows (IgemmTile t, const int mr, const int blocks)
+{
+  const uint8_t *w = (const uint8_t *) t.w + IGEMM_NR * sizeof (int32_t);
+  __m512i acc[MOST_PIXELS][4];
+
+  start (&t, mr, blocks, acc);
+  for (int tap = 0; tap < t.taps; tap++, w += (size_t) t.run * IGEMM_NR) {
+    const uint8_t *x[MOST_PIXELS];
+
+    IGEMM_EACH (i, mr)
+      x[i] = t.rows[tap * IGEMM_MR + i];
+    add_rows (&t, x, w, mr, blocks, acc);
+  }
+  finish (&t, mr, blocks, acc);
+}
+
+LANES_INLINE void
+tile_of_plain (IgemmTile t, const int mr, const int blocks)
+{
+  const uint8_t *w = (const uint8_t *) t.w + IGEMM_NR * sizeof (int32_t), *x[MOST_PIXELS];
+  __m512i acc[MOST_PIXELS][4];
+
+  IGEMM_EACH (i, mr)
+    x[i] = (const uint8_t *) t.x + (i < t.pixels ? i : t.pixels - 1) * t.x_stride;
+  start (&t, mr, blocks, acc);
+  add_rows (&t, x, w, mr, blocks, acc);
+  finish (&t, mr, blocks, acc);
+}
+
+/* Functions of their own: a compiler that sees the loop around a tile keeps too much in registers. */
+#define TILE(name, function, mr, blocks)                                                           \
+  static __attribute__ ((noinline)) void name (const IgemmTile *t)                                 \
+  {                                                                                                \
+    function (*t, mr, blocks);                                                                     \
+  }
+TILE (rows_1x1, tile_of_rows, 1, 1)
+TILE (rows_1x2, tile_of_rows, 1, 2)
+TILE (rows_1x3, tile_of_rows, 1, 3)
+TILE (rows_1x4, tile_of_rows, 1, 4)
+TILE (rows_6x1, tile_of_rows, IGEMM_MR, 1)
+TILE (rows_6x2, tile_of_rows, IGEMM_MR, 2)
+TILE (rows_6x3, tile_of_rows, IGEMM_MR, 3)
+TILE (rows_6x4, tile_of_rows, IGEMM_MR, 4)
+TILE (plain_1x1, tile_of_plain, 1, 1)
+TILE (plain_1x2, tile_of_plain, 1, 2)
+TILE (plain_1x3, tile_of_plain, 1, 3)
+TILE (plain_1x4, tile_of_plain, 1, 4)
+TILE (plain_7x1, tile_of_plain, PLAIN_MR, 1)
+TILE (plain_7x2, tile_of_plain, PLAIN_MR, 2)
+TILE (plain_7x3, tile_of_plain, PLAIN_MR, 3)
+TILE (plain_6x4, tile_of_plain, IGEMM_MR, 4)
+
+typedef void (*TileFn) (const IgemmTile *t);
+
+static void
+run_plain (const IgemmTile *tile, int blocks)
+{
+  static const TileFn one[] = {plain_1x1, plain_1x2, plain_1x3, plain_1x4};
+  static const TileFn many[] = {plain_7x1, plain_7x2, plain_7x3, plain_6x4};
+  const int mr = blocks == 4 ? IGEMM_MR : PLAIN_MR;
+  const size_t y_size = tile->y_f32 ? sizeof (float) : 1;
+  IgemmTile t = *tile;
+
+  for (int left = tile->pixels; left > 0; left -= mr) {
+    t.pixels = left < mr ? left : mr;
+    (left == 1 ? one : many)[blocks - 1](&t);
+    t.x = (const uint8_t *) t.x + mr * t.x_stride;
+    t.y = (uint8_t *) t.y + mr * t.y_stride * y_size;
+    t.r = t.r ? (const uint8_t *) t.r + mr * t.y_stride : NULL;
+  }
+}
+
 static void
 run_tile (const IgemmTile *t)
 {
+  static const TileFn one[] = {rows_1x1, rows_1x2, rows_1x3, rows_1x4};
+  static const TileFn many[] = {rows_6x1, rows_6x2, rows_6x3, rows_6x4};
   const int blocks = (t->channels + IGEMM_NR - 1) / IGEMM_NR;
 
-  switch (t->pixels == 1 ? blocks : 4 + blocks) {
-  case 1:
-    tile (t, 1, 1);
-    break;
-  case 2:
-    tile (t, 1, 2);
-    break;
-  case 3:
-    tile (t, 1, 3);
-    break;
-  case 4:
-    tile (t, 1, 4);
-    break;
-  case 5:
-    tile (t, IGEMM_MR, 1);
-    break;
-  case 6:
-    tile (t, IGEMM_MR, 2);
-    break;
-  case 7:
-    tile (t, IGEMM_MR, 3);
-    break;
-  case 8:
-    tile (t, IGEMM_MR, 4);
-    break;
-  }
+  if (t->rows)
+    (t->pixels == 1 ? one : many)[blocks - 1](t);
+  else
+    run_plain (t, blocks);
 }
-
-/* clang-format on */
 
 const IgemmKind kernel_igemm_s8_avx512vnni = {
     .tile = run_tile,
@@ -138,6 +198,7 @@ const IgemmKind kernel_igemm_s8_avx512vnni = {
     .tile_blocks = 4,
     .grain = 1 << 20,
     .x_offset = 128,
+    .plain = true,
     .bounded = kernel_bounded_avx512vnni,
 };
 

@@ -60,22 +60,29 @@ lanes_finish_s8 (const IgemmTile *t, __m512i acc, __m512 m, __m512 b, __mmask16 
 }
 
 /* The same for 1 to 4 blocks of channels of one pixel, `mask` of which are there, as conv_s8 only and
- * where t->bounded: one store, and the bounds are applied to bytes. */
+ * where t->bounded, in two steps. First integers in place of sums. */
 LANES_INLINE void
-lanes_finish_blocks_s8 (const IgemmTile *t, const bool residual, const __m512i *acc,
-    const int blocks, const __m512 *m, const __m512 *b, __mmask64 mask, size_t at)
+lanes_round_blocks_s8 (const IgemmTile *t, const bool residual, __m512i *acc, const int blocks,
+    const __m512 *m, const __m512 *b, __mmask64 mask, size_t at)
 {
-  const __m512i order = _mm512_setr_epi32 (0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i lo = _mm512_set1_epi8 ((int8_t) t->lo), hi = _mm512_set1_epi8 ((int8_t) t->hi);
-  __m512i q[4];
-
   IGEMM_EACH (j, blocks) {
     __m512 y = _mm512_fmadd_ps (_mm512_cvtepi32_ps (acc[j]), m[j], b[j]);
 
     if (residual)
       y = lanes_add_residual (t, y, (__mmask16) (mask >> j * IGEMM_NR), at + j * IGEMM_NR);
-    q[j] = lanes_round (y);
+    acc[j] = lanes_round (y);
   }
+}
+
+/* Then bytes, whose bounds are applied at once, with one store. Packing takes 4 values of each block
+ * in turn. */
+LANES_INLINE void
+lanes_store_blocks_s8 (const IgemmTile *t, const __m512i *q, const int blocks, __mmask64 mask,
+    size_t at)
+{
+  const __m512i order = _mm512_setr_epi32 (0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i lo = _mm512_set1_epi8 ((int8_t) t->lo), hi = _mm512_set1_epi8 ((int8_t) t->hi);
+
   if (blocks == 1) {
     const __m128i bytes = _mm_max_epi8 (_mm512_cvtsepi32_epi8 (q[0]), _mm512_castsi512_si128 (lo));
 
@@ -84,7 +91,6 @@ lanes_finish_blocks_s8 (const IgemmTile *t, const bool residual, const __m512i *
     return;
   }
 
-  /* Packing takes 4 values of each block in turn. */
   const __m512i low = _mm512_packs_epi32 (q[0], q[1]);
   const __m512i high = blocks == 2 ? low : _mm512_packs_epi32 (q[2], q[blocks - 1]);
   const __m512i bytes = _mm512_permutexvar_epi32 (order, _mm512_packs_epi16 (low, high));
