@@ -3,6 +3,7 @@
  * conv.cu: which of the ways to convolve a shape takes. The slots that know no queue (packing, names)
  * exist once for each compute capability that makes a difference.
  */
+#include "kernels/cuda/conv-gemm.h"
 #include "kernels/cuda/cuda.h"
 
 #define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
@@ -10,6 +11,24 @@
 /* Best first. */
 static const CudaConvS8 *const ways_s8[] = {
     &kernel_conv_s8_cuda_depthwise,
+    &kernel_conv_s8_cuda_depthwise_small,
+    &kernel_conv_s8_cuda_depthwise_strip,
+    &kernel_conv_s8_cuda_depthwise_seven,
+    &kernel_conv_s8_cuda_stem,
+    &kernel_conv_s8_cuda_gemm,
+    &kernel_conv_s8_cuda_wgmma_192x128,
+    &kernel_conv_s8_cuda_wgmma_256x128,
+    &kernel_conv_s8_cuda_wgmma_128x256,
+    &kernel_conv_s8_cuda_wgmma_128x128,
+    &kernel_conv_s8_cuda_wgmma_128x64,
+    &kernel_conv_s8_cuda_wgmma_2x128x128,
+    &kernel_conv_s8_cuda_wgmma_2x64x256,
+    &kernel_conv_s8_cuda_wgmma_2x128x64,
+    &kernel_conv_s8_cuda_mma_128x128,
+    &kernel_conv_s8_cuda_mma_64x64,
+    &kernel_conv_s8_cuda_mma_split2,
+    &kernel_conv_s8_cuda_mma_split4,
+    &kernel_conv_s8_cuda_mma_split8,
     &kernel_conv_s8_cuda_plain,
 };
 

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * conv-wgmma.cu: implicit GEMM for Hopper: TMA loads, wgmma products, TMA stores.
+ *
+ * A block has `groups` warpgroups that multiply, each 64 mi pixels x 64 nj channels (32 mi nj
+ * accumulators a thread), and one whose first two warps copy: one feeds a ring of x and weights, the other
+ * residuals. Blocks stay and take tile after tile, so that copies run ahead across tiles. A row of an
+ * x tile is one pixel's kb bytes of one tap: TMA's im2col mode finds it, or, for 1x1 convolutions of
+ * stride 1, a plain box. Where weights fit they are loaded once and stay (p.resident). y and the
+ * residual share one buffer in shared memory: the residual is there before the product is done, is
+ * replaced in place, and leaves through TMA, 128-byte rows.
+ *
+ * TMA gives 0 outside the image: windows at the border get a correction in int32, exact.
+ *
+ * Bound: large k: wgmma, and 40 to 48 bytes a cycle into shared memory; small k: memory. Clusters of
+ * two that load x once for both were tried: they take half as long again.
+ */
+#include "kernels/cuda/conv-wgmma.h"
+#include "kernels/cuda/conv-wgmma.cuh"
+
+#include <string.h>
+
+#define MAX_STAGES  12
+#define MAX_BUFFERS 4
+#define BARRIERS    1024 /* bytes */
+
+/* What depends on the tile, beside ConvParams. */
+typedef struct {
+  ConvParams p;
+  int tiles, n_tiles; /* pixels x channels; channels */
+  int stages, buffers;
+  bool resident, box; /* box: x is a matrix of pixels x channels */
+  /* Offsets in shared memory. */
+  unsigned ring, weights, staging, factors, barriers;
+} WgmmaParams;
+
+template <int groups, int mi, int nj, int kb, int blocks, bool apart> struct Wgmma {
+  static constexpr int lanes = apart ? groups : 1; /* tiles at a time, each with a ring */
+  static constexpr int team = groups / lanes;      /* warpgroups that share one */
+  static constexpr int bm = team * mi * 64, bn = nj * 64;
+  static constexpr int threads = groups * 128 + (blocks == 1 ? 128 : 64);
+  static constexpr int bytes_a = bm * kb, bytes_b = bn * kb;
+  static constexpr int ni = nj == 1 ? 1 : nj / 2, width = nj == 1 ? 64 : 128; /* of an instruction */
+  static constexpr int slab = mi * 64 * width; /* a warpgroup's pixels x width channels of y */
+  static constexpr int slabs = bn / width;
+  static constexpr int staging = mi * 64 * bn; /* bytes of y of a warpgroup */
+
+  typedef int Accumulators[mi][ni][width / 2];
+
+  struct Barriers {
+    uint32_t full, empty, weights, r_full, r_empty;
+
+    __device__ __forceinline__ explicit Barriers (uint32_t base)
+        : full (base), empty (full + 8 * MAX_STAGES * lanes),
+          weights (empty + 8 * MAX_STAGES * lanes), r_full (weights + 8),
+          r_empty (r_full + 8 * groups * MAX_BUFFERS)
+    {
+    }
+
+    /* Those of one ring. */
+    __device__ __forceinline__ Barriers
+    of_lane (int lane) const
+    {
+      Barriers b (*this);
+
+      b.full += 8 * MAX_STAGES * lane;
+      b.empty += 8 * MAX_STAGES * lane;
+      return b;
+    }
+  };
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+/* A place in a ring of `count`, and how often it was passed. */
+struct Place {
+  int at = 0;
+  uint32_t phase = 0;
+
+  __device__ __forceinline__ void
+  next (int count)
+  {
+    if (++at == count) {
+      at = 0;
+      phase ^= 1;
+    }
+  }
+};
+
+template <class T, int kb>
+static __device__ __forceinline__ void
+feed (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
+    const typename T::Barriers &barriers, int lane)
+{
+  const ConvParams &p = q.p;
+  constexpr int block = 64 * kb;
+  const int bytes = T::bytes_a + (q.resident ? 0 : T::bytes_b);
+  Place place;
+
+  if (q.resident && lane == 0) {
+    const int n = (int) (blockIdx.x % q.n_tiles) * (T::bn / 64);
+
+    barrier_expect (barriers.weights, p.k_blocks * T::bytes_b);
+    for (int k = 0; k < p.k_blocks; k++)
+      for (int j = 0; j < T::bn / 64; j++)
+        copy_bulk (shared + q.weights + k * T::bytes_b + j * block,
+            p.w + ((size_t) min (n + j, p.n_blocks - 1) * p.k_blocks + k) * block, block,
+            barriers.weights);
+  }
+  conv_wait_for_inputs ();
+  for (int tile = blockIdx.x + lane * gridDim.x; tile < q.tiles; tile += T::lanes * gridDim.x) {
+    const int n = tile % q.n_tiles * (T::bn / 64), first = tile / q.n_tiles * T::bm;
+    const unsigned line = (unsigned) first / p.ow, image = line / p.oh;
+    const int w = (int) (first - line * p.ow) * p.stride_w - p.pad_left;
+    const int h = (int) (line - image * p.oh) * p.stride_h - p.pad_top;
+    int c = 0, kw = 0, dx = 0, dy = 0;
+
+    for (int k = 0; k < p.k_blocks; k++, place.next (q.stages)) {
+      const uint32_t full = barriers.full + 8 * place.at;
+      const uint32_t to = shared + q.ring + (lane * q.stages + place.at) * bytes;
+
+      barrier_wait (barriers.empty + 8 * place.at, place.phase ^ 1);
+      barrier_expect (full, bytes);
+      if (q.box)
+        copy_box (to, &map, c, first, full);
+      else
+        copy_pixels (to, &map, c, w, h, image, dx, dy, full);
+      if (!q.resident)
+        for (int j = 0; j < T::bn / 64; j++)
+          copy_bulk (to + T::bytes_a + j * block,
+              p.w + ((size_t) min (n + j, p.n_blocks - 1) * p.k_blocks + k) * block, block, full);
+      c += kb;
+      if (c >= p.ic) {
+        c = 0;
+        dx += p.dilation_w;
+        if (++kw == p.kw) {
+          kw = dx = 0;
+          dy += p.dilation_h;
+        }
+      }
+    }
+  }
+}
+
+template <class T, int mi>
+static __device__ __forceinline__ void
+feed_residuals (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
+    const typename T::Barriers &barriers, int lane)
+{
+  Place place;
+
+  conv_wait_for_inputs ();
+  for (int tile = blockIdx.x + lane * gridDim.x; tile < q.tiles;
+       tile += T::lanes * gridDim.x, place.next (q.buffers)) {
+    const int channel = tile % q.n_tiles * T::bn;
+    const int first = tile / q.n_tiles * T::bm;
+
+    for (int member = 0; member < T::team; member++) {
+      const int group = lane * T::team + member, i = 8 * (group * MAX_BUFFERS + place.at);
+      const uint32_t to = shared + q.staging + (group * q.buffers + place.at) * T::staging;
+
+      barrier_wait (barriers.r_empty + i, place.phase ^ 1);
+      barrier_expect (barriers.r_full + i, T::staging);
+      for (int s = 0; s < T::slabs; s++)
+        copy_box (to + s * T::slab, &map, channel + s * T::width,
+            first + member * mi * 64, barriers.r_full + i);
+    }
+  }
+}
+
+/* All of k for one tile. Stages are given back one block late, when their products are done. */
+template <class T, int mi, int kb>
+static __device__ __forceinline__ void
+accumulate (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t shared,
+    const typename T::Barriers &barriers, Place &place, int group)
+{
+  const int bytes = T::bytes_a + (q.resident ? 0 : T::bytes_b), lane = threadIdx.x % 32;
+  const uint32_t ring = shared + q.ring + group / T::team * q.stages * bytes;
+  int last = 0;
+
+  for (int k = 0; k < q.p.k_blocks; k++) {
+    const uint32_t stage = ring + place.at * bytes;
+    const uint64_t a = matrix<kb> (stage + group % T::team * mi * 64 * kb);
+    const uint64_t b = matrix<kb> (
+        q.resident ? shared + q.weights + k * T::bytes_b : stage + T::bytes_a);
+
+    barrier_wait (barriers.full + 8 * place.at, place.phase);
+    wgmma_fence ();
+#pragma unroll
+    for (int i = 0; i < kb / 32; i++)
+#pragma unroll
+      for (int m = 0; m < mi; m++)
+#pragma unroll
+        for (int n = 0; n < T::ni; n++)
+          wgmma (acc[m][n], a + 2 * i + m * (64 * kb >> 4), b + 2 * i + n * (T::width * kb >> 4),
+              k + i > 0);
+    wgmma_commit ();
+    if (k > 0) {
+      wgmma_wait<1> ();
+      if (lane == 0)
+        barrier_arrive (barriers.empty + 8 * last);
+    }
+    last = place.at;
+    place.next (q.stages);
+  }
+  wgmma_wait<0> ();
+  if (lane == 0)
+    barrier_arrive (barriers.empty + 8 * last);
+}
+
+/* Where the rows of a thread have corrections: NULL inside the image. */
+template <int mi> struct Border {
+  const int32_t *from[mi * 2];
+  bool any; /* in this warp */
+
+  __device__ __forceinline__
+  Border (const ConvParams &p, int first)
+  {
+    bool mine = false;
+
+    any = false;
+    if (!p.row_class)
+      return;
+#pragma unroll
+    for (int i = 0; i < mi * 2; i++) {
+      from[i] = conv_correction (
+          p, first + (int) threadIdx.x % 128 / 32 * 16 + (int) threadIdx.x % 32 / 4 + i * 8 + i / 2 * 48);
+      mine = mine || from[i];
+    }
+    any = __any_sync (0xffffffff, mine);
+  }
+};
+
+template <class T, int mi, int nj>
+static __device__ __forceinline__ void
+correct (typename T::Accumulators &acc, const ConvParams &p, const Border<mi> &border, int n_block)
+{
+  const int t = threadIdx.x % 4;
+
+  if (!border.any)
+    return;
+#pragma unroll
+  for (int j = 0; j < nj; j++) {
+    const int channel = min (n_block + j, p.n_blocks - 1) * 64 + t * 16;
+
+#pragma unroll
+    for (int i = 0; i < mi * 2; i++) {
+      int4 c[4] = {};
+
+      if (border.from[i]) {
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+          c[k] = __ldg ((const int4 *) (border.from[i] + channel) + k);
+      }
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        int *to = &acc[i / 2][j * 64 / T::width][j * 64 % T::width / 2 + k * 8 + i % 2 * 2];
+
+        to[0] += c[k].x, to[1] += c[k].y, to[4] += c[k].z, to[5] += c[k].w;
+      }
+    }
+  }
+}
+
+/* Accumulators to bytes, in the buffer at `staging`, where the residuals lie. */
+template <class T, int mi, int nj, bool with_r>
+static __device__ __forceinline__ void
+requantise (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t staging,
+    uint32_t ms, uint32_t bs)
+{
+  const ConvParams &p = q.p;
+  const int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4, t = lane % 4;
+
+#pragma unroll
+  for (int j = 0; j < nj; j++) {
+    uint32_t at[mi * 2], word[mi * 2][4];
+
+#pragma unroll
+    for (int i = 0; i < mi * 2; i++) {
+      const int r = row + i * 8 + i / 2 * 48;
+
+      at[i] = staging + j / 2 * T::slab +
+              (nj == 1 ? conv_swizzle<64> (r, t) : conv_swizzle<128> (r, j % 2 * 4 + t));
+      if (with_r)
+        asm volatile ("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                      : "=r"(word[i][0]), "=r"(word[i][1]), "=r"(word[i][2]), "=r"(word[i][3])
+                      : "r"(at[i]));
+    }
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+      const float4 m = load_quad (ms + j * 256 + k * 64), b = load_quad (bs + j * 256 + k * 64);
+
+#pragma unroll
+      for (int i = 0; i < mi * 2; i++) {
+        const int *from = &acc[i / 2][j * 64 / T::width][j * 64 % T::width / 2 + k * 8 + i % 2 * 2];
+        const int v[4] = {from[0], from[1], from[4], from[5]};
+
+        word[i][k] = conv_requant<with_r> (v, m, b, word[i][k], p.mr, p.lo, p.hi);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < mi * 2; i++)
+      asm volatile ("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at[i]), "r"(word[i][0]),
+                    "r"(word[i][1]), "r"(word[i][2]), "r"(word[i][3])
+                    : "memory");
+  }
+}
+
+/* A buffer of staging is free when its store has read it. Its residual is asked for, then, or, without
+ * one, the group may write. */
+template <int groups>
+static __device__ __forceinline__ void
+take_buffer (const WgmmaParams &q, uint32_t r_full, uint32_t r_empty, const Place &buffer, int group,
+    bool first)
+{
+  const bool leader = threadIdx.x % 128 == 0;
+
+  if (q.p.r) {
+    if (leader && !first) {
+      store_wait_read<0> ();
+      barrier_arrive (
+          r_empty + 8 * (group * MAX_BUFFERS + (buffer.at > 0 ? buffer.at : q.buffers) - 1));
+    }
+    barrier_wait (r_full + 8 * (group * MAX_BUFFERS + buffer.at), buffer.phase);
+    return;
+  }
+  if (leader && q.buffers == 1)
+    store_wait_read<0> ();
+  else if (leader)
+    store_wait_read<1> ();
+  group_sync (group);
+}
+
+template <class T, int groups, int mi, int nj, int kb>
+static __device__ __forceinline__ void
+consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
+    const typename T::Barriers &all)
+{
+  const int group = threadIdx.x / 128, lane = group / T::team;
+  const typename T::Barriers barriers = all.of_lane (lane);
+  const uint32_t ms = shared + q.factors + threadIdx.x % 4 * 16;
+  const uint32_t bs = ms + q.n_tiles * T::bn * 4;
+  Place place, buffer;
+  bool first_tile = true;
+  int acc[mi][T::ni][T::width / 2];
+
+  if (q.resident)
+    barrier_wait (barriers.weights, 0);
+  for (int tile = blockIdx.x + lane * gridDim.x; tile < q.tiles; tile += T::lanes * gridDim.x) {
+    const int n_block = tile % q.n_tiles * nj;
+    const int first = tile / q.n_tiles * T::bm + group % T::team * mi * 64;
+    const uint32_t staging =
+        shared + q.staging + (group * q.buffers + buffer.at) * T::staging;
+
+    const Border<mi> border (q.p, first);
+
+    accumulate<T, mi, kb> (acc, q, shared, barriers, place, group);
+    take_buffer<groups> (q, barriers.r_full, barriers.r_empty, buffer, group, first_tile);
+    correct<T, mi, nj> (acc, q.p, border, n_block);
+    if (q.p.r)
+      requantise<T, mi, nj, true> (acc, q, staging, ms + n_block * 256, bs + n_block * 256);
+    else
+      requantise<T, mi, nj, false> (acc, q, staging, ms + n_block * 256, bs + n_block * 256);
+    store_fence ();
+    group_sync (group);
+    if (threadIdx.x % 128 == 0) {
+      for (int s = 0; s < T::slabs; s++)
+        store_box (&map, staging + s * T::slab, n_block * 64 + s * T::width, first);
+      store_commit ();
+    }
+    buffer.next (q.buffers);
+    first_tile = false;
+  }
+  if (threadIdx.x % 128 == 0)
+    asm volatile ("cp.async.bulk.wait_group 0;" ::: "memory");
+}
+
+#endif
+
+template <int groups, int mi, int nj, int kb, int blocks, bool apart>
+static __global__ void
+__launch_bounds__ (groups * 128 + (blocks == 1 ? 128 : 64), blocks)
+conv_wgmma (const __grid_constant__ WgmmaParams q, const __grid_constant__ CUtensorMap x_map,
+    const __grid_constant__ CUtensorMap r_map, const __grid_constant__ CUtensorMap y_map)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  using T = Wgmma<groups, mi, nj, kb, blocks, apart>;
+  extern __shared__ __align__ (1024) uint8_t memory[];
+  const uint32_t shared = conv_shared_address (memory);
+  const typename T::Barriers barriers (shared + q.barriers);
+  const int warp = threadIdx.x / 32;
+
+  conv_let_next_start ();
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < MAX_STAGES * T::lanes; i++) {
+      barrier_init (barriers.full + 8 * i, 1);
+      barrier_init (barriers.empty + 8 * i, 4 * T::team);
+    }
+    barrier_init (barriers.weights, 1);
+    for (int i = 0; i < groups * MAX_BUFFERS; i++) {
+      barrier_init (barriers.r_full + 8 * i, 1);
+      barrier_init (barriers.r_empty + 8 * i, 1);
+    }
+    asm volatile ("fence.mbarrier_init.release.cluster;" ::: "memory"); /* for TMA too */
+  }
+  conv_load_factors ((float *) (memory + q.factors),
+      (float *) (memory + q.factors) + q.n_tiles * T::bn, q.p, 0, q.n_tiles * T::bn);
+  __syncthreads ();
+  if (warp >= groups * 4) {
+    if (blocks == 1)
+      set_registers<32, false> ();
+    const int lane = (warp - groups * 4) / 2; /* two warps each */
+
+    if (lane < T::lanes && threadIdx.x % 64 == 0)
+      feed<T, kb> (q, x_map, shared, barriers.of_lane (lane), lane);
+    else if (lane < T::lanes && threadIdx.x % 64 == 32 && q.p.r)
+      feed_residuals<T, mi> (q, r_map, shared, barriers, lane);
+  } else {
+    if (blocks == 1)
+      set_registers<groups == 2 ? 232 : 160, true> ();
+    consume<T, groups, mi, nj, kb> (q, y_map, shared, barriers);
+  }
+#endif
+}
+
+/* --- On the host ---------------------------------------------------------------------------- */
+
+typedef CUresult (*EncodeIm2col) (CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *,
+    const cuuint64_t *, const cuuint64_t *, const int *, const int *, cuuint32_t, cuuint32_t,
+    const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
+    CUtensorMapFloatOOBfill);
+typedef CUresult (*EncodeTiled) (CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *,
+    const cuuint64_t *, const cuuint64_t *, const cuuint32_t *, const cuuint32_t *,
+    CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+/* A function of the driver, which is loaded already. */
+static void *
+find (KernelQueue *queue, const char *name)
+{
+  cudaDriverEntryPointQueryResult found;
+  void *function = NULL;
+
+  kernel_cuda_check (queue, name,
+      cudaGetDriverEntryPointByVersion (name, &function, 12000, cudaEnableDefault, &found));
+  if (!function)
+    kernel_cuda_check (queue, name, cudaErrorSymbolNotFound);
+  return function;
+}
+
+static CUtensorMapSwizzle
+swizzle_of (int bytes)
+{
+  return bytes == 64 ? CU_TENSOR_MAP_SWIZZLE_64B : CU_TENSOR_MAP_SWIZZLE_128B;
+}
+
+/* A matrix of rows x columns bytes, in boxes. */
+static bool
+map_matrix (KernelQueue *queue, CUtensorMap *map, const void *data, int rows, int columns,
+    int box_rows, int box_columns)
+{
+  static EncodeTiled encode; /* the same from any thread */
+  const cuuint64_t dims[2] = {(cuuint64_t) columns, (cuuint64_t) rows};
+  const cuuint64_t strides[1] = {(cuuint64_t) columns};
+  const cuuint32_t box[2] = {(cuuint32_t) box_columns, (cuuint32_t) box_rows}, steps[2] = {1, 1};
+
+  if (!encode)
+    encode = (EncodeTiled) find (queue, "cuTensorMapEncodeTiled");
+  return encode && encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 2, (void *) data, dims, strides, box,
+                       steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of (box_columns),
+                       CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+/* x as TMA walks it: the pixels of tap (0, 0) of every window, `pixels` at a time. */
+static bool
+map_windows (
+    KernelQueue *queue, CUtensorMap *map, const KernelConvS8 *args, int pixels, int kb)
+{
+  static EncodeIm2col encode;
+  const KernelConvShape *s = &args->shape;
+  const cuuint64_t dims[4] = {
+      (cuuint64_t) s->ic, (cuuint64_t) s->iw, (cuuint64_t) s->ih, (cuuint64_t) s->n};
+  const cuuint64_t strides[3] = {
+      (cuuint64_t) s->ic, (cuuint64_t) s->ic * s->iw, (cuuint64_t) s->ic * s->iw * s->ih};
+  const int lower[2] = {-s->pad_left, -s->pad_top};
+  const int upper[2] = {(s->ow - 1) * s->stride_w - s->pad_left + 1 - s->iw,
+      (s->oh - 1) * s->stride_h - s->pad_top + 1 - s->ih};
+  const cuuint32_t steps[4] = {1, (cuuint32_t) s->stride_w, (cuuint32_t) s->stride_h, 1};
+
+  if (!encode)
+    encode = (EncodeIm2col) find (queue, "cuTensorMapEncodeIm2col");
+  return encode && encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 4, (void *) args->x, dims, strides,
+                       lower, upper, (cuuint32_t) kb, (cuuint32_t) pixels, steps,
+                       CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of (kb),
+                       CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+static unsigned
+round_up (unsigned value, unsigned to)
+{
+  return (value + to - 1) / to * to;
+}
+
+/* Shares out `budget` bytes of shared memory. Weights stay when four stages of x fit beside them, and
+ * every block has tiles enough to use them again. */
+template <class T, int groups>
+static unsigned
+plan (WgmmaParams *q, unsigned budget, int slots)
+{
+  const unsigned channels = q->n_tiles * T::bn, all_b = q->p.k_blocks * T::bytes_b;
+  const unsigned fixed = round_up (channels * 8, 128) + BARRIERS;
+  unsigned room, stage;
+
+  q->buffers = q->p.r ? 2 : 1;
+  if (q->p.r && fixed + 3 * groups * T::staging + 6 * (T::bytes_a + T::bytes_b) <= budget)
+    q->buffers = 3;
+  else if (!q->p.r && fixed + 2 * groups * T::staging + 5 * (T::bytes_a + T::bytes_b) <= budget)
+    q->buffers = 2;
+  room = budget - fixed - q->buffers * groups * T::staging;
+  q->resident = all_b + 4 * T::lanes * T::bytes_a <= room && q->tiles >= 2 * slots && q->n_tiles <= slots;
+  stage = T::bytes_a + (q->resident ? 0 : T::bytes_b);
+  room -= q->resident ? all_b : 0;
+  q->stages = (int) (room / stage / T::lanes);
+  if (q->stages > MAX_STAGES)
+    q->stages = MAX_STAGES;
+  q->staging = 0;
+  q->ring = q->buffers * groups * T::staging;
+  q->weights = q->ring + T::lanes * q->stages * stage;
+  q->factors = q->weights + (q->resident ? all_b : 0);
+  q->barriers = q->factors + round_up (channels * 8, 128);
+  return q->barriers + BARRIERS;
+}
+
+template <int groups, int mi, int nj, int kb, int blocks, bool apart>
+static bool
+launch (const KernelConvS8 *args, KernelQueue *queue)
+{
+  using T = Wgmma<groups, mi, nj, kb, blocks, apart>;
+  const KernelConvShape *s = &args->shape;
+  WgmmaParams q = {};
+  CUtensorMap x, r, y;
+  const int slots = queue->cuda->multiprocessors * blocks;
+  unsigned shared;
+  int count;
+
+  q.p = kernel_conv_params (args, false);
+  q.n_tiles = (int) kernel_cuda_blocks (q.p.n_blocks, nj);
+  q.tiles = (int) kernel_cuda_blocks (q.p.pixels, T::bm) * q.n_tiles;
+  q.box = s->kh * s->kw == 1 && s->stride_h * s->stride_w == 1 && s->oh == s->ih && s->ow == s->iw;
+  shared = plan<T, groups> (&q, blocks == 1 ? queue->cuda->shared_memory : 233472 / blocks - 1024, slots);
+  if (q.stages < 2)
+    return false;
+  count = q.tiles < slots ? q.tiles : slots; /* a block's lanes get every count-th tile */
+  if (q.resident)
+    count -= count % q.n_tiles;
+  if (q.box ? !map_matrix (queue, &x, args->x, q.p.pixels, s->ic, T::bm, kb)
+            : !map_windows (queue, &x, args, T::bm, kb))
+    return false;
+  if (!map_matrix (queue, &y, args->y, q.p.pixels, s->oc, mi * 64, T::width))
+    return false;
+  r = y;
+  if (args->r && !map_matrix (queue, &r, args->r, q.p.pixels, s->oc, mi * 64, T::width))
+    return false;
+  void *arguments[] = {&q, &x, &r, &y};
+
+  kernel_conv_launch (queue, (const void *) conv_wgmma<groups, mi, nj, kb, blocks, apart>,
+      (unsigned) count, T::threads, shared, 1, arguments);
+  return true;
+}
+
+bool
+kernel_conv_wgmma_suits (const KernelConvShape *s, int sm)
+{
+  const ConvBlocks blocks = kernel_conv_blocks (s);
+  const int upper_w = (s->ow - 1) * s->stride_w - s->pad_left + 1 - s->iw;
+  const int upper_h = (s->oh - 1) * s->stride_h - s->pad_top + 1 - s->ih;
+
+  return sm == 90 && s->groups == 1 && s->ic % 16 == 0 && s->oc % 16 == 0 && s->oc <= 4096 &&
+         blocks.row_classes <= CONV_MAX_CLASSES && blocks.column_classes <= CONV_MAX_CLASSES &&
+         s->stride_h <= 8 && s->stride_w <= 8 && (s->kh - 1) * s->dilation_h <= 255 &&
+         (s->kw - 1) * s->dilation_w <= 255 && s->pad_left <= 128 && s->pad_top <= 128 &&
+         upper_w >= -128 && upper_w <= 127 && upper_h >= -128 && upper_h <= 127;
+}
+
+bool
+kernel_conv_wgmma_run (const KernelConvS8 *args, ConvWgmmaTile tile, KernelQueue *queue)
+{
+  const bool wide = kernel_conv_blocks (&args->shape).kb == 128;
+
+  if (!kernel_cuda_aligned (args->x, 16) || !kernel_cuda_aligned (args->y, 16) ||
+      !kernel_cuda_aligned (args->r, 16))
+    return false;
+  switch (tile) {
+#define CONV_TILE(name, groups, mi, nj, blocks, apart)                                             \
+  case CONV_WGMMA_##name:                                                                          \
+    return wide ? launch<groups, mi, nj, 128, blocks, apart> (args, queue)                       \
+                : launch<groups, mi, nj, 64, blocks, apart> (args, queue);
+    CONV_WGMMA_TILES
+#undef CONV_TILE
+  default:
+    return false;
+  }
+}
