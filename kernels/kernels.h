@@ -408,6 +408,7 @@ typedef enum {
   KERNEL_CPU_AVX512_VNNI = 1 << 2,
   KERNEL_CPU_AVX_VNNI = 1 << 3, /* its 256-bit form, on CPUs without AVX-512 too */
   KERNEL_CPU_AMX_INT8 = 1 << 4,
+  KERNEL_CPU_AVX512_VBMI = 1 << 5,
   KERNEL_CPU_NEON = 1 << 16,     /* AArch64 */
   KERNEL_CPU_NEON_DOT = 1 << 17, /* sdot */
 } KernelCpuFlags;

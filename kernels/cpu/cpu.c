@@ -44,6 +44,8 @@ cpu_detect (unsigned wanted)
     flags |= KERNEL_CPU_AVX512;
   if (__builtin_cpu_supports ("avx512vnni"))
     flags |= KERNEL_CPU_AVX512_VNNI;
+  if (__builtin_cpu_supports ("avx512vbmi"))
+    flags |= KERNEL_CPU_AVX512_VBMI;
   if (kernel_cpu_has_avx_vnni ())
     flags |= KERNEL_CPU_AVX_VNNI;
   if (wanted & KERNEL_CPU_AMX_INT8 && kernel_cpu_may_use_amx ())
@@ -89,7 +91,7 @@ kernel_cpu_flags (void)
   if (!(flags & KERNEL_CPU_AVX2))
     flags &= KERNEL_CPU_NEON | KERNEL_CPU_NEON_DOT;
   if (!(flags & KERNEL_CPU_AVX512))
-    flags &= ~KERNEL_CPU_AVX512_VNNI;
+    flags &= ~(KERNEL_CPU_AVX512_VNNI | KERNEL_CPU_AVX512_VBMI);
   if (!(flags & KERNEL_CPU_AVX512_VNNI))
     flags &= ~KERNEL_CPU_AMX_INT8;
   if (!(flags & KERNEL_CPU_NEON))
@@ -102,6 +104,8 @@ cpu_describe (unsigned flags)
 {
   if (flags & KERNEL_CPU_AMX_INT8)
     return "AMX int8";
+  if (flags & KERNEL_CPU_AVX512_VNNI && flags & KERNEL_CPU_AVX512_VBMI)
+    return "AVX-512 VNNI and VBMI";
   if (flags & KERNEL_CPU_AVX512_VNNI)
     return "AVX-512 VNNI";
   if (flags & KERNEL_CPU_AVX512)

@@ -100,7 +100,10 @@ open_device (const char *name, int threads)
 static void
 open_cpu_levels (int threads)
 {
-  enum { vnni = KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512 | KERNEL_CPU_AVX512_VNNI };
+  enum {
+    vnni = KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512 | KERNEL_CPU_AVX512_VNNI,
+    vbmi = vnni | KERNEL_CPU_AVX512_VBMI
+  };
   static const struct {
     unsigned mask;
     const char *name;
@@ -110,7 +113,7 @@ open_cpu_levels (int threads)
 #else
       {KERNEL_CPU_AVX2, "AVX2"}, {KERNEL_CPU_AVX2 | KERNEL_CPU_AVX_VNNI, "AVX-VNNI"},
       {KERNEL_CPU_AVX2 | KERNEL_CPU_AVX512, "AVX-512"}, {vnni, "AVX-512 VNNI"},
-      {vnni | KERNEL_CPU_AMX_INT8, "AMX int8"}
+      {vbmi, "AVX-512 VBMI"}, {vbmi | KERNEL_CPU_AMX_INT8, "AMX int8"}
 #endif
   };
 
