@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define TILE    4 /* columns */
 #define THREADS 128
 
 static bool
@@ -146,24 +145,24 @@ typedef struct {
   int count;
 } Split;
 
-/* ROWS output rows by TILE columns by four channels: an input row serves up to K output rows. `fast`
+/* ROWS output rows by COLS columns by four channels: an input row serves up to K output rows. `fast`
  * wants x and y aligned to words, int8 output and no residual; the other does all. */
-template <int K, int S, int ROWS, bool fast>
+template <int K, int S, int ROWS, int COLS, bool fast>
 static __global__ void
 __launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
     const __grid_constant__ Split split, bool to_f32)
 {
-  constexpr int columns = (TILE - 1) * S + K, words = (columns + 3) / 4, parts = K > 4 ? 2 : 1;
+  constexpr int columns = (COLS - 1) * S + K, words = (columns + 3) / 4, parts = K > 4 ? 2 : 1;
   const KernelConvShape &s = a.shape;
   const int item = (int) kernel_cuda_item ();
   int group, tile, strip;
   const int n = divide (divide (divide (item, split.groups, &group), split.tiles, &tile),
       split.strips, &strip);
-  const int oh = strip * ROWS, ow = tile * TILE;
+  const int oh = strip * ROWS, ow = tile * COLS;
   const int ih = oh * S - s.pad_top, iw = ow * S - s.pad_left;
   const int4 *w = (const int4 *) a.w + group * K * parts;
   const int8_t *x = a.x + (((ptrdiff_t) n * s.ih + ih) * s.iw + iw) * s.ic + group * 4;
-  int32_t acc[ROWS][TILE][4] = {};
+  int32_t acc[ROWS][COLS][4] = {};
   int4 weights[K][parts];
 
   if (item >= split.count)
@@ -185,7 +184,7 @@ __launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
 #pragma unroll
       for (int part = 0; part < parts; part++)
 #pragma unroll
-        for (int j = 0; j < TILE; j++) {
+        for (int j = 0; j < COLS; j++) {
           const int4 &four = weights[kh][part];
           const int at = j * S + part * 4;
           int32_t *sum = acc[row][j];
@@ -208,7 +207,7 @@ __launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
 #pragma unroll
   for (int row = 0; row < ROWS; row++)
 #pragma unroll
-    for (int j = 0; j < TILE; j++)
+    for (int j = 0; j < COLS; j++)
       if (oh + row < s.oh && ow + j < s.ow)
         store<fast> (a, (((size_t) n * s.oh + oh + row) * s.ow + ow + j) * s.oc + group * 4, m, b,
             acc[row][j], to_f32);
@@ -217,12 +216,12 @@ __launch_bounds__ (THREADS) depthwise (const __grid_constant__ KernelConvS8 a,
 /* --- On the host ---------------------------------------------------------------------------- */
 
 /* n images from x and y on: as many as give thread numbers below 2^31. */
-template <int K, int S, int ROWS, bool fast>
+template <int K, int S, int ROWS, int COLS, bool fast>
 static void
 launch (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
 {
   const KernelConvShape *s = &args->shape;
-  const int groups = s->ic / 4, tiles = (s->ow + TILE - 1) / TILE;
+  const int groups = s->ic / 4, tiles = (s->ow + COLS - 1) / COLS;
   const int strips = (s->oh + ROWS - 1) / ROWS;
   const size_t image = (size_t) groups * tiles * strips, most = INT32_MAX / image;
   KernelConvS8 a = *args;
@@ -235,44 +234,79 @@ launch (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
     a.x = args->x + n * s->ih * s->iw * s->ic;
     a.y = (int8_t *) args->y + y_at * (to_f32 ? sizeof (float) : 1);
     a.r = args->r ? args->r + y_at : NULL;
-    depthwise<K, S, ROWS, fast>
+    depthwise<K, S, ROWS, COLS, fast>
         <<<kernel_cuda_blocks (count, THREADS), THREADS, 0, queue->stream>>> (a, split, to_f32);
   }
 }
 
-/* Long strips reuse more, short ones make more threads where there is little to do. */
-template <int K, int S>
-static void
-choose_rows (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
+/* What tiles of so many rows and columns compute for one channel, with what nobody asked for. */
+static int
+tiled (const KernelConvShape *s, int rows, int columns)
 {
-  constexpr int rows = K == 3 ? 4 : 2;
-  const KernelConvShape *s = &args->shape;
-  const size_t threads = (size_t) s->n * s->oh * s->ow * s->oc / (4 * TILE * rows);
-
-  if (!kernel_cuda_aligned (args->x, 4) || !kernel_cuda_aligned (args->y, 4) || to_f32 || args->r)
-    launch<K, S, 1, false> (args, to_f32, queue);
-  else if (threads < (size_t) queue->cuda->multiprocessors * 256)
-    launch<K, S, 1, true> (args, to_f32, queue);
-  else
-    launch<K, S, rows, true> (args, to_f32, queue);
+  return (s->oh + rows - 1) / rows * rows * ((s->ow + columns - 1) / columns * columns);
 }
 
+/* Large tiles reuse more, small ones make more threads where there is little to do. Seven columns are
+ * what the small layers of networks for 224 x 224 want. Each is a tactic too. */
+typedef enum { CHOOSE, SMALL, STRIP, SEVEN } Tile;
+
+static Tile
+choose_tile (const KernelConvShape *s, int strip_rows, int multiprocessors)
+{
+  const size_t threads = (size_t) s->n * s->oh * s->ow * s->oc / (16 * strip_rows);
+
+  if (threads < (size_t) multiprocessors * 256)
+    return SMALL;
+  return tiled (s, 2, 7) < tiled (s, strip_rows, 4) ? SEVEN : STRIP;
+}
+
+template <int K, int S>
+static void
+launch_tile (const KernelConvS8 *args, Tile tile, bool to_f32, KernelQueue *queue)
+{
+  constexpr int strip_rows = K == 3 ? 4 : 2;
+
+  if (tile == CHOOSE)
+    tile = choose_tile (&args->shape, strip_rows, queue->cuda->multiprocessors);
+  if (!kernel_cuda_aligned (args->x, 4) || !kernel_cuda_aligned (args->y, 4) || to_f32 || args->r)
+    launch<K, S, 1, 4, false> (args, to_f32, queue);
+  else if (tile == SMALL)
+    launch<K, S, 1, 4, true> (args, to_f32, queue);
+  else if (tile == SEVEN)
+    launch<K, S, 2, 7, true> (args, to_f32, queue);
+  else
+    launch<K, S, strip_rows, 4, true> (args, to_f32, queue);
+}
+
+template <Tile tile>
 static void
 run (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
 {
   const KernelConvShape *s = &args->shape;
 
   if (s->kh == 3 && s->stride_h == 1)
-    choose_rows<3, 1> (args, to_f32, queue);
+    launch_tile<3, 1> (args, tile, to_f32, queue);
   else if (s->kh == 3)
-    choose_rows<3, 2> (args, to_f32, queue);
+    launch_tile<3, 2> (args, tile, to_f32, queue);
   else if (s->stride_h == 1)
-    choose_rows<5, 1> (args, to_f32, queue);
+    launch_tile<5, 1> (args, tile, to_f32, queue);
   else
-    choose_rows<5, 2> (args, to_f32, queue);
+    launch_tile<5, 2> (args, tile, to_f32, queue);
 }
 
 const CudaConvS8 kernel_conv_s8_cuda_depthwise = {.name = "depthwise",
     .suits = suits,
     .pack = pack,
-    .run = run};
+    .run = run<CHOOSE>};
+const CudaConvS8 kernel_conv_s8_cuda_depthwise_small = {.name = "depthwise, 1 x 4",
+    .suits = suits,
+    .pack = pack,
+    .run = run<SMALL>};
+const CudaConvS8 kernel_conv_s8_cuda_depthwise_strip = {.name = "depthwise, strips of 4",
+    .suits = suits,
+    .pack = pack,
+    .run = run<STRIP>};
+const CudaConvS8 kernel_conv_s8_cuda_depthwise_seven = {.name = "depthwise, 2 x 7",
+    .suits = suits,
+    .pack = pack,
+    .run = run<SEVEN>};

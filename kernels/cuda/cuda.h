@@ -97,7 +97,9 @@ typedef struct {
 } CudaConvF32;
 
 /* Each defined in conv-<name>.cu; conv.cu puts them in order. */
-extern const CudaConvS8 kernel_conv_s8_cuda_depthwise, kernel_conv_s8_cuda_plain;
+extern const CudaConvS8 kernel_conv_s8_cuda_depthwise, kernel_conv_s8_cuda_depthwise_small,
+    kernel_conv_s8_cuda_depthwise_strip, kernel_conv_s8_cuda_depthwise_seven,
+    kernel_conv_s8_cuda_plain;
 extern const CudaConvF32 kernel_conv_f32_cuda_plain;
 
 /* --- Launching ------------------------------------------------------------------------------ */
