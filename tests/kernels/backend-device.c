@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 #include "tests/check.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #define SIZE 1000
@@ -217,6 +218,38 @@ test_threads (void)
   }
 }
 
+/* A context that the caller has made current, as GStreamer's elements do, is not used and stays. The
+ * driver's own functions; handles are pointers. */
+static void
+test_other_context (void)
+{
+  void *driver = dlopen ("libcuda.so.1", RTLD_NOW);
+  int (*create) (void **context, unsigned flags, int device);
+  int (*get) (void **context);
+  int (*destroy) (void *context);
+  void *context = NULL, *current = NULL;
+  int wrong = -1;
+
+  CHECK (driver != NULL);
+  if (!driver)
+    return;
+  *(void **) &create = dlsym (driver, "cuCtxCreate_v2");
+  *(void **) &get = dlsym (driver, "cuCtxGetCurrent");
+  *(void **) &destroy = dlsym (driver, "cuCtxDestroy_v2");
+  CHECK (create && get && destroy);
+  if (!create || !get || !destroy)
+    return;
+  CHECK_INT (create (&context, 0, 0), ==, 0);
+  run_thread (&wrong);
+  CHECK_INT (wrong, ==, 0);
+  test_recording ();
+  CHECK_INT (get (&current), ==, 0);
+  CHECK (current == context);
+  CHECK_INT (destroy (context), ==, 0);
+  run_thread (&wrong);
+  CHECK_INT (wrong, ==, 0);
+}
+
 /* Another object for the same device does not disturb the first, and works after it was closed. */
 static void
 test_open_again (void)
@@ -254,6 +287,7 @@ main (void)
   RUN (test_failure);
   RUN (test_failed_recording);
   RUN (test_threads);
+  RUN (test_other_context);
   RUN (test_open_again);
   kernel_close (backend);
   return check_done ();

@@ -103,7 +103,7 @@ measure (const char *kernel, const char *text, double bytes, Call call, const vo
     seconds = time_calls (call, args, calls);
     best = seconds < best ? seconds : best;
   }
-  printf ("%-15s %-34s %10.1f us %9.1f GB/s\n", kernel, text, best * 1e6, bytes / best * 1e-9);
+  printf ("%-15s %-44s %10.1f us %9.1f GB/s\n", kernel, text, best * 1e6, bytes / best * 1e-9);
   fflush (stdout);
   free_memory ();
 }
@@ -202,27 +202,37 @@ pools (void)
 }
 
 static void
-depthwise (int h, int c, int k, int stride)
+depthwise_tactic (KernelConvShape shape, const char *text)
 {
-  const int out = (h + stride - 1) / stride;
-  KernelConvS8 conv = {.shape = {images, h, h, c, out, out, c, k, k, stride, stride, 1, 1,
-                           (k - 1) / 2, (k - 1) / 2, c}};
-  const size_t nx = (size_t) images * h * h * c, ny = (size_t) images * out * out * c;
-  int8_t *w = calloc (c, (size_t) k * k);
-  const size_t size = backend->ops->conv_s8_pack (&conv.shape, 0, w, NULL);
-  char text[64];
+  KernelConvS8 conv = {.shape = shape, .lo = -128, .hi = 127};
+  const size_t nx = (size_t) images * shape.ih * shape.iw * shape.ic;
+  const size_t ny = (size_t) images * shape.oh * shape.ow * shape.oc;
+  int8_t *w = calloc (shape.oc, (size_t) shape.kh * shape.kw);
 
   conv.x = memory (nx);
-  conv.w = memory (size);
-  conv.m = memory (c * sizeof (float));
-  conv.b = memory (c * sizeof (float));
+  conv.w = memory (backend->ops->conv_s8_pack (&shape, 0, w, NULL));
+  conv.m = memory (shape.oc * sizeof (float));
+  conv.b = memory (shape.oc * sizeof (float));
   conv.y = memory (ny);
-  conv.lo = -128;
-  conv.hi = 127;
-  conv.scratch = memory (backend->ops->conv_s8_scratch (&conv.shape, queue) + 1);
-  snprintf (text, sizeof text, "depthwise %dx%dx%d, %dx%d / %d", h, h, c, k, k, stride);
+  conv.scratch = memory (backend->ops->conv_s8_scratch (&shape, queue) + 1);
   MEASURE (conv_s8, text, (double) (nx + ny), &conv);
   free (w);
+}
+
+/* Its own choice, and every way that it names. */
+static void
+depthwise (int h, int c, int k, int stride)
+{
+  const int out = (h + stride - 1) / stride, pad = (k - 1) / 2;
+  KernelConvShape shape = {images, h, h, c, out, out, c, k, k, stride, stride, 1, 1, pad, pad, c};
+  const char *name;
+  char text[64];
+
+  for (; (name = backend->ops->conv_s8_tactic (&shape, shape.tactic)); shape.tactic++) {
+    snprintf (text, sizeof text, "%dx%dx%d, %dx%d / %d, %.22s%s", h, h, c, k, k, stride, name,
+        shape.tactic ? "" : " *");
+    depthwise_tactic (shape, text);
+  }
 }
 
 int

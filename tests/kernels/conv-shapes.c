@@ -166,23 +166,36 @@ random_depthwise (Harness *h, KernelConvShape *s)
   s->ic = s->oc = s->groups = pick (h, edges, COUNT (edges));
 }
 
-/* Of stride 1, in tiles of their own in some kernels. */
+/* A square window, as in networks: kernels have tiles of their own for these. */
 static void
-random_3x3 (Harness *h, KernelConvShape *s)
+random_square (Harness *h, KernelConvShape *s, int k, int stride, int limit)
 {
-  *s = (KernelConvShape){.kh = 3, .kw = 3, .stride_h = 1, .stride_w = 1, .groups = 1};
+  *s = (KernelConvShape){.kh = k, .kw = k, .stride_h = stride, .stride_w = stride, .groups = 1};
   s->dilation_h = s->dilation_w = 1;
   s->n = harness_range (h, 1, 3);
-  s->ic = pick (h, edges, COUNT (edges));
-  s->oc = pick (h, edges, COUNT (edges));
   do {
-    s->ih = harness_range (h, 1, 14);
-    s->iw = harness_range (h, 1, 14);
-    s->pad_top = harness_range (h, 0, 2);
-    s->pad_left = harness_range (h, 0, 2);
+    s->ih = harness_range (h, 1, limit);
+    s->iw = harness_range (h, 1, limit);
+    s->pad_top = harness_range (h, 0, k - 1);
+    s->pad_left = harness_range (h, 0, k - 1);
   } while (most_rows (s) == 0 || most_columns (s) == 0);
   s->oh = harness_range (h, 1, most_rows (s));
   s->ow = harness_range (h, 1, most_columns (s));
+}
+
+static void
+random_3x3 (Harness *h, KernelConvShape *s)
+{
+  random_square (h, s, 3, 1, 14);
+  s->ic = pick (h, edges, COUNT (edges));
+  s->oc = pick (h, edges, COUNT (edges));
+}
+
+static void
+random_square_depthwise (Harness *h, KernelConvShape *s, int i)
+{
+  random_square (h, s, i % 2 ? 5 : 3, i / 2 % 2 + 1, 24);
+  s->ic = s->oc = s->groups = i % 8 < 6 ? 4 * harness_range (h, 1, 12) : harness_range (h, 1, 40);
 }
 
 static bool
@@ -219,6 +232,11 @@ choose (Harness *h, int i, KernelConvShape *s)
     return true;
   }
   i -= N_3X3;
+  if (i < N_DEPTHWISE) {
+    random_square_depthwise (h, s, i);
+    return true;
+  }
+  i -= N_DEPTHWISE;
   if (i < N_DEPTHWISE)
     random_depthwise (h, s);
   else
