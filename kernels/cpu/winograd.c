@@ -3,22 +3,20 @@
  * winograd.c: the loops of winograd.h, and how they are shared by the threads of a queue.
  *
  * A task is a range of tiles times a range of blocks of output channels. It transforms the inputs of
- * a few tiles (a batch), whose V stays in the second-level cache; then, for every group of blocks,
- * makes the 36 products of all the batch, so that weights that come from memory serve many tiles,
- * and transforms the sums back.
+ * a batch of tiles; then, for every group of blocks and every part of the input channels, makes U
+ * and the 36 products of the batch, and transforms the sums back. V, U and M of a batch stay in the
+ * second-level cache, or nearly; only int8 comes from further away.
  */
 #include "kernels/cpu/winograd.h"
 
 #include <math.h>
-#include <string.h>
 
-/* Blocks of a group: what a product takes at once. */
-#define GROUP 4
-/* Bytes of V of a batch, and its tiles, at most. */
-#define BATCH_BYTES (448 * 1024)
-#define BATCH_TILES 24
-/* Tiles of a task are not cut below: the weights are read once for all of them. */
-#define TASK_TILES 12
+/* U of all blocks is made once for a task where it is not larger than this (bytes), and leaves room
+ * for so many tiles in the cache; else every batch makes it anew, group by group, and must be larger
+ * to be worth it. */
+#define KEEP_WEIGHTS (384 * 1024)
+#define KEEP_TILES   24
+#define BATCH_TILES  49
 
 typedef struct {
   const WinogradKind *kind;
@@ -26,15 +24,26 @@ typedef struct {
   bool y_f32;
   const uint8_t *w;
   WinogradPacked packed;
-  int part; /* input channels */
-  int lines, columns, blocks;
-  int tiles, tile_parts, block_parts;
+  int lines, columns; /* of tiles in an image */
+  int blocks, tiles, block_parts, tile_parts;
+  bool keep;
   int batch;                        /* tiles */
   size_t row;                       /* values of a row of V */
-  size_t v_point;                   /* values from point to point */
-  size_t v_size, m_size, sums_size; /* bytes */
+  size_t v_point, u_point, u_block; /* values from point to point, and from block to block */
+  size_t v_size, u_size, m_size, sums_size; /* bytes of a thread */
   uint8_t *scratch;
 } Run;
+
+/* Of one thread. sums are those of winograd.h's comment on parts. */
+typedef struct {
+  int16_t *v, *u;
+  int32_t *m, *sums;
+} Memory;
+
+/* An output pixel: image, line, column. */
+typedef struct {
+  int n, oh, ow;
+} Place;
 
 static inline size_t
 round_up (size_t size, size_t to)
@@ -54,42 +63,63 @@ divide_up (int a, int b)
   return (a + b - 1) / b;
 }
 
-/* All that follows from the shape. An odd number of cache lines from point to point keeps the 36
- * values of a channel from falling into the same set. */
+/* --- Shapes --------------------------------------------------------------------------------- */
+
+/* Strides from point to point are an odd number of cache lines, so that the 36 values of a channel
+ * do not fall into one set. */
 static void
-plan (Run *run, const KernelConvShape *shape)
+plan (Run *run, const WinogradKind *kind, const KernelConvShape *shape)
 {
+  run->kind = kind;
   run->packed = kernel_winograd_packed (shape);
   run->lines = divide_up (shape->oh, WINOGRAD_OUT);
   run->columns = divide_up (shape->ow, WINOGRAD_OUT);
+  run->tiles = shape->n * run->lines * run->columns;
   run->blocks = divide_up (shape->oc, IGEMM_NR);
   run->row = round_up (shape->ic, WINOGRAD_ROUND);
 
-  const size_t tile = WINOGRAD_POINTS * run->row * sizeof (int16_t);
-  const int most = tile > BATCH_BYTES ? 1 : min_int (BATCH_TILES, (int) (BATCH_BYTES / tile));
+  const bool parts = run->packed.part < shape->ic;
 
-  run->tiles = shape->n * run->lines * run->columns;
-  run->batch = min_int (run->tiles, most);
+  run->u_point = run->packed.part * IGEMM_NR + WINOGRAD_ROUND;
+  run->u_block = WINOGRAD_POINTS * run->u_point;
+  run->u_size = run->blocks * run->u_block * sizeof (int16_t);
+  run->keep = !parts && run->u_size <= KEEP_WEIGHTS;
+  if (!run->keep)
+    run->u_size = kind->group * run->u_block * sizeof (int16_t);
+  run->batch = min_int (run->tiles, run->keep ? KEEP_TILES : BATCH_TILES);
   run->v_point = run->batch * run->row + WINOGRAD_ROUND;
   run->v_size = WINOGRAD_POINTS * run->v_point * sizeof (int16_t);
-  run->m_size = (size_t) run->batch * GROUP * WINOGRAD_M * sizeof (int32_t);
-  run->sums_size =
-      (size_t) run->batch * GROUP * IGEMM_NR * WINOGRAD_OUT * WINOGRAD_OUT * sizeof (int32_t);
+  run->m_size = (size_t) run->batch * kind->group * WINOGRAD_M * sizeof (int32_t);
+  run->sums_size = parts ? (size_t) run->batch * kind->group * WINOGRAD_SUMS * sizeof (int32_t) : 0;
 }
 
 static size_t
 scratch_size (const Run *run)
 {
-  return round_up (run->v_size, KERNEL_ALIGN) + round_up (run->m_size, KERNEL_ALIGN) +
-         round_up (run->sums_size, KERNEL_ALIGN);
+  return round_up (run->v_size, KERNEL_ALIGN) + round_up (run->u_size, KERNEL_ALIGN) + run->m_size +
+         run->sums_size;
+}
+
+static Memory
+memory_of (const Run *run, int thread)
+{
+  uint8_t *at = run->scratch + thread * scratch_size (run);
+  Memory memory = {.v = (int16_t *) at};
+
+  at += round_up (run->v_size, KERNEL_ALIGN);
+  memory.u = (int16_t *) at;
+  at += round_up (run->u_size, KERNEL_ALIGN);
+  memory.m = (int32_t *) at;
+  memory.sums = (int32_t *) (at + run->m_size);
+  return memory;
 }
 
 size_t
-kernel_winograd_scratch (const KernelConvShape *shape, KernelQueue *queue)
+kernel_winograd_scratch (const WinogradKind *kind, const KernelConvShape *shape, KernelQueue *queue)
 {
   Run run;
 
-  plan (&run, shape);
+  plan (&run, kind, shape);
   return KERNEL_ALIGN + scratch_size (&run) * kernel_pool_threads (queue->pool);
 }
 
@@ -110,6 +140,20 @@ kernel_winograd_tactic (const WinogradKind *kind, const KernelConvShape *shape, 
   chosen.tactic = tactic;
   return kernel_winograd_chosen (kind, &chosen) ? "winograd 4x4" : "direct";
 }
+
+static inline Place
+place_of (const Run *run, int tile)
+{
+  const int line = tile / run->columns;
+
+  return (Place){
+      .n = line / run->lines,
+      .oh = line % run->lines * WINOGRAD_OUT,
+      .ow = tile % run->columns * WINOGRAD_OUT,
+  };
+}
+
+/* --- A batch -------------------------------------------------------------------------------- */
 
 /* The pixels of a tile whose first one is at (ih, iw) of an image. */
 static void
@@ -136,22 +180,6 @@ find_pixels (const KernelConvShape *shape, const int8_t *image, const int8_t *pa
   }
 }
 
-typedef struct {
-  int n, oh, ow;
-} Place;
-
-static inline Place
-place_of (const Run *run, int tile)
-{
-  const int line = tile / run->columns;
-
-  return (Place){
-      .n = line / run->lines,
-      .oh = line % run->lines * WINOGRAD_OUT,
-      .ow = tile % run->columns * WINOGRAD_OUT,
-  };
-}
-
 static void
 transform_inputs (const Run *run, int first, int tiles, int16_t *v)
 {
@@ -168,32 +196,43 @@ transform_inputs (const Run *run, int first, int tiles, int16_t *v)
   }
 }
 
-typedef struct {
-  int16_t *v;
-  int32_t *m, *sums;
-} Memory;
-
-/* The products of one part of the input channels. */
 static void
-multiply (const Run *run, const Memory *memory, int tiles, int block, int blocks, int channel)
+transform_weights (const Run *run, int block, int blocks, int channel, int pairs, int16_t *u)
 {
-  const int channels = min_int (run->part, run->packed.channels - channel);
-  const size_t point_size = (size_t) channels * IGEMM_NR * sizeof (int16_t);
-  const uint8_t *u = run->w + run->packed.weights + block * run->packed.block +
-                     (size_t) channel * WINOGRAD_POINTS * IGEMM_NR * sizeof (int16_t);
+  for (int i = 0; i < blocks; i++) {
+    const uint8_t *w =
+        run->w + (block + i) * run->packed.block + (size_t) channel / 2 * WINOGRAD_PAIR;
+    const WinogradWeights weights = {
+        .w = (const int8_t *) w,
+        .pairs = pairs,
+        .u = u + i * run->u_block,
+        .u_stride = run->u_point,
+    };
+
+    run->kind->weights (&weights);
+  }
+}
+
+static void
+multiply (const Run *run, const int16_t *v, const int16_t *u, int tiles, int blocks, int pairs,
+    int32_t *m)
+{
   WinogradProduct product = {
+      .v = v,
       .v_stride = run->row,
-      .u_stride = run->packed.block,
+      .u = u,
+      .u_stride = run->u_block,
+      .m = m,
       .tiles = tiles,
       .blocks = blocks,
-      .pairs = channels / 2,
+      .pairs = pairs,
   };
 
   for (int point = 0; point < WINOGRAD_POINTS; point++) {
-    product.v = memory->v + point * run->v_point + channel;
-    product.u = u + point * point_size;
-    product.m = memory->m + point * IGEMM_NR;
     run->kind->product (&product);
+    product.v += run->v_point;
+    product.u += run->u_point;
+    product.m += IGEMM_NR;
   }
 }
 
@@ -204,7 +243,6 @@ transform_outputs (const Run *run, const Memory *memory, int first, int tiles, i
   const KernelConvS8 *args = run->args;
   const KernelConvShape *shape = &args->shape;
   const int k = block * IGEMM_NR, element = run->y_f32 ? sizeof (float) : 1;
-  const bool whole = run->part >= shape->ic;
   WinogradOutput output = {
       .to =
           {
@@ -217,24 +255,44 @@ transform_outputs (const Run *run, const Memory *memory, int first, int tiles, i
               .hi = args->hi,
               .y_f32 = run->y_f32,
           },
+      .m = memory->m,
       .line = (size_t) shape->ow * shape->oc,
+      .sums = run->sums_size > 0 ? memory->sums : NULL,
       .first = channel == 0,
-      .last = channel + run->part >= shape->ic,
+      .last = channel + run->packed.part >= shape->ic,
   };
 
-  for (int i = 0; i < tiles; i++) {
+  for (int i = 0; i < tiles; i++, output.m += blocks * WINOGRAD_M) {
     const Place at = place_of (run, first + i);
     const size_t pixel = ((size_t) at.n * shape->oh + at.oh) * shape->ow + at.ow;
     const size_t y = pixel * shape->oc + k;
 
     output.to.y = (uint8_t *) args->y + y * element;
     output.to.r = args->r && !run->y_f32 ? args->r + y : NULL;
-    output.m = memory->m + (size_t) i * blocks * WINOGRAD_M;
-    output.sums =
-        whole ? NULL : memory->sums + (size_t) i * blocks * IGEMM_NR * WINOGRAD_OUT * WINOGRAD_OUT;
     output.rows = min_int (WINOGRAD_OUT, shape->oh - at.oh);
     output.columns = min_int (WINOGRAD_OUT, shape->ow - at.ow);
     run->kind->output (&output);
+    if (output.sums)
+      output.sums += blocks * WINOGRAD_SUMS;
+  }
+}
+
+/* --- Tasks ---------------------------------------------------------------------------------- */
+
+/* The outputs of a batch in a group of blocks. */
+static void
+run_group (const Run *run, const Memory *memory, int tile, int tiles, int block, int blocks,
+    const int16_t *kept)
+{
+  const int part = run->packed.part;
+
+  for (int channel = 0; channel < run->args->shape.ic; channel += part) {
+    const int pairs = min_int (part / 2, run->packed.pairs - channel / 2);
+
+    if (!kept)
+      transform_weights (run, block, blocks, channel, pairs, memory->u);
+    multiply (run, memory->v + channel, kept ? kept : memory->u, tiles, blocks, pairs, memory->m);
+    transform_outputs (run, memory, tile, tiles, block, blocks, channel);
   }
 }
 
@@ -242,54 +300,62 @@ static void
 run_task (const void *ctx, int task, int thread)
 {
   const Run *run = ctx;
-  const KernelConvShape *shape = &run->args->shape;
-  uint8_t *scratch = run->scratch + thread * scratch_size (run);
+  const Memory memory = memory_of (run, thread);
   const int tile_part = task % run->tile_parts, block_part = task / run->tile_parts;
-  const int block_begin = kernel_pool_part (run->blocks, run->block_parts, block_part);
-  const int block_end = kernel_pool_part (run->blocks, run->block_parts, block_part + 1);
+  const int first = kernel_pool_part (run->blocks, run->block_parts, block_part);
+  const int end = kernel_pool_part (run->blocks, run->block_parts, block_part + 1);
   const int tile_end = kernel_pool_part (run->tiles, run->tile_parts, tile_part + 1);
   int tile = kernel_pool_part (run->tiles, run->tile_parts, tile_part);
-  Memory memory = {.v = (int16_t *) scratch};
 
-  memory.m = (int32_t *) (scratch + round_up (run->v_size, KERNEL_ALIGN));
-  memory.sums = (int32_t *) ((uint8_t *) memory.m + round_up (run->m_size, KERNEL_ALIGN));
+  if (run->keep)
+    transform_weights (run, first, end - first, 0, run->packed.pairs, memory.u);
   while (tile < tile_end) {
     const int tiles = divide_up (tile_end - tile, divide_up (tile_end - tile, run->batch));
 
     transform_inputs (run, tile, tiles, memory.v);
-    for (int block = block_begin; block < block_end; block += GROUP) {
-      const int blocks = min_int (GROUP, block_end - block);
+    for (int block = first, blocks; block < end; block += blocks) {
+      const int16_t *kept = run->keep ? memory.u + (block - first) * run->u_block : NULL;
 
-      for (int channel = 0; channel < shape->ic; channel += run->part) {
-        multiply (run, &memory, tiles, block, blocks, channel);
-        transform_outputs (run, &memory, tile, tiles, block, blocks, channel);
-      }
+      blocks = divide_up (end - block, divide_up (end - block, run->kind->group));
+      run_group (run, &memory, tile, tiles, block, blocks, kept);
     }
     tile += tiles;
   }
 }
 
+/* As many tasks as threads, cut so that the longest takes least. In cycles for every 4 input channels:
+ * 36 for the products of a tile and block, 108 for the weights of a block, 12 for the inputs of a
+ * tile. */
 static void
 split (Run *run, int threads)
 {
   const double products =
-      (double) run->tiles * WINOGRAD_POINTS * run->packed.channels * run->blocks * IGEMM_NR;
+      (double) run->tiles * WINOGRAD_POINTS * run->packed.pairs * 2 * run->blocks * IGEMM_NR;
   const int wanted = threads == 1 ? 1 : (int) fmin (products / run->kind->grain + 1, threads);
+  double least = INFINITY;
 
-  run->tile_parts = min_int (wanted, divide_up (run->tiles, TASK_TILES));
-  run->block_parts = min_int (run->blocks, divide_up (wanted, run->tile_parts));
+  for (int tile_parts = 1; tile_parts <= min_int (wanted, run->tiles); tile_parts++) {
+    const int block_parts = min_int (run->blocks, wanted / tile_parts);
+    const int tiles = divide_up (run->tiles, tile_parts);
+    const int blocks = divide_up (run->blocks, block_parts);
+    const int made = run->keep ? 1 : divide_up (tiles, run->batch);
+    const double cost = 36.0 * tiles * blocks + 108.0 * blocks * made + 12.0 * tiles;
+
+    if (cost < least) {
+      least = cost;
+      run->tile_parts = tile_parts;
+      run->block_parts = block_parts;
+    }
+  }
 }
 
 void
 kernel_winograd_run (const WinogradKind *kind, const KernelConvS8 *args, bool y_f32,
     KernelQueue *queue)
 {
-  Run run = {.kind = kind, .args = args, .y_f32 = y_f32, .w = args->w};
-  int32_t part;
+  Run run = {.args = args, .y_f32 = y_f32, .w = args->w};
 
-  plan (&run, &args->shape);
-  memcpy (&part, args->w, sizeof part);
-  run.part = part;
+  plan (&run, kind, &args->shape);
   run.scratch = (uint8_t *) round_up ((uintptr_t) args->scratch, KERNEL_ALIGN);
   split (&run, kernel_pool_threads (queue->pool));
   kernel_pool_run (queue->pool, run_task, &run, run.tile_parts * run.block_parts);

@@ -24,14 +24,20 @@
  *         that F / 9 = 2^s y mod 2^32, and an arithmetic shift right by s is y wherever
  *         -2^31 <= 2^s y < 2^31. s is at most 6: |y| < 2^25 is enough.
  *
- * |y| <= 128 * sum |w|, so that it is enough that sum |w| < 2^18 for every output channel. Packing
- * sees to that: where a filter has more, the input channels are cut into parts that have not, each
- * part is transformed back by itself, and the y are added up. The weights of real networks (512
- * channels with a mean |w| below 57) are one part; random ones of any shape work.
+ * Over 224 input channels |y| <= 224 * 9 * 128 * 128 = 33030144 < 2^25 = 33554432, whatever the
+ * weights. More channels are cut into parts of at most so many; each is transformed back by itself,
+ * and the y are added up.
  *
  * Which is faster depends on the instruction, as products are of int16: vpdpwssd makes half of
  * vpdpbusd's, so that at best 2 times the speed is won; against vpmaddwd, which the direct kernel
- * uses too, 4 times.
+ * uses too, 4 times. Tiles that reach beyond the image cost as much as others: 14x14 outputs take 16
+ * of them, which would do for 16x16.
+ *
+ * U is eight times the size of w: that of ResNet-18 is 30 MB. Packed once, as one would, it is read
+ * from the third-level cache or from memory at every run, which takes longer than its products: with
+ * weights out of the cache 256 channels of 14x14 ran at 0.72 of the direct kernel's speed, 64 of
+ * 13x13 at 0.59. So the packed weights are int8, and U is made from them for a batch of tiles, in
+ * scratch memory that stays in the second-level cache. That costs as much as the products of four tiles.
  */
 #pragma once
 
@@ -41,8 +47,9 @@
 #define WINOGRAD_OUT    4 /* of outputs */
 #define WINOGRAD_POINTS 36
 #define WINOGRAD_M      (WINOGRAD_POINTS * IGEMM_NR)
+#define WINOGRAD_SUMS   (WINOGRAD_OUT * WINOGRAD_OUT * IGEMM_NR)
 #define WINOGRAD_INV_9  0x38e38e39 /* 9 * this = 1 mod 2^32 */
-/* 2^s of the comment above, in the order of the outputs of a line. */
+/* s() of the comment above. */
 #define WINOGRAD_SHIFTS                                                                            \
   {                                                                                                \
     3, 2, 1, 1                                                                                     \
@@ -52,11 +59,20 @@
 typedef struct {
   const int16_t *v; /* [tiles][2 * pairs] */
   size_t v_stride;  /* values from tile to tile */
-  const uint8_t *u; /* int16_t [blocks][pairs][IGEMM_NR][2], of any alignment */
-  size_t u_stride;  /* bytes from block to block */
+  const int16_t *u; /* [blocks][pairs][IGEMM_NR][2] */
+  size_t u_stride;  /* values from block to block */
   int32_t *m;       /* [tiles][blocks][WINOGRAD_POINTS][IGEMM_NR], of this point */
   int tiles, blocks, pairs;
 } WinogradProduct;
+
+/* U of one block of output channels: u[point * u_stride + 32 * pair + 2 * channel + i] of input channel
+ * 2 * pair + i. */
+typedef struct {
+  const int8_t *w; /* [pairs][9][IGEMM_NR][2] */
+  int pairs;
+  int16_t *u;
+  size_t u_stride;
+} WinogradWeights;
 
 /* The outputs of a tile. */
 typedef struct {
@@ -73,34 +89,40 @@ typedef struct {
   /* V of one tile: x[6 * row + column] are its pixels; v[point * v_stride + channel] is written
    * for all channels, and up to the next multiple of WINOGRAD_ROUND. */
   void (*input) (const int8_t *const *x, int channels, int16_t *v, size_t v_stride);
+  void (*weights) (const WinogradWeights *weights);
   void (*product) (const WinogradProduct *product);
   void (*output) (const WinogradOutput *output);
   /* Of the shape (n aside): whether this is faster than the direct way, as measured. */
   bool (*prefer) (const KernelConvShape *shape);
+  int group; /* blocks of a product */
   int grain; /* products that take a few microseconds */
 } WinogradKind;
 
-#define WINOGRAD_ROUND 32 /* channels of a row of V are rounded up to */
+#define WINOGRAD_PAIR     (9 * IGEMM_NR * 2) /* bytes of the weights of a pair and block */
+#define WINOGRAD_CHANNELS 224                /* of a part, at most */
+#define WINOGRAD_ROUND    32                 /* channels of a row of V are rounded up to */
 
 extern const WinogradKind kernel_winograd_s8_avx2, kernel_winograd_s8_avxvnni;
 extern const WinogradKind kernel_winograd_s8_avx512vnni;
 void kernel_winograd_input_avx2 (const int8_t *const *x, int channels, int16_t *v, size_t v_stride);
+void kernel_winograd_weights_avx2 (const WinogradWeights *weights);
 void kernel_winograd_output_avx2 (const WinogradOutput *output);
 
 /* 3x3, stride 1, no dilation, one group. */
 bool kernel_winograd_fits (const KernelConvShape *shape);
 
-/* Where things lie in packed weights. */
+/* How the input channels are cut, and where things lie in packed weights. */
 typedef struct {
-  int channels;                  /* inputs, rounded up to pairs */
-  size_t block;                  /* bytes of one block of outputs */
-  size_t weights, padding, size; /* bytes from the beginning; of all */
+  int pairs;                   /* of input channels, the last one filled up */
+  int part;                    /* channels of a part, a multiple of WINOGRAD_ROUND */
+  size_t block, padding, size; /* bytes of a block of outputs; offset of the padding; all */
 } WinogradPacked;
 WinogradPacked kernel_winograd_packed (const KernelConvShape *shape);
 
 size_t kernel_winograd_pack (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
     void *packed);
-size_t kernel_winograd_scratch (const KernelConvShape *shape, KernelQueue *queue);
+size_t kernel_winograd_scratch (const WinogradKind *kind, const KernelConvShape *shape,
+    KernelQueue *queue);
 void kernel_winograd_run (const WinogradKind *kind, const KernelConvS8 *args, bool y_f32,
     KernelQueue *queue);
 
@@ -122,7 +144,7 @@ bool kernel_winograd_chosen (const WinogradKind *kind, const KernelConvShape *sh
   size_t kernel_conv_s8_scratch_##suffix (const KernelConvShape *shape, KernelQueue *queue)        \
   {                                                                                                \
     return kernel_winograd_chosen (winograd, shape)                                                \
-               ? kernel_winograd_scratch (shape, queue)                                            \
+               ? kernel_winograd_scratch (winograd, shape, queue)                                            \
                : kernel_igemm_scratch (kind_of (shape), shape, queue);                             \
   }                                                                                                \
   static void run_##suffix (const KernelConvS8 *args, bool y_f32, KernelQueue *queue)              \

@@ -71,6 +71,52 @@ kernel_winograd_input_avx2 (const int8_t *const *x, int channels, int16_t *v, si
     input_16 (x, c, channels - c, v, v_stride);
 }
 
+/* --- Weights -------------------------------------------------------------------------------- */
+
+/* U = G w along one axis. */
+LANES_INLINE void
+transform_weights (const __m256i *w, __m256i *u)
+{
+  const __m256i six = _mm256_set1_epi16 (6);
+  const __m256i outer = _mm256_add_epi16 (w[0], w[2]), twice = _mm256_slli_epi16 (w[1], 1);
+  const __m256i far = _mm256_add_epi16 (w[0], _mm256_slli_epi16 (w[2], 2));
+
+  u[0] = _mm256_mullo_epi16 (w[0], six);
+  u[1] = _mm256_add_epi16 (outer, w[1]);
+  u[2] = _mm256_sub_epi16 (outer, w[1]);
+  u[3] = _mm256_add_epi16 (far, twice);
+  u[4] = _mm256_sub_epi16 (far, twice);
+  u[5] = _mm256_mullo_epi16 (w[2], six);
+}
+
+void
+kernel_winograd_weights_avx2 (const WinogradWeights *weights)
+{
+  const __m128i *w = (const __m128i *) weights->w;
+  int16_t *u = weights->u;
+
+  for (int half = 0; half < weights->pairs * 2; half++, u += 16) {
+    const __m128i *nine = w + half / 2 * 18 + half % 2;
+    __m256i t[3][WINOGRAD_IN]; /* transposed */
+
+    IGEMM_EACH (j, 3) {
+      __m256i column[3];
+
+      IGEMM_EACH (i, 3)
+        column[i] = _mm256_cvtepi8_epi16 (_mm_loadu_si128 (nine + (i * 3 + j) * 2));
+      transform_weights (column, t[j]);
+    }
+    IGEMM_EACH (i, WINOGRAD_IN) {
+      const __m256i line[3] = {t[0][i], t[1][i], t[2][i]};
+      __m256i point[WINOGRAD_IN];
+
+      transform_weights (line, point);
+      IGEMM_EACH (j, WINOGRAD_IN)
+        _mm256_storeu_si256 ((__m256i *) (u + (i * WINOGRAD_IN + j) * weights->u_stride), point[j]);
+    }
+  }
+}
+
 /* --- Outputs -------------------------------------------------------------------------------- */
 
 /* F = A m along one axis. */
@@ -168,8 +214,10 @@ prefer (const KernelConvShape *shape)
 
 const WinogradKind kernel_winograd_s8_avx2 = {
     .input = kernel_winograd_input_avx2,
+    .weights = kernel_winograd_weights_avx2,
     .product = winograd_product,
     .output = kernel_winograd_output_avx2,
     .prefer = prefer,
+    .group = 1,
     .grain = 1 << 18,
 };

@@ -12,17 +12,16 @@
 #include "kernels/cpu/winograd.h"
 
 LANES_INLINE void
-winograd_multiply (const WinogradProduct *p, const uint8_t *u, const int16_t *v, int32_t *m,
-    const int mr)
+winograd_multiply (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr)
 {
-  const size_t m_stride = (size_t) p->blocks * WINOGRAD_M;
+  const int16_t *u = p->u;
   __m256i acc[IGEMM_MR][2];
 
   IGEMM_EACH (i, mr)
     acc[i][0] = acc[i][1] = _mm256_setzero_si256 ();
-  for (int k = 0; k < p->pairs; k++, u += IGEMM_NR * 4, v += 2) {
+  for (int k = 0; k < p->pairs; k++, u += IGEMM_NR * 2, v += 2) {
     const __m256i u0 = _mm256_loadu_si256 ((const __m256i *) u);
-    const __m256i u1 = _mm256_loadu_si256 ((const __m256i *) (u + 32));
+    const __m256i u1 = _mm256_loadu_si256 ((const __m256i *) (u + 16));
 
     IGEMM_EACH (i, mr) {
       int32_t two;
@@ -33,38 +32,32 @@ winograd_multiply (const WinogradProduct *p, const uint8_t *u, const int16_t *v,
     }
   }
   IGEMM_EACH (i, mr) {
-    _mm256_storeu_si256 ((__m256i *) (m + i * m_stride), acc[i][0]);
-    _mm256_storeu_si256 ((__m256i *) (m + i * m_stride + 8), acc[i][1]);
+    _mm256_storeu_si256 ((__m256i *) (m + i * WINOGRAD_M), acc[i][0]);
+    _mm256_storeu_si256 ((__m256i *) (m + i * WINOGRAD_M + 8), acc[i][1]);
   }
 }
 
 /* clang-format off */
-LANES_INLINE void
-winograd_multiply_block (const WinogradProduct *p, const uint8_t *u, int32_t *m)
+static void
+winograd_product (const WinogradProduct *p)
 {
   const int16_t *v = p->v;
+  int32_t *m = p->m;
 
   for (int left = p->tiles; left > 0;) {
     const int calls = (left + IGEMM_MR - 1) / IGEMM_MR, mr = (left + calls - 1) / calls;
 
     switch (mr) {
-    case 1: winograd_multiply (p, u, v, m, 1); break;
-    case 2: winograd_multiply (p, u, v, m, 2); break;
-    case 3: winograd_multiply (p, u, v, m, 3); break;
-    case 4: winograd_multiply (p, u, v, m, 4); break;
-    case 5: winograd_multiply (p, u, v, m, 5); break;
-    case 6: winograd_multiply (p, u, v, m, 6); break;
+    case 1: winograd_multiply (p, v, m, 1); break;
+    case 2: winograd_multiply (p, v, m, 2); break;
+    case 3: winograd_multiply (p, v, m, 3); break;
+    case 4: winograd_multiply (p, v, m, 4); break;
+    case 5: winograd_multiply (p, v, m, 5); break;
+    case 6: winograd_multiply (p, v, m, 6); break;
     }
     left -= mr;
     v += mr * p->v_stride;
-    m += (size_t) mr * p->blocks * WINOGRAD_M;
+    m += mr * WINOGRAD_M;
   }
 }
 /* clang-format on */
-
-static void
-winograd_product (const WinogradProduct *p)
-{
-  for (int block = 0; block < p->blocks; block++)
-    winograd_multiply_block (p, p->u + block * p->u_stride, p->m + block * WINOGRAD_M);
-}

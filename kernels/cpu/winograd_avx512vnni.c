@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+#define GROUP 2  /* blocks of a product */
+#define MR    12 /* tiles */
+
 /* --- Inputs --------------------------------------------------------------------------------- */
 
 /* V = B d along one axis. */
@@ -65,24 +68,77 @@ input (const int8_t *const *x, int channels, int16_t *v, size_t v_stride)
     input_32 (x, c, (__mmask32) ((1u << (channels - c)) - 1), v, v_stride);
 }
 
+/* --- Weights -------------------------------------------------------------------------------- */
+
+/* U = G w along one axis. */
+LANES_INLINE void
+transform_weights (const __m512i *w, __m512i *u)
+{
+  const __m512i six = _mm512_set1_epi16 (6);
+  const __m512i outer = _mm512_add_epi16 (w[0], w[2]), twice = _mm512_slli_epi16 (w[1], 1);
+  const __m512i far = _mm512_add_epi16 (w[0], _mm512_slli_epi16 (w[2], 2));
+
+  u[0] = _mm512_mullo_epi16 (w[0], six);
+  u[1] = _mm512_add_epi16 (outer, w[1]);
+  u[2] = _mm512_sub_epi16 (outer, w[1]);
+  u[3] = _mm512_add_epi16 (far, twice);
+  u[4] = _mm512_sub_epi16 (far, twice);
+  u[5] = _mm512_mullo_epi16 (w[2], six);
+}
+
+static void
+weights (const WinogradWeights *weights)
+{
+  const __m256i *w = (const __m256i *) weights->w;
+  int16_t *u = weights->u;
+
+  for (int pair = 0; pair < weights->pairs; pair++, w += 9, u += IGEMM_NR * 2) {
+    __m512i t[3][WINOGRAD_IN]; /* transposed */
+
+    IGEMM_EACH (j, 3) {
+      __m512i column[3];
+
+      IGEMM_EACH (i, 3)
+        column[i] = _mm512_cvtepi8_epi16 (_mm256_loadu_si256 (w + i * 3 + j));
+      transform_weights (column, t[j]);
+    }
+    IGEMM_EACH (i, WINOGRAD_IN) {
+      const __m512i line[3] = {t[0][i], t[1][i], t[2][i]};
+      __m512i point[WINOGRAD_IN];
+
+      transform_weights (line, point);
+      IGEMM_EACH (j, WINOGRAD_IN)
+        _mm512_storeu_si512 (u + (i * WINOGRAD_IN + j) * weights->u_stride, point[j]);
+    }
+  }
+}
+
 /* --- Products ------------------------------------------------------------------------------- */
+
+#if defined(__clang__)
+#define EACH_TILE(i, count) _Pragma ("clang loop unroll(full)") for (int i = 0; i < (count); i++)
+#else
+#define EACH_TILE(i, count) _Pragma ("GCC unroll 16") for (int i = 0; i < (count); i++)
+#endif
 
 LANES_INLINE void
 multiply (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr, const int blocks)
 {
-  const uint8_t *u = p->u;
-  __m512i acc[IGEMM_MR][4];
+  const int16_t *u = p->u;
+  __m512i acc[MR][GROUP];
 
-  IGEMM_EACH (i, mr) {
+  EACH_TILE (i, mr)
+  {
     IGEMM_EACH (j, blocks)
       acc[i][j] = _mm512_setzero_si512 ();
   }
-  for (int k = 0; k < p->pairs; k++, u += IGEMM_NR * 4, v += 2) {
-    __m512i weights[4];
+  for (int k = 0; k < p->pairs; k++, u += IGEMM_NR * 2, v += 2) {
+    __m512i weights[GROUP];
 
     IGEMM_EACH (j, blocks)
       weights[j] = _mm512_loadu_si512 (u + j * p->u_stride);
-    IGEMM_EACH (i, mr) {
+    EACH_TILE (i, mr)
+    {
       int32_t two;
 
       memcpy (&two, v + i * p->v_stride, sizeof two);
@@ -90,7 +146,8 @@ multiply (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr, 
         acc[i][j] = _mm512_dpwssd_epi32 (acc[i][j], _mm512_set1_epi32 (two), weights[j]);
     }
   }
-  IGEMM_EACH (i, mr) {
+  EACH_TILE (i, mr)
+  {
     IGEMM_EACH (j, blocks)
       _mm512_storeu_si512 (m + (i * blocks + j) * WINOGRAD_M, acc[i][j]);
   }
@@ -98,36 +155,40 @@ multiply (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr, 
 
 /* clang-format off */
 LANES_INLINE void
-multiply_blocks (const WinogradProduct *p, const int16_t *v, int32_t *m, const int mr)
+multiply_tiles (const WinogradProduct *p, const int blocks)
 {
-  switch (p->blocks) {
-  case 1: multiply (p, v, m, mr, 1); break;
-  case 2: multiply (p, v, m, mr, 2); break;
-  case 3: multiply (p, v, m, mr, 3); break;
-  case 4: multiply (p, v, m, mr, 4); break;
+  const int16_t *v = p->v;
+  int32_t *m = p->m;
+
+  for (int left = p->tiles; left > 0;) {
+    const int calls = (left + MR - 1) / MR, mr = (left + calls - 1) / calls;
+
+    switch (mr) {
+    case 1: multiply (p, v, m, 1, blocks); break;
+    case 2: multiply (p, v, m, 2, blocks); break;
+    case 3: multiply (p, v, m, 3, blocks); break;
+    case 4: multiply (p, v, m, 4, blocks); break;
+    case 5: multiply (p, v, m, 5, blocks); break;
+    case 6: multiply (p, v, m, 6, blocks); break;
+    case 7: multiply (p, v, m, 7, blocks); break;
+    case 8: multiply (p, v, m, 8, blocks); break;
+    case 9: multiply (p, v, m, 9, blocks); break;
+    case 10: multiply (p, v, m, 10, blocks); break;
+    case 11: multiply (p, v, m, 11, blocks); break;
+    case 12: multiply (p, v, m, 12, blocks); break;
+    }
+    left -= mr;
+    v += mr * p->v_stride;
+    m += mr * blocks * WINOGRAD_M;
   }
 }
 
 static void
 product (const WinogradProduct *p)
 {
-  const int16_t *v = p->v;
-  int32_t *m = p->m;
-
-  for (int left = p->tiles; left > 0;) {
-    const int calls = (left + IGEMM_MR - 1) / IGEMM_MR, mr = (left + calls - 1) / calls;
-
-    switch (mr) {
-    case 1: multiply_blocks (p, v, m, 1); break;
-    case 2: multiply_blocks (p, v, m, 2); break;
-    case 3: multiply_blocks (p, v, m, 3); break;
-    case 4: multiply_blocks (p, v, m, 4); break;
-    case 5: multiply_blocks (p, v, m, 5); break;
-    case 6: multiply_blocks (p, v, m, 6); break;
-    }
-    left -= mr;
-    v += mr * p->v_stride;
-    m += mr * p->blocks * WINOGRAD_M;
+  switch (p->blocks) {
+  case 1: multiply_tiles (p, 1); break;
+  case 2: multiply_tiles (p, 2); break;
   }
 }
 /* clang-format on */
@@ -210,22 +271,27 @@ finish_line (const WinogradOutput *o, const IgemmTile *to, const bool whole, con
     _mm_mask_storeu_epi8 (to_y + j * to->y_stride, j < o->columns ? mask : 0, pixels[j]);
 }
 
-/* Of a part of the input channels, or as float. */
+/* The same as float. */
 LANES_INLINE void
-finish_line_any (const WinogradOutput *o, const IgemmTile *to, __m512i *y, __m512 m, __m512 b,
-    __mmask16 mask, size_t at, int32_t *sums)
+finish_line_f32 (const WinogradOutput *o, const IgemmTile *to, const __m512i *y, __m512 m, __m512 b,
+    __mmask16 mask, size_t at)
 {
   IGEMM_EACH (j, WINOGRAD_OUT) {
-    int32_t *sum = sums + j * IGEMM_NR;
-
     if (j >= o->columns)
       break;
-    if (o->sums && !o->first)
-      y[j] = _mm512_add_epi32 (y[j], _mm512_loadu_si512 (sum));
-    if (o->last)
-      lanes_finish_s8 (to, y[j], m, b, mask, at + j * to->y_stride);
-    else
-      _mm512_storeu_si512 (sum, y[j]);
+    lanes_finish_s8 (to, y[j], m, b, mask, at + j * to->y_stride);
+  }
+}
+
+/* Adds what the parts before have, and leaves it for the next. */
+LANES_INLINE void
+add_parts (const WinogradOutput *o, __m512i *y, int32_t *sums)
+{
+  IGEMM_EACH (j, WINOGRAD_OUT) {
+    if (!o->first)
+      y[j] = _mm512_add_epi32 (y[j], _mm512_loadu_si512 (sums + j * IGEMM_NR));
+    if (!o->last)
+      _mm512_storeu_si512 (sums + j * IGEMM_NR, y[j]);
   }
 }
 
@@ -248,13 +314,16 @@ output_blocks (const WinogradOutput *o, const bool usual, const bool residual)
       if (i >= o->rows)
         break;
       transform_line (t, i, y);
-      if (usual && o->columns == WINOGRAD_OUT && mask == 0xffff)
+      if (o->sums)
+        add_parts (o, y, sums + i * WINOGRAD_OUT * IGEMM_NR);
+      if (!o->last)
+        continue;
+      if (!usual)
+        finish_line_f32 (o, &to, y, m, b, mask, i * o->line + k);
+      else if (o->columns == WINOGRAD_OUT && mask == 0xffff)
         finish_line (o, &to, true, residual, y, m, b, 0xffff, i * o->line + k);
-      else if (usual)
-        finish_line (o, &to, false, residual, y, m, b, mask, i * o->line + k);
       else
-        finish_line_any (o, &to, y, m, b, mask, i * o->line + k,
-            sums + i * WINOGRAD_OUT * IGEMM_NR);
+        finish_line (o, &to, false, residual, y, m, b, mask, i * o->line + k);
     }
   }
 }
@@ -262,7 +331,7 @@ output_blocks (const WinogradOutput *o, const bool usual, const bool residual)
 static void
 output (const WinogradOutput *o)
 {
-  if (o->sums || o->to.y_f32)
+  if (o->to.y_f32)
     output_blocks (o, false, false);
   else if (o->to.r)
     output_blocks (o, true, true);
@@ -283,5 +352,7 @@ const WinogradKind kernel_winograd_s8_avx512vnni = {
     .product = product,
     .output = output,
     .prefer = prefer,
+    .group = GROUP,
+    .weights = weights,
     .grain = 1 << 20,
 };

@@ -14,8 +14,10 @@ prefer (const KernelConvShape *shape)
 
 const WinogradKind kernel_winograd_s8_avxvnni = {
     .input = kernel_winograd_input_avx2,
+    .weights = kernel_winograd_weights_avx2,
     .product = winograd_product,
     .output = kernel_winograd_output_avx2,
     .prefer = prefer,
+    .group = 1,
     .grain = 1 << 19,
 };
