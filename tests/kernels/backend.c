@@ -95,6 +95,38 @@ test_cuda (void)
   }
 }
 
+static void
+check_cuda_refused (const char *name, const char *words)
+{
+  char why[512] = "";
+  KernelBackend *backend = kernel_open (name, why, sizeof why);
+
+  CHECK (backend == NULL);
+  if (!strstr (why, words))
+    CHECK_FAIL ("%s: \"%s\" does not say \"%s\"", name, why, words);
+  kernel_close (backend);
+}
+
+/* What is wrong with a name or with the module is told, whether there is a device or not. */
+static void
+test_cuda_module (void)
+{
+  static const char *const wrong[] = {"cuda:", "cuda:x", "cuda:-1", "cuda:1000", "cuda:0 "};
+  const char *path = getenv ("INT8_CUDA_MODULE");
+  char *kept = path ? strdup (path) : NULL;
+
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    check_cuda_refused (wrong[i], "not a CUDA device");
+  setenv ("INT8_CUDA_MODULE", "/nowhere/module.so", 1);
+  check_cuda_refused ("cuda:0", "/nowhere/module.so, which cannot be read");
+  setenv ("INT8_CUDA_MODULE", "/proc/self/exe", 1); /* a program, not a library */
+  check_cuda_refused ("cuda:0", "does not load");
+  unsetenv ("INT8_CUDA_MODULE");
+  if (kept)
+    setenv ("INT8_CUDA_MODULE", kept, 1);
+  free (kept);
+}
+
 /* A NULL slot is an operation that the planner must refuse; these have none. */
 static void
 test_tables_are_complete (void)
@@ -274,6 +306,7 @@ main (void)
   RUN (test_unknown_name);
   RUN (test_why_is_cut);
   RUN (test_cuda);
+  RUN (test_cuda_module);
   RUN (test_tables_are_complete);
   RUN (test_memory);
   RUN (test_queues);

@@ -99,6 +99,7 @@ struct Harness {
   uint64_t seed, state;
   int only_case; /* -1: all */
   int every;     /* only each of so many cases; 1: all */
+  bool record;   /* calls are recorded and replayed where the back end does that */
   bool bench, quiet, print_digest;
   int stop_after;          /* failures of one kernel; 0: never */
   HarnessPlace only_place; /* HARNESS_PLACES: all in turn */

@@ -183,6 +183,27 @@ sabotage (HarnessCase *c, HarnessSabotage how, HarnessPlace place)
   }
 }
 
+/* Where the call is recorded first, a failure shows in queue_wait(). */
+static void
+call_kernel (HarnessCase *c, HarnessDevice *device, KernelQueue *queue)
+{
+  const Harness *h = c->harness;
+  KernelBackend *backend = device->backend;
+  KernelRecording *recording;
+
+  if (!h->record || !backend->record_begin) {
+    h->op->call (backend->ops, c->args, queue);
+    return;
+  }
+  backend->record_begin (queue);
+  h->op->call (backend->ops, c->args, queue);
+  recording = backend->record_end (queue);
+  if (!recording)
+    return;
+  backend->replay (queue, recording);
+  backend->recording_free (queue, recording);
+}
+
 static void
 call (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace place)
 {
@@ -192,7 +213,7 @@ call (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace place)
 
   harness_setup (c, device, queue, place);
   h->running = device;
-  h->op->call (device->backend->ops, c->args, q);
+  call_kernel (c, device, q);
   h->running = NULL;
   for (int i = 0; i < c->n_buffers; i++) {
     HarnessBuffer *b = &c->buffers[i];

@@ -29,6 +29,7 @@ static const char usage[] =
     "  --seed=N          random seed (default: the time)\n"
     "  --case=N          only this case of each kernel\n"
     "  --every=N         only each Nth case of each kernel\n"
+    "  --record          record each call and replay it, where the back end can\n"
     "  --digest          print a digest of what ref computed, to compare machines\n"
     "  --bench           measure instead of comparing\n"
     "  --threads=N       threads in the bench (default 1; 0: all CPUs)\n"
@@ -296,13 +297,15 @@ typedef struct {
 static bool
 parse_options (int argc, char **argv, Options *o)
 {
-  enum { BACKEND, FUNCTION, SEED, CASE, EVERY, DIGEST, BENCH, THREADS, SELF_TEST, LIST, HELP };
+  enum { BACKEND, FUNCTION, SEED, CASE, EVERY, RECORD, DIGEST, BENCH, THREADS };
+  enum { SELF_TEST = THREADS + 1, LIST, HELP };
   static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
       {"function", required_argument, NULL, FUNCTION}, {"seed", required_argument, NULL, SEED},
       {"case", required_argument, NULL, CASE}, {"every", required_argument, NULL, EVERY},
-      {"digest", no_argument, NULL, DIGEST}, {"bench", no_argument, NULL, BENCH},
-      {"threads", required_argument, NULL, THREADS}, {"self-test", no_argument, NULL, SELF_TEST},
-      {"list", no_argument, NULL, LIST}, {"help", no_argument, NULL, HELP}, {0}};
+      {"record", no_argument, NULL, RECORD}, {"digest", no_argument, NULL, DIGEST},
+      {"bench", no_argument, NULL, BENCH}, {"threads", required_argument, NULL, THREADS},
+      {"self-test", no_argument, NULL, SELF_TEST}, {"list", no_argument, NULL, LIST},
+      {"help", no_argument, NULL, HELP}, {0}};
   uint64_t number;
   int option;
 
@@ -324,6 +327,9 @@ parse_options (int argc, char **argv, Options *o)
     case EVERY:
       parse_number ("every", optarg, 1, INT32_MAX, &number);
       harness.every = number;
+      break;
+    case RECORD:
+      harness.record = true;
       break;
     case DIGEST:
       harness.print_digest = true;
