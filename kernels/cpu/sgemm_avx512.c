@@ -85,35 +85,72 @@ tile (const IgemmTile *t, const int rows, const int mr, const int blocks)
   finish (t, acc, mask, mr, blocks);
 }
 
-/* clang-format off */
+typedef void (*TileFn) (const IgemmTile *tile);
+
+#define TILE(name, rows, mr, blocks)                                                               \
+  static void name (const IgemmTile *t)                                                            \
+  {                                                                                                \
+    tile (t, rows, mr, blocks);                                                                    \
+  }
+#define WIDE_TILES(blocks)                                                                         \
+  TILE (wide_1_##blocks, IGEMM_MR, 1, blocks)                                                      \
+  TILE (wide_6_##blocks, IGEMM_MR, IGEMM_MR, blocks)
+#define NARROW_TILES(blocks)                                                                       \
+  TILE (narrow_1_##blocks, NARROW_MR, 1, blocks)                                                   \
+  TILE (narrow_12_##blocks, NARROW_MR, NARROW_MR, blocks)
+
+WIDE_TILES (1)
+WIDE_TILES (2)
+WIDE_TILES (3)
+WIDE_TILES (4)
+NARROW_TILES (1)
+NARROW_TILES (2)
+
+/* tiles: for one pixel and for more, by blocks. */
+LANES_INLINE void
+run (const IgemmTile *t, const int mr, const TileFn (*tiles)[WIDE_BLOCKS])
+{
+  const int block = (t->channels - 1) / IGEMM_NR;
+  const void *rows[NARROW_MR];
+  IgemmTile part = *t;
+
+  if (t->rows) {
+    tiles[t->pixels > 1][block](t);
+    return;
+  }
+  part.rows = rows;
+  for (int left = t->pixels; left > 0; left -= mr) {
+    part.pixels = left < mr ? left : mr;
+    IGEMM_EACH (i, mr)
+      rows[i] = (const uint8_t *) part.x + (i < left ? i : left - 1) * part.x_stride;
+    tiles[left > 1][block](&part);
+    part.x = (const uint8_t *) part.x + mr * part.x_stride;
+    part.y = (float *) part.y + mr * part.y_stride;
+    part.r = part.r ? (const float *) part.r + mr * part.y_stride : NULL;
+  }
+}
+
 static void
 run_wide (const IgemmTile *t)
 {
-  const int blocks = (t->channels + IGEMM_NR - 1) / IGEMM_NR;
+  static const TileFn tiles[2][WIDE_BLOCKS] = {
+      {wide_1_1, wide_1_2, wide_1_3, wide_1_4},
+      {wide_6_1, wide_6_2, wide_6_3, wide_6_4},
+  };
 
-  switch (t->pixels == 1 ? blocks : WIDE_BLOCKS + blocks) {
-  case 1: tile (t, IGEMM_MR, 1, 1); break;
-  case 2: tile (t, IGEMM_MR, 1, 2); break;
-  case 3: tile (t, IGEMM_MR, 1, 3); break;
-  case 4: tile (t, IGEMM_MR, 1, 4); break;
-  case 5: tile (t, IGEMM_MR, IGEMM_MR, 1); break;
-  case 6: tile (t, IGEMM_MR, IGEMM_MR, 2); break;
-  case 7: tile (t, IGEMM_MR, IGEMM_MR, 3); break;
-  case 8: tile (t, IGEMM_MR, IGEMM_MR, 4); break;
-  }
+  run (t, IGEMM_MR, tiles);
 }
 
 static void
 run_narrow (const IgemmTile *t)
 {
-  switch ((t->pixels == 1 ? 0 : NARROW_BLOCKS) + (t->channels + IGEMM_NR - 1) / IGEMM_NR) {
-  case 1: tile (t, NARROW_MR, 1, 1); break;
-  case 2: tile (t, NARROW_MR, 1, 2); break;
-  case 3: tile (t, NARROW_MR, NARROW_MR, 1); break;
-  case 4: tile (t, NARROW_MR, NARROW_MR, 2); break;
-  }
+  static const TileFn tiles[2][WIDE_BLOCKS] = {
+      {narrow_1_1, narrow_1_2},
+      {narrow_12_1, narrow_12_2},
+  };
+
+  run (t, NARROW_MR, tiles);
 }
-/* clang-format on */
 
 static const IgemmKind wide = {
     .tile = run_wide,
@@ -121,6 +158,7 @@ static const IgemmKind wide = {
     .k_step = 1,
     .tile_blocks = WIDE_BLOCKS,
     .grain = 1 << 18,
+    .plain = true,
 };
 
 static const IgemmKind narrow = {
@@ -130,6 +168,7 @@ static const IgemmKind narrow = {
     .k_step = 1,
     .tile_blocks = NARROW_BLOCKS,
     .grain = 1 << 18,
+    .plain = true,
 };
 
 static const IgemmKind *
