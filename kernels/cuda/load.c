@@ -14,16 +14,17 @@
 
 #define PATH_SIZE 4096
 
-/* "cuda" or "cuda:N". */
+/* Of "cuda" or "cuda:N"; the name begins so. */
 static bool
 parse_device (const char *name, int *device)
 {
-  const char *digits = name + strlen ("cuda:");
-  const size_t count = strlen (name) > strlen ("cuda:") ? strlen (digits) : 0;
+  const char *digits = strchr (name, ':');
+  size_t count;
 
   *device = 0;
-  if (strcmp (name, "cuda") == 0)
-    return true;
+  if (!digits)
+    return strcmp (name, "cuda") == 0;
+  count = strlen (++digits);
   if (count < 1 || count > 3 || strspn (digits, "0123456789") != count)
     return false;
   *device = atoi (digits);
