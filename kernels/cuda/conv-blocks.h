@@ -133,14 +133,4 @@ conv_requant (const int acc[4], float4 m, float4 b, uint32_t r, float mr, float 
   return __byte_perm (__byte_perm (v[0], v[1], 0x0040), __byte_perm (v[2], v[3], 0x0040), 0x5410);
 }
 
-/* Where a correction is due: NULL for windows inside the image. */
-static __device__ __forceinline__ const int32_t *
-conv_correction (const ConvParams &p, int pixel)
-{
-  const unsigned row = (unsigned) pixel / p.ow, column = (unsigned) pixel - row * p.ow;
-  const int c = p.row_class[row % p.oh] * p.column_classes + p.column_class[column];
-
-  return c ? p.corrections + (size_t) c * p.n_blocks * CONV_BLOCK_CHANNELS : NULL;
-}
-
 #endif

@@ -6,6 +6,7 @@
  */
 #include "kernels/cuda/conv-gemm.h"
 #include "kernels/cuda/conv-mma.h"
+#include "kernels/cuda/conv-patch.h"
 #include "kernels/cuda/conv-stem.h"
 #include "kernels/cuda/conv-wgmma.h"
 
@@ -47,6 +48,13 @@ run_best (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
   const KernelConvShape *s = &args->shape;
   const ConvMmaTile tile = choose_mma (s, queue->cuda);
 
+  if (!to_f32 && s->oc <= 64 && kernel_conv_patch_suits (s, queue->cuda->sm) &&
+      kernel_conv_patch_run (args,
+          count_tiles (s, 128, 64) >= 4 * queue->cuda->multiprocessors ? CONV_PATCH_4_OF_128X64
+                                                                       : CONV_PATCH_4_OF_64X64,
+          queue))
+    return;
+
   if (to_f32 || tile >= CONV_MMA_SPLIT2 || !kernel_conv_wgmma_suits (s, queue->cuda->sm) ||
       !kernel_conv_wgmma_run (args, choose_wgmma (s, queue->cuda), queue))
     kernel_conv_mma_run (args, to_f32, tile, queue);
@@ -83,6 +91,14 @@ suits_split (const KernelConvShape *s, int sm)
   }                                                                                                \
   ENTRY (id, title, kernel_conv_wgmma_suits, run_##id)
 
+#define PATCH(id, title, tile)                                                                     \
+  static void run_##id (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)                 \
+  {                                                                                                \
+    if (to_f32 || !kernel_conv_patch_run (args, tile, queue))                                      \
+      run_best (args, to_f32, queue);                                                              \
+  }                                                                                                \
+  ENTRY (id, title, kernel_conv_patch_suits, run_##id)
+
 ENTRY (gemm, "gemm", suits_mma, run_best)
 MMA (mma_128x128, "mma 128x128", suits_mma, CONV_MMA_128X128)
 MMA (mma_64x64, "mma 64x64", suits_mma, CONV_MMA_64X64)
@@ -97,6 +113,9 @@ WGMMA (wgmma_128x64, "wgmma 128x64", CONV_WGMMA_128X64)
 WGMMA (wgmma_2x128x128, "wgmma 2 of 128x128", CONV_WGMMA_2_OF_128X128)
 WGMMA (wgmma_2x64x256, "wgmma 2 of 64x256", CONV_WGMMA_2_OF_64X256)
 WGMMA (wgmma_2x128x64, "wgmma 2 of 128x64", CONV_WGMMA_2_OF_128X64)
+PATCH (patch_4x128x64, "patch 4 of 128x64", CONV_PATCH_4_OF_128X64)
+PATCH (patch_4x64x64, "patch 4 of 64x64", CONV_PATCH_4_OF_64X64)
+PATCH (patch_3x64x128, "patch 3 of 64x128", CONV_PATCH_3_OF_64X128)
 
 const CudaConvS8 kernel_conv_s8_cuda_stem = {
     "stem", kernel_conv_stem_suits, kernel_conv_stem_pack, NULL, kernel_conv_stem_run};

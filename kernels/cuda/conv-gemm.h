@@ -19,6 +19,8 @@ extern const CudaConvS8 kernel_conv_s8_cuda_wgmma_256x128, kernel_conv_s8_cuda_w
     kernel_conv_s8_cuda_wgmma_128x64;
 extern const CudaConvS8 kernel_conv_s8_cuda_wgmma_2x128x128, kernel_conv_s8_cuda_wgmma_2x64x256,
     kernel_conv_s8_cuda_wgmma_2x128x64;
+extern const CudaConvS8 kernel_conv_s8_cuda_patch_4x128x64, kernel_conv_s8_cuda_patch_4x64x64,
+    kernel_conv_s8_cuda_patch_3x64x128;
 
 #ifdef __cplusplus
 }

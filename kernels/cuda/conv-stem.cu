@@ -155,17 +155,19 @@ conv_stem (const __grid_constant__ StemParams q)
 
     for (int step = 0; step < q.steps; step++) {
       uint32_t a[2][4];
+      uint2 v[8];
 
 #pragma unroll
       for (int i = 0; i < 2; i++)
         load_pixels<taps, pair> (a[i], from + i * p.stride_h * q.width, q.width, p.stride_w);
 #pragma unroll
-      for (int j = 0; j < 8; j++) {
-        const uint2 v = weights[j * 32];
-
-        mma_multiply (acc[0][j], a[0], v.x, v.y);
-        mma_multiply (acc[1][j], a[1], v.x, v.y);
-      }
+      for (int j = 0; j < 8; j++)
+        v[j] = weights[j * 32];
+#pragma unroll
+      for (int i = 0; i < 2; i++) /* outermost: else registers of `a` are copied for every mma */
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+          mma_multiply (acc[i][j], a[i], v[j].x, v[j].y);
       from += taps == 8 ? q.width : 2 * q.width;
       weights += 8 * 32;
     }

@@ -15,77 +15,10 @@
  * Bound: large k: wgmma, and 40 to 48 bytes a cycle into shared memory; small k: memory. Clusters of
  * two that load x once for both were tried: they take half as long again.
  */
-#include "kernels/cuda/conv-wgmma.h"
-#include "kernels/cuda/conv-wgmma.cuh"
-
-#include <string.h>
-
-#define MAX_STAGES  12
-#define MAX_BUFFERS 4
-#define BARRIERS    1024 /* bytes */
-
-/* What depends on the tile, beside ConvParams. */
-typedef struct {
-  ConvParams p;
-  int tiles, n_tiles; /* pixels x channels; channels */
-  int stages, buffers;
-  bool resident, box; /* box: x is a matrix of pixels x channels */
-  /* Offsets in shared memory. */
-  unsigned ring, weights, staging, factors, barriers;
-} WgmmaParams;
-
-template <int groups, int mi, int nj, int kb, int blocks, bool apart> struct Wgmma {
-  static constexpr int lanes = apart ? groups : 1; /* tiles at a time, each with a ring */
-  static constexpr int team = groups / lanes;      /* warpgroups that share one */
-  static constexpr int bm = team * mi * 64, bn = nj * 64;
-  static constexpr int threads = groups * 128 + (blocks == 1 ? 128 : 64);
-  static constexpr int bytes_a = bm * kb, bytes_b = bn * kb;
-  static constexpr int ni = nj == 1 ? 1 : nj / 2, width = nj == 1 ? 64 : 128; /* of an instruction */
-  static constexpr int slab = mi * 64 * width; /* a warpgroup's pixels x width channels of y */
-  static constexpr int slabs = bn / width;
-  static constexpr int staging = mi * 64 * bn; /* bytes of y of a warpgroup */
-
-  typedef int Accumulators[mi][ni][width / 2];
-
-  struct Barriers {
-    uint32_t full, empty, weights, r_full, r_empty;
-
-    __device__ __forceinline__ explicit Barriers (uint32_t base)
-        : full (base), empty (full + 8 * MAX_STAGES * lanes),
-          weights (empty + 8 * MAX_STAGES * lanes), r_full (weights + 8),
-          r_empty (r_full + 8 * groups * MAX_BUFFERS)
-    {
-    }
-
-    /* Those of one ring. */
-    __device__ __forceinline__ Barriers
-    of_lane (int lane) const
-    {
-      Barriers b (*this);
-
-      b.full += 8 * MAX_STAGES * lane;
-      b.empty += 8 * MAX_STAGES * lane;
-      return b;
-    }
-  };
-};
+#include "kernels/cuda/conv-maps.h"
+#include "kernels/cuda/conv-wgmma-tile.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-/* A place in a ring of `count`, and how often it was passed. */
-struct Place {
-  int at = 0;
-  uint32_t phase = 0;
-
-  __device__ __forceinline__ void
-  next (int count)
-  {
-    if (++at == count) {
-      at = 0;
-      phase ^= 1;
-    }
-  }
-};
 
 template <class T, int kb>
 static __device__ __forceinline__ void
@@ -168,9 +101,10 @@ feed_residuals (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
   }
 }
 
-/* All of k for one tile. Stages are given back one block late, when their products are done. */
+/* All of k for one tile. Stages are given back one block late, when their products are done; returns
+ * the barrier of the last, whose products are still under way. */
 template <class T, int mi, int kb>
-static __device__ __forceinline__ void
+static __device__ __forceinline__ uint32_t
 accumulate (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t shared,
     const typename T::Barriers &barriers, Place &place, int group)
 {
@@ -203,132 +137,7 @@ accumulate (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t shared
     last = place.at;
     place.next (q.stages);
   }
-  wgmma_wait<0> ();
-  if (lane == 0)
-    barrier_arrive (barriers.empty + 8 * last);
-}
-
-/* Where the rows of a thread have corrections: NULL inside the image. */
-template <int mi> struct Border {
-  const int32_t *from[mi * 2];
-  bool any; /* in this warp */
-
-  __device__ __forceinline__
-  Border (const ConvParams &p, int first)
-  {
-    bool mine = false;
-
-    any = false;
-    if (!p.row_class)
-      return;
-#pragma unroll
-    for (int i = 0; i < mi * 2; i++) {
-      from[i] = conv_correction (
-          p, first + (int) threadIdx.x % 128 / 32 * 16 + (int) threadIdx.x % 32 / 4 + i * 8 + i / 2 * 48);
-      mine = mine || from[i];
-    }
-    any = __any_sync (0xffffffff, mine);
-  }
-};
-
-template <class T, int mi, int nj>
-static __device__ __forceinline__ void
-correct (typename T::Accumulators &acc, const ConvParams &p, const Border<mi> &border, int n_block)
-{
-  const int t = threadIdx.x % 4;
-
-  if (!border.any)
-    return;
-#pragma unroll
-  for (int j = 0; j < nj; j++) {
-    const int channel = min (n_block + j, p.n_blocks - 1) * 64 + t * 16;
-
-#pragma unroll
-    for (int i = 0; i < mi * 2; i++) {
-      int4 c[4] = {};
-
-      if (border.from[i]) {
-#pragma unroll
-        for (int k = 0; k < 4; k++)
-          c[k] = __ldg ((const int4 *) (border.from[i] + channel) + k);
-      }
-#pragma unroll
-      for (int k = 0; k < 4; k++) {
-        int *to = &acc[i / 2][j * 64 / T::width][j * 64 % T::width / 2 + k * 8 + i % 2 * 2];
-
-        to[0] += c[k].x, to[1] += c[k].y, to[4] += c[k].z, to[5] += c[k].w;
-      }
-    }
-  }
-}
-
-/* Accumulators to bytes, in the buffer at `staging`, where the residuals lie. */
-template <class T, int mi, int nj, bool with_r>
-static __device__ __forceinline__ void
-requantise (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t staging,
-    uint32_t ms, uint32_t bs)
-{
-  const ConvParams &p = q.p;
-  const int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4, t = lane % 4;
-
-#pragma unroll
-  for (int j = 0; j < nj; j++) {
-    uint32_t at[mi * 2], word[mi * 2][4];
-
-#pragma unroll
-    for (int i = 0; i < mi * 2; i++) {
-      const int r = row + i * 8 + i / 2 * 48;
-
-      at[i] = staging + j / 2 * T::slab +
-              (nj == 1 ? conv_swizzle<64> (r, t) : conv_swizzle<128> (r, j % 2 * 4 + t));
-      if (with_r)
-        asm volatile ("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
-                      : "=r"(word[i][0]), "=r"(word[i][1]), "=r"(word[i][2]), "=r"(word[i][3])
-                      : "r"(at[i]));
-    }
-#pragma unroll
-    for (int k = 0; k < 4; k++) {
-      const float4 m = load_quad (ms + j * 256 + k * 64), b = load_quad (bs + j * 256 + k * 64);
-
-#pragma unroll
-      for (int i = 0; i < mi * 2; i++) {
-        const int *from = &acc[i / 2][j * 64 / T::width][j * 64 % T::width / 2 + k * 8 + i % 2 * 2];
-        const int v[4] = {from[0], from[1], from[4], from[5]};
-
-        word[i][k] = conv_requant<with_r> (v, m, b, word[i][k], p.mr, p.lo, p.hi);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < mi * 2; i++)
-      asm volatile ("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at[i]), "r"(word[i][0]),
-                    "r"(word[i][1]), "r"(word[i][2]), "r"(word[i][3])
-                    : "memory");
-  }
-}
-
-/* A buffer of staging is free when its store has read it. Its residual is asked for, then, or, without
- * one, the group may write. */
-template <int groups>
-static __device__ __forceinline__ void
-take_buffer (const WgmmaParams &q, uint32_t r_full, uint32_t r_empty, const Place &buffer, int group,
-    bool first)
-{
-  const bool leader = threadIdx.x % 128 == 0;
-
-  if (q.p.r) {
-    if (leader && !first) {
-      store_wait_read<0> ();
-      barrier_arrive (
-          r_empty + 8 * (group * MAX_BUFFERS + (buffer.at > 0 ? buffer.at : q.buffers) - 1));
-    }
-    barrier_wait (r_full + 8 * (group * MAX_BUFFERS + buffer.at), buffer.phase);
-    return;
-  }
-  if (leader && q.buffers == 1)
-    store_wait_read<0> ();
-  else if (leader)
-    store_wait_read<1> ();
-  group_sync (group);
+  return barriers.empty + 8 * last;
 }
 
 template <class T, int groups, int mi, int nj, int kb>
@@ -352,9 +161,15 @@ consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
     const uint32_t staging =
         shared + q.staging + (group * q.buffers + buffer.at) * T::staging;
 
-    const Border<mi> border (q.p, first);
 
-    accumulate<T, mi, kb> (acc, q, shared, barriers, place, group);
+    const uint32_t last = accumulate<T, mi, kb> (acc, q, shared, barriers, place, group);
+    const int line = first / q.p.ow;
+    const Border<mi> border (
+        q.p, line % q.p.oh, first - line * q.p.ow, q.p.ow, q.p.oh, q.p.oh);
+
+    wgmma_wait<0> ();
+    if (threadIdx.x % 32 == 0)
+      barrier_arrive (last);
     take_buffer<groups> (q, barriers.r_full, barriers.r_empty, buffer, group, first_tile);
     correct<T, mi, nj> (acc, q.p, border, n_block);
     if (q.p.r)
@@ -391,18 +206,7 @@ conv_wgmma (const __grid_constant__ WgmmaParams q, const __grid_constant__ CUten
   const int warp = threadIdx.x / 32;
 
   conv_let_next_start ();
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < MAX_STAGES * T::lanes; i++) {
-      barrier_init (barriers.full + 8 * i, 1);
-      barrier_init (barriers.empty + 8 * i, 4 * T::team);
-    }
-    barrier_init (barriers.weights, 1);
-    for (int i = 0; i < groups * MAX_BUFFERS; i++) {
-      barrier_init (barriers.r_full + 8 * i, 1);
-      barrier_init (barriers.r_empty + 8 * i, 1);
-    }
-    asm volatile ("fence.mbarrier_init.release.cluster;" ::: "memory"); /* for TMA too */
-  }
+  init_barriers<T, groups> (barriers);
   conv_load_factors ((float *) (memory + q.factors),
       (float *) (memory + q.factors) + q.n_tiles * T::bn, q.p, 0, q.n_tiles * T::bn);
   __syncthreads ();
@@ -424,77 +228,6 @@ conv_wgmma (const __grid_constant__ WgmmaParams q, const __grid_constant__ CUten
 }
 
 /* --- On the host ---------------------------------------------------------------------------- */
-
-typedef CUresult (*EncodeIm2col) (CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *,
-    const cuuint64_t *, const cuuint64_t *, const int *, const int *, cuuint32_t, cuuint32_t,
-    const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
-    CUtensorMapFloatOOBfill);
-typedef CUresult (*EncodeTiled) (CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *,
-    const cuuint64_t *, const cuuint64_t *, const cuuint32_t *, const cuuint32_t *,
-    CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-/* A function of the driver, which is loaded already. */
-static void *
-find (KernelQueue *queue, const char *name)
-{
-  cudaDriverEntryPointQueryResult found;
-  void *function = NULL;
-
-  kernel_cuda_check (queue, name,
-      cudaGetDriverEntryPointByVersion (name, &function, 12000, cudaEnableDefault, &found));
-  if (!function)
-    kernel_cuda_check (queue, name, cudaErrorSymbolNotFound);
-  return function;
-}
-
-static CUtensorMapSwizzle
-swizzle_of (int bytes)
-{
-  return bytes == 64 ? CU_TENSOR_MAP_SWIZZLE_64B : CU_TENSOR_MAP_SWIZZLE_128B;
-}
-
-/* A matrix of rows x columns bytes, in boxes. */
-static bool
-map_matrix (KernelQueue *queue, CUtensorMap *map, const void *data, int rows, int columns,
-    int box_rows, int box_columns)
-{
-  static EncodeTiled encode; /* the same from any thread */
-  const cuuint64_t dims[2] = {(cuuint64_t) columns, (cuuint64_t) rows};
-  const cuuint64_t strides[1] = {(cuuint64_t) columns};
-  const cuuint32_t box[2] = {(cuuint32_t) box_columns, (cuuint32_t) box_rows}, steps[2] = {1, 1};
-
-  if (!encode)
-    encode = (EncodeTiled) find (queue, "cuTensorMapEncodeTiled");
-  return encode && encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 2, (void *) data, dims, strides, box,
-                       steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of (box_columns),
-                       CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
-/* x as TMA walks it: the pixels of tap (0, 0) of every window, `pixels` at a time. */
-static bool
-map_windows (
-    KernelQueue *queue, CUtensorMap *map, const KernelConvS8 *args, int pixels, int kb)
-{
-  static EncodeIm2col encode;
-  const KernelConvShape *s = &args->shape;
-  const cuuint64_t dims[4] = {
-      (cuuint64_t) s->ic, (cuuint64_t) s->iw, (cuuint64_t) s->ih, (cuuint64_t) s->n};
-  const cuuint64_t strides[3] = {
-      (cuuint64_t) s->ic, (cuuint64_t) s->ic * s->iw, (cuuint64_t) s->ic * s->iw * s->ih};
-  const int lower[2] = {-s->pad_left, -s->pad_top};
-  const int upper[2] = {(s->ow - 1) * s->stride_w - s->pad_left + 1 - s->iw,
-      (s->oh - 1) * s->stride_h - s->pad_top + 1 - s->ih};
-  const cuuint32_t steps[4] = {1, (cuuint32_t) s->stride_w, (cuuint32_t) s->stride_h, 1};
-
-  if (!encode)
-    encode = (EncodeIm2col) find (queue, "cuTensorMapEncodeIm2col");
-  return encode && encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 4, (void *) args->x, dims, strides,
-                       lower, upper, (cuuint32_t) kb, (cuuint32_t) pixels, steps,
-                       CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of (kb),
-                       CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
 
 static unsigned
 round_up (unsigned value, unsigned to)
@@ -554,13 +287,13 @@ launch (const KernelConvS8 *args, KernelQueue *queue)
   count = q.tiles < slots ? q.tiles : slots; /* a block's lanes get every count-th tile */
   if (q.resident)
     count -= count % q.n_tiles;
-  if (q.box ? !map_matrix (queue, &x, args->x, q.p.pixels, s->ic, T::bm, kb)
-            : !map_windows (queue, &x, args, T::bm, kb))
+  if (q.box ? !kernel_conv_map_matrix (queue, &x, args->x, q.p.pixels, s->ic, T::bm, kb)
+            : !kernel_conv_map_windows (queue, &x, args, T::bm, kb))
     return false;
-  if (!map_matrix (queue, &y, args->y, q.p.pixels, s->oc, mi * 64, T::width))
+  if (!kernel_conv_map_matrix (queue, &y, args->y, q.p.pixels, s->oc, mi * 64, T::width))
     return false;
   r = y;
-  if (args->r && !map_matrix (queue, &r, args->r, q.p.pixels, s->oc, mi * 64, T::width))
+  if (args->r && !kernel_conv_map_matrix (queue, &r, args->r, q.p.pixels, s->oc, mi * 64, T::width))
     return false;
   void *arguments[] = {&q, &x, &r, &y};
 

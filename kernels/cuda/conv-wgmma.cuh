@@ -88,6 +88,26 @@ store_box (const CUtensorMap *map, uint32_t from, int column, int row)
                 : "memory");
 }
 
+/* The same of an image: (channel, column, row, image). */
+static __device__ __forceinline__ void
+copy_image_box (uint32_t to, const CUtensorMap *map, int c, int w, int h, int n, uint32_t barrier)
+{
+  asm volatile ("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
+                "[%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(to),
+                "l"(map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(barrier)
+                : "memory");
+}
+
+static __device__ __forceinline__ void
+store_image_box (const CUtensorMap *map, uint32_t from, int c, int w, int h, int n)
+{
+  asm volatile (
+      "cp.async.bulk.tensor.4d.global.shared::cta.bulk_group [%0, {%1, %2, %3, %4}], [%5];" ::"l"(
+          map),
+      "r"(c), "r"(w), "r"(h), "r"(n), "r"(from)
+      : "memory");
+}
+
 static __device__ __forceinline__ void
 store_commit (void)
 {
