@@ -2,9 +2,14 @@
 /*
  * igemm.c: the loops around a tile, and how they are shared by the threads of a queue.
  *
- * A task is a range of pixels times a range of blocks of one group. Blocks are cut so that the
- * weights of a task stay in the second-level cache while its pixels pass; pixels are cut first to
- * give every thread work, blocks again where there are too few pixels (fully connected layers).
+ * The work is a line of units, a tile of pixels times a few blocks each. Units lie tile after tile
+ * through all blocks of a chunk, a chunk being blocks whose weights stay in the second-level cache
+ * while the pixels pass; then come the next chunk and the next group. Tasks are equal stretches of that
+ * line, so that the last thread finishes one unit after the first at most, however few pixels or
+ * channels there are: 13x13 pixels are 29 tiles, which four threads cannot share well, but 87 units of
+ * 64 of 192 channels each. Where all weights are one chunk, threads own neighbouring pixels from layer to
+ * layer; where there are many (late layers, fully connected ones), a thread reads its part of the
+ * weights and all pixels.
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/dwconv-f32.h"
@@ -12,21 +17,26 @@
 
 #include <math.h>
 
-/* Bytes of weights that one task reads again and again. */
-#define TASK_WEIGHTS (256 * 1024)
+/* Bytes of weights that are read again and again. */
+#define CHUNK_WEIGHTS (256 * 1024)
 /* The largest product of two int8, and far more than a residual counts. */
 #define PRODUCT  (128.0f * 128.0f)
 #define RESIDUAL 0x1p20f
 /* Bytes of plain rows that are read for one call of a tile after the other. */
 #define PLAIN_ROWS (16 * 1024)
-/* Tasks per thread, so that a thread that was late or slow does not keep the others waiting. */
+/* Tasks per thread, so that one that was late or slow does not keep the others waiting. */
 #define TASKS_PER_THREAD 4
+/* Units per thread, so that it is of no consequence that threads differ by one. */
+#define UNITS_PER_THREAD 16
 
 typedef struct {
   Igemm g;
   const IgemmArgs *args;
   size_t pixels, tiles; /* of mr pixels */
-  int pixel_parts, block_parts;
+  int cuts;             /* of the blocks of a group: units of a tile */
+  int chunks;           /* of a group */
+  size_t units;         /* all */
+  int tasks;
   bool bounded;
   uint8_t *scratch;    /* aligned */
   size_t scratch_size; /* of one thread */
@@ -71,21 +81,21 @@ static void
 split (Run *run, int threads)
 {
   const Igemm *g = &run->g;
+  const size_t tiles = run->tiles * g->groups;
   /* A tile takes the same time for 1 pixel or channel as for all. */
-  const double products =
-      (double) run->tiles * g->mr * g->groups * g->blocks * IGEMM_NR * g->taps * g->run;
-  const double useful = products / g->kind->grain;
-  const int wanted = threads == 1 ? 1 : (int) fmin (useful + 1, threads * TASKS_PER_THREAD);
-  const int widest = (g->blocks + g->kind->tile_blocks - 1) / g->kind->tile_blocks;
+  const double products = (double) tiles * g->mr * g->blocks * IGEMM_NR * g->taps * g->run;
+  const double most = threads == 1 ? 1 : 1 + 2 * products / g->kind->grain;
+  const int busy = most < threads ? (int) most : threads;
+  const int wanted = (int) ((busy * UNITS_PER_THREAD - 1) / tiles + 1);
+  const double weights = (double) g->blocks * g->block_size;
 
-  run->block_parts = (int) fmin (widest, 1 + (double) g->blocks * g->block_size / TASK_WEIGHTS);
-  const int tasks = g->groups * run->block_parts;
-
-  run->pixel_parts =
-      wanted <= tasks ? 1 : (int) fmin ((double) run->tiles, (wanted + tasks - 1) / tasks);
-  if (tasks * run->pixel_parts < wanted)
-    run->block_parts = min_int (g->blocks,
-        (wanted + g->groups * run->pixel_parts - 1) / (g->groups * run->pixel_parts));
+  /* A tile that two threads share has its rows found twice, and maybe cut into narrower calls: only
+   * where there are too few tiles, or to have chunks. */
+  run->chunks =
+      (int) fmin ((g->blocks - 1) / g->kind->tile_blocks + 1, 1 + weights / CHUNK_WEIGHTS);
+  run->cuts = min_int (g->blocks, (wanted + run->chunks - 1) / run->chunks * run->chunks);
+  run->units = tiles * run->cuts;
+  run->tasks = busy == 1 ? 1 : (int) fmin (fmin (most, busy * TASKS_PER_THREAD), run->units);
 }
 
 /* The blocks of a task in nearly equal calls: `longer` of them take one more than `each`. */
@@ -151,22 +161,16 @@ run_plain (const Run *run, IgemmTile *tile, const Blocks *blocks, size_t pixel, 
   return pixel;
 }
 
+/* The tiles [tile, end) of these blocks. */
 static void
-run_task (const void *ctx, int task, int thread)
+run_tiles (const Run *run, const Blocks *blocks, size_t first_tile, size_t end_tile,
+    uint8_t *scratch)
 {
-  const Run *run = ctx;
   const Igemm *g = &run->g;
   const IgemmArgs *args = run->args;
-  uint8_t *scratch = run->scratch + thread * run->scratch_size;
   const void **rows = (const void **) scratch;
-  const int pixel_part = task % run->pixel_parts, other = task / run->pixel_parts;
-  const int block_part = other % run->block_parts, group = other / run->block_parts;
-  const Blocks blocks =
-      share_blocks (g, group, kernel_pool_part (g->blocks, run->block_parts, block_part),
-          kernel_pool_part (g->blocks, run->block_parts, block_part + 1));
-  size_t pixel = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part) * g->mr;
-  const size_t next = kernel_pool_part (run->tiles, run->pixel_parts, pixel_part + 1) * g->mr;
-  const size_t end = next < run->pixels ? next : run->pixels;
+  const size_t end = end_tile < run->tiles ? end_tile * g->mr : run->pixels;
+  size_t pixel = first_tile * g->mr;
   IgemmTile tile = {
       .rows = rows,
       .w_stride = g->block_size,
@@ -180,21 +184,60 @@ run_task (const void *ctx, int task, int thread)
       .bounded = run->bounded,
   };
 
-  if (g->kind->begin)
-    g->kind->begin ();
   if (g->plain && g->kind->plain)
-    pixel = run_plain (run, &tile, &blocks, pixel, end);
+    pixel = run_plain (run, &tile, blocks, pixel, end);
 
   IgemmCursor at = kernel_igemm_cursor (args->shape, pixel);
 
   for (; pixel < end; pixel += g->mr) {
     tile.pixels = end - pixel < (size_t) g->mr ? (int) (end - pixel) : g->mr;
-    kernel_igemm_rows (g, args->x, args->w, group, tile.pixels, &at, rows,
+    kernel_igemm_rows (g, args->x, args->w, blocks->group, tile.pixels, &at, rows,
         scratch + pointers_size (g));
-    run_blocks (run, &tile, &blocks, pixel);
+    run_blocks (run, &tile, blocks, pixel);
   }
-  if (g->kind->end)
-    g->kind->end ();
+}
+
+/* The next units that are a rectangle: whole tiles of a chunk, or a part of one tile. Returns how many
+ * of `left` they are. */
+static size_t
+run_rectangle (const Run *run, size_t unit, size_t left, uint8_t *scratch)
+{
+  const Igemm *g = &run->g;
+  const int cut = (int) (unit / run->tiles % run->cuts); /* of the chunk, in any case */
+  int chunk = (int) ((size_t) cut * run->chunks / run->cuts);
+
+  if (kernel_pool_part (run->cuts, run->chunks, chunk + 1) <= (size_t) cut)
+    chunk++;
+  const int first = (int) kernel_pool_part (run->cuts, run->chunks, chunk);
+  const int cuts = (int) kernel_pool_part (run->cuts, run->chunks, chunk + 1) - first;
+  const size_t in_chunk = unit % (run->tiles * run->cuts) - run->tiles * first;
+  const size_t tile = in_chunk / cuts, whole = left / cuts, in_tile = in_chunk % cuts;
+  const bool part = in_tile > 0 || whole == 0;
+  const size_t tiles = part ? 1 : whole < run->tiles - tile ? whole : run->tiles - tile;
+  const size_t wide = !part ? (size_t) cuts : left < cuts - in_tile ? left : cuts - in_tile;
+  const int begin = first + (int) in_tile, end = begin + (int) wide;
+  const Blocks blocks = share_blocks (g, (int) (unit / (run->tiles * run->cuts)),
+      (int) kernel_pool_part (g->blocks, run->cuts, begin),
+      (int) kernel_pool_part (g->blocks, run->cuts, end));
+
+  run_tiles (run, &blocks, tile, tile + tiles, scratch);
+  return tiles * wide;
+}
+
+static void
+run_task (const void *ctx, int task, int thread)
+{
+  const Run *run = ctx;
+  const IgemmKind *kind = run->g.kind;
+  uint8_t *scratch = run->scratch + thread * run->scratch_size;
+  const size_t end = kernel_pool_part (run->units, run->tasks, task + 1);
+
+  if (kind->begin)
+    kind->begin ();
+  for (size_t unit = kernel_pool_part (run->units, run->tasks, task); unit < end;)
+    unit += run_rectangle (run, unit, end - unit, scratch);
+  if (kind->end)
+    kind->end ();
 }
 
 void
@@ -210,7 +253,7 @@ kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *que
   run.scratch = (uint8_t *) round_up ((uintptr_t) args->scratch);
   run.scratch_size = scratch_size (&run.g);
   split (&run, kernel_pool_threads (queue->pool));
-  kernel_pool_run (queue->pool, run_task, &run, run.g.groups * run.block_parts * run.pixel_parts);
+  kernel_pool_run (queue->pool, run_task, &run, run.tasks);
 }
 
 const char *
