@@ -197,29 +197,25 @@ take_part (KernelPool *pool, int number)
 static void
 serve (Seat *seat, KernelPlace *place)
 {
-  int64_t idle_since = 0;
-  unsigned polls = 0, runs = 0;
+  KernelPoolWait wait = {0};
+  unsigned runs = 0;
 
   while (room () >= 0 && !atomic_load (&seat->pool->gone)) {
+    const int64_t most =
+        atomic_load (&seat->pool->counted) ? KERNEL_POOL_WAIT_NS : KERNEL_POOL_POLL_NS;
+    bool look = false;
+
     if (take_part (seat->pool, seat->slot)) {
-      polls = 0;
-      idle_since = 0;
-      if (++runs % RUNS_PER_LOOK == 0) {
+      wait = (KernelPoolWait){0};
+      look = ++runs % RUNS_PER_LOOK == 0;
+      if (look)
         kernel_place_step_aside (place);
-        if (has_other_callers ())
-          look_around (seat);
-      }
-      continue;
+    } else {
+      if (!kernel_pool_wait (&wait, most))
+        return;
+      look = wait.polls % KERNEL_POOL_POLLS == 0;
     }
-    kernel_pool_relax ();
-    if (++polls % KERNEL_POOL_POLLS != 0)
-      continue;
-    const int64_t now = kernel_pool_now ();
-    if (idle_since == 0)
-      idle_since = now;
-    if (now - idle_since > KERNEL_POOL_SPIN_NS)
-      return;
-    if (has_other_callers ())
+    if (look && has_other_callers ())
       look_around (seat);
   }
 }
@@ -266,7 +262,7 @@ kernel_crew_call (int wanted)
 void
 kernel_crew_count (KernelPool *pool, bool counted)
 {
-  pool->counted = counted;
+  atomic_store (&pool->counted, counted);
   if (counted)
     kernel_place_update (&pool->place);
   else
@@ -344,7 +340,7 @@ static void
 after_fork_in_child (void)
 {
   for (KernelPool *pool = crew.list; pool; pool = pool->next) {
-    pool->counted = false;
+    atomic_store (&pool->counted, false);
     pool->place.on = false;
     atomic_store (&pool->opened, 0);
     atomic_store (&pool->present, 0);

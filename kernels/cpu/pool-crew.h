@@ -17,6 +17,7 @@
 #include "kernels/cpu/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,15 +46,14 @@ struct KernelPool {
   _Alignas(64) KernelPoolFn fn;
   const void *ctx;
   int slots;
-  atomic_int
-      opened;   /* slots while a run is open, else 0: what a helper that looks for work reads */
-  bool counted; /* among the crew's callers */
+  atomic_int opened; /* slots, while a run is open: what helpers that look for a seat read */
   KernelPlace place; /* the caller's */
 
   /* Hardly ever written. */
   _Alignas(64) int threads;
-  atomic_int present; /* helpers that have a seat */
-  atomic_bool gone;   /* is being freed */
+  atomic_bool counted; /* among the crew's callers */
+  atomic_int present;  /* helpers that have a seat */
+  atomic_bool gone;    /* is being freed */
   atomic_bool caller_sleeps;
   pthread_mutex_t mutex;
   pthread_cond_t done;
@@ -68,8 +68,11 @@ kernel_pool_left (uint64_t tasks)
   return (int) ((uint32_t) (tasks >> 32) - (uint32_t) tasks);
 }
 
-/* Waiting threads poll for this long, then sleep: about twice what waking up costs. */
-#define KERNEL_POOL_SPIN_NS 30000
+/* Waiting threads poll for so long, then let others go first between polls, then sleep. Waking takes
+ * tens of microseconds, more in a virtual machine, so that a helper sleeps within a network only where
+ * its caller is long busy alone; when the caller rests, the next run may be a frame away. */
+#define KERNEL_POOL_POLL_NS 30000
+#define KERNEL_POOL_WAIT_NS 300000
 /* Polls between two looks at the clock. */
 #define KERNEL_POOL_POLLS 32
 
@@ -83,6 +86,12 @@ kernel_pool_relax (void)
 #endif
 }
 
+/* What kernel_pool_wait() remembers between calls; zero at first. */
+typedef struct {
+  unsigned polls;
+  int64_t since;
+} KernelPoolWait;
+
 static inline int64_t
 kernel_pool_now (void)
 {
@@ -90,6 +99,23 @@ kernel_pool_now (void)
 
   clock_gettime (CLOCK_MONOTONIC, &now);
   return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Between two polls. False when they have been going on for longer than `most` nanoseconds. */
+static inline bool
+kernel_pool_wait (KernelPoolWait *wait, int64_t most)
+{
+  kernel_pool_relax ();
+  if (++wait->polls % KERNEL_POOL_POLLS != 0)
+    return true;
+
+  const int64_t now = kernel_pool_now ();
+
+  if (wait->since == 0)
+    wait->since = now;
+  if (now - wait->since > KERNEL_POOL_POLL_NS)
+    sched_yield ();
+  return now - wait->since < most;
 }
 
 /* Takes and runs tasks of the pool's open run until none is left. */

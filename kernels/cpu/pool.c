@@ -96,15 +96,10 @@ open_slots (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
 static void
 wait_for (KernelPool *pool, KernelPoolSlot *slot)
 {
-  int64_t since = 0;
+  KernelPoolWait wait = {0};
 
-  for (unsigned polls = 1; atomic_load (&slot->state) != KERNEL_SLOT_CLOSED; polls++) {
-    kernel_pool_relax ();
-    if (polls % KERNEL_POOL_POLLS != 0)
-      continue;
-    if (since == 0)
-      since = kernel_pool_now ();
-    if (kernel_pool_now () - since < KERNEL_POOL_SPIN_NS)
+  while (atomic_load (&slot->state) != KERNEL_SLOT_CLOSED) {
+    if (kernel_pool_wait (&wait, KERNEL_POOL_WAIT_NS))
       continue;
     pthread_mutex_lock (&pool->mutex);
     atomic_store (&pool->caller_sleeps, true);
@@ -112,7 +107,6 @@ wait_for (KernelPool *pool, KernelPoolSlot *slot)
       pthread_cond_wait (&pool->done, &pool->mutex);
     atomic_store (&pool->caller_sleeps, false);
     pthread_mutex_unlock (&pool->mutex);
-    return;
   }
 }
 
@@ -140,7 +134,7 @@ kernel_pool_serial (void)
 void
 kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
 {
-  if (!pool->counted)
+  if (!atomic_load_explicit (&pool->counted, memory_order_relaxed))
     kernel_crew_count (pool, true);
   if (tasks <= 1 || pool->threads == 1) {
     for (int task = 0; task < tasks; task++)
@@ -159,7 +153,7 @@ kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
 void
 kernel_pool_rest (KernelPool *pool)
 {
-  if (pool->counted && pool != &serial)
+  if (atomic_load_explicit (&pool->counted, memory_order_relaxed) && pool != &serial)
     kernel_crew_count (pool, false);
 }
 
@@ -183,13 +177,20 @@ void
 kernel_pool_range (KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count,
     size_t grain)
 {
-  const size_t most = (size_t) pool->threads * PARTS_PER_THREAD, useful = count / grain;
-  Range range = {fn, ctx, count, useful < most ? (int) useful : (int) most};
+  const size_t threads = (size_t) pool->threads, useful = count / grain;
+  size_t parts = useful < threads * PARTS_PER_THREAD ? useful : threads * PARTS_PER_THREAD;
 
-  if (range.parts <= 1 || pool->threads == 1)
+  if (parts <= 1 || threads == 1) {
     fn (ctx, 0, count);
-  else
-    kernel_pool_run (pool, range_task, &range, range.parts);
+    return;
+  }
+  /* What is shared at all is shared by all, down to a quarter of a grain: not for the time, but
+   * because the kernels before and after are, so that everyone's part is in its own cache. */
+  if (parts < threads)
+    parts = count / ((grain + 3) / 4) < threads ? count / ((grain + 3) / 4) : threads;
+  const Range range = {fn, ctx, count, (int) parts};
+
+  kernel_pool_run (pool, range_task, &range, range.parts);
 }
 
 KernelPool *

@@ -61,8 +61,8 @@ kernel_pool_part (size_t count, int parts, int i)
   return count / parts * i + count % parts * i / parts;
 }
 
-/* Calls fn for parts of 0 .. count - 1 of at least `grain` each (or for the whole): what is less
- * costs more to hand over than to do. */
+/* Calls fn for parts of 0 .. count - 1, or for the whole where that is less than two grains: a grain is
+ * a microsecond of work, about what handing over costs. No part is less than a quarter of one. */
 typedef void (*KernelPoolRangeFn) (const void *ctx, size_t begin, size_t end);
 void kernel_pool_range (KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size_t count,
     size_t grain);
