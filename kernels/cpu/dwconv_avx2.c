@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * dwconv_avx2.c: depthwise tiles of conv_s8 and conv_f32 with AVX2 and FMA.
+ * dwconv_avx2.c: depthwise tile of conv_s8 with AVX2.
  *
  * Tile: 6 pixels x 8 channels, then the next 8 channels: 6 registers of accumulators, 1 of weights,
  * 1 of x. The weights of a tap are loaded once for 6 pixels.
@@ -52,31 +52,6 @@ tile_s8 (const IgemmTile *t, int c, int count)
   }
 }
 
-LANES_INLINE void
-tile_f32 (const IgemmTile *t, int c, int count)
-{
-  const float *w = weights_of (t, c, sizeof *w);
-  const void *const *rows = t->rows;
-  __m256 acc[IGEMM_MR];
-
-  IGEMM_EACH (i, IGEMM_MR)
-    acc[i] = lanes_load_f32 (t->b + c, count);
-  for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
-    const __m256 weights = _mm256_loadu_ps (w);
-
-    IGEMM_EACH (i, IGEMM_MR) {
-      const __m256 x = lanes_load_f32 ((const float *) rows[i] + t->channel + c, count);
-
-      acc[i] = _mm256_fmadd_ps (x, weights, acc[i]);
-    }
-  }
-  IGEMM_EACH (i, IGEMM_MR) {
-    if (i >= t->pixels)
-      break;
-    lanes_finish_f32 (t, acc[i], count, i * t->y_stride + c);
-  }
-}
-
 void
 kernel_dwconv_tile_s8_avx2 (const IgemmTile *t)
 {
@@ -88,29 +63,9 @@ kernel_dwconv_tile_s8_avx2 (const IgemmTile *t)
     tile_s8 (t, c, t->channels - c);
 }
 
-static void
-run_f32 (const IgemmTile *t)
-{
-  int c = 0;
-
-  for (; c + 8 <= t->channels; c += 8)
-    tile_f32 (t, c, 8);
-  if (c < t->channels)
-    tile_f32 (t, c, t->channels - c);
-}
-
 const IgemmKind kernel_dwconv_s8_avx2 = {
     .tile = kernel_dwconv_tile_s8_avx2,
     .element = 1,
-    .k_step = 1,
-    .tile_blocks = IGEMM_ALL_BLOCKS,
-    .grain = 1 << 16,
-    .depthwise = true,
-};
-
-const IgemmKind kernel_dwconv_f32_avx2 = {
-    .tile = run_f32,
-    .element = sizeof (float),
     .k_step = 1,
     .tile_blocks = IGEMM_ALL_BLOCKS,
     .grain = 1 << 16,

@@ -20,6 +20,7 @@
 #include "kernels/cpu/cpu.h"
 
 #define IGEMM_MR         6         /* pixels of a tile, but of one that says otherwise */
+#define IGEMM_MAX_MR     12        /* the most of float */
 #define IGEMM_NR         16        /* channels of a block */
 #define IGEMM_ALL_BLOCKS (1 << 20) /* for a tile that takes any number */
 
@@ -115,6 +116,30 @@ static inline bool
 kernel_igemm_is_depthwise (const KernelConvShape *shape)
 {
   return shape->groups == shape->ic && shape->groups > 1;
+}
+
+/* What a plain kind of float does: `tile`, which wants rows, for one tile of mr pixels after the
+ * other where there are none. */
+static inline void
+kernel_igemm_tiles_f32 (const IgemmTile *t, int mr, void (*tile) (const IgemmTile *tile))
+{
+  const void *rows[IGEMM_MAX_MR];
+  IgemmTile part = *t;
+
+  if (t->rows) {
+    tile (t);
+    return;
+  }
+  part.rows = rows;
+  for (int left = t->pixels; left > 0; left -= mr) {
+    part.pixels = left < mr ? left : mr;
+    for (int i = 0; i < mr; i++)
+      rows[i] = (const uint8_t *) part.x + (i < left ? i : left - 1) * part.x_stride;
+    tile (&part);
+    part.x = (const uint8_t *) part.x + mr * part.x_stride;
+    part.y = (float *) part.y + mr * part.y_stride;
+    part.r = part.r ? (const float *) part.r + mr * part.y_stride : NULL;
+  }
 }
 
 /* The dense kind of AVX-512 VNNI, for AMX to lean on. */

@@ -79,6 +79,14 @@ lanes_clamp (__m256 t, __m256 lo, __m256 hi)
   return _mm256_min_ps (hi, _mm256_max_ps (lo, t));
 }
 
+/* Brings a line into the cache to be written: where neighbouring stores lie far apart, each waits
+ * for its line otherwise. PREFETCHW does nothing on CPUs that do not have it. */
+LANES_INLINE void
+lanes_prefetch_write (const void *y)
+{
+  __builtin_prefetch (y, 1);
+}
+
 /* Outputs of conv_s8 or conv_s8_f32 at value `at` of the tile, from their accumulators. */
 LANES_INLINE void
 lanes_finish_s8 (const IgemmTile *t, __m256i acc, __m256 m, __m256 b, int count, size_t at)

@@ -9,6 +9,34 @@
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx2.h"
 
+#define AHEAD 2 /* tiles: so long before they are written, lines of y are fetched */
+
+/* The outputs of a tile, 16 channels each, from their sums. */
+LANES_INLINE void
+finish (const IgemmTile *t, __m256 (*acc)[2], const int mr)
+{
+  const __m256 lo = _mm256_set1_ps (t->lo), hi = _mm256_set1_ps (t->hi);
+  const int pixels = t->pixels;
+  const size_t y_stride = t->y_stride;
+  const float *r = t->r;
+  float *y = t->y;
+
+  if (r) {
+    IGEMM_EACH (i, mr) {
+      if (i >= pixels)
+        break;
+      IGEMM_EACH (j, 2)
+        acc[i][j] = _mm256_add_ps (acc[i][j], _mm256_loadu_ps (r + i * y_stride + j * 8));
+    }
+  }
+  IGEMM_EACH (i, mr) {
+    if (i >= pixels)
+      break;
+    IGEMM_EACH (j, 2)
+      _mm256_storeu_ps (y + i * y_stride + j * 8, lanes_clamp (acc[i][j], lo, hi));
+  }
+}
+
 LANES_INLINE void
 tile (const IgemmTile *t, const int mr)
 {
@@ -16,6 +44,7 @@ tile (const IgemmTile *t, const int mr)
   __m256 acc[IGEMM_MR][2];
 
   IGEMM_EACH (i, mr) {
+    lanes_prefetch_write ((const float *) t->y + (AHEAD * IGEMM_MR + i) * t->y_stride);
     acc[i][0] = lanes_load_f32 (t->b, t->channels);
     acc[i][1] = lanes_load_f32 (t->b + 8, t->channels - 8);
   }
@@ -37,6 +66,10 @@ tile (const IgemmTile *t, const int mr)
     }
   }
 
+  if (t->channels == IGEMM_NR) {
+    finish (t, acc, mr);
+    return;
+  }
   IGEMM_EACH (i, mr) {
     if (i >= t->pixels)
       break;
@@ -46,7 +79,7 @@ tile (const IgemmTile *t, const int mr)
 }
 
 static void
-run_tile (const IgemmTile *t)
+dense_tile (const IgemmTile *t)
 {
   if (t->pixels == 1)
     tile (t, 1);
@@ -54,12 +87,19 @@ run_tile (const IgemmTile *t)
     tile (t, IGEMM_MR);
 }
 
+static void
+run (const IgemmTile *t)
+{
+  kernel_igemm_tiles_f32 (t, IGEMM_MR, dense_tile);
+}
+
 static const IgemmKind dense = {
-    .tile = run_tile,
+    .tile = run,
     .element = sizeof (float),
     .k_step = 1,
     .tile_blocks = 1,
     .grain = 1 << 17,
+    .plain = true,
 };
 
 static const IgemmKind *

@@ -11,7 +11,7 @@
 #include "kernels/cpu/lanes_avx512.h"
 
 #define WIDE_BLOCKS   4
-#define NARROW_MR     12
+#define NARROW_MR     IGEMM_MAX_MR
 #define NARROW_BLOCKS 2
 #define AHEAD         2 /* tiles: so long before they are written, lines of y are fetched */
 
@@ -106,50 +106,38 @@ WIDE_TILES (4)
 NARROW_TILES (1)
 NARROW_TILES (2)
 
-/* tiles: for one pixel and for more, by blocks. */
-LANES_INLINE void
-run (const IgemmTile *t, const int mr, const TileFn (*tiles)[WIDE_BLOCKS])
-{
-  const int block = (t->channels - 1) / IGEMM_NR;
-  const void *rows[NARROW_MR];
-  IgemmTile part = *t;
-
-  if (t->rows) {
-    tiles[t->pixels > 1][block](t);
-    return;
-  }
-  part.rows = rows;
-  for (int left = t->pixels; left > 0; left -= mr) {
-    part.pixels = left < mr ? left : mr;
-    IGEMM_EACH (i, mr)
-      rows[i] = (const uint8_t *) part.x + (i < left ? i : left - 1) * part.x_stride;
-    tiles[left > 1][block](&part);
-    part.x = (const uint8_t *) part.x + mr * part.x_stride;
-    part.y = (float *) part.y + mr * part.y_stride;
-    part.r = part.r ? (const float *) part.r + mr * part.y_stride : NULL;
-  }
-}
-
 static void
-run_wide (const IgemmTile *t)
+wide_tile (const IgemmTile *t)
 {
   static const TileFn tiles[2][WIDE_BLOCKS] = {
       {wide_1_1, wide_1_2, wide_1_3, wide_1_4},
       {wide_6_1, wide_6_2, wide_6_3, wide_6_4},
   };
 
-  run (t, IGEMM_MR, tiles);
+  tiles[t->pixels > 1][(t->channels - 1) / IGEMM_NR](t);
+}
+
+static void
+narrow_tile (const IgemmTile *t)
+{
+  static const TileFn tiles[2][NARROW_BLOCKS] = {
+      {narrow_1_1, narrow_1_2},
+      {narrow_12_1, narrow_12_2},
+  };
+
+  tiles[t->pixels > 1][(t->channels - 1) / IGEMM_NR](t);
+}
+
+static void
+run_wide (const IgemmTile *t)
+{
+  kernel_igemm_tiles_f32 (t, IGEMM_MR, wide_tile);
 }
 
 static void
 run_narrow (const IgemmTile *t)
 {
-  static const TileFn tiles[2][WIDE_BLOCKS] = {
-      {narrow_1_1, narrow_1_2},
-      {narrow_12_1, narrow_12_2},
-  };
-
-  run (t, NARROW_MR, tiles);
+  kernel_igemm_tiles_f32 (t, NARROW_MR, narrow_tile);
 }
 
 static const IgemmKind wide = {
