@@ -92,10 +92,10 @@ typedef struct {
   void (*weights) (const WinogradWeights *weights);
   void (*product) (const WinogradProduct *product);
   void (*output) (const WinogradOutput *output);
-  /* Of the shape (n aside): whether this is faster than the direct way, as measured. */
-  bool (*prefer) (const KernelConvShape *shape);
-  int group; /* blocks of a product */
-  int grain; /* products that take a few microseconds */
+  float direct; /* time of a pixel's window and an input channel with the direct kernel, where the
+                   products of a tile take 9 */
+  int group;    /* blocks of a product */
+  int grain;    /* products that take a few microseconds */
 } WinogradKind;
 
 #define WINOGRAD_PAIR     (9 * IGEMM_NR * 2) /* bytes of the weights of a pair and block */
@@ -126,7 +126,8 @@ size_t kernel_winograd_scratch (const WinogradKind *kind, const KernelConvShape 
 void kernel_winograd_run (const WinogradKind *kind, const KernelConvS8 *args, bool y_f32,
     KernelQueue *queue);
 
-/* conv_s8_tactic: 1 is the direct way, 2 is Winograd's where the shape fits; 0 leaves it to prefer(). */
+/* conv_s8_tactic: 1 is the direct way, 2 is Winograd's where the shape fits; 0 is what should take
+ * less time. */
 const char *kernel_winograd_tactic (const WinogradKind *kind, const KernelConvShape *shape,
     int tactic);
 bool kernel_winograd_chosen (const WinogradKind *kind, const KernelConvShape *shape);

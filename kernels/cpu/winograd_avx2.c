@@ -206,18 +206,12 @@ kernel_winograd_output_avx2 (const WinogradOutput *output)
 
 /* --- The kind ------------------------------------------------------------------------------- */
 
-static bool
-prefer (const KernelConvShape *shape)
-{
-  return shape->ic >= 16 && shape->oc >= 16 && shape->oh >= 4 && shape->ow >= 4;
-}
-
 const WinogradKind kernel_winograd_s8_avx2 = {
     .input = kernel_winograd_input_avx2,
     .weights = kernel_winograd_weights_avx2,
     .product = winograd_product,
     .output = kernel_winograd_output_avx2,
-    .prefer = prefer,
+    .direct = 2.9f,
     .group = 1,
     .grain = 1 << 18,
 };

@@ -341,17 +341,11 @@ output (const WinogradOutput *o)
 
 /* --- The kind ------------------------------------------------------------------------------- */
 
-static bool
-prefer (const KernelConvShape *shape)
-{
-  return shape->ic >= 32 && shape->oc >= 32 && shape->oh >= 12 && shape->ow >= 12;
-}
-
 const WinogradKind kernel_winograd_s8_avx512vnni = {
     .input = input,
     .product = product,
     .output = output,
-    .prefer = prefer,
+    .direct = 1.2f,
     .group = GROUP,
     .weights = weights,
     .grain = 1 << 20,

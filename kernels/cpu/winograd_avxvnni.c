@@ -6,18 +6,12 @@
 #define WINOGRAD_DOT(sums, v, u) _mm256_dpwssd_avx_epi32 (sums, v, u)
 #include "kernels/cpu/winograd_avx2.h"
 
-static bool
-prefer (const KernelConvShape *shape)
-{
-  return shape->ic >= 32 && shape->oc >= 32 && shape->oh >= 12 && shape->ow >= 12;
-}
-
 const WinogradKind kernel_winograd_s8_avxvnni = {
     .input = kernel_winograd_input_avx2,
     .weights = kernel_winograd_weights_avx2,
     .product = winograd_product,
     .output = kernel_winograd_output_avx2,
-    .prefer = prefer,
+    .direct = 1.2f,
     .group = 1,
     .grain = 1 << 19,
 };
