@@ -114,6 +114,7 @@ engine_unref (Engine *engine)
     return;
   engine_graph_free (engine->graph);
   engine_provenance_clear (&engine->provenance);
+  g_clear_pointer (&engine->tactics, g_ptr_array_unref);
   g_free (engine);
 }
 

@@ -32,6 +32,8 @@ struct _Engine {
   EngineGraph *graph; /* verified */
   EnginePrecision precision;
   EngineProvenance provenance;
+  GPtrArray
+      *tactics; /* EngineTactics, or NULL; tactics.c guards it: the one part that may change */
 };
 
 /* Takes graph and the contents of provenance. */

@@ -154,6 +154,10 @@ typedef struct {
   EnginePrecision precision;
   EngineRanges ranges;
   const EnginePreprocess *preprocess;
+  /* Timing the ways to compute every convolution, unless the file has that for this machine, back
+   * end, batch and threads. The key does not depend on it, and results neither. */
+  KernelBackend *tune_for; /* NULL: no tuning */
+  int tune_batch, tune_threads;
 } EngineRequest;
 
 /* SHA-256 (hex) over the contents of model and table, the preprocessing, the options and the
@@ -162,6 +166,7 @@ char *engine_request_key (const EngineRequest *request, GError **error);
 
 typedef struct {
   gboolean built; /* else loaded */
+  gboolean tuned; /* ways were timed now */
   char
       *reason; /* for people: why it was built: "no engine yet", "model changed", "calibration table
                       changed", "the file is corrupt: ..."; NULL where it was loaded */
@@ -174,7 +179,8 @@ void engine_request_report_clear (EngineRequestReport *report);
 
 /* Loads the engine, or builds and saves it. on_build is called once before a build starts, with the
  * reason. A corrupt file of ours is rebuilt; a foreign file is left alone and the cache folder used,
- * and so is an unwritable place; report->warning says so. */
+ * and so is an unwritable place; report->warning says so. on_build is also called once before tuning
+ * starts, where nothing was built. */
 typedef void (*EngineBuildStartFn) (const char *reason, gpointer data);
 Engine *engine_obtain (const EngineRequest *request, EngineRequestReport *report,
     EngineBuildStartFn on_build, EngineProgressFn progress, gpointer data,
@@ -200,6 +206,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineExec, engine_exec_free)
  * engine_input_type(). */
 void *engine_exec_input (EngineExec *exec, int image);
 KernelQueue *engine_exec_queue (EngineExec *exec);
+/* For people: whose choice of ways to compute convolutions this is, and why not the engine file's. */
+const char *engine_exec_tuning (const EngineExec *exec);
 /* Runs the first `batch` images and waits. ENGINE_ERROR_BACKEND names the failure. */
 gboolean engine_exec_run (EngineExec *exec, int batch, GError **error);
 /* The first output of one image: engine_n_classes() floats in host memory, until the next run. */
@@ -213,6 +221,23 @@ typedef void (*EngineTapFn) (const char *name, const float *x, gsize n, gsize el
  * ends with host_memory and FP32 engines. Calibration and layer comparison stand on it. */
 EngineExec *engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, EngineTapFn tap, gpointer data, GError **error);
+
+/* --- Tuning --------------------------------------------------------------------------------- */
+
+typedef struct {
+  gboolean timed;           /* FALSE: no convolution has more than one way on this back end */
+  int convolutions, chosen; /* chosen: those that take another way than the back end's own choice */
+  double seconds;
+} EngineTuneReport;
+
+/* Times the ways that the back end has for every convolution, with this batch and these threads (0 for
+ * all CPUs), and has the engine remember the fastest: execs made afterwards for the same use them,
+ * and so do files. An engine holds such choices for many machines. */
+gboolean engine_tune (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    EngineTuneReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
+    GError **error);
+/* Whom the engine is tuned for, one line each; "" for nobody. */
+char *engine_tuned_for (const Engine *engine);
 
 /* --- Profile -------------------------------------------------------------------------------- */
 

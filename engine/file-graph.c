@@ -5,6 +5,7 @@
  */
 #include "engine/file.h"
 #include "engine/onnx-wire.h"
+#include "engine/tactics.h"
 #include "file.pb-c.h"
 
 #include <string.h>
@@ -103,10 +104,28 @@ write_provenance (EngineFile__Engine *message, const EngineProvenance *provenanc
   message->builder = provenance->builder;
 }
 
+static EngineFile__Tactics *
+write_tactics (const EngineTactics *tactics)
+{
+  EngineFile__Tactics *out = g_new (EngineFile__Tactics, 1);
+
+  engine_file__tactics__init (out);
+  out->backend = tactics->backend;
+  out->description = tactics->description;
+  out->cpu = tactics->cpu;
+  out->threads = tactics->threads;
+  out->batch = tactics->batch;
+  out->offered = tactics->offered;
+  out->n_names = tactics->names->len;
+  out->names = (char **) tactics->names->pdata;
+  return out;
+}
+
 void *
 engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gsize *constants_size)
 {
   const EngineGraph *graph = engine->graph;
+  g_autoptr (GPtrArray) tactics = engine_tactics_list (engine);
   EngineFile__Engine message;
   void *packed;
 
@@ -126,6 +145,10 @@ engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gs
   message.nodes = g_new (EngineFile__Node *, message.n_nodes);
   for (gsize i = 0; i < message.n_nodes; i++)
     message.nodes[i] = write_node (engine_graph_node (graph, i));
+  message.n_tactics = tactics->len;
+  message.tactics = g_new (EngineFile__Tactics *, message.n_tactics);
+  for (gsize i = 0; i < message.n_tactics; i++)
+    message.tactics[i] = write_tactics (g_ptr_array_index (tactics, i));
 
   *message_size = engine_file__engine__get_packed_size (&message);
   packed = g_malloc (*message_size);
@@ -138,6 +161,9 @@ engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gs
     g_free (message.nodes[i]->floats);
     g_free (message.nodes[i]);
   }
+  for (gsize i = 0; i < message.n_tactics; i++)
+    g_free (message.tactics[i]);
+  g_free (message.tactics);
   g_free (message.values);
   g_free (message.nodes);
   return packed;
@@ -308,6 +334,14 @@ read_provenance (const EngineFile__Engine *message)
   };
 }
 
+/* Taken as it is: what it means is asked when somebody wants it. */
+static void
+read_tactics (Engine *engine, const EngineFile__Tactics *in)
+{
+  engine_tactics_add (engine, engine_tactics_new_given (in->backend, in->description, in->cpu,
+                                  in->threads, in->batch, in->offered, in->names, in->n_names));
+}
+
 static Engine *
 read_engine (const EngineFile__Engine *message, GBytes *constants, GError **error)
 {
@@ -315,6 +349,7 @@ read_engine (const EngineFile__Engine *message, GBytes *constants, GError **erro
   const int precision = index_of (precisions, G_N_ELEMENTS (precisions), message->precision);
   g_autoptr (EngineGraph) graph = engine_graph_new ();
   EngineProvenance provenance;
+  Engine *engine;
 
   if (precision < 0) {
     refuse (error, "its precision is '%s'", message->precision);
@@ -323,7 +358,10 @@ read_engine (const EngineFile__Engine *message, GBytes *constants, GError **erro
   if (!read_graph (graph, message, constants, error))
     return NULL;
   provenance = read_provenance (message);
-  return engine_new (g_steal_pointer (&graph), (EnginePrecision) precision, &provenance);
+  engine = engine_new (g_steal_pointer (&graph), (EnginePrecision) precision, &provenance);
+  for (gsize i = 0; i < message->n_tactics; i++)
+    read_tactics (engine, message->tactics[i]);
+  return engine;
 }
 
 Engine *

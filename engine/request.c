@@ -13,6 +13,7 @@
 #include "engine/live.h"
 #include "engine/lock.h"
 #include "engine/model.h"
+#include "engine/tune.h"
 
 typedef struct {
   const EngineRequest *request;
@@ -363,6 +364,49 @@ obtain_from_places (Obtain *o, GError **error)
   return engine;
 }
 
+/* --- Tuning --------------------------------------------------------------------------------- */
+
+static void
+begin_tuning (gpointer data)
+{
+  const Obtain *o = data;
+
+  if (o->on_build && !o->report->built)
+    o->on_build ("not tuned for this machine yet", o->data);
+}
+
+static void
+pass_progress (guint done, guint total, const char *what, gpointer data)
+{
+  const Obtain *o = data;
+
+  if (o->progress)
+    o->progress (done, total, what, o->data);
+}
+
+static gboolean
+tune (Obtain *o, Engine *engine, GError **error)
+{
+  const EngineTuneRequest request = {.engine = engine,
+      .backend = o->request->tune_for,
+      .max_batch = o->request->tune_batch,
+      .threads = o->request->tune_threads,
+      .path = o->report->path,
+      .begin = begin_tuning,
+      .progress = pass_progress,
+      .data = o,
+      .cancellable = o->cancellable};
+  g_autofree char *warning = NULL;
+
+  if (!o->request->tune_for)
+    return TRUE;
+  if (!engine_tune_and_keep (&request, &o->report->tuned, &warning, error))
+    return FALSE;
+  if (warning)
+    warn (o, "%s", warning);
+  return TRUE;
+}
+
 Engine *
 engine_obtain (const EngineRequest *request, EngineRequestReport *report,
     EngineBuildStartFn on_build, EngineProgressFn progress, gpointer data,
@@ -381,6 +425,8 @@ engine_obtain (const EngineRequest *request, EngineRequestReport *report,
   if (find_wanted (&o, error) && check_provenance (&o, error) &&
       engine_live_begin (o.name, cancellable, error)) {
     engine = obtain_from_places (&o, error);
+    if (engine && !tune (&o, engine, error))
+      g_clear_pointer (&engine, engine_unref);
     engine_live_end (o.name);
   }
   if (engine && !o.report->built)

@@ -40,6 +40,18 @@ is_s8 (const EngineGraph *graph, const EngineNode *node)
   return engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->type == ENGINE_TYPE_S8;
 }
 
+KernelConvShape
+engine_step_conv_shape (const EngineGraph *graph, int i)
+{
+  return conv_shape (graph, engine_graph_node (graph, i));
+}
+
+gboolean
+engine_step_conv_is_s8 (const EngineGraph *graph, int i)
+{
+  return is_s8 (graph, engine_graph_node (graph, i));
+}
+
 gsize
 engine_step_conv_scratch (const EngineProgram *program, int i, int images, KernelQueue *queue)
 {
@@ -49,6 +61,7 @@ engine_step_conv_scratch (const EngineProgram *program, int i, int images, Kerne
       is_s8 (program->graph, node) ? ops->conv_s8_scratch : ops->conv_f32_scratch;
   KernelConvShape shape = conv_shape (program->graph, node);
 
+  shape.tactic = program->tactics ? program->tactics[i] : 0;
   shape.n *= images;
   return scratch ? scratch (&shape, queue) : 0;
 }
@@ -178,8 +191,9 @@ gboolean
 engine_step_conv (EngineProgram *program, int i, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
-  const KernelConvShape shape = conv_shape (program->graph, node);
+  KernelConvShape shape = conv_shape (program->graph, node);
 
+  shape.tactic = program->tactics ? program->tactics[i] : 0;
   return is_s8 (program->graph, node) ? conv_s8 (program, i, &shape, error)
                                       : conv_f32 (program, i, &shape, error);
 }

@@ -303,6 +303,7 @@ engine_program_new (const EngineGraph *graph, KernelBackend *backend, KernelQueu
   program->backend = backend;
   program->queue = queue;
   program->max_batch = max_batch;
+  program->tactics = options->tactics;
   program->constants = g_ptr_array_new_with_free_func ((GDestroyNotify) engine_constant_release);
   program->steps = g_array_new (FALSE, FALSE, sizeof (EngineStep));
   program->schedule = options->schedule ? *options->schedule
@@ -317,6 +318,7 @@ engine_program_new (const EngineGraph *graph, KernelBackend *backend, KernelQueu
     if (i < program->schedule.cut)
       program->cut_steps = program->steps->len;
   }
+  program->tactics = NULL; /* the caller's */
   return g_steal_pointer (&program);
 }
 

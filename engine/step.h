@@ -67,12 +67,14 @@ struct _EngineStep {
 typedef struct {
   EnginePlanFlags flags;
   const EngineSchedule *schedule; /* NULL: engine_schedule_new() */
+  const int *tactics;             /* per node; NULL: 0 everywhere */
 } EngineProgramOptions;
 
 /* The steps of a graph on a back end, and the memory that they point into. */
 typedef struct {
   const EngineGraph *graph;
   const EnginePlan *plan;
+  const int *tactics; /* per node, while the program is made; NULL: 0 */
   EngineSchedule schedule;
   KernelBackend *backend;
   KernelQueue *queue;
@@ -136,6 +138,9 @@ gboolean engine_step_convert (EngineProgram *program, int node, GError **error);
 
 /* A value as an operand, from byte `inner` of each image on. */
 EngineOperand engine_step_operand (const EngineProgram *program, int value, gsize inner);
+/* A convolution for one image, with tactic 0, and whether its input is int8. */
+KernelConvShape engine_step_conv_shape (const EngineGraph *graph, int node);
+gboolean engine_step_conv_is_s8 (const EngineGraph *graph, int node);
 /* Scratch of the convolution's kernel for so many images. */
 gsize engine_step_conv_scratch (const EngineProgram *program, int node, int images,
     KernelQueue *queue);

@@ -4,6 +4,7 @@
  */
 #include "engine/file.h"
 #include "engine/lock.h"
+#include "engine/tactics.h"
 #include "tests/check.h"
 #include "tests/engine/net.h"
 
@@ -22,8 +23,13 @@ static Engine *
 int8_engine (guint32 seed)
 {
   g_autoptr (EngineGraph) graph = net_random (seed);
+  Engine *engine = net_engine_int8 (graph, ENGINE_RANGES_FULL, seed);
+  char *names[] = {"direct", ""};
 
-  return net_engine_int8 (graph, ENGINE_RANGES_FULL, seed);
+  if (seed % 2 == 0)
+    engine_tactics_add (engine,
+        engine_tactics_new_given ("cpu", "AVX2", "a CPU", 4, 16, "0123", names, 2));
+  return engine;
 }
 
 static gboolean

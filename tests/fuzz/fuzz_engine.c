@@ -6,6 +6,7 @@
  */
 #include "engine/exec.h"
 #include "engine/file.h"
+#include "engine/tactics.h"
 #include "tests/engine/net.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -50,6 +51,34 @@ seal (uint8_t *data, size_t size)
   return TRUE;
 }
 
+static KernelBackend *
+ref_backend (void)
+{
+  static KernelBackend *ref;
+
+  if (!ref)
+    ref = net_backend ("ref");
+  return ref;
+}
+
+/* Choices of ways for the very back end, threads and batch that run() has, so that they are read, and
+ * for somebody else. */
+static void
+add_tactics (Engine *engine)
+{
+  KernelQueue *queue = ref_backend ()->queue_new (ref_backend (), 1);
+  EngineTactics *here = engine_tactics_new (engine->graph, ref_backend (), queue, 2);
+  char *names[] = {"direct", "", "winograd 4x4"};
+
+  for (guint i = 0; i < engine->graph->nodes->len; i++)
+    if (engine_graph_node (engine->graph, i)->op == ENGINE_OP_CONV)
+      g_ptr_array_add (here->names, g_strdup (i % 2 ? "plain" : ""));
+  engine_tactics_add (engine, here);
+  engine_tactics_add (engine,
+      engine_tactics_new_given ("cpu", "AVX2", "a CPU", 4, 16, "0123", names, 3));
+  ref_backend ()->queue_free (queue);
+}
+
 uint8_t *
 fuzz_seed (unsigned index, size_t *size)
 {
@@ -59,6 +88,8 @@ fuzz_seed (unsigned index, size_t *size)
   g_autoptr (Engine) engine = index % 3 == 0
                                   ? net_engine (engine_graph_copy (graph))
                                   : net_engine_int8 (graph, (EngineRanges) (index % 2), index);
+  if (index % 2)
+    add_tactics (engine);
   g_autoptr (GBytes) bytes = engine_file_bytes (engine, "key", NULL);
   const void *data = g_bytes_get_data (bytes, size);
   uint8_t *seed = malloc (*size);
@@ -93,15 +124,12 @@ work (const EngineGraph *graph)
 static void
 run (Engine *engine)
 {
-  static KernelBackend *ref;
   g_autoptr (GError) error = NULL;
   g_autoptr (EngineExec) exec = NULL;
 
-  if (!ref)
-    ref = net_backend ("ref");
   if (work (engine->graph) > 1e6)
     return;
-  exec = engine_exec_new (engine, ref, 2, 1, &error);
+  exec = engine_exec_new (engine, ref_backend (), 2, 1, &error);
   FUZZ_REQUIRE (exec || error);
   if (!exec)
     return;
@@ -132,6 +160,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   FUZZ_REQUIRE (again);
   g_autofree char *dump = engine_dump (engine), *same = engine_dump (again);
   FUZZ_REQUIRE (strcmp (dump, same) == 0);
+  g_autofree char *tuned = engine_tuned_for (engine), *tuned_same = engine_tuned_for (again);
+  FUZZ_REQUIRE (strcmp (tuned, tuned_same) == 0);
   run (engine);
   return 0;
 }
