@@ -117,6 +117,7 @@ bench_write_json (const Bench *bench, const char *path, GError **error)
   add_string (json, "description", bench->backend->description);
   add_int (json, "batch", bench->batch);
   add_int (json, "threads", bench->threads);
+  add_string (json, "tactics", engine_exec_tuning (bench->exec));
   add_runs (json, bench);
   if (bench->layers) {
     add_peak (json, bench);

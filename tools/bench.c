@@ -87,6 +87,7 @@ print_runs (const Bench *bench)
   g_print ("engine      %s, %s\nback end    %s: %s, %d thread%s\n", bench->path,
       engine_precision_name (engine_precision (bench->engine)), bench->backend->name,
       bench->backend->description, bench->threads, bench->threads == 1 ? "" : "s");
+  g_print ("tactics     %s\n", engine_exec_tuning (bench->exec));
   g_print ("runs        %u of batch %d\nthroughput  %.1f images/s\n"
            "latency     min %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\n",
       n, bench->batch, bench->batch * n / sum, 1e3 * t[0], 1e3 * bench_median (bench->times),
@@ -109,7 +110,7 @@ typedef struct {
   char *backend, *sort, *json;
   int batch, threads;
   double seconds;
-  gboolean profile;
+  gboolean profile, tune;
 } Options;
 
 static gboolean
@@ -120,6 +121,10 @@ parse (int *argc, char ***argv, Options *options, GError **error)
       {"batch", 'b', 0, G_OPTION_ARG_INT, &options->batch, "Images at once; default 1", "N"},
       {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "Default: all CPUs of this process",
           "N"},
+      {"tune", 0, 0, G_OPTION_ARG_NONE, &options->tune,
+          "Time the ways to compute every convolution first, and use the fastest; the engine file "
+          "stays as it is",
+          NULL},
       {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &options->seconds, "How long to run; default 3", "S"},
       {"profile", 'p', 0, G_OPTION_ARG_NONE, &options->profile,
           "The time of every layer, too, in as many seconds again", NULL},
@@ -145,10 +150,25 @@ parse (int *argc, char ***argv, Options *options, GError **error)
 }
 
 static gboolean
+tune (Bench *bench, int threads, GError **error)
+{
+  EngineTuneReport report;
+
+  if (!engine_tune (bench->engine, bench->backend, bench->batch, threads, &report, tool_progress,
+          NULL, NULL, error))
+    return FALSE;
+  if (report.timed)
+    g_print ("tuning      %.2f s\n", report.seconds);
+  return TRUE;
+}
+
+static gboolean
 run (Bench *bench, const Options *options, GError **error)
 {
-  bench->exec = engine_exec_new ((Engine *) bench->engine, bench->backend, bench->batch,
-      options->threads, error);
+  if (options->tune && !tune (bench, options->threads, error))
+    return FALSE;
+  bench->exec =
+      engine_exec_new (bench->engine, bench->backend, bench->batch, options->threads, error);
   if (!bench->exec)
     return FALSE;
   bench->threads = bench->backend->queue_lanes

@@ -21,7 +21,7 @@ typedef struct {
 
 typedef struct {
   const char *path;
-  const Engine *engine;
+  Engine *engine;
   EngineExec *exec;
   KernelBackend *backend;
   int batch, threads;      /* threads: those in use */

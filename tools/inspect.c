@@ -28,11 +28,14 @@ inspect_engine (const char *path, GError **error)
 
   EngineInputInfo input;
   engine_input (engine, &input);
-  g_autofree char *dump = engine_dump (engine);
+  g_autofree char *dump = engine_dump (engine), *tuned = engine_tuned_for (engine);
   g_print ("# engine %s, %s\n# input %s: %d x %d, %d channels; %d classes%s\n%s", path,
       engine_precision_name (engine_precision (engine)), input.name, input.width, input.height,
       input.channels, engine_n_classes (engine),
       engine_has_softmax (engine) ? " after softmax" : "", dump);
+  g_auto (GStrv) lines = g_strsplit (tuned, "\n", -1);
+  for (char **line = lines; *line && **line; line++)
+    g_print ("# tuned for %s\n", *line);
   return TRUE;
 }
 
