@@ -60,7 +60,7 @@ post_build_end (Build *build, const GError *error)
         : cancelled ? GST_PROGRESS_TYPE_CANCELED
                     : GST_PROGRESS_TYPE_ERROR,
         &(GstInt8Progress){.code = "engine",
-            .text = !error      ? "engine built"
+            .text = !error      ? "engine ready"
                     : cancelled ? "build cancelled"
                                 : error->message,
             .reason = build->reason,
@@ -70,8 +70,9 @@ post_build_end (Build *build, const GError *error)
 
 /* The element message "int8-engine": built (gboolean), reason (string; built only), path (string;
  * where the file could be kept), seconds (gdouble: from the start to the first frame's turn),
- * precision and backend (string), layers-int8, layers-fp32 (gint), inferred (array of string: tensors
- * whose range came from another's; where there are such). */
+ * precision and backend (string), layers-int8, layers-fp32 (gint), tuned (gboolean: timed now), tactics
+ * (string: whose choice they are), inferred (array of string: tensors whose range came from another's;
+ * where there are such). */
 static void
 post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecision precision,
     double seconds)
@@ -83,7 +84,9 @@ post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecis
       "precision", G_TYPE_STRING, engine_precision_name (precision),
       "backend", G_TYPE_STRING, self->backend->name,
       "layers-int8", G_TYPE_INT, report->build.layers_int8,
-      "layers-fp32", G_TYPE_INT, report->build.layers_fp32, NULL);
+      "layers-fp32", G_TYPE_INT, report->build.layers_fp32,
+      "tuned", G_TYPE_BOOLEAN, report->tuned,
+      "tactics", G_TYPE_STRING, gst_int8_runner_tactics (self->runner), NULL);
   /* clang-format on */
   GValue inferred = G_VALUE_INIT;
 
@@ -134,7 +137,10 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
       .force = settings->force_table,
       .precision = settings->precision,
       .ranges = settings->ranges,
-      .preprocess = preprocess};
+      .preprocess = preprocess,
+      .tune_for = settings->tune ? self->backend : NULL,
+      .tune_batch = (int) settings->batch_size,
+      .tune_threads = (int) settings->config.threads};
   Build build = {.self = self, .percent = -1};
   g_autoptr (GError) failure = NULL;
   Engine *engine;

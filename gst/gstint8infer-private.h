@@ -40,7 +40,7 @@ typedef enum {
 typedef struct {
   GstInt8Config config;
   char *labels, *table, *engine;
-  gboolean force_table;
+  gboolean force_table, tune;
   EnginePrecision precision;
   EngineRanges ranges;
   guint batch_size;

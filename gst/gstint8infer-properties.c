@@ -10,6 +10,7 @@ enum {
   PROP_PRECISION,
   PROP_RANGES,
   PROP_BATCH_SIZE,
+  PROP_TUNE,
   PROP_TOP_K,
   PROP_THRESHOLD,
   PROP_SOFTMAX,
@@ -144,6 +145,9 @@ set_setting (GstInt8InferSettings *settings, guint id, const GValue *value)
   case PROP_BATCH_SIZE:
     settings->batch_size = g_value_get_uint (value);
     return TRUE;
+  case PROP_TUNE:
+    settings->tune = g_value_get_boolean (value);
+    return TRUE;
   default:
     return gst_int8_config_set_property (&settings->config, id, value);
   }
@@ -173,6 +177,9 @@ get_setting (const GstInt8InferSettings *settings, guint id, GValue *value)
     return TRUE;
   case PROP_BATCH_SIZE:
     g_value_set_uint (value, settings->batch_size);
+    return TRUE;
+  case PROP_TUNE:
+    g_value_set_boolean (value, settings->tune);
     return TRUE;
   default:
     return gst_int8_config_get_property (&settings->config, id, value);
@@ -312,6 +319,12 @@ install_settings (GObjectClass *klass)
           "Frames that go through the network at once when so many are waiting; it never waits "
           "for more, so it adds no latency",
           1, MAX_BATCH_SIZE, DEFAULT_BATCH_SIZE, flags));
+  g_object_class_install_property (klass, PROP_TUNE,
+      g_param_spec_boolean ("tune", "Tune",
+          "Time the ways to compute every convolution with this batch-size and these threads, "
+          "unless the engine file has that for this machine, and keep the fastest there; results "
+          "do not change",
+          FALSE, flags));
 }
 
 static void

@@ -33,7 +33,7 @@
  *
  * * progress ("engine") with the fields percent, layer and reason while an engine is built;
  * * element message "int8-engine" once it is there: built, reason, path, seconds, precision,
- *   backend, layers-int8, layers-fp32, inferred;
+ *   backend, layers-int8, layers-fp32, tuned, tactics, inferred;
  * * element message "int8-classification" for every result, with #int8infer:post-messages;
  * * QoS for every frame whose inference was left out, with #int8infer:qos.
  */

@@ -62,6 +62,12 @@ gst_int8_runner_free (GstInt8Runner *runner)
   g_free (runner);
 }
 
+const char *
+gst_int8_runner_tactics (const GstInt8Runner *runner)
+{
+  return engine_exec_tuning (runner->exec);
+}
+
 gboolean
 gst_int8_runner_run (GstInt8Runner *runner, const GstInt8FrameFormat *format,
     GstBuffer *const *buffers, guint n, GError **error)

@@ -19,6 +19,9 @@ GstInt8Runner *gst_int8_runner_new (Engine *engine, const EnginePreprocess *prep
 void gst_int8_runner_free (GstInt8Runner *runner); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Runner, gst_int8_runner_free)
 
+/* For people: whose choice of ways to compute convolutions this is. */
+const char *gst_int8_runner_tactics (const GstInt8Runner *runner);
+
 /* Preprocesses and runs n <= max_batch frames. */
 gboolean gst_int8_runner_run (GstInt8Runner *runner, const GstInt8FrameFormat *format,
     GstBuffer *const *buffers, guint n, GError **error);

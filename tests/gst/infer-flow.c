@@ -144,6 +144,40 @@ GST_START_TEST (test_engine_file)
 }
 GST_END_TEST;
 
+/* Tuned once, and no frame gets other classes for it. What there is to choose depends on the CPU. */
+GST_START_TEST (test_tune)
+{
+  g_autofree char *launch =
+      g_strdup_printf ("int8infer tune=true threads=2 engine=%s", test_path ("tuned.engine"));
+  const Classes expected = test_expected (ENGINE_PRECISION_INT8, 64, 48, 3, 1);
+  gboolean first_tuned = FALSE;
+
+  for (int run = 0; run < 3; run++) {
+    TestElement test = test_infer_new (run < 2 ? launch : "int8infer threads=2",
+        test_caps (GST_VIDEO_FORMAT_RGB, 64, 48));
+    GstBuffer *out =
+        gst_harness_push_and_pull (test.h, test_frame (GST_VIDEO_FORMAT_RGB, 64, 48, 3));
+    GstStructure *message = test_wait_message (test.bus, "int8-engine", 20);
+    const char *tactics;
+    gboolean tuned;
+
+    fail_unless (message != NULL && out != NULL);
+    test_check_classes (out, &expected);
+    gst_buffer_unref (out);
+    fail_unless (gst_structure_get_boolean (message, "tuned", &tuned));
+    tactics = gst_structure_get_string (message, "tactics");
+    fail_unless (tactics != NULL);
+    fail_unless (run == 0 || !tuned);
+    if (run == 0)
+      first_tuned = tuned;
+    if (run < 2)
+      fail_unless_equals_int (g_str_has_prefix (tactics, "timed on this machine"), first_tuned);
+    gst_structure_free (message);
+    test_element_free (&test);
+  }
+}
+GST_END_TEST;
+
 GST_START_TEST (test_stats)
 {
   TestElement test = test_infer_new ("int8infer", test_small_caps ());
@@ -230,6 +264,7 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_order, 0, 3);
   tcase_add_loop_test (tcase, test_renegotiation, 0, 2);
   tcase_add_test (tcase, test_engine_file);
+  tcase_add_test (tcase, test_tune);
   tcase_add_test (tcase, test_stats);
   tcase_add_test (tcase, test_qos);
   suite_add_tcase (suite, tcase);
