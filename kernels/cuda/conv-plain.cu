@@ -139,9 +139,8 @@ const CudaConvS8 kernel_conv_s8_cuda_plain = {.name = "plain",
 
 /* --- float ---------------------------------------------------------------------------------- */
 
-/* [kh][kw][ic / groups][oc] */
-static size_t
-pack_f32 (const KernelConvShape *s, const float *w, void *packed)
+size_t
+kernel_conv_f32_pack_cuda_plain (const KernelConvShape *s, const float *w, void *packed)
 {
   const size_t terms = (size_t) s->kh * s->kw * (s->ic / s->groups);
   float *y = (float *) packed;
@@ -194,5 +193,5 @@ run_f32 (const KernelConvF32 *args, KernelQueue *queue)
 
 const CudaConvF32 kernel_conv_f32_cuda_plain = {.name = "plain",
     .suits = suits_all,
-    .pack = pack_f32,
+    .pack = kernel_conv_f32_pack_cuda_plain,
     .run = run_f32};

@@ -36,6 +36,7 @@ static const CudaConvS8 *const ways_s8[] = {
 };
 
 static const CudaConvF32 *const ways_f32[] = {
+    &kernel_conv_f32_cuda_tiles,
     &kernel_conv_f32_cuda_plain,
 };
 

@@ -100,7 +100,9 @@ typedef struct {
 extern const CudaConvS8 kernel_conv_s8_cuda_depthwise, kernel_conv_s8_cuda_depthwise_small,
     kernel_conv_s8_cuda_depthwise_strip, kernel_conv_s8_cuda_depthwise_seven,
     kernel_conv_s8_cuda_plain;
-extern const CudaConvF32 kernel_conv_f32_cuda_plain;
+extern const CudaConvF32 kernel_conv_f32_cuda_tiles, kernel_conv_f32_cuda_plain;
+/* [kh][kw][ic / groups][oc] */
+size_t kernel_conv_f32_pack_cuda_plain (const KernelConvShape *shape, const float *w, void *packed);
 
 /* --- Launching ------------------------------------------------------------------------------ */
 

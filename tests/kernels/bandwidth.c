@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bandwidth.c: GB/s of the kernels that are bound by memory, on tensors far larger than any cache:
- * every input read once and every output written once, over the time of a call. Contents are
- * random. Prints one line a case.
+ * every input read once and every output written once, over the time of a call; of float
+ * convolutions, GFLOP/s. Contents are random. Prints one line a case.
  *
  *     bandwidth [BACK END [IMAGES]]     default: cuda, 256
  */
@@ -92,7 +92,8 @@ time_calls (Call call, const void *args, int calls)
 }
 
 static void
-measure (const char *kernel, const char *text, double bytes, Call call, const void *args)
+measure (const char *kernel, const char *text, double amount, const char *unit, Call call,
+    const void *args)
 {
   double best = time_calls (call, args, 1), seconds;
   int calls;
@@ -103,7 +104,7 @@ measure (const char *kernel, const char *text, double bytes, Call call, const vo
     seconds = time_calls (call, args, calls);
     best = seconds < best ? seconds : best;
   }
-  printf ("%-15s %-44s %10.1f us %9.1f GB/s\n", kernel, text, best * 1e6, bytes / best * 1e-9);
+  printf ("%-15s %-44s %10.1f us %9.1f %s\n", kernel, text, best * 1e6, amount / best * 1e-9, unit);
   fflush (stdout);
   free_memory ();
 }
@@ -116,7 +117,7 @@ measure (const char *kernel, const char *text, double bytes, Call call, const vo
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
 
-#define MEASURE(name, text, bytes, args) measure (#name, text, bytes, call_##name, args)
+#define MEASURE(name, text, bytes, args) measure (#name, text, bytes, "GB/s", call_##name, args)
 
 /* --- Cases ---------------------------------------------------------------------------------- */
 
@@ -235,6 +236,34 @@ depthwise (int h, int c, int k, int stride)
   }
 }
 
+/* Of an eighth of the images; every way. */
+static void
+conv_f32 (int h, int ic, int oc, int k, int stride)
+{
+  const int n = (images + 7) / 8, out = (h + stride - 1) / stride, pad = (k - 1) / 2;
+  KernelConvF32 conv = {
+      .shape = {n, h, h, ic, out, out, oc, k, k, stride, stride, 1, 1, pad, pad, 1},
+      .lo = -1e30f,
+      .hi = 1e30f};
+  const double outputs = (double) n * out * out * oc;
+  float *w = calloc ((size_t) oc * k * k * ic, sizeof *w);
+  const char *name;
+  char text[64];
+
+  for (; (name = backend->ops->conv_f32_tactic (&conv.shape, conv.shape.tactic));
+       conv.shape.tactic++) {
+    conv.x = memory ((size_t) n * h * h * ic * sizeof (float));
+    conv.w = memory (backend->ops->conv_f32_pack (&conv.shape, w, NULL));
+    conv.b = memory (oc * sizeof (float));
+    conv.y = memory ((size_t) outputs * sizeof (float));
+    conv.scratch = memory (backend->ops->conv_f32_scratch (&conv.shape, queue) + 1);
+    snprintf (text, sizeof text, "%dx%dx%d to %d, %dx%d / %d, %.12s%s", h, h, ic, oc, k, k, stride,
+        name, conv.shape.tactic ? "" : " *");
+    measure ("conv_f32", text, 2.0 * outputs * k * k * ic, "GFLOP/s", call_conv_f32, &conv);
+  }
+  free (w);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -262,6 +291,10 @@ main (int argc, char **argv)
   depthwise (56, 144, 5, 2);
   depthwise (28, 240, 5, 1);
   depthwise (14, 672, 5, 1);
+  conv_f32 (224, 3, 64, 7, 2);
+  conv_f32 (56, 64, 64, 3, 1);
+  conv_f32 (28, 512, 128, 1, 1);
+  conv_f32 (14, 256, 256, 3, 1);
 
   KernelSoftmax softmax = {images, 1000, false, memory (images * 4000), memory (images * 4000)};
   MEASURE (softmax_f32, "1000", images * 8000.0, &softmax);
