@@ -6,8 +6,8 @@
  * (max pool, slice, reshape, transpose, pad, concat) shares the range of its input: its histogram
  * would say nothing that is not in another, so the table gets its entry without one.
  *
- * Histograms are filled by the calling thread, between two steps of the network, while the values
- * are still in the arena (and in the cache); the network itself runs on all threads.
+ * Histograms are filled by all threads of the exec, each by one: what a histogram holds depends on the
+ * values alone, TensorRT's on the order of the batches too.
  */
 #include "engine/model.h"
 #include "engine/ranges.h"

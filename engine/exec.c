@@ -6,6 +6,7 @@
 #include "engine/build.h"
 #include "engine/exec.h"
 #include "engine/tactics.h"
+#include "engine/taps.h"
 
 #include "kernels/float-math.h"
 
@@ -21,6 +22,7 @@ struct _EngineExec {
   const float *host_output;     /* [max_batch][n_classes]: the arena's own where the host sees it */
   float *fetched;               /* else a copy */
   KernelRecording **recordings; /* [max_batch + 1], by batch; NULL where the back end makes none */
+  EngineTaps *taps;             /* NULL: not tapped */
   EngineTapFn tap;
   gpointer tap_data;
   EngineProfileFn profile;
@@ -106,14 +108,16 @@ engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch, i
     EngineTapFn tap, gpointer data, GError **error)
 {
   const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
-  const EngineProgramOptions options = {.schedule = &by_layer};
   EngineExec *exec;
 
   g_return_val_if_fail (backend->host_memory && engine->precision == ENGINE_PRECISION_FP32, NULL);
 
+  g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, ENGINE_TAPS_BYTES);
+  const EngineProgramOptions options = {.schedule = &by_layer, .kept = taps->kept};
   exec = engine_exec_new_full (engine, backend, max_batch, threads, &options, error);
   if (!exec)
     return NULL;
+  exec->taps = g_steal_pointer (&taps);
   exec->tap = tap;
   exec->tap_data = data;
   return exec;
@@ -128,6 +132,7 @@ engine_exec_free (EngineExec *exec)
     if (exec->recordings[batch])
       exec->backend->recording_free (exec->queue, exec->recordings[batch]);
   g_free (exec->recordings);
+  engine_taps_free (exec->taps);
   engine_program_free (exec->program);
   if (exec->queue)
     exec->backend->queue_free (exec->queue);
@@ -176,44 +181,6 @@ engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointer dat
   exec->profile_data = data;
 }
 
-static void
-call_tap (const EngineExec *exec, int value, int batch)
-{
-  const EngineValue *v = engine_graph_value (exec->engine->graph, value);
-
-  if (v->type == ENGINE_TYPE_F32)
-    exec->tap (v->name, engine_program_value (exec->program, value), batch,
-        engine_value_elements (v), v->dims[v->rank - 1], exec->tap_data);
-}
-
-/* Node by node, so that a tap sees a value before anything overwrites it, and values that no step
- * makes (reshapes) too. Returns what failed, or NULL. */
-static const char *
-run_tapped (EngineExec *exec, int batch)
-{
-  const GArray *steps = exec->program->steps;
-  const EngineGraph *graph = exec->engine->graph;
-  const EngineSpan span = engine_program_span (exec->program, 0, batch, ENGINE_NONE);
-  guint next = 0;
-
-  call_tap (exec, exec->input, batch);
-  for (guint i = 0; i < graph->nodes->len; i++) {
-    const char *failure;
-
-    for (; next < steps->len; next++) {
-      const EngineStep *step = &g_array_index (steps, EngineStep, next);
-      if (step->node != (int) i)
-        break;
-      step->run (step, &span, exec->queue);
-    }
-    failure = exec->backend->queue_wait (exec->queue);
-    if (failure)
-      return failure;
-    call_tap (exec, engine_graph_node (graph, i)->output, batch);
-  }
-  return NULL;
-}
-
 /* A recording is made when a batch size is first run. All that it is made with stays as it is. */
 static const char *
 run_recorded (EngineExec *exec, int batch)
@@ -242,8 +209,8 @@ engine_exec_run (EngineExec *exec, int batch, GError **error)
 
   if (exec->profile)
     failure = engine_profile_run (exec->program, batch, exec->profile, exec->profile_data);
-  else if (exec->tap)
-    failure = run_tapped (exec, batch);
+  else if (exec->taps)
+    failure = engine_taps_run (exec->taps, exec->program, batch, exec->tap, exec->tap_data);
   else if (exec->recordings)
     failure = run_recorded (exec, batch);
   else

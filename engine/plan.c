@@ -36,9 +36,9 @@ aligned (gsize size)
 
 /* --- Lifetimes ------------------------------------------------------------------------------ */
 
-/* The last node that reads each value; n_nodes for what is needed after the run, -1 for none. */
+/* The last node that needs each value; n_nodes for what is needed after the run, -1 for none. */
 static int *
-last_readers (const EngineGraph *graph)
+last_readers (const EngineGraph *graph, const int *kept)
 {
   int *last = g_new (int, graph->values->len);
 
@@ -50,6 +50,11 @@ last_readers (const EngineGraph *graph)
     for (int k = 0; k < node->n_inputs; k++)
       if (node->inputs[k] != ENGINE_NONE)
         last[node->inputs[k]] = i;
+  }
+  for (guint i = 0; kept && i < graph->nodes->len; i++) {
+    const int output = engine_graph_node (graph, i)->output;
+
+    last[output] = MAX (last[output], kept[i]);
   }
   for (guint i = 0; i < graph->inputs->len; i++)
     last[g_array_index (graph->inputs, int, i)] = graph->nodes->len;
@@ -286,13 +291,13 @@ assign_sizes (const EngineGraph *graph, EnginePlan *plan, int max_batch, GError 
 }
 
 EnginePlan *
-engine_plan_new (const EngineGraph *graph, int max_batch, int cut, EnginePlanFlags flags,
-    GError **error)
+engine_plan_new (const EngineGraph *graph, int max_batch, int cut, const int *kept,
+    EnginePlanFlags flags, GError **error)
 {
   g_autoptr (EnginePlan) plan = g_new0 (EnginePlan, 1);
   const int n = graph->values->len;
   g_autofree Place *places = g_new0 (Place, n);
-  g_autofree int *last = last_readers (graph);
+  g_autofree int *last = last_readers (graph, kept);
   Planner planner = {graph, plan, flags, max_batch, cut, last, places};
 
   plan->n_values = n;

@@ -41,9 +41,10 @@ typedef struct {
   gsize arena[ENGINE_SPACE_COUNT]; /* bytes */
 } EnginePlan;
 
-/* The first `cut` nodes run by image: 0 for none. ENGINE_ERROR_MEMORY where a tensor of so many
- * images cannot be addressed. */
-EnginePlan *engine_plan_new (const EngineGraph *graph, int max_batch, int cut,
+/* The first `cut` nodes run by image: 0 for none. kept: per node, the first node that may overwrite
+ * its output, even where nobody reads it any more; NULL where nothing is kept. ENGINE_ERROR_MEMORY where a
+ * tensor of so many images cannot be addressed. */
+EnginePlan *engine_plan_new (const EngineGraph *graph, int max_batch, int cut, const int *kept,
     EnginePlanFlags flags, GError **error);
 void engine_plan_free (EnginePlan *plan); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePlan, engine_plan_free)

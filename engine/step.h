@@ -68,6 +68,7 @@ typedef struct {
   EnginePlanFlags flags;
   const EngineSchedule *schedule; /* NULL: engine_schedule_new() */
   const int *tactics;             /* per node; NULL: 0 everywhere */
+  const int *kept;                /* of engine_plan_new() */
 } EngineProgramOptions;
 
 /* The steps of a graph on a back end, and the memory that they point into. */

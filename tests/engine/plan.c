@@ -116,7 +116,7 @@ test_aligned_and_inside (void)
   for (guint32 seed = 1; seed <= 50; seed++) {
     g_autoptr (EngineGraph) graph = net_random (seed);
     const int cut = seed % (graph->nodes->len + 1);
-    g_autoptr (EnginePlan) plan = engine_plan_new (graph, 5, cut, ENGINE_PLAN_DEFAULT, NULL);
+    g_autoptr (EnginePlan) plan = engine_plan_new (graph, 5, cut, NULL, ENGINE_PLAN_DEFAULT, NULL);
 
     for (int v = 0; v < plan->n_values; v++) {
       const EngineValue *value = engine_graph_value (graph, v);
@@ -145,7 +145,7 @@ test_chain_reuses_memory (void)
   for (int i = 0; i < 10; i++)
     x = net_conv (net, x, (NetConv){.oc = 4, .k = 3, .pad = 1});
   g_autoptr (EngineGraph) graph = net_finish (net, x);
-  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, 0, ENGINE_PLAN_DEFAULT, NULL);
+  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, 0, NULL, ENGINE_PLAN_DEFAULT, NULL);
   CHECK_INT (plan->arena[ENGINE_SPACE_BATCH], ==, 3 * 8 * 8 * 4 * sizeof (float));
 }
 
@@ -163,7 +163,7 @@ value_named (const EngineGraph *graph, const char *name)
 static gboolean
 share (const EngineGraph *graph, const char *a, const char *b)
 {
-  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, 0, ENGINE_PLAN_DEFAULT, NULL);
+  g_autoptr (EnginePlan) plan = engine_plan_new (graph, 1, 0, NULL, ENGINE_PLAN_DEFAULT, NULL);
 
   return plan->place[value_named (graph, a)] == plan->place[value_named (graph, b)];
 }
@@ -234,7 +234,7 @@ test_batch_too_large (void)
   const int rows = net_reshape (net, x, 2, (const int[]){16, 4});
   g_autoptr (EngineGraph) graph = net_finish (net, net_softmax (net, rows));
   g_autoptr (GError) error = NULL;
-  EnginePlan *plan = engine_plan_new (graph, G_MAXINT, 0, ENGINE_PLAN_DEFAULT, &error);
+  EnginePlan *plan = engine_plan_new (graph, G_MAXINT, 0, NULL, ENGINE_PLAN_DEFAULT, &error);
 
   CHECK (!plan);
   CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY));

@@ -146,7 +146,7 @@ test_random_networks (void)
 
 /* --- Where it is cut ------------------------------------------------------------------------ */
 
-/* 2.5 MiB of activations and small weights, then 4 MiB of weights; *first_late is their node. */
+/* 2.5 MiB of activations and small weights, then 6 MiB of weights; *first_late is their node. */
 static EngineGraph *
 two_ends (int *first_late)
 {
@@ -155,7 +155,7 @@ two_ends (int *first_late)
 
   for (int i = 0; i < 4; i++)
     x = net_conv (net, x, (NetConv){.oc = 32, .k = 3, .pad = 1, .stride = 1 + i % 2});
-  x = net_pool (net, ENGINE_OP_AVGPOOL, x, 16, 16, 0);
+  x = net_pool (net, ENGINE_OP_AVGPOOL, x, 8, 8, 0);
   *first_late = (int) net->graph->nodes->len;
   x = net_dense (net, x, 1024);
   x = net_reshape (net, x, 4, (const int[]){1, 1, 1, 1024});
@@ -225,8 +225,8 @@ test_memory (void)
 {
   int late;
   g_autoptr (EngineGraph) graph = two_ends (&late);
-  g_autoptr (EnginePlan) whole = engine_plan_new (graph, 16, 0, ENGINE_PLAN_DEFAULT, NULL);
-  g_autoptr (EnginePlan) cut = engine_plan_new (graph, 16, late, ENGINE_PLAN_DEFAULT, NULL);
+  g_autoptr (EnginePlan) whole = engine_plan_new (graph, 16, 0, NULL, ENGINE_PLAN_DEFAULT, NULL);
+  g_autoptr (EnginePlan) cut = engine_plan_new (graph, 16, late, NULL, ENGINE_PLAN_DEFAULT, NULL);
   const gsize input = cut->size[g_array_index (graph->inputs, int, 0)] * 16;
 
   CHECK_INT (whole->arena[ENGINE_SPACE_IMAGE], ==, 0);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * taps.c: groups of activations, and a run that hands them to a tap.
+ */
+#include "engine/taps.h"
+
+typedef struct {
+  const EngineGraph *graph;
+  GArray *values, *first;
+  int group_values; /* where the group begins in values */
+} Maker;
+
+static gsize
+value_bytes (const EngineGraph *graph, int value)
+{
+  const EngineValue *v = engine_graph_value (graph, value);
+
+  return engine_value_elements (v) * engine_type_size (v->type);
+}
+
+static int
+compare_sizes (gconstpointer a, gconstpointer b, gpointer graph)
+{
+  const gsize x = value_bytes (graph, *(const int *) a), y = value_bytes (graph, *(const int *) b);
+
+  return x != y ? (x < y ? 1 : -1) : *(const int *) a - *(const int *) b;
+}
+
+static void
+add_value (Maker *maker, int value)
+{
+  if (engine_graph_value (maker->graph, value)->type == ENGINE_TYPE_F32)
+    g_array_append_val (maker->values, value);
+}
+
+/* Largest first: the last to be taken is a short one. */
+static void
+end_group (Maker *maker)
+{
+  const int begin = maker->group_values, n = maker->values->len;
+
+  g_qsort_with_data (&g_array_index (maker->values, int, begin), n - begin, sizeof (int),
+      compare_sizes, (gpointer) maker->graph);
+  g_array_append_val (maker->first, n);
+  maker->group_values = n;
+}
+
+EngineTaps *
+engine_taps_new (const EngineGraph *graph, int max_batch, gsize group_bytes)
+{
+  const int n = graph->nodes->len;
+  EngineTaps *taps = g_new0 (EngineTaps, 1);
+  g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr (GArray) first = g_array_new (FALSE, FALSE, sizeof (int));
+  Maker maker = {graph, values, first, 0};
+
+  taps->kept = g_new (int, n);
+  g_array_append_val (first, maker.group_values);
+  for (guint i = 0; i < graph->inputs->len; i++)
+    add_value (&maker, g_array_index (graph->inputs, int, i));
+  for (int begin = 0, end; begin < n; begin = end) {
+    gsize bytes = 0;
+
+    for (end = begin; end < n && (end == begin || bytes <= group_bytes); end++) {
+      const int output = engine_graph_node (graph, end)->output;
+
+      bytes += value_bytes (graph, output) * max_batch;
+      add_value (&maker, output);
+    }
+    for (int i = begin; i < end; i++)
+      taps->kept[i] = end;
+    end_group (&maker);
+  }
+  taps->n_groups = first->len - 1;
+  taps->values = (int *) (gpointer) g_array_free (g_steal_pointer (&values), FALSE);
+  taps->first = (int *) (gpointer) g_array_free (g_steal_pointer (&first), FALSE);
+  return taps;
+}
+
+void
+engine_taps_free (EngineTaps *taps)
+{
+  if (!taps)
+    return;
+  g_free (taps->kept);
+  g_free (taps->values);
+  g_free (taps->first);
+  g_free (taps);
+}
+
+/* --- Running -------------------------------------------------------------------------------- */
+
+typedef struct {
+  const EngineProgram *program;
+  const int *values;
+  int batch;
+  EngineTapFn tap;
+  gpointer data;
+} Group;
+
+static void
+show (void *ctx, int piece, int lane, KernelQueue *queue)
+{
+  const Group *group = ctx;
+  const int value = group->values[piece];
+  const EngineValue *v = engine_graph_value (group->program->graph, value);
+
+  group->tap (v->name, engine_program_value (group->program, value), group->batch,
+      engine_value_elements (v), v->dims[v->rank - 1], group->data);
+}
+
+const char *
+engine_taps_run (const EngineTaps *taps, const EngineProgram *program, int batch, EngineTapFn tap,
+    gpointer data)
+{
+  const EngineSpan span = engine_program_span (program, 0, batch, ENGINE_NONE);
+  KernelBackend *backend = program->backend;
+  guint step = 0;
+  int node = 0;
+
+  for (int g = 0; g < taps->n_groups; g++) {
+    Group group = {program, taps->values + taps->first[g], batch, tap, data};
+
+    node = taps->kept[node];
+    for (; step < program->steps->len; step++) {
+      const EngineStep *next = &g_array_index (program->steps, EngineStep, step);
+
+      if (next->node >= node)
+        break;
+      next->run (next, &span, program->queue);
+    }
+    const char *failure = backend->queue_wait (program->queue);
+    if (failure)
+      return failure;
+    backend->queue_each (program->queue, show, &group, taps->first[g + 1] - taps->first[g]);
+  }
+  return NULL;
+}

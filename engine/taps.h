@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * taps.h: a run that shows its activations. Internal to engine/.
+ *
+ * The nodes are cut into groups. What a group computes is kept to its end and then handed to the tap
+ * by all threads of the queue, each activation by one of them: so the network runs as it always does
+ * in between, and a tap that takes as long as the network takes its part of every CPU.
+ */
+#pragma once
+
+#include "engine/step.h"
+
+typedef struct {
+  int *kept;   /* per node: the one behind its group, for EngineProgramOptions */
+  int *values; /* float activations, the input included: group by group, the largest first */
+  int *first;  /* [n_groups + 1]: of each group, in values */
+  int n_groups;
+} EngineTaps;
+
+/* Groups of a network that takes so many images at once: each ends when its activations are more
+ * than group_bytes. One image of 224x224 pixels is one group in every classifier; what groups add to
+ * the memory of a large batch stays bounded. */
+#define ENGINE_TAPS_BYTES ((gsize) 256 << 20)
+EngineTaps *engine_taps_new (const EngineGraph *graph, int max_batch, gsize group_bytes);
+void engine_taps_free (EngineTaps *taps); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineTaps, engine_taps_free)
+
+/* Runs the first `batch` images by layer and waits. Returns what failed, or NULL. */
+const char *engine_taps_run (const EngineTaps *taps, const EngineProgram *program, int batch,
+    EngineTapFn tap, gpointer data);
