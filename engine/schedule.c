@@ -26,6 +26,8 @@
 /* Products of a convolution that take as long as reading a byte. */
 #define PRODUCTS_S8  16
 #define PRODUCTS_F32 2
+/* Two cuts are as good as each other that differ by less than this part of a run. */
+#define NEARLY 0.0025
 
 typedef struct {
   double images; /* a batch, for each lane */
@@ -96,22 +98,27 @@ cost_by_layer (const Work *work, const Load *load)
   return load->alone ? bytes : bytes + HANDING_OVER / load->images + WAITING * work->products;
 }
 
-/* The cheapest cut; of equal ones the last, which has the smallest arena. */
+/* The last of the cuts that cost nearly as little as the cheapest: the later, the smaller the memory
+ * for the batch. */
 static int
-cheapest_cut (const EngineGraph *graph, const Load *load)
+choose_cut (const EngineGraph *graph, const Load *load)
 {
-  double cost = 0, least = 0; /* beyond that of no cut */
-  int cut = 0;
+  const int n = graph->nodes->len;
+  g_autofree double *beyond = g_new (double, n + 1); /* cost of a cut beyond that of no cut */
+  double whole = 0, least = 0;
+  int cut = n;
 
-  for (int i = 0; i < (int) graph->nodes->len; i++) {
+  beyond[0] = 0;
+  for (int i = 0; i < n; i++) {
     const Work work = work_of (graph, i);
+    const double by_layer = cost_by_layer (&work, load);
 
-    cost += cost_by_image (&work) - cost_by_layer (&work, load);
-    if (cost <= least) {
-      least = cost;
-      cut = i + 1;
-    }
+    whole += by_layer + work.products;
+    beyond[i + 1] = beyond[i] + cost_by_image (&work) - by_layer;
+    least = MIN (least, beyond[i + 1]);
   }
+  while (beyond[cut] > least + NEARLY * whole)
+    cut--;
   return cut;
 }
 
@@ -135,7 +142,7 @@ engine_schedule_new (const EngineGraph *graph, KernelBackend *backend, KernelQue
       .batch = max_batch,
       .alone = schedule.lanes == 1,
   };
-  schedule.cut = cheapest_cut (graph, &load);
+  schedule.cut = choose_cut (graph, &load);
   return schedule;
 }
 
