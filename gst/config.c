@@ -135,8 +135,9 @@ gst_int8_config_install (GObjectClass *klass)
           "auto", SETTABLE));
   g_object_class_install_property (klass, GST_INT8_CONFIG_THREADS,
       g_param_spec_uint ("threads", "Threads",
-          "Threads that compute one network (0 = one per CPU this process may use)", 0, 1024, 0,
-          SETTABLE));
+          "Threads that may compute the network, with the element's own (0 = one per CPU this process "
+          "may use); elements of a process share all others",
+          0, 1024, 0, SETTABLE));
 }
 
 void

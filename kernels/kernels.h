@@ -364,12 +364,13 @@ struct KernelBackend {
   void *(*alloc) (KernelBackend *backend, size_t size);
   void (*free) (KernelBackend *backend, void *memory);
 
-  /* threads: 0 takes the CPUs this process may use; devices ignore it. NULL when no thread or no
-   * memory could be had. Free a queue before its back end. */
+  /* threads: how many may work for the queue, its caller among them; 0 takes the CPUs this process
+   * may use; devices ignore it. Queues share the others: no more work at a time than there are CPUs.
+   * NULL when no thread or no memory could be had. Free a queue before its back end. */
   KernelQueue *(*queue_new) (KernelBackend *backend, int threads);
   void (*queue_free) (KernelQueue *queue);
-  /* Waits for everything queued. NULL, or what failed, once per failure; the text is valid until
-   * the next call on the queue. */
+  /* Waits for everything queued; until then the queue counts as working. NULL, or what failed, once
+   * per failure; the text is valid until the next call on the queue. */
   const char *(*queue_wait) (KernelQueue *queue);
 
   /* Ordered with the queue's kernels; the host side may be reused after queue_wait(). */
