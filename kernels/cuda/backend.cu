@@ -163,8 +163,8 @@ find_device (CudaBackend *cuda, char *why, size_t why_size)
 static bool
 take_device (CudaBackend *cuda, char *why, size_t why_size)
 {
+  cudaError_t error = cudaErrorDeviceUninitialized;
   cudaFuncAttributes attributes;
-  cudaError_t error;
 
   if (driver.retain (&cuda->context, cuda->device) != CUDA_SUCCESS) {
     snprintf (why, why_size,
@@ -172,13 +172,13 @@ take_device (CudaBackend *cuda, char *why, size_t why_size)
         cuda->device, cuda->description);
     return false;
   }
-  error = kernel_cuda_enter (cuda, NULL) ? cudaFuncGetAttributes (&attributes, probe)
-                                         : cudaErrorDeviceUninitialized;
-  (void) cudaGetLastError ();
-  if (error == cudaSuccess) {
+  if (kernel_cuda_enter (cuda, NULL)) {
+    error = cudaFuncGetAttributes (&attributes, probe);
+    (void) cudaGetLastError ();
     kernel_cuda_leave (cuda);
-    return true;
   }
+  if (error == cudaSuccess)
+    return true;
   if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion ||
       error == cudaErrorInvalidDeviceFunction)
     snprintf (why, why_size,
@@ -187,8 +187,6 @@ take_device (CudaBackend *cuda, char *why, size_t why_size)
   else
     snprintf (why, why_size, "CUDA device %d (%s) failed: %s (%s)", cuda->device, cuda->description,
         cudaGetErrorString (error), cudaGetErrorName (error));
-  if (error != cudaErrorDeviceUninitialized)
-    kernel_cuda_leave (cuda);
   driver.release (cuda->device);
   return false;
 }
