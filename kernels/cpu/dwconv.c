@@ -2,8 +2,8 @@
 /*
  * dwconv.c: the loops of dwconv.h, how they are shared by the threads of a queue, and the weights.
  *
- * A unit of work is as many groups of lines as the last block has places, and one block; units of
- * the same lines follow each other, so that these lines are read from a cache.
+  * A unit of work is a chunk of neighbouring groups of lines and one block; units of the same lines
+ * follow each other, so that these lines are read from a cache.
  */
 #include "kernels/cpu/dwconv.h"
 #include "kernels/requant.h"
@@ -11,8 +11,10 @@
 #include <math.h>
 #include <string.h>
 
-/* Bytes of columns: half of a small first-level cache. */
+/* Bytes of columns: half of a small first-level cache; of the input that one block after the other
+ * reads: it stays in the second level. */
 #define COLUMN_BYTES (16 * 1024)
+#define INPUT_BYTES  (256 * 1024)
 /* Tasks per thread, so that a thread that was late or slow does not keep the others waiting. */
 #define TASKS_PER_THREAD 4
 /* The largest product of two int8. */
@@ -32,6 +34,7 @@ typedef struct {
   size_t reg;      /* bytes of a register */
   size_t column;   /* of a column */
   size_t columns;  /* of those of a strip */
+  size_t factors;  /* of those of a block */
   size_t sums;     /* of those of a tile */
   size_t block_size;
 } Plan;
@@ -41,7 +44,8 @@ typedef struct {
   const IgemmArgs *args;
   int8_t zero_x;
   bool plain; /* outputs of int8 without residual that no float step can overflow */
-  int supers; /* units of an image and a block */
+  int chunk;  /* line groups of a unit, a multiple of the places */
+  int chunks; /* of an image */
   size_t units;
   int parts;
   uint8_t *scratch; /* aligned */
@@ -90,10 +94,13 @@ make_plan (const DwconvKind *kind, const KernelConvShape *shape)
 {
   Plan p = {.kind = kind, .shape = shape};
 
-  /* Neighbouring lines of output share lines of input only where these are adjacent. */
-  p.lines = shape->stride_h == 1 && shape->dilation_h == 1 && shape->oh > 1 ? 2 : 1;
-  p.span = shape->kh + p.lines - 1;
-  p.groups = divide_up (p.span, kind->group);
+  /* Two lines of output where they need no more groups of lines of input than one. */
+  p.groups = divide_up (shape->kh, kind->group);
+  p.lines = shape->dilation_h == 1 && shape->oh > 1 &&
+                    divide_up (shape->stride_h + shape->kh, kind->group) == p.groups
+                ? 2
+                : 1;
+  p.span = (p.lines - 1) * shape->stride_h + shape->kh;
   p.line_groups = divide_up (shape->oh, p.lines);
   p.width = 16 * kind->lanes;
   p.blocks = divide_up (shape->oc, p.width);
@@ -103,7 +110,8 @@ make_plan (const DwconvKind *kind, const KernelConvShape *shape)
   while (last * p.places * 2 <= p.width)
     p.places *= 2;
   p.places = min_int (p.places, kind->lanes);
-  p.column = (size_t) p.groups * DWCONV_PARTS * p.reg;
+  /* An odd number of cache lines: neighbouring outputs read the same register of their columns. */
+  p.column = p.groups * DWCONV_PARTS * p.reg + KERNEL_ALIGN;
 
   const int most = COLUMN_BYTES / p.column, window = count_columns (shape, 1);
   p.tile = kind->tile / p.lines;
@@ -112,6 +120,7 @@ make_plan (const DwconvKind *kind, const KernelConvShape *shape)
 
   p.strip = divide_up (divide_up (shape->ow, strips), p.tile) * p.tile;
   p.columns = align (count_columns (shape, p.strip) * p.column);
+  p.factors = 2 * DWCONV_PARTS * p.reg;
   p.sums = (size_t) kind->tile * DWCONV_PARTS * p.reg;
   p.block_size =
       DWCONV_PARTS * p.reg + (size_t) DWCONV_PARTS * shape->kw * p.groups * p.lines * p.reg;
@@ -176,7 +185,8 @@ pack_block (const Plan *p, const int8_t *w, int channels, int places, uint8_t *t
     for (int kw = 0; kw < p->shape->kw; kw++)
       for (int group = 0; group < p->groups; group++)
         for (int line = 0; line < p->lines; line++, to += p->reg)
-          pack_register (p, w, channels, places, part, kw, group * p->kind->group - line, to);
+          pack_register (p, w, channels, places, part, kw,
+              group * p->kind->group - line * p->shape->stride_h, to);
 }
 
 size_t
@@ -200,7 +210,7 @@ kernel_dwconv_pack (const DwconvKind *kind, const KernelConvShape *shape, const 
 static size_t
 scratch_size (const Plan *p)
 {
-  return p->columns + align (p->sums);
+  return p->columns + align (p->factors) + align (p->sums);
 }
 
 size_t
@@ -225,8 +235,9 @@ finish (const Run *run, const DwconvStrip *s)
       const int channel = c % s->channels, lane = channel / 16 + place * (lanes / s->places);
       const int part = channel % 16 / 4;
       const int32_t *sums = s->sums + ((size_t) o * p->lines + line) * DWCONV_PARTS * row;
-      float y =
-          fmaf ((float) sums[part * row + lane * 4 + channel % 4], s->m[channel], s->b[channel]);
+      const int at_lane = part * row + lane * 4 + channel % 4;
+      float y = fmaf ((float) sums[at_lane], s->factors[at_lane],
+          s->factors[DWCONV_PARTS * row + at_lane]);
 
       if (!s->y[line][place])
         continue;
@@ -318,26 +329,29 @@ run_unit (const Run *run, size_t unit, uint8_t *scratch)
   const Plan *p = &run->plan;
   const KernelConvShape *shape = p->shape;
   const int block = unit % p->blocks, channel = block * p->width;
-  const int super = unit / p->blocks % run->supers, image = unit / p->blocks / run->supers;
-  const int begin = super * p->places, end = min_int (begin + p->places, p->line_groups);
+  const int chunk = unit / p->blocks % run->chunks, image = unit / p->blocks / run->chunks;
+  const int begin = chunk * run->chunk, end = min_int (begin + run->chunk, p->line_groups);
   const int most = run->plain ? p->strip : p->tile;
+  float *factors = (float *) (void *) (scratch + p->columns);
   DwconvStrip strip = {
       .columns = scratch,
       .output_step = shape->stride_w * p->column,
       .tap_step = shape->dilation_w * p->column,
+
       .kw = shape->kw,
       .groups = p->groups,
       .w = (const uint8_t *) run->args->w + block * p->block_size,
-      .m = run->args->m + channel,
-      .b = run->args->b + channel,
+      .factors = factors,
       .channels = min_int (shape->oc - channel, p->width),
       .places = block == p->blocks - 1 ? p->places : 1,
       .y_step = shape->oc,
       .lo = (int) run->args->lo,
       .hi = (int) run->args->hi,
-      .sums = run->plain ? NULL : (int32_t *) (void *) (scratch + p->columns),
+      .sums = run->plain ? NULL : (int32_t *) (void *) ((uint8_t *) factors + align (p->factors)),
   };
 
+  p->kind->factors (run->args->m + channel, run->args->b + channel, strip.channels, strip.places,
+      factors);
   for (int group = begin; group < end; group += strip.places) {
     for (int ow = 0; ow < shape->ow; ow += most) {
       strip.outputs = min_int (shape->ow - ow, most);
@@ -357,19 +371,36 @@ run_task (const void *ctx, int task, int thread)
     run_unit (run, unit, scratch);
 }
 
+/* Chunks whose input stays in a cache, and small enough for `parts` tasks. */
+static void
+cut (Run *run, int parts)
+{
+  const Plan *p = &run->plan;
+  const KernelConvShape *shape = p->shape;
+  const size_t line_group = (size_t) p->lines * shape->stride_h * shape->iw * shape->ic;
+  int chunk = (int) fmin (INPUT_BYTES / line_group + 1, p->line_groups);
+
+  while (chunk > p->places &&
+         (double) shape->n * p->blocks * divide_up (p->line_groups, chunk) < parts)
+    chunk = divide_up (chunk, 2);
+  run->chunk = divide_up (chunk, p->places) * p->places;
+  run->chunks = divide_up (p->line_groups, run->chunk);
+  run->units = (size_t) shape->n * run->chunks * p->blocks;
+  run->parts = (int) fmin (run->units, parts);
+}
+
 void
 kernel_dwconv_run (const DwconvKind *kind, const IgemmArgs *args, int8_t zero_x, KernelQueue *queue)
 {
   const KernelConvShape *shape = args->shape;
   const int threads = kernel_pool_threads (queue->pool), window = shape->kh * shape->kw;
   const double products = (double) shape->n * shape->oh * shape->ow * shape->oc * window;
+  const double useful = 1 + products / kind->grain;
   Run run = {.plan = make_plan (kind, shape), .args = args, .zero_x = zero_x};
 
   run.plain =
       !args->y_f32 && !args->r && kind->bounded (args->m, args->b, shape->oc, PRODUCT * window);
-  run.supers = divide_up (run.plan.line_groups, run.plan.places);
-  run.units = (size_t) shape->n * run.supers * run.plan.blocks;
   run.scratch = (uint8_t *) align ((uintptr_t) args->scratch);
-  run.parts = (int) fmin (fmin (run.units, 1 + products / kind->grain), threads * TASKS_PER_THREAD);
-  kernel_pool_run (queue->pool, run_task, &run, threads == 1 ? (run.parts = 1) : run.parts);
+  cut (&run, threads == 1 ? 1 : (int) fmin (useful, threads * TASKS_PER_THREAD));
+  kernel_pool_run (queue->pool, run_task, &run, run.parts);
 }

@@ -42,7 +42,7 @@ typedef struct {
   int before, inner, after; /* columns: of padding, of the image, of padding */
   size_t x_step;            /* values from column to column */
   int8_t zero_x;
-  uint8_t *columns; /* the first one's registers */
+  uint8_t *columns; /* the first register of the first one */
   size_t step;      /* bytes from column to column */
 } DwconvColumns;
 
@@ -50,8 +50,8 @@ typedef struct {
   const uint8_t *columns; /* the first tap of the first output */
   size_t output_step, tap_step;
   int kw, groups;
-  const uint8_t *w;   /* the block */
-  const float *m, *b; /* of its first channel */
+  const uint8_t *w;     /* the block */
+  const float *factors; /* [2][DWCONV_PARTS][4 * lanes]: m and b as the sums lie */
   int channels, places;
   int outputs;                            /* of a line */
   int8_t *y[DWCONV_LINES][DWCONV_PLACES]; /* the first output, or NULL where none is wanted */
@@ -67,6 +67,8 @@ typedef struct DwconvKind {
   int tile;     /* outputs, of all lines, that strip() makes at once: columns of so many are read */
   int x_offset; /* columns hold x + x_offset; sums start at -x_offset * sum (w) */
   void (*columns) (const DwconvColumns *columns);
+  /* m and b of `channels` channels, in the order of DwconvStrip.factors. */
+  void (*factors) (const float *m, const float *b, int channels, int places, float *factors);
   void (*strip[DWCONV_LINES]) (const DwconvStrip *strip); /* of 1 line, of 2 */
   bool (*bounded) (const float *m, const float *b, int channels, float terms);
   int grain; /* products that take a few microseconds */

@@ -53,9 +53,9 @@ store_column (uint8_t *to, __m512i x0, __m512i x1, __m512i x2, __m512i x3)
 }
 
 static void
-store_padding (uint8_t *to, size_t step, int count, __m512i value)
+store_padding (const DwconvColumns *c, uint8_t *to, int count, __m512i value)
 {
-  for (int i = 0; i < count; i++, to += step)
+  for (int i = 0; i < count; i++, to += c->step)
     IGEMM_EACH (part, DWCONV_PARTS)
       _mm512_store_si512 (to + part * 64, value);
 }
@@ -82,8 +82,8 @@ columns (const DwconvColumns *args)
   const __m512i padding = _mm512_set1_epi8 ((int8_t) (c.zero_x ^ -128));
   uint8_t *inner = c.columns + c.before * c.step;
 
-  store_padding (c.columns, c.step, c.before, padding);
-  store_padding (inner + c.inner * c.step, c.step, c.after, padding);
+  store_padding (&c, c.columns, c.before, padding);
+  store_padding (&c, inner + c.inner * c.step, c.after, padding);
   if (!c.inside)
     c.places == 1   ? inner_columns (&c, inner, 1, false)
     : c.places == 2 ? inner_columns (&c, inner, 2, false)
@@ -98,9 +98,9 @@ columns (const DwconvColumns *args)
 
 /* --- Strips --------------------------------------------------------------------------------- */
 
-/* The factors of channels 4 part .. 4 part + 3 of every 16, as the sums lie. */
+/* Those of channels 4 part .. 4 part + 3 of every 16. */
 LANES_INLINE __m512
-load_factors (const float *f, int channels, int places, int part)
+order_factors (const float *f, int channels, int places, int part)
 {
   __m512 all = _mm512_setzero_ps ();
 
@@ -112,6 +112,15 @@ load_factors (const float *f, int channels, int places, int part)
         _mm_maskz_loadu_ps (mask, f + (mask ? c : 0)));
   }
   return all;
+}
+
+static void
+factors (const float *m, const float *b, int channels, int places, float *to)
+{
+  IGEMM_EACH (part, DWCONV_PARTS) {
+    _mm512_store_ps (to + part * 16, order_factors (m, channels, places, part));
+    _mm512_store_ps (to + (DWCONV_PARTS + part) * 16, order_factors (b, channels, places, part));
+  }
 }
 
 LANES_INLINE void
@@ -171,15 +180,17 @@ sum_part (const DwconvStrip *s, const uint8_t *x, const uint8_t *w, __m512i star
 }
 
 LANES_INLINE void
-finish_part (__m512i *acc, __m512 m, __m512 b)
+finish_part (const DwconvStrip *s, int part, __m512i *acc)
 {
+  const __m512 m = _mm512_load_ps (s->factors + part * 16);
+  const __m512 b = _mm512_load_ps (s->factors + (DWCONV_PARTS + part) * 16);
+
   IGEMM_EACH (i, 8)
     acc[i] = lanes_round (_mm512_fmadd_ps (_mm512_cvtepi32_ps (acc[i]), m, b));
 }
 
 LANES_INLINE void
-strip_tile (const DwconvStrip *s, const __m512 *m, const __m512 *b, int first, const int kw,
-    const int groups, const int lines)
+strip_tile (const DwconvStrip *s, int first, const int kw, const int groups, const int lines)
 {
   const int outputs = 8 / lines;
   const uint8_t *x = s->columns + first * s->output_step, *w = s->w + DWCONV_PARTS * 64;
@@ -188,15 +199,15 @@ strip_tile (const DwconvStrip *s, const __m512 *m, const __m512 *b, int first, c
   Tile low, high, acc;
 
   sum_part (s, x, w, _mm512_loadu_si512 (s->w), kw, groups, lines, low);
-  finish_part (low, m[0], b[0]);
+  finish_part (s, 0, low);
   sum_part (s, x + 64, w + w_part, _mm512_loadu_si512 (s->w + 64), kw, groups, lines, acc);
-  finish_part (acc, m[1], b[1]);
+  finish_part (s, 1, acc);
   IGEMM_EACH (i, 8)
     low[i] = _mm512_packs_epi32 (low[i], acc[i]);
   sum_part (s, x + 128, w + 2 * w_part, _mm512_loadu_si512 (s->w + 128), kw, groups, lines, high);
-  finish_part (high, m[2], b[2]);
+  finish_part (s, 2, high);
   sum_part (s, x + 192, w + 3 * w_part, _mm512_loadu_si512 (s->w + 192), kw, groups, lines, acc);
-  finish_part (acc, m[3], b[3]);
+  finish_part (s, 3, acc);
   IGEMM_EACH (i, 8) {
     const __m512i bytes = _mm512_packs_epi16 (low[i], _mm512_packs_epi32 (high[i], acc[i]));
 
@@ -230,25 +241,20 @@ LANES_INLINE void
 strip (const DwconvStrip *args, const int lines)
 {
   const DwconvStrip s = *args; /* stays in registers: stores of bytes might change any other */
-  __m512 m[DWCONV_PARTS], b[DWCONV_PARTS];
 
   if (s.sums) {
     store_sums (&s, lines);
     return;
   }
-  IGEMM_EACH (part, DWCONV_PARTS) {
-    m[part] = load_factors (s.m, s.channels, s.places, part);
-    b[part] = load_factors (s.b, s.channels, s.places, part);
-  }
   if (s.kw == 3 && s.groups == 1)
     for (int o = 0; o < s.outputs; o += 8 / lines)
-      strip_tile (&s, m, b, o, 3, 1, lines);
+      strip_tile (&s, o, 3, 1, lines);
   else if (s.kw == 5 && s.groups == 2)
     for (int o = 0; o < s.outputs; o += 8 / lines)
-      strip_tile (&s, m, b, o, 5, 2, lines);
+      strip_tile (&s, o, 5, 2, lines);
   else
     for (int o = 0; o < s.outputs; o += 8 / lines)
-      strip_tile (&s, m, b, o, s.kw, s.groups, lines);
+      strip_tile (&s, o, s.kw, s.groups, lines);
 }
 
 static void
@@ -287,6 +293,7 @@ static const DwconvKind lines = {
     .tile = 8,
     .x_offset = 128,
     .columns = columns,
+    .factors = factors,
     .strip = {strip_1, strip_2},
     .bounded = kernel_bounded_avx512vnni,
     .grain = 1 << 18,

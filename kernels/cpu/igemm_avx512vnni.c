@@ -160,10 +160,11 @@ TILE (plain_6x4, tile_of_plain, IGEMM_MR, 4)
 
 typedef void (*TileFn) (const IgemmTile *t);
 
+static const TileFn plain_one[] = {plain_1x1, plain_1x2, plain_1x3, plain_1x4};
+
 static void
 run_plain (const IgemmTile *tile, int blocks)
 {
-  static const TileFn one[] = {plain_1x1, plain_1x2, plain_1x3, plain_1x4};
   static const TileFn many[] = {plain_7x1, plain_7x2, plain_7x3, plain_6x4};
   const int mr = blocks == 4 ? IGEMM_MR : PLAIN_MR;
   const size_t y_size = tile->y_f32 ? sizeof (float) : 1;
@@ -171,7 +172,7 @@ run_plain (const IgemmTile *tile, int blocks)
 
   for (int left = tile->pixels; left > 0; left -= mr) {
     t.pixels = left < mr ? left : mr;
-    (left == 1 ? one : many)[blocks - 1](&t);
+    (left == 1 ? plain_one : many)[blocks - 1](&t);
     t.x = (const uint8_t *) t.x + mr * t.x_stride;
     t.y = (uint8_t *) t.y + mr * t.y_stride * y_size;
     t.r = t.r ? (const uint8_t *) t.r + mr * t.y_stride : NULL;
@@ -187,6 +188,8 @@ run_tile (const IgemmTile *t)
 
   if (t->rows)
     (t->pixels == 1 ? one : many)[blocks - 1](t);
+  else if (t->pixels == 1)
+    plain_one[blocks - 1](t);
   else
     run_plain (t, blocks);
 }
