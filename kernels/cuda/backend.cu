@@ -151,13 +151,28 @@ find_device (CudaBackend *cuda, char *why, size_t why_size)
         cudaGetErrorString (error), cudaGetErrorName (error));
     return false;
   }
-  cuda->sm = kernel_cuda_conv_level (properties.major * 10 + properties.minor);
+  cuda->capability = properties.major * 10 + properties.minor;
   cuda->multiprocessors = properties.multiProcessorCount;
   cuda->shared_memory = (int) properties.sharedMemPerBlockOptin;
   snprintf (cuda->name, sizeof cuda->name, "cuda:%d", cuda->device);
   snprintf (cuda->description, sizeof cuda->description, "%.100s, compute capability %d.%d",
       properties.name, properties.major, properties.minor);
   return true;
+}
+
+/* What the code was compiled for decides which kernels there are: a device may have compiled the PTX
+ * of an earlier one, without the instructions that are its own. */
+static void
+take_code (CudaBackend *cuda, int compiled_for)
+{
+  const int code = compiled_for < cuda->capability ? compiled_for : cuda->capability;
+  const size_t used = strlen (cuda->description);
+
+  cuda->sm = kernel_cuda_conv_level (code);
+  if (cuda->sm != kernel_cuda_conv_level (cuda->capability))
+    snprintf (cuda->description + used, sizeof cuda->description - used,
+        ", with the kernels of %d.%d: slower than with meson's -Dcuda-archs=%d", code / 10,
+        code % 10, cuda->capability);
 }
 
 static bool
@@ -177,13 +192,16 @@ take_device (CudaBackend *cuda, char *why, size_t why_size)
     (void) cudaGetLastError ();
     kernel_cuda_leave (cuda);
   }
-  if (error == cudaSuccess)
+  if (error == cudaSuccess) {
+    take_code (cuda, attributes.ptxVersion);
     return true;
+  }
   if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion ||
       error == cudaErrorInvalidDeviceFunction)
     snprintf (why, why_size,
-        "%s has no code for CUDA device %d (%s): build it with the option cuda-archs",
-        KERNEL_CUDA_MODULE, cuda->device, cuda->description);
+        "%s has code for " INT8_CUDA_CODES " and none for CUDA device %d (%s); build it with "
+        "meson's -Dcuda-archs=%d",
+        KERNEL_CUDA_MODULE, cuda->device, cuda->description, cuda->capability);
   else
     snprintf (why, why_size, "CUDA device %d (%s) failed: %s (%s)", cuda->device, cuda->description,
         cudaGetErrorString (error), cudaGetErrorName (error));

@@ -29,7 +29,8 @@ typedef struct {
   KernelOps ops;
   CUcontext context; /* current while any function of this back end runs */
   int device;
-  int sm; /* compute capability as convolutions see it: 75, 80, 90, 100 or 120 */
+  int capability; /* of the device, 10 * major + minor */
+  int sm;         /* of the code that runs there, as convolutions see it: 75, 80, 90, 100 or 120 */
   int multiprocessors;
   int shared_memory; /* most bytes of a block, after cudaFuncSetAttribute */
   char name[24], description[160];
