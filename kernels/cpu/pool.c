@@ -184,10 +184,12 @@ kernel_pool_range (KernelPool *pool, KernelPoolRangeFn fn, const void *ctx, size
     fn (ctx, 0, count);
     return;
   }
-  /* What is shared at all is shared by all, down to a quarter of a grain: not for the time, but
-   * because the kernels before and after are, so that everyone's part is in its own cache. */
+  /* What is shared at all is shared by all, down to a quarter of a grain, and equally: not for the
+   * time, but because the kernels before and after are, so that everyone's part is in its own cache. */
   if (parts < threads)
     parts = count / ((grain + 3) / 4) < threads ? count / ((grain + 3) / 4) : threads;
+  else
+    parts -= parts % threads;
   const Range range = {fn, ctx, count, (int) parts};
 
   kernel_pool_run (pool, range_task, &range, range.parts);
