@@ -33,6 +33,13 @@ kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
   g.span = merged ? shape->kw : 1;
   g.taps = shape->kh * (shape->kw / g.span);
   g.k = g.span * (shape->ic / shape->groups);
+  /* A stem's lines of 3 * 3 values would be rounded up each for itself, and pointed at. */
+  g.gathered = kind->plain && merged && shape->kh > 1 &&
+               (size_t) g.k * kind->element <= IGEMM_PIECE && shape->kh <= IGEMM_PIECE;
+  if (g.gathered) {
+    g.k *= shape->kh;
+    g.taps = 1;
+  }
   g.run = divide_up (g.k, k_round) * k_round;
   g.row = kind->depthwise ? shape->oc : g.run;
   g.plain = !kind->depthwise && shape->kh == 1 && shape->kw == 1 && shape->stride_h == 1 &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * igemm-rows.c: where the rows of the windows of a few output pixels lie.
+ * igemm-rows.c: where the rows of the windows of a few output pixels lie, or copies of small windows.
  */
 #include "kernels/cpu/igemm.h"
 
@@ -154,6 +154,8 @@ copies_size (const Igemm *g)
 size_t
 kernel_igemm_rows_size (const Igemm *g)
 {
+  if (g->gathered)
+    return IGEMM_GATHERED * IGEMM_GATHERED_ROW (g);
   return copies_size (g) + (size_t) g->taps * g->mr * g->row * g->kind->wide_element;
 }
 
@@ -162,8 +164,10 @@ kernel_igemm_cursor (const KernelConvShape *shape, size_t pixel)
 {
   const size_t line = pixel / shape->ow;
 
-  return (IgemmCursor){
-      .pixel = pixel, .n = line / shape->oh, .oh = line % shape->oh, .ow = pixel % shape->ow};
+  return (IgemmCursor){.pixel = pixel,
+      .n = line / shape->oh,
+      .oh = line % shape->oh,
+      .ow = pixel % shape->ow};
 }
 
 /* The rows of pixels that are input pixels; false where the last would be read past the end. */
@@ -191,12 +195,13 @@ inner_rows (const Source *source, const IgemmCursor *at, const void **rows)
   const int last_iw = iw + across + (columns - 1) * s->dilation_w;
   const int last_ih = ih + (s->kh - 1) * s->dilation_h;
 
-  if (at->ow + g->mr > s->ow || iw < 0 || last_iw + g->span > s->iw || ih < 0 ||
-      last_ih >= s->ih || source->repeat)
+  if (at->ow + g->mr > s->ow || iw < 0 || last_iw + g->span > s->iw || ih < 0 || last_ih >= s->ih ||
+      source->repeat)
     return false;
 
   const size_t pixel = source->pixel_size, line = s->iw * pixel;
-  const uint8_t *x = source->x + ((size_t) at->n * s->ih + ih) * line + iw * pixel + source->channel;
+  const uint8_t *x =
+      source->x + ((size_t) at->n * s->ih + ih) * line + iw * pixel + source->channel;
   const uint8_t *last = x + (last_ih - ih) * line + (last_iw - iw) * pixel;
 
   if ((size_t) (source->end - last) < source->row_size)
@@ -211,6 +216,20 @@ inner_rows (const Source *source, const IgemmCursor *at, const void **rows)
   return true;
 }
 
+/* Moves the cursor behind `count` pixels of its line. */
+static void
+step_cursor (const KernelConvShape *shape, IgemmCursor *at, int count)
+{
+  at->ow += count;
+  if (at->ow == shape->ow) {
+    at->ow = 0;
+    if (++at->oh == shape->oh) {
+      at->oh = 0;
+      at->n++;
+    }
+  }
+}
+
 /* The rows of windows, line by line of the output. */
 static void
 window_rows (const Source *s, int pixels, IgemmCursor *at, const void **rows, uint8_t *memory)
@@ -221,25 +240,87 @@ window_rows (const Source *s, int pixels, IgemmCursor *at, const void **rows, ui
     count = min_int (pixels - i, shape->ow - at->ow);
     if (count < s->g->mr || !inner_rows (s, at, rows))
       segment_rows (s, at, count, rows + i, memory + i * s->row_size);
-    at->ow += count;
-    if (at->ow == shape->ow) {
-      at->ow = 0;
-      if (++at->oh == shape->oh) {
-        at->oh = 0;
-        at->n++;
-      }
-    }
+    step_cursor (shape, at, count);
   }
 }
 
-void
-kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int pixels,
-    IgemmCursor *at, const void **rows, void *memory)
+/* --- Gathered windows ----------------------------------------------------------------------- */
+
+/* A line of a window that crosses the border, or lies where the tensor ends. */
+static void
+copy_piece (const Source *s, const uint8_t *line, int iw, uint8_t *to)
+{
+  const int first = max_int (iw, 0), last = min_int (iw + s->g->span, s->g->shape->iw);
+
+  memcpy (to, s->padding, s->g->span * s->pixel_size);
+  if (first < last)
+    memcpy (to + (first - iw) * s->pixel_size, line + first * s->pixel_size,
+        (last - first) * s->pixel_size);
+}
+
+/* `size` bytes to each of `count` rows. */
+static inline void
+copy_pieces (const uint8_t *from, size_t from_step, uint8_t *to, size_t to_step, int count,
+    const size_t size)
+{
+  for (int i = 0; i < count; i++, from += from_step, to += to_step)
+    memcpy (to, from, size);
+}
+
+/* One line of the windows of `count` outputs. Those inside are copied as whole registers: the next
+ * line's piece overwrites what is too much. */
+static void
+gather_line (const Source *s, const uint8_t *line, int iw, int count, uint8_t *to)
+{
+  const KernelConvShape *shape = s->g->shape;
+  const int stride = shape->stride_w, room = shape->iw - shape->kw - iw;
+  const size_t to_step = IGEMM_GATHERED_ROW (s->g), step = stride * s->pixel_size;
+  int first = line && iw < 0 ? (stride - 1 - iw) / stride : 0;
+  int last = line && room >= 0 ? min_int (room / stride + 1, count) : 0;
+
+  first = min_int (first, count);
+  while (last > first && s->end - (line + (iw + (last - 1) * stride) * s->pixel_size) < IGEMM_PIECE)
+    last--;
+  last = max_int (last, first);
+  for (int i = 0; i < first; i++)
+    copy_piece (s, line, iw + i * stride, to + i * to_step);
+  if (first < last) {
+    const uint8_t *from = line + (size_t) (iw + first * stride) * s->pixel_size;
+
+    if (shape->kw * s->pixel_size <= IGEMM_PIECE / 2)
+      copy_pieces (from, step, to + first * to_step, to_step, last - first, IGEMM_PIECE / 2);
+    else
+      copy_pieces (from, step, to + first * to_step, to_step, last - first, IGEMM_PIECE);
+  }
+  for (int i = last; i < count; i++)
+    copy_piece (s, line, line ? iw + i * stride : shape->iw, to + i * to_step);
+}
+
+/* The windows of `count` outputs of one line. */
+static void
+gather_segment (const Source *s, const IgemmCursor *at, int count, uint8_t *to)
+{
+  const KernelConvShape *shape = s->g->shape;
+  const int iw = at->ow * shape->stride_w - shape->pad_left;
+
+  for (int kh = 0; kh < shape->kh; kh++) {
+    const int ih = at->oh * shape->stride_h - shape->pad_top + kh * shape->dilation_h;
+    const bool inside = ih >= 0 && ih < shape->ih;
+
+    gather_line (s,
+        inside ? s->x + ((size_t) at->n * shape->ih + ih) * shape->iw * s->pixel_size : NULL, iw,
+        count, to + kh * shape->kw * s->pixel_size);
+  }
+}
+
+static Source
+source_of (const Igemm *g, const void *x, const void *w, int group)
 {
   const KernelConvShape *shape = g->shape;
   const size_t element = g->kind->element;
   const size_t pixel_size = shape->ic * element;
-  const Source s = {
+
+  return (Source){
       .g = g,
       .x = x,
       .end = (const uint8_t *) x + (size_t) shape->n * shape->ih * shape->iw * pixel_size,
@@ -249,6 +330,29 @@ kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int 
       .channel = (size_t) group * (shape->ic / shape->groups) * element,
       .repeat = g->kind->depthwise && shape->oc != shape->ic,
   };
+}
+
+void
+kernel_igemm_gather (const Igemm *g, const void *x, const void *w, int pixels, IgemmCursor *at,
+    void *memory)
+{
+  const Source s = source_of (g, x, w, 0);
+  uint8_t *to = memory;
+
+  at->pixel += pixels;
+  for (int count; pixels > 0; pixels -= count, to += count * IGEMM_GATHERED_ROW (g)) {
+    count = min_int (pixels, g->shape->ow - at->ow);
+    gather_segment (&s, at, count, to);
+    step_cursor (g->shape, at, count);
+  }
+}
+
+void
+kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int pixels,
+    IgemmCursor *at, const void **rows, void *memory)
+{
+  const KernelConvShape *shape = g->shape;
+  const Source s = source_of (g, x, w, group);
 
   if (!g->plain) {
     window_rows (&s, pixels, at, rows, memory);

@@ -192,6 +192,24 @@ run_plain (const Run *run, IgemmTile *tile, const Blocks *blocks, size_t pixel, 
   return pixel;
 }
 
+/* Windows of few values, copied to rows. */
+static void
+run_gathered (const Run *run, IgemmTile *tile, const Blocks *blocks, size_t pixel, size_t end,
+    void *memory)
+{
+  const Igemm *g = &run->g;
+  IgemmCursor at = kernel_igemm_cursor (run->args->shape, pixel);
+
+  tile->rows = NULL;
+  tile->x = memory;
+  tile->x_stride = IGEMM_GATHERED_ROW (g);
+  for (; pixel < end; pixel += tile->pixels) {
+    tile->pixels = (int) (end - pixel < IGEMM_GATHERED ? end - pixel : IGEMM_GATHERED);
+    kernel_igemm_gather (g, run->args->x, run->args->w, tile->pixels, &at, memory);
+    run_blocks (run, tile, blocks, pixel);
+  }
+}
+
 /* The tiles [tile, end) of these blocks. */
 static void
 run_tiles (const Run *run, const Blocks *blocks, size_t first_tile, size_t end_tile,
@@ -217,6 +235,10 @@ run_tiles (const Run *run, const Blocks *blocks, size_t first_tile, size_t end_t
 
   if (g->plain && g->kind->plain)
     pixel = run_plain (run, &tile, blocks, pixel, end);
+  if (g->gathered) {
+    run_gathered (run, &tile, blocks, pixel, end, scratch + pointers_size (g));
+    pixel = end;
+  }
 
   IgemmCursor at = kernel_igemm_cursor (args->shape, pixel);
 

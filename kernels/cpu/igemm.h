@@ -23,6 +23,8 @@
 #define IGEMM_MAX_MR     12        /* the most of float */
 #define IGEMM_NR         16        /* channels of a block */
 #define IGEMM_ALL_BLOCKS (1 << 20) /* for a tile that takes any number */
+#define IGEMM_GATHERED   56        /* windows that are gathered at once */
+#define IGEMM_PIECE      32        /* bytes of a window's line, at most, that are */
 
 /* A loop of a tile over its registers. It is unrolled always: an array whose index is not constant
  * stays in memory. */
@@ -96,6 +98,7 @@ struct Igemm {
   int run;                    /* k, rounded up to k_round */
   int row;                    /* values that a row must offer */
   bool plain;                 /* the row of an output pixel is the input pixel of the same number */
+  bool gathered;              /* windows of few values are copied to one row each, for a plain tile */
   size_t block_size, pad_row; /* bytes of a block; offset of the row of padding */
   size_t packed_size;
 };
@@ -172,6 +175,12 @@ IgemmCursor kernel_igemm_cursor (const KernelConvShape *shape, size_t pixel);
  * `memory` is kernel_igemm_rows_size() bytes. */
 void kernel_igemm_rows (const Igemm *g, const void *x, const void *w, int group, int pixels,
     IgemmCursor *at, const void **rows, void *memory);
+
+/* Copies the windows of `pixels` outputs from the cursor on, where g->gathered, to rows in memory, and
+ * moves it behind them. A row has room for what its last piece writes too much. */
+#define IGEMM_GATHERED_ROW(g) ((size_t) (g)->row * (g)->kind->element + IGEMM_PIECE)
+void kernel_igemm_gather (const Igemm *g, const void *x, const void *w, int pixels, IgemmCursor *at,
+    void *memory);
 
 size_t kernel_igemm_scratch (const IgemmKind *kind, const KernelConvShape *shape,
     KernelQueue *queue);
