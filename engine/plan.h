@@ -31,8 +31,9 @@ typedef enum {
 
 typedef struct {
   int n_values;
-  int *place;         /* per value: the value whose memory it shares, itself where it is the first;
-                 ENGINE_NONE for constants */
+  /* Per value: the one whose memory it shares, itself where it is the first; ENGINE_NONE for
+   * constants. */
+  int *place;
   EngineSpace *space; /* per value, the same for all that share a place */
   gsize *size;        /* per value: bytes of one image, not rounded up; images lie back to back */
   /* Per value: bytes from the start of its arena, a multiple of KERNEL_ALIGN. n arenas for one image
