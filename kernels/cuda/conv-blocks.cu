@@ -79,8 +79,7 @@ kernel_conv_blocks (const KernelConvShape *s)
       classify (s->oh, s->ih, s->kh, s->stride_h, s->dilation_h, s->pad_top, NULL, first, last);
   blocks.column_classes =
       classify (s->ow, s->iw, s->kw, s->stride_w, s->dilation_w, s->pad_left, NULL, first, last);
-  blocks.row_class =
-      (size_t) blocks.n_blocks * blocks.k_blocks * CONV_BLOCK_CHANNELS * blocks.kb;
+  blocks.row_class = (size_t) blocks.n_blocks * blocks.k_blocks * CONV_BLOCK_CHANNELS * blocks.kb;
   blocks.column_class = blocks.row_class;
   blocks.corrections = blocks.row_class;
   blocks.size = blocks.row_class;
@@ -202,7 +201,8 @@ kernel_conv_params (const KernelConvS8 *args, bool to_f32)
   p.column_classes = blocks.column_classes;
   p.mr = args->mr, p.lo = args->lo, p.hi = args->hi;
   p.to_f32 = to_f32;
-  p.wide = s->oc % 16 == 0 && kernel_cuda_aligned (args->y, 16) && kernel_cuda_aligned (args->r, 16);
+  p.wide =
+      s->oc % 16 == 0 && kernel_cuda_aligned (args->y, 16) && kernel_cuda_aligned (args->r, 16);
   return p;
 }
 
@@ -224,7 +224,7 @@ kernel_conv_launch (KernelQueue *queue, const void *kernel, unsigned blocks, uns
   config.stream = queue->stream;
   config.attrs = attributes;
   config.numAttrs = queue->cuda->sm < 90 ? 0 : cluster > 1 ? 2 : 1;
-  kernel_cuda_check (queue, "a convolution", cudaFuncSetAttribute (kernel,
-      cudaFuncAttributeMaxDynamicSharedMemorySize, (int) shared));
+  kernel_cuda_check (queue, "a convolution",
+      cudaFuncSetAttribute (kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int) shared));
   kernel_cuda_check (queue, "a convolution", cudaLaunchKernelExC (&config, kernel, arguments));
 }

@@ -3,15 +3,16 @@
  * conv-blocks.h: what the tensor-core convolutions share: one layout of packed weights, so that a
  * kernel may be chosen by n when it runs, their parameters, and the end of every kernel.
  *
- * Weights are blocks of 64 output channels x kb bytes of k, in the order [64 channels][tap][channels
- * of x in pieces of kb]. A block is what lies in shared memory: 64 rows of kb bytes, whose 16-byte
- * chunks are swizzled as TMA and wgmma do (SWIZZLE_64B, SWIZZLE_128B). Its rows are permuted: the
- * accumulators of mma and wgmma give a thread columns 8 j + 2 t + e (t = lane % 4, e = 0, 1), and row
- * 8 j + 2 t + e holds channel 16 t + 2 j + e, so that a thread owns 16 neighbouring channels: one
- * 16-byte store. Channels and k beyond the shape's are zero.
+ * Weights are blocks of 64 output channels x kb bytes of k, ordered by 64 channels, then taps, then
+ * channels of x in pieces of kb. A block is what lies in shared memory: 64 rows of
+ * kb bytes, whose 16-byte chunks are swizzled as TMA and wgmma do (SWIZZLE_64B, SWIZZLE_128B). Its
+ * rows are permuted: the accumulators of mma and wgmma give a thread columns 8 j + 2 t + e (t =
+ * lane % 4, e = 0, 1), and row 8 j + 2 t + e holds channel 16 t + 2 j + e, so that a thread owns 16
+ * neighbouring channels: one 16-byte store. Channels and k beyond the shape's are zero.
  *
- * After them: the table of corrections for kernels whose loads give 0 outside the image: the classes of rows and columns of y whose windows have the same taps
- * outside, and for each pair of classes zero_x * the sum of those taps' weights.
+ * After them: the table of corrections for kernels whose loads give 0 outside the image: the
+ * classes of rows and columns of y whose windows have the same taps outside, and for each pair of
+ * classes zero_x * the sum of those taps' weights.
  */
 #pragma once
 
@@ -31,8 +32,8 @@ typedef struct {
 } ConvBlocks;
 
 ConvBlocks kernel_conv_blocks (const KernelConvShape *shape);
-size_t kernel_conv_blocks_pack (
-    const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed);
+size_t kernel_conv_blocks_pack (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
+    void *packed);
 
 /* What a kernel needs to know; passed by value. */
 typedef struct {
@@ -44,7 +45,7 @@ typedef struct {
   int ih, iw, ic, oh, ow, oc, kw;
   int stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
   int tap_blocks, k_blocks, n_blocks;
-  uint32_t zero_x; /* four times */
+  uint32_t zero_x;                         /* four times */
   const uint8_t *row_class, *column_class; /* NULL: every window is inside */
   const int32_t *corrections;
   int column_classes;
@@ -65,7 +66,7 @@ static __device__ __forceinline__ void
 conv_wait_for_inputs (void)
 {
 #if __CUDA_ARCH__ >= 900
-  asm volatile ("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
 
@@ -73,7 +74,7 @@ static __device__ __forceinline__ void
 conv_let_next_start (void)
 {
 #if __CUDA_ARCH__ >= 900
-  asm volatile ("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
 
@@ -109,9 +110,9 @@ conv_load_factors (float *m, float *b, const ConvParams &p, int first, int count
   }
 }
 
-/* Four outputs from accumulators and, with_r, four bytes of a residual. Bounds are whole numbers, so
- * that clamping may come first; adding 1.5 * 2^23 then rounds half to even, and leaves the number in
- * the low byte. A byte of r gets there the same way: (r + 128) in the low bits of 2^23. */
+/* Four outputs from accumulators and, with_r, four bytes of a residual. Bounds are whole numbers,
+ * so that clamping may come first; adding 1.5 * 2^23 then rounds half to even, and leaves the
+ * number in the low byte. A byte of r gets there the same way: r + 128 in the low bits of 2^23. */
 template <bool with_r>
 static __device__ __forceinline__ uint32_t
 conv_requant (const int acc[4], float4 m, float4 b, uint32_t r, float mr, float lo, float hi)

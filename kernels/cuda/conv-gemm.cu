@@ -10,55 +10,107 @@
 #include "kernels/cuda/conv-stem.h"
 #include "kernels/cuda/conv-wgmma.h"
 
-static int
-count_tiles (const KernelConvShape *s, int pixels, int channels)
+#include <math.h>
+
+/* --- The choice ----------------------------------------------------------------------------- */
+
+typedef enum { MMA, SPLIT, WGMMA, PATCH } Kind;
+
+/* What a tile takes, in cycles: measured on an H100 at 256, 8 and 1 images of ResNet-50. */
+typedef struct {
+  Kind kind;
+  int tile; /* of its kind */
+  int pixels, channels;
+  int slots;            /* tiles at a time on a multiprocessor */
+  int shares;           /* SPLIT: blocks that share out k */
+  float alone, crowded; /* each 128 bytes of k, one tile or `slots` of them on a multiprocessor */
+  float fixed, with_r;  /* each tile; the same with a residual where tiles are many */
+} Candidate;
+
+/* clang-format off */
+static const Candidate candidates[] = {
+    {WGMMA, CONV_WGMMA_192X128,     192, 128, 1, 1,  810,  810, 5000, 5000},
+    {WGMMA, CONV_WGMMA_256X128,     256, 128, 1, 1, 1080, 1080, 6900, 6900},
+    {WGMMA, CONV_WGMMA_128X256,     128, 256, 1, 1, 1080, 1080, 6800, 6800},
+    {WGMMA, CONV_WGMMA_2_OF_128X64, 128,  64, 2, 1,  430, 1000, 3900, 2900},
+    {WGMMA, CONV_WGMMA_128X64,      128,  64, 2, 1,  410, 1000, 3900, 3900},
+    {PATCH, CONV_PATCH_4_OF_128X64, 112,  64, 4, 1,  400, 1150, 5000, 5000},
+    {PATCH, CONV_PATCH_4_OF_64X64,   56,  64, 4, 1,  225,  450, 4600, 4600},
+    {MMA,   CONV_MMA_64X64,          64,  64, 3, 1,  700, 1400, 2700, 2700},
+    {MMA,   CONV_MMA_128X128,       128, 128, 1, 1, 2000, 2000, 6000, 6000},
+    {SPLIT, CONV_MMA_SPLIT2,         64,  64, 2, 2,  640, 1100, 5700, 5700},
+    {SPLIT, CONV_MMA_SPLIT4,         64,  64, 2, 4,  640, 1100, 5700, 5700},
+    {SPLIT, CONV_MMA_SPLIT8,         64,  64, 2, 8,  640, 1100, 5700, 5700},
+};
+/* clang-format on */
+
+static float
+estimate (const Candidate *c, const KernelConvShape *s, bool with_r, const CudaBackend *cuda)
 {
-  return (int) (kernel_cuda_blocks ((size_t) s->n * s->oh * s->ow, pixels) *
-                kernel_cuda_blocks (s->oc, channels));
+  const ConvBlocks blocks = kernel_conv_blocks (s);
+  const int k = (blocks.k_blocks + c->shares - 1) / c->shares;
+  const double tiles = (double) kernel_cuda_blocks ((size_t) s->n * s->oh * s->ow, c->pixels) *
+                       kernel_cuda_blocks (s->oc, c->channels) * c->shares;
+  const double each = tiles / cuda->multiprocessors; /* tiles on a multiprocessor */
+  const float per_k = each <= 0.5 ? c->alone : each <= 1 ? (c->alone + c->crowded) / 2 : c->crowded;
+  const float fixed = with_r && each > 1 ? c->with_r : c->fixed;
+
+  return (float) (each <= 1 ? 1 : ceil (each / c->slots)) * (k * per_k * blocks.kb / 128 + fixed);
 }
 
-/* How many blocks may share out k, so that they fill the device: 1, where k is too short for it. */
-static ConvMmaTile
-choose_mma (const KernelConvShape *s, const CudaBackend *cuda)
+static bool
+can (const Candidate *c, const KernelConvS8 *args, bool to_f32, int sm)
 {
-  const int tiles = count_tiles (s, 64, 64);
-
-  if (cuda->sm >= 90 && kernel_conv_blocks (s).k_blocks >= 12 && tiles * 2 <= cuda->multiprocessors)
-    return tiles * 8 <= cuda->multiprocessors   ? CONV_MMA_SPLIT8
-           : tiles * 4 <= cuda->multiprocessors ? CONV_MMA_SPLIT4
-                                                : CONV_MMA_SPLIT2;
-  if (s->oc > 64 && count_tiles (s, 128, 128) >= cuda->multiprocessors)
-    return CONV_MMA_128X128;
-  return CONV_MMA_64X64;
+  switch (c->kind) {
+  case SPLIT:
+    return sm >= 90;
+  case WGMMA:
+    return !to_f32 && kernel_conv_wgmma_suits (&args->shape, sm);
+  case PATCH:
+    return !to_f32 && !args->r && kernel_conv_patch_suits (&args->shape, sm);
+  default:
+    return true;
+  }
 }
 
-/* On Hopper: the largest tiles that occupy it. */
-static ConvWgmmaTile
-choose_wgmma (const KernelConvShape *s, const CudaBackend *cuda)
+static bool
+run_candidate (const Candidate *c, const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
 {
-  if (s->oc <= 64)
-    return CONV_WGMMA_128X64;
-  return count_tiles (s, 192, 128) >= cuda->multiprocessors ? CONV_WGMMA_192X128
-                                                            : CONV_WGMMA_128X64;
+  if (c->kind == WGMMA)
+    return kernel_conv_wgmma_run (args, (ConvWgmmaTile) c->tile, queue);
+  if (c->kind == PATCH)
+    return kernel_conv_patch_run (args, (ConvPatchTile) c->tile, queue);
+  kernel_conv_mma_run (args, to_f32, (ConvMmaTile) c->tile, queue);
+  return true;
 }
 
+/* The quickest by that table; the next, where a kernel lacks shared memory or alignment: mma never
+ * does. */
 static void
 run_best (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
 {
-  const KernelConvShape *s = &args->shape;
-  const ConvMmaTile tile = choose_mma (s, queue->cuda);
+  constexpr int count = sizeof candidates / sizeof *candidates;
+  bool tried[count] = {};
 
-  if (!to_f32 && s->oc <= 64 && kernel_conv_patch_suits (s, queue->cuda->sm) &&
-      kernel_conv_patch_run (args,
-          count_tiles (s, 128, 64) >= 4 * queue->cuda->multiprocessors ? CONV_PATCH_4_OF_128X64
-                                                                       : CONV_PATCH_4_OF_64X64,
-          queue))
-    return;
+  for (;;) {
+    float least = INFINITY;
+    int best = -1;
 
-  if (to_f32 || tile >= CONV_MMA_SPLIT2 || !kernel_conv_wgmma_suits (s, queue->cuda->sm) ||
-      !kernel_conv_wgmma_run (args, choose_wgmma (s, queue->cuda), queue))
-    kernel_conv_mma_run (args, to_f32, tile, queue);
+    for (int i = 0; i < count; i++) {
+      const float cycles = estimate (&candidates[i], &args->shape, args->r, queue->cuda);
+
+      if (!tried[i] && cycles < least && can (&candidates[i], args, to_f32, queue->cuda->sm)) {
+        least = cycles;
+        best = i;
+      }
+    }
+    tried[best] = true;
+    if (run_candidate (&candidates[best], args, to_f32, queue))
+      return;
+  }
 }
+
+/* --- Entries -------------------------------------------------------------------------------- */
 
 static bool
 suits_mma (const KernelConvShape *s, int sm)
@@ -75,7 +127,7 @@ suits_split (const KernelConvShape *s, int sm)
 #define ENTRY(id, title, fits, way)                                                                \
   const CudaConvS8 kernel_conv_s8_cuda_##id = {title, fits, kernel_conv_blocks_pack, NULL, way};
 
-#define MMA(id, title, fits, tile)                                                                 \
+#define MMA_ENTRY(id, title, fits, tile)                                                           \
   static void run_##id (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)                 \
   {                                                                                                \
     kernel_conv_mma_run (args, to_f32, tile, queue);                                               \
@@ -83,7 +135,7 @@ suits_split (const KernelConvShape *s, int sm)
   ENTRY (id, title, fits, run_##id)
 
 /* What it does not do, float or pointers that TMA refuses, the other kernels do. */
-#define WGMMA(id, title, tile)                                                                     \
+#define WGMMA_ENTRY(id, title, tile)                                                               \
   static void run_##id (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)                 \
   {                                                                                                \
     if (to_f32 || !kernel_conv_wgmma_run (args, tile, queue))                                      \
@@ -91,7 +143,7 @@ suits_split (const KernelConvShape *s, int sm)
   }                                                                                                \
   ENTRY (id, title, kernel_conv_wgmma_suits, run_##id)
 
-#define PATCH(id, title, tile)                                                                     \
+#define PATCH_ENTRY(id, title, tile)                                                               \
   static void run_##id (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)                 \
   {                                                                                                \
     if (to_f32 || !kernel_conv_patch_run (args, tile, queue))                                      \
@@ -100,22 +152,22 @@ suits_split (const KernelConvShape *s, int sm)
   ENTRY (id, title, kernel_conv_patch_suits, run_##id)
 
 ENTRY (gemm, "gemm", suits_mma, run_best)
-MMA (mma_128x128, "mma 128x128", suits_mma, CONV_MMA_128X128)
-MMA (mma_64x64, "mma 64x64", suits_mma, CONV_MMA_64X64)
-MMA (mma_split2, "mma 64x64, k by 2", suits_split, CONV_MMA_SPLIT2)
-MMA (mma_split4, "mma 64x64, k by 4", suits_split, CONV_MMA_SPLIT4)
-MMA (mma_split8, "mma 64x64, k by 8", suits_split, CONV_MMA_SPLIT8)
-WGMMA (wgmma_256x128, "wgmma 256x128", CONV_WGMMA_256X128)
-WGMMA (wgmma_192x128, "wgmma 192x128", CONV_WGMMA_192X128)
-WGMMA (wgmma_128x256, "wgmma 128x256", CONV_WGMMA_128X256)
-WGMMA (wgmma_128x128, "wgmma 128x128", CONV_WGMMA_128X128)
-WGMMA (wgmma_128x64, "wgmma 128x64", CONV_WGMMA_128X64)
-WGMMA (wgmma_2x128x128, "wgmma 2 of 128x128", CONV_WGMMA_2_OF_128X128)
-WGMMA (wgmma_2x64x256, "wgmma 2 of 64x256", CONV_WGMMA_2_OF_64X256)
-WGMMA (wgmma_2x128x64, "wgmma 2 of 128x64", CONV_WGMMA_2_OF_128X64)
-PATCH (patch_4x128x64, "patch 4 of 128x64", CONV_PATCH_4_OF_128X64)
-PATCH (patch_4x64x64, "patch 4 of 64x64", CONV_PATCH_4_OF_64X64)
-PATCH (patch_3x64x128, "patch 3 of 64x128", CONV_PATCH_3_OF_64X128)
+MMA_ENTRY (mma_128x128, "mma 128x128", suits_mma, CONV_MMA_128X128)
+MMA_ENTRY (mma_64x64, "mma 64x64", suits_mma, CONV_MMA_64X64)
+MMA_ENTRY (mma_split2, "mma 64x64, k by 2", suits_split, CONV_MMA_SPLIT2)
+MMA_ENTRY (mma_split4, "mma 64x64, k by 4", suits_split, CONV_MMA_SPLIT4)
+MMA_ENTRY (mma_split8, "mma 64x64, k by 8", suits_split, CONV_MMA_SPLIT8)
+WGMMA_ENTRY (wgmma_256x128, "wgmma 256x128", CONV_WGMMA_256X128)
+WGMMA_ENTRY (wgmma_192x128, "wgmma 192x128", CONV_WGMMA_192X128)
+WGMMA_ENTRY (wgmma_128x256, "wgmma 128x256", CONV_WGMMA_128X256)
+WGMMA_ENTRY (wgmma_128x128, "wgmma 128x128", CONV_WGMMA_128X128)
+WGMMA_ENTRY (wgmma_128x64, "wgmma 128x64", CONV_WGMMA_128X64)
+WGMMA_ENTRY (wgmma_2x128x128, "wgmma 2 of 128x128", CONV_WGMMA_2_OF_128X128)
+WGMMA_ENTRY (wgmma_2x64x256, "wgmma 2 of 64x256", CONV_WGMMA_2_OF_64X256)
+WGMMA_ENTRY (wgmma_2x128x64, "wgmma 2 of 128x64", CONV_WGMMA_2_OF_128X64)
+PATCH_ENTRY (patch_4x128x64, "patch 4 of 128x64", CONV_PATCH_4_OF_128X64)
+PATCH_ENTRY (patch_4x64x64, "patch 4 of 64x64", CONV_PATCH_4_OF_64X64)
+PATCH_ENTRY (patch_3x64x128, "patch 3 of 64x128", CONV_PATCH_3_OF_64X128)
 
-const CudaConvS8 kernel_conv_s8_cuda_stem = {
-    "stem", kernel_conv_stem_suits, kernel_conv_stem_pack, NULL, kernel_conv_stem_run};
+const CudaConvS8 kernel_conv_s8_cuda_stem = {"stem", kernel_conv_stem_suits, kernel_conv_stem_pack,
+    NULL, kernel_conv_stem_run};

@@ -45,10 +45,10 @@ map_boxes (KernelQueue *queue, CUtensorMap *map, const void *data, int rank, con
     strides[i] = stride *= dims[i];
   if (!encode)
     encode = (EncodeTiled) find (queue, "cuTensorMapEncodeTiled");
-  return encode && encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, (cuuint32_t) rank, (void *) data,
-                       dims, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                       swizzle_of ((int) box[0]), CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+  return encode &&
+         encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, (cuuint32_t) rank, (void *) data, dims,
+             strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of ((int) box[0]),
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
 bool
@@ -72,15 +72,15 @@ kernel_conv_map_images (KernelQueue *queue, CUtensorMap *map, const void *data, 
 }
 
 bool
-kernel_conv_map_windows (
-    KernelQueue *queue, CUtensorMap *map, const KernelConvS8 *args, int pixels, int kb)
+kernel_conv_map_windows (KernelQueue *queue, CUtensorMap *map, const KernelConvS8 *args, int pixels,
+    int kb)
 {
   static EncodeIm2col encode;
   const KernelConvShape *s = &args->shape;
-  const cuuint64_t dims[4] = {
-      (cuuint64_t) s->ic, (cuuint64_t) s->iw, (cuuint64_t) s->ih, (cuuint64_t) s->n};
-  const cuuint64_t strides[3] = {
-      (cuuint64_t) s->ic, (cuuint64_t) s->ic * s->iw, (cuuint64_t) s->ic * s->iw * s->ih};
+  const cuuint64_t dims[4] = {(cuuint64_t) s->ic, (cuuint64_t) s->iw, (cuuint64_t) s->ih,
+      (cuuint64_t) s->n};
+  const cuuint64_t strides[3] = {(cuuint64_t) s->ic, (cuuint64_t) s->ic * s->iw,
+      (cuuint64_t) s->ic * s->iw * s->ih};
   const int lower[2] = {-s->pad_left, -s->pad_top};
   const int upper[2] = {(s->ow - 1) * s->stride_w - s->pad_left + 1 - s->iw,
       (s->oh - 1) * s->stride_h - s->pad_top + 1 - s->ih};
@@ -88,9 +88,9 @@ kernel_conv_map_windows (
 
   if (!encode)
     encode = (EncodeIm2col) find (queue, "cuTensorMapEncodeIm2col");
-  return encode && encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 4, (void *) args->x, dims, strides,
-                       lower, upper, (cuuint32_t) kb, (cuuint32_t) pixels, steps,
-                       CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of (kb),
-                       CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+  return encode &&
+         encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 4, (void *) args->x, dims, strides, lower,
+             upper, (cuuint32_t) kb, (cuuint32_t) pixels, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+             swizzle_of (kb), CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }

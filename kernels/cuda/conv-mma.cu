@@ -13,18 +13,18 @@ load_of_rank (uint32_t address, uint32_t rank)
   uint32_t remote;
   int4 v;
 
-  asm volatile ("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
-  asm volatile ("ld.shared::cluster.v4.s32 {%0, %1, %2, %3}, [%4];"
-                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                : "r"(remote));
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+  asm volatile("ld.shared::cluster.v4.s32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(remote));
   return v;
 }
 
 static __device__ __forceinline__ void
 wait_for_cluster (void)
 {
-  asm volatile ("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
-                    : "memory");
+  asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
+                   : "memory");
 }
 #endif
 
@@ -72,9 +72,8 @@ reduce (const ConvParams &p, const int (&acc)[1][8][4], uint8_t *tile, int first
 }
 
 template <int bm, int wm, int wn, int kb, int stages, int unit, int split>
-static __global__ void
-__launch_bounds__ (32 * wm * wn)
-conv_mma (const __grid_constant__ ConvParams p)
+static __global__ void __launch_bounds__ (32 * wm * wn)
+    conv_mma (const __grid_constant__ ConvParams p)
 {
 #if __CUDA_ARCH__ >= 800
   using Tile = Mma<bm, wm, wn, kb, stages, unit, split>;

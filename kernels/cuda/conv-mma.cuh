@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conv-mma.cuh: implicit GEMM on tensor cores from compute capability 8.0 on: cp.async into a ring of
- * swizzled tiles, ldmatrix, mma.sync m16n8k32 (int8, int32 accumulators).
+ * conv-mma.cuh: implicit GEMM on tensor cores from compute capability 8.0 on: cp.async into a ring
+ * of swizzled tiles, ldmatrix, mma.sync m16n8k32 (int8, int32 accumulators).
  *
  * A block computes bm pixels x 64 wn channels with wm x wn warps; a warp has bm / wm pixels x 64
- * channels. A row of the A tile is one pixel's kb bytes of one tap, zero_x outside the image. `unit` is the width of a copy: 16, 8 or 4
- * bytes as x's alignment and channels allow, or 1: gathered through registers, any shape at all.
- * With split > 1 (sm 90) the blocks of a cluster share out k and add their int32 tiles through
- * distributed shared memory: for layers too small to fill the device.
+ * channels. A row of the A tile is one pixel's kb bytes of one tap, zero_x outside the image.
+ * `unit` is the width of a copy: 16, 8 or 4 bytes as x's alignment and channels allow, or 1:
+ * gathered through registers, any shape at all. With split > 1 (sm 90) the blocks of a cluster
+ * share out k and add their int32 tiles through distributed shared memory: for layers too small to
+ * fill the device.
  *
  * Shared memory: stages * (bm + 64 wn) * kb bytes. Bound: ldmatrix and issue; about 60 % of what
  * wgmma reaches on Hopper.
@@ -21,26 +22,26 @@ static __device__ __forceinline__ void
 mma_copy (uint32_t to, const void *from)
 {
   if (unit == 16)
-    asm volatile ("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from));
   else
-    asm volatile ("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(unit));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(unit));
 }
 
 static __device__ __forceinline__ void
 mma_load (uint32_t (&d)[4], uint32_t from)
 {
-  asm volatile ("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
-                : "r"(from));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+               : "r"(from));
 }
 
 static __device__ __forceinline__ void
 mma_multiply (int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
-  asm volatile ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, "
-                "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, "
+               "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 /* The rows of the A tile that a thread copies, and where the next block of k begins. */
@@ -74,14 +75,14 @@ mma_find_rows (MmaSource<rows> &s, const ConvParams &p, int first, int k_block)
 static __device__ __forceinline__ void
 mma_put (uint32_t to, const uint32_t (&word)[4])
 {
-  asm volatile ("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(word[0]), "r"(word[1]),
-                "r"(word[2]), "r"(word[3])
-                : "memory");
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(word[0]), "r"(word[1]),
+               "r"(word[2]), "r"(word[3])
+               : "memory");
 }
 
-/* One 16-byte chunk of a row: channels c .. c + 15 at `from`, or zero_x. Beyond the channels anything
- * will do: the weights are zero. (A line of zero_x in memory instead of registers would be read by
- * all multiprocessors at once: ten times slower on 7x7 images.) */
+/* One 16-byte chunk of a row: channels c .. c + 15 at `from`, or zero_x. Beyond the channels
+ * anything will do: the weights are zero. (A line of zero_x in memory instead of registers would be
+ * read by all multiprocessors at once: ten times slower on 7x7 images.) */
 template <int unit>
 static __device__ __forceinline__ void
 mma_copy_chunk (uint32_t to, const int8_t *from, uint32_t zero_x, bool inside, int c, int ic)
@@ -165,12 +166,12 @@ template <int bm, int wm, int wn, int kb, int stages, int unit, int split> struc
 
 #pragma unroll
       for (int i = 0; i < tiles; i++)
-        mma_load (a[i], stage + conv_swizzle<kb> (warp_m * (bm / wm) + i * 16 + lane % 16,
-                                    2 * k + lane / 16));
+        mma_load (a[i],
+            stage + conv_swizzle<kb> (warp_m * (bm / wm) + i * 16 + lane % 16, 2 * k + lane / 16));
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        mma_load (b[j], from_b + conv_swizzle<kb> (j * 16 + lane / 16 * 8 + lane % 8,
-                                     2 * k + lane / 8 % 2));
+        mma_load (b[j],
+            from_b + conv_swizzle<kb> (j * 16 + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
 #pragma unroll
       for (int i = 0; i < tiles; i++)
 #pragma unroll
@@ -182,8 +183,8 @@ template <int bm, int wm, int wn, int kb, int stages, int unit, int split> struc
   /* The ring: block k is multiplied while those up to k + stages - 1 are on their way. The first
    * weights do not wait for the kernel that makes x. */
   static __device__ __forceinline__ void
-  accumulate (int (&acc)[tiles][8][4], const ConvParams &p, int first, int n_block, int k, int k_end,
-      uint32_t ring)
+  accumulate (int (&acc)[tiles][8][4], const ConvParams &p, int first, int n_block, int k,
+      int k_end, uint32_t ring)
   {
     const int warp = threadIdx.x / 32;
     MmaSource<rows> s;
@@ -199,27 +200,28 @@ template <int bm, int wm, int wn, int kb, int stages, int unit, int split> struc
     for (int i = 0; i < stages - 1; i++, next++) {
       if (next < k_end)
         copy_a (s, p, ring + i * bytes);
-      asm volatile ("cp.async.commit_group;");
+      asm volatile("cp.async.commit_group;");
     }
     for (int read = 0, write = stages - 1; k < k_end; k++, next++) {
-      asm volatile ("cp.async.wait_group %0;" ::"n"(stages - 2) : "memory");
+      asm volatile("cp.async.wait_group %0;" ::"n"(stages - 2) : "memory");
       __syncthreads ();
       if (next < k_end) {
         copy_a (s, p, ring + write * bytes);
         copy_b (p, n_block, next, ring + write * bytes);
       }
-      asm volatile ("cp.async.commit_group;");
+      asm volatile("cp.async.commit_group;");
       multiply (acc, ring + read * bytes, warp / wn, warp % wn);
       read = read + 1 == stages ? 0 : read + 1;
       write = write + 1 == stages ? 0 : write + 1;
     }
-    asm volatile ("cp.async.wait_group 0;" ::: "memory");
+    asm volatile("cp.async.wait_group 0;" ::: "memory");
   }
 };
 
 /* Four neighbouring outputs, whatever their type and alignment. */
 static __device__ __forceinline__ void
-mma_store_quad (const ConvParams &p, const int (&acc)[4], float4 m, float4 b, int pixel, int channel)
+mma_store_quad (const ConvParams &p, const int (&acc)[4], float4 m, float4 b, int pixel,
+    int channel)
 {
   const size_t at = (size_t) pixel * p.oc + channel;
   const float ms[4] = {m.x, m.y, m.z, m.w}, bs[4] = {b.x, b.y, b.z, b.w};
@@ -249,8 +251,8 @@ mma_store_quad (const ConvParams &p, const int (&acc)[4], float4 m, float4 b, in
   }
 }
 
-/* 16 outputs each of some pixels (-1: none), get (i, j) being accumulator j of pixel i; m and b point
- * to the lane's first quad. */
+/* 16 outputs each of some pixels (-1: none), get (i, j) being accumulator j of pixel i; m and b
+ * point to the lane's first quad. */
 template <bool with_r, int pixels, class Get>
 static __device__ __forceinline__ void
 mma_store_wide (const ConvParams &p, const int (&pixel)[pixels], int channel, const float4 *m,

@@ -17,5 +17,5 @@ typedef enum {
 } ConvMmaTile;
 
 /* Takes the nearest tile that the device and x's alignment allow. */
-void kernel_conv_mma_run (
-    const KernelConvS8 *args, bool to_f32, ConvMmaTile tile, KernelQueue *queue);
+void kernel_conv_mma_run (const KernelConvS8 *args, bool to_f32, ConvMmaTile tile,
+    KernelQueue *queue);

@@ -3,16 +3,17 @@
  * conv-patch.cu: convolutions of stride 1 for Hopper that read each pixel from L2 once, not once a
  * tap.
  *
- * A tile is some whole rows of y of one image. The rows of x that they need, with their halo, are one
- * box of TMA: a matrix of pixels, (ow + kw - 1) a row. Tap (kh, kw) of all outputs is the same matrix
- * from pixel kh (ow + kw - 1) + kw on: another start address of wgmma's operand, in the middle of a
- * swizzle pattern, which is a function of the address alone. The kw - 1 outputs at each row's end that
- * mix two rows are computed and not stored: TMA's store ends at the image's edge. All weights stay in
- * shared memory.
+ * A tile is some whole rows of y of one image. The rows of x that they need, with their halo, are
+ * one box of TMA: a matrix of pixels, (ow + kw - 1) a row. Tap (kh, kw) of all outputs is the same
+ * matrix from pixel kh (ow + kw - 1) + kw on: another start address of wgmma's operand, in the
+ * middle of a swizzle pattern, which is a function of the address alone. The kw - 1 outputs at each
+ * row's end that mix two rows are computed and not stored: TMA's store ends at the image's edge.
+ * All weights stay in shared memory.
  *
  * Each warpgroup has tiles of its own, 64 mi pixels x 64 nj channels, so that some multiply while
- * others requantise; one more warpgroup copies. No residuals. Zeros outside the image are corrected as in conv-wgmma.cu.
- * Bound: wgmma, of whose products ow / (ow + kw - 1) and the rest of 64 mi are lost; memory.
+ * others requantise; one more warpgroup copies. No residuals. Zeros outside the image are corrected
+ * as in conv-wgmma.cu. Bound: wgmma, of whose products ow / (ow + kw - 1) and the rest of 64 mi are
+ * lost; memory.
  */
 #include "kernels/cuda/conv-maps.h"
 #include "kernels/cuda/conv-patch.h"
@@ -70,8 +71,8 @@ feed (const PatchParams &s, const CUtensorMap &map, uint32_t shared,
 
       barrier_wait (barriers.empty + 8 * place.at, place.phase ^ 1);
       barrier_expect (full, s.bytes);
-      copy_image_box (shared + s.q.ring + (lane * s.q.stages + place.at) * s.stage, &map, piece * kb,
-          -p.pad_left, tile.row - p.pad_top, tile.image, full);
+      copy_image_box (shared + s.q.ring + (lane * s.q.stages + place.at) * s.stage, &map,
+          piece * kb, -p.pad_left, tile.row - p.pad_top, tile.image, full);
     }
   }
 }
@@ -100,8 +101,8 @@ accumulate (typename T::Accumulators &acc, const PatchParams &s, uint32_t ring, 
           for (int m = 0; m < mi; m++)
 #pragma unroll
             for (int n = 0; n < T::ni; n++)
-              wgmma (acc[m][n], a + 2 * i + m * (64 * kb >> 4), b + 2 * i + n * (T::width * kb >> 4),
-                  piece + kh + kw + i > 0);
+              wgmma (acc[m][n], a + 2 * i + m * (64 * kb >> 4),
+                  b + 2 * i + n * (T::width * kb >> 4), piece + kh + kw + i > 0);
       }
     }
     wgmma_commit ();
@@ -156,16 +157,15 @@ consume (const PatchParams &s, const CUtensorMap &map, uint32_t shared,
     first_tile = false;
   }
   if (threadIdx.x % 128 == 0)
-    asm volatile ("cp.async.bulk.wait_group 0;" ::: "memory");
+    asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 
 #endif
 
 template <int groups, int mi, int nj, int kb>
 static __global__ void
-__launch_bounds__ (groups * 128 + 128, 1)
-conv_patch (const __grid_constant__ PatchParams s, const __grid_constant__ CUtensorMap x_map,
-    const __grid_constant__ CUtensorMap y_map)
+__launch_bounds__ (groups * 128 + 128, 1) conv_patch (const __grid_constant__ PatchParams s,
+    const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap y_map)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using T = Wgmma<groups, mi, nj, kb, 1, true>;
@@ -208,8 +208,8 @@ plan (PatchParams *s, unsigned budget)
   unsigned fixed = weights + round_up (channels * 8, 128) + BARRIERS;
 
   /* The last outputs of a tile, which are not stored, read beyond the patch. */
-  s->stage = (int) round_up (
-      (T::bm + (s->kh - 1) * s->width + q->p.kw - 1) * T::bytes_a / T::bm, 1024);
+  s->stage =
+      (int) round_up ((T::bm + (s->kh - 1) * s->width + q->p.kw - 1) * T::bytes_a / T::bm, 1024);
   q->buffers = fixed + 2 * groups * (T::staging + s->stage) <= budget ? 2 : 1;
   fixed += groups * q->buffers * T::staging;
   if (fixed + groups * s->stage > budget)
@@ -252,13 +252,13 @@ launch (const KernelConvS8 *args, KernelQueue *queue)
   count -= count % s.q.n_tiles;
   if (!kernel_conv_map_images (queue, &x, args->x, shape->n, shape->ih, shape->iw, shape->ic,
           s.rows + s.kh - 1, s.width, kb) ||
-      !kernel_conv_map_images (queue, &y, args->y, shape->n, shape->oh, shape->ow, shape->oc, s.rows,
-          s.width, T::width))
+      !kernel_conv_map_images (queue, &y, args->y, shape->n, shape->oh, shape->ow, shape->oc,
+          s.rows, s.width, T::width))
     return false;
   void *arguments[] = {&s, &x, &y};
 
-  kernel_conv_launch (queue, (const void *) conv_patch<groups, mi, nj, kb>, (unsigned) count, T::threads,
-      s.q.barriers + BARRIERS, 1, arguments);
+  kernel_conv_launch (queue, (const void *) conv_patch<groups, mi, nj, kb>, (unsigned) count,
+      T::threads, s.q.barriers + BARRIERS, 1, arguments);
   return true;
 }
 
@@ -280,7 +280,7 @@ kernel_conv_patch_run (const KernelConvS8 *args, ConvPatchTile tile, KernelQueue
   switch (tile) {
 #define CONV_TILE(name, groups, mi, nj)                                                            \
   case CONV_PATCH_##name:                                                                          \
-    return wide ? launch<groups, mi, nj, 128> (args, queue)                                              \
+    return wide ? launch<groups, mi, nj, 128> (args, queue)                                        \
                 : launch<groups, mi, nj, 64> (args, queue);
     CONV_PATCH_TILES
 #undef CONV_TILE

@@ -16,7 +16,7 @@ typedef enum {
 #define CONV_TILE(name, groups, mi, nj) CONV_PATCH_##name,
   CONV_PATCH_TILES
 #undef CONV_TILE
-  CONV_PATCH_COUNT
+      CONV_PATCH_COUNT
 } ConvPatchTile;
 
 /* Whatever n. */

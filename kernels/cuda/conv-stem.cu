@@ -6,25 +6,27 @@
  * A block computes some rows of y. It unfolds the rows of x that they need into shared memory, four
  * bytes a pixel, zero_x outside the image. One row of a window is then 8 pixels x 4 channels = 32
  * bytes, the k of one mma (7x7: 7 of them), or, for windows at most 4 wide, 4 pixels of two rows. A
- * lane's operand is two neighbouring pixels: one 8-byte load, without conflicts for stride 2. A warp
- * has 2 rows x 16 pixels x 64 channels: 64 accumulators, 128 registers, 2 blocks of 256 threads on a
- * multiprocessor. Bound: mma for 7x7 (65 % of the products are not padding), stores for 3x3.
+ * lane's operand is two neighbouring pixels: one 8-byte load, without conflicts for stride 2. A
+ * warp has 2 rows x 16 pixels x 64 channels: 64 accumulators, 128 registers, 2 blocks of 256
+ * threads on a multiprocessor. Bound: mma for 7x7 (65 % of the products are not padding), stores
+ * for 3x3.
  */
 #include "kernels/cuda/conv-mma.cuh"
 #include "kernels/cuda/conv-stem.h"
+#include "kernels/cuda/conv-wgmma.cuh"
 
 #include <string.h>
 
 #define THREADS 256
 
-/* Packed weights: [64 channels][step][8 mma][lane][2 words], as mma wants them: word i of lane 4 g + t
- * is the four channels of one pixel of a window's row, for channel 16 (g / 2) + 2 j + g % 2. */
+/* Packed weights: [64 channels][step][8 mma][lane][2 words], as mma wants them: word i of lane 4 g
+ * + t is the four channels of one pixel of a window's row, for channel 16 (g / 2) + 2 j + g % 2. */
 typedef struct {
   ConvParams p;
-  int rows;           /* of y, of a block */
-  int steps;          /* mma along k */
-  int width;          /* pixels of a row in shared memory */
-  int kh;             /* rows of a window, padding included */
+  int rows;            /* of y, of a block */
+  int steps;           /* mma along k */
+  int width;           /* pixels of a row in shared memory */
+  int kh;              /* rows of a window, padding included */
   bool words;          /* x can be read in words of 4 bytes, 4 pixels at a time */
   unsigned weights, x; /* offsets in shared memory */
 } StemParams;
@@ -56,51 +58,52 @@ unfold_bytes (uint32_t (&pixel)[4], const int8_t *row, int first, int iw, int ic
     if ((unsigned) (first + i) >= (unsigned) iw)
       continue;
     pixel[i] = 0;
+#pragma unroll 1
     for (int c = 0; c < ic; c++)
       pixel[i] |= (uint32_t) (uint8_t) row[(first + i) * ic + c] << (8 * c);
   }
 }
 
-/* The rows of x for rows of y from `row` on. Groups of four pixels begin at multiples of four, so
- * that they lie inside the image or outside where words are read. */
+/* Rows of x for rows of y from `row` on, `rows` of them; groups of four pixels begin at multiples
+ * of four, so that they lie inside the image or outside where words are read. A warp takes rows,
+ * two at a time; all its loads come before its first store. */
 static __device__ __forceinline__ void
 unfold (uint32_t *to, const StemParams &q, int image, int row)
 {
   const ConvParams &p = q.p;
   const int first = -((p.pad_left + 3) / 4 * 4), groups = (q.width - p.pad_left - first + 3) / 4;
-  const int rows = (q.rows - 1) * p.stride_h + q.kh;
-  constexpr int batch = 5;
+  const int rows = (q.rows - 1) * p.stride_h + q.kh, top = row * p.stride_h - p.pad_top;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 
-  for (int i = threadIdx.x; i < rows * groups; i += THREADS * batch) {
-    uint32_t pixel[batch][4];
+  for (int r = warp * 2; r < rows; r += THREADS / 32 * 2) {
+    for (int group = lane; group < groups; group += 64) {
+      uint32_t pixel[4][4];
 
 #pragma unroll
-    for (int j = 0; j < batch; j++) { /* all loads before the first store */
-      const int r = (i + j * THREADS) / groups, column = first + (i + j * THREADS - r * groups) * 4;
-      const int ih = row * p.stride_h - p.pad_top + r;
-      const int8_t *from = p.x + ((int64_t) image * p.ih + ih) * p.iw * p.ic;
+      for (int i = 0; i < 4; i++) { /* two rows, two groups */
+        const int ih = top + r + i / 2, column = first + (group + i % 2 * 32) * 4;
+        const int8_t *from = p.x + ((int64_t) image * p.ih + ih) * p.iw * p.ic;
+        const bool inside = (unsigned) ih < (unsigned) p.ih;
 
-      pixel[j][0] = pixel[j][1] = pixel[j][2] = pixel[j][3] = p.zero_x;
-      if ((unsigned) ih >= (unsigned) p.ih || r >= rows)
-        continue;
-      if (!q.words)
-        unfold_bytes (pixel[j], from, column, p.iw, p.ic, p.zero_x);
-      else if ((unsigned) column < (unsigned) p.iw)
-        load_words (pixel[j], (const uint32_t *) (from + column * 3));
-    }
+        pixel[i][0] = pixel[i][1] = pixel[i][2] = pixel[i][3] = p.zero_x;
+        if (q.words && inside && (unsigned) column < (unsigned) p.iw)
+          load_words (pixel[i], (const uint32_t *) (from + column * 3));
+        else if (!q.words && inside)
+          unfold_bytes (pixel[i], from, column, p.iw, p.ic, p.zero_x);
+      }
 #pragma unroll
-    for (int j = 0; j < batch; j++) {
-      const int r = (i + j * THREADS) / groups, column = first + (i + j * THREADS - r * groups) * 4;
-      const int ih = row * p.stride_h - p.pad_top + r;
+      for (int i = 0; i < 4; i++) {
+        const int ih = top + r + i / 2, column = first + (group + i % 2 * 32) * 4;
 
-      if (r >= rows)
-        break;
-      if (q.words && (unsigned) ih < (unsigned) p.ih && (unsigned) column < (unsigned) p.iw)
-        unfold_words (pixel[j]);
+        if (r + i / 2 >= rows)
+          break;
+        if (q.words && (unsigned) ih < (unsigned) p.ih && (unsigned) column < (unsigned) p.iw)
+          unfold_words (pixel[i]);
 #pragma unroll
-      for (int k = 0; k < 4; k++)
-        if ((unsigned) (column + p.pad_left + k) < (unsigned) q.width)
-          to[r * q.width + column + p.pad_left + k] = pixel[j][k];
+        for (int k = 0; k < 4; k++)
+          if ((unsigned) (column + p.pad_left + k) < (unsigned) q.width)
+            to[(r + i / 2) * q.width + column + p.pad_left + k] = pixel[i][k];
+      }
     }
   }
 }
@@ -124,8 +127,7 @@ load_pixels (uint32_t (&a)[4], const uint32_t *x, int width, int stride)
 
 template <int taps, bool pair>
 static __global__ void
-__launch_bounds__ (THREADS, 2)
-conv_stem (const __grid_constant__ StemParams q)
+__launch_bounds__ (THREADS, 2) conv_stem (const __grid_constant__ StemParams q)
 {
 #if __CUDA_ARCH__ >= 800
   extern __shared__ __align__ (16) uint8_t memory[];
@@ -145,11 +147,12 @@ conv_stem (const __grid_constant__ StemParams q)
   conv_wait_for_inputs ();
   unfold (x, q, image, top);
   __syncthreads ();
-  for (int task = threadIdx.x / 32; task < q.rows / 2 * columns * p.n_blocks; task += THREADS / 32) {
+  for (int task = threadIdx.x / 32; task < q.rows / 2 * columns * p.n_blocks;
+       task += THREADS / 32) {
     const int n = task % p.n_blocks, rest = task / p.n_blocks;
     const int row = rest / columns * 2, column = rest % columns * 16;
-    const uint32_t *from = x + row * p.stride_h * q.width + (column + g) * p.stride_w +
-                           (taps == 8 ? 2 * t : t);
+    const uint32_t *from =
+        x + row * p.stride_h * q.width + (column + g) * p.stride_w + (taps == 8 ? 2 * t : t);
     const uint2 *weights = w + n * per_block + lane;
     int acc[2][8][4] = {};
 
@@ -181,6 +184,71 @@ conv_stem (const __grid_constant__ StemParams q)
     }
     mma_store (p, pixel, n * 64 + t * 16, m + n * 16 + t, b + n * 16 + t,
         [&] (int i, int j) { return acc[i / 2][j / 2][i % 2 * 2 + j % 2]; });
+  }
+#endif
+}
+
+/* The same with wgmma, for windows that move by two pixels: a warpgroup has 4 x 16 pixels x 64
+ * channels, 32 accumulators a thread. The whole k of a window is loaded first: 4 words a lane and
+ * step. */
+template <int taps, int steps>
+static __global__ void
+__launch_bounds__ (THREADS, 2) conv_stem_wgmma (const __grid_constant__ StemParams q)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ __align__ (128) uint8_t memory[];
+  const ConvParams &p = q.p;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  const int tiles = (p.oh + q.rows - 1) / q.rows, image = blockIdx.x / tiles;
+  const int top = (blockIdx.x - image * tiles) * q.rows, columns = (p.ow + 15) / 16 * 16;
+  const int channels = p.n_blocks * 64, groups = q.rows * columns / 16;
+  float4 *m = (float4 *) memory, *b = m + channels / 4;
+  uint32_t *w = (uint32_t *) (memory + q.weights), *x = (uint32_t *) (memory + q.x);
+  const uint64_t weights = matrix_of_bricks (conv_shared_address (w));
+  int row = warp * 16 / columns, column = warp * 16 - row * columns;
+
+  conv_let_next_start ();
+  conv_load_factors ((float *) m, (float *) b, p, 0, channels);
+  for (int i = threadIdx.x; i < p.n_blocks * steps * 8 * 32; i += THREADS) {
+    const uint2 v = ((const uint2 *) p.w)[i];
+
+    w[i / 32 * 64 + i % 32] = v.x;
+    w[i / 32 * 64 + 32 + i % 32] = v.y;
+  }
+  store_fence ();
+  conv_wait_for_inputs ();
+  unfold (x, q, image, top);
+  __syncthreads ();
+  for (int group = warp; group - warp % 4 < groups; group += THREADS / 32) {
+    const bool some = group < groups; /* else this warp only takes part */
+    const int oh = top + row, ow = column + g;
+    const uint32_t *from =
+        some ? x + row * p.stride_h * q.width + ow * 2 + (taps == 8 ? 2 * t : t) : x;
+    const int pixel[2] = {some && oh < p.oh && ow < p.ow ? (image * p.oh + oh) * p.ow + ow : -1,
+        some && oh < p.oh && ow + 8 < p.ow ? (image * p.oh + oh) * p.ow + ow + 8 : -1};
+    uint32_t a[steps][4];
+
+#pragma unroll
+    for (int i = 0; i < steps; i++) {
+      const uint32_t *second = taps == 8 ? from + 1 : from + q.width;
+
+      a[i][0] = from[0], a[i][1] = from[16], a[i][2] = second[0], a[i][3] = second[16];
+      from = taps == 8 ? from + q.width : second + q.width;
+    }
+    for (int n = 0; n < p.n_blocks; n++) {
+      int acc[32];
+
+      wgmma_fence ();
+#pragma unroll
+      for (int i = 0; i < steps; i++)
+        wgmma_registers (acc, a[i], weights + ((n * steps + i) * 2048 >> 4), i > 0);
+      wgmma_commit ();
+      wgmma_wait<0> ();
+      mma_store (p, pixel, n * 64 + t * 16, m + n * 16 + t, b + n * 16 + t,
+          [&] (int i, int j) { return acc[j / 2 * 4 + i * 2 + j % 2]; });
+    }
+    for (column += THREADS / 32 * 16; column >= columns; column -= columns)
+      row++;
   }
 #endif
 }
@@ -274,8 +342,12 @@ kernel_conv_stem_run (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
   q.words = s->ic == 3 && s->iw % 4 == 0 && kernel_cuda_aligned (args->x, 4);
   shared = choose_rows (&q, s->n, queue->cuda);
   blocks = s->n * kernel_cuda_blocks (s->oh, q.rows);
-  kernel = taps == 4                ? (const void *) conv_stem<4, false>
+  kernel = taps == 4              ? (const void *) conv_stem<4, false>
            : s->stride_w % 2 == 0 ? (const void *) conv_stem<8, true>
-                                    : (const void *) conv_stem<8, false>;
+                                  : (const void *) conv_stem<8, false>;
+  if (queue->cuda->sm == 90 && s->stride_w == 2 && taps == 8 && q.steps == 7)
+    kernel = (const void *) conv_stem_wgmma<8, 7>;
+  else if (queue->cuda->sm == 90 && s->stride_w == 2 && taps == 4 && q.steps == 2)
+    kernel = (const void *) conv_stem_wgmma<4, 2>;
   kernel_conv_launch (queue, kernel, blocks, THREADS, shared, 1, arguments);
 }

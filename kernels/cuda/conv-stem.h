@@ -7,6 +7,6 @@
 #include "kernels/cuda/conv-blocks.h"
 
 bool kernel_conv_stem_suits (const KernelConvShape *shape, int sm);
-size_t kernel_conv_stem_pack (
-    const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed);
+size_t kernel_conv_stem_pack (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
+    void *packed);
 void kernel_conv_stem_run (const KernelConvS8 *args, bool to_f32, KernelQueue *queue);

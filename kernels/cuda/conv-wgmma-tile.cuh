@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conv-wgmma-tile.cuh: what conv-wgmma.cu and conv-patch.cu share: the sizes of a tile, where a block's
- * barriers lie, and the way from accumulators to y.
+ * conv-wgmma-tile.cuh: what conv-wgmma.cu and conv-patch.cu share: the sizes of a tile, where a
+ * block's barriers lie, and the way from accumulators to y.
  */
 #pragma once
 
@@ -28,8 +28,9 @@ template <int groups, int mi, int nj, int kb, int blocks, bool apart> struct Wgm
   static constexpr int bm = team * mi * 64, bn = nj * 64;
   static constexpr int threads = groups * 128 + (blocks == 1 ? 128 : 64);
   static constexpr int bytes_a = bm * kb, bytes_b = bn * kb;
-  static constexpr int ni = nj == 1 ? 1 : nj / 2, width = nj == 1 ? 64 : 128; /* of an instruction */
-  static constexpr int slab = mi * 64 * width; /* a warpgroup's pixels x width channels of y */
+  static constexpr int ni = nj == 1 ? 1 : nj / 2,
+                       width = nj == 1 ? 64 : 128; /* of an instruction */
+  static constexpr int slab = mi * 64 * width;     /* a warpgroup's pixels x width channels of y */
   static constexpr int slabs = bn / width;
   static constexpr int staging = mi * 64 * bn; /* bytes of y of a warpgroup */
 
@@ -90,7 +91,7 @@ init_barriers (const typename T::Barriers &barriers)
     barrier_init (barriers.r_full + 8 * i, 1);
     barrier_init (barriers.r_empty + 8 * i, 1);
   }
-  asm volatile ("fence.mbarrier_init.release.cluster;" ::: "memory"); /* for TMA too */
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); /* for TMA too */
 }
 
 /* Where the rows of a thread have corrections: NULL inside the image. Asked for while products are
@@ -164,8 +165,8 @@ correct (typename T::Accumulators &acc, const ConvParams &p, const Border<mi> &b
 /* Accumulators to bytes, in the buffer at `staging`, where the residuals lie. */
 template <class T, int mi, int nj, bool with_r>
 static __device__ __forceinline__ void
-requantise (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t staging,
-    uint32_t ms, uint32_t bs)
+requantise (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t staging, uint32_t ms,
+    uint32_t bs)
 {
   const ConvParams &p = q.p;
   const int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4, t = lane % 4;
@@ -181,9 +182,9 @@ requantise (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t stagin
       at[i] = staging + j / 2 * T::slab +
               (nj == 1 ? conv_swizzle<64> (r, t) : conv_swizzle<128> (r, j % 2 * 4 + t));
       if (with_r)
-        asm volatile ("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
-                      : "=r"(word[i][0]), "=r"(word[i][1]), "=r"(word[i][2]), "=r"(word[i][3])
-                      : "r"(at[i]));
+        asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(word[i][0]), "=r"(word[i][1]), "=r"(word[i][2]), "=r"(word[i][3])
+                     : "r"(at[i]));
     }
 #pragma unroll
     for (int k = 0; k < 4; k++) {
@@ -199,18 +200,18 @@ requantise (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t stagin
     }
 #pragma unroll
     for (int i = 0; i < mi * 2; i++)
-      asm volatile ("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at[i]), "r"(word[i][0]),
-                    "r"(word[i][1]), "r"(word[i][2]), "r"(word[i][3])
-                    : "memory");
+      asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at[i]), "r"(word[i][0]),
+                   "r"(word[i][1]), "r"(word[i][2]), "r"(word[i][3])
+                   : "memory");
   }
 }
 
-/* A buffer of staging is free when its store has read it. Its residual is asked for, then, or, without
- * one, the group may write. */
+/* A buffer of staging is free when its store has read it. Its residual is asked for, then, or,
+ * without one, the group may write. */
 template <int groups>
 static __device__ __forceinline__ void
-take_buffer (const WgmmaParams &q, uint32_t r_full, uint32_t r_empty, const Place &buffer, int group,
-    bool first)
+take_buffer (const WgmmaParams &q, uint32_t r_full, uint32_t r_empty, const Place &buffer,
+    int group, bool first)
 {
   const bool leader = threadIdx.x % 128 == 0;
 

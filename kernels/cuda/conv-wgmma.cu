@@ -3,17 +3,17 @@
  * conv-wgmma.cu: implicit GEMM for Hopper: TMA loads, wgmma products, TMA stores.
  *
  * A block has `groups` warpgroups that multiply, each 64 mi pixels x 64 nj channels (32 mi nj
- * accumulators a thread), and one whose first two warps copy: one feeds a ring of x and weights, the other
- * residuals. Blocks stay and take tile after tile, so that copies run ahead across tiles. A row of an
- * x tile is one pixel's kb bytes of one tap: TMA's im2col mode finds it, or, for 1x1 convolutions of
- * stride 1, a plain box. Where weights fit they are loaded once and stay (p.resident). y and the
- * residual share one buffer in shared memory: the residual is there before the product is done, is
- * replaced in place, and leaves through TMA, 128-byte rows.
+ * accumulators a thread), and one whose first two warps copy: one feeds a ring of x and weights,
+ * the other residuals. Blocks stay and take tile after tile, so that copies run ahead across tiles.
+ * A row of an x tile is one pixel's kb bytes of one tap: TMA's im2col mode finds it, or, for 1x1
+ * convolutions of stride 1, a plain box. Where weights fit they are loaded once and stay
+ * (p.resident). y and the residual share one buffer in shared memory: the residual is there before
+ * the product is done, is replaced in place, and leaves through TMA, 128-byte rows.
  *
  * TMA gives 0 outside the image: windows at the border get a correction in int32, exact.
  *
- * Bound: large k: wgmma, and 40 to 48 bytes a cycle into shared memory; small k: memory. Clusters of
- * two that load x once for both were tried: they take half as long again.
+ * Bound: large k: wgmma, and 40 to 48 bytes a cycle into shared memory; small k: memory. Clusters
+ * of two that load x once for both were tried: they take half as long again.
  */
 #include "kernels/cuda/conv-maps.h"
 #include "kernels/cuda/conv-wgmma-tile.cuh"
@@ -95,14 +95,14 @@ feed_residuals (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
       barrier_wait (barriers.r_empty + i, place.phase ^ 1);
       barrier_expect (barriers.r_full + i, T::staging);
       for (int s = 0; s < T::slabs; s++)
-        copy_box (to + s * T::slab, &map, channel + s * T::width,
-            first + member * mi * 64, barriers.r_full + i);
+        copy_box (to + s * T::slab, &map, channel + s * T::width, first + member * mi * 64,
+            barriers.r_full + i);
     }
   }
 }
 
-/* All of k for one tile. Stages are given back one block late, when their products are done; returns
- * the barrier of the last, whose products are still under way. */
+/* All of k for one tile. Stages are given back one block late, when their products are done;
+ * returns the barrier of the last, whose products are still under way. */
 template <class T, int mi, int kb>
 static __device__ __forceinline__ uint32_t
 accumulate (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t shared,
@@ -115,8 +115,8 @@ accumulate (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t shared
   for (int k = 0; k < q.p.k_blocks; k++) {
     const uint32_t stage = ring + place.at * bytes;
     const uint64_t a = matrix<kb> (stage + group % T::team * mi * 64 * kb);
-    const uint64_t b = matrix<kb> (
-        q.resident ? shared + q.weights + k * T::bytes_b : stage + T::bytes_a);
+    const uint64_t b =
+        matrix<kb> (q.resident ? shared + q.weights + k * T::bytes_b : stage + T::bytes_a);
 
     barrier_wait (barriers.full + 8 * place.at, place.phase);
     wgmma_fence ();
@@ -158,14 +158,11 @@ consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
   for (int tile = blockIdx.x + lane * gridDim.x; tile < q.tiles; tile += T::lanes * gridDim.x) {
     const int n_block = tile % q.n_tiles * nj;
     const int first = tile / q.n_tiles * T::bm + group % T::team * mi * 64;
-    const uint32_t staging =
-        shared + q.staging + (group * q.buffers + buffer.at) * T::staging;
-
+    const uint32_t staging = shared + q.staging + (group * q.buffers + buffer.at) * T::staging;
 
     const uint32_t last = accumulate<T, mi, kb> (acc, q, shared, barriers, place, group);
     const int line = first / q.p.ow;
-    const Border<mi> border (
-        q.p, line % q.p.oh, first - line * q.p.ow, q.p.ow, q.p.oh, q.p.oh);
+    const Border<mi> border (q.p, line % q.p.oh, first - line * q.p.ow, q.p.ow, q.p.oh, q.p.oh);
 
     wgmma_wait<0> ();
     if (threadIdx.x % 32 == 0)
@@ -187,7 +184,7 @@ consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
     first_tile = false;
   }
   if (threadIdx.x % 128 == 0)
-    asm volatile ("cp.async.bulk.wait_group 0;" ::: "memory");
+    asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 
 #endif
@@ -195,8 +192,8 @@ consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
 template <int groups, int mi, int nj, int kb, int blocks, bool apart>
 static __global__ void
 __launch_bounds__ (groups * 128 + (blocks == 1 ? 128 : 64), blocks)
-conv_wgmma (const __grid_constant__ WgmmaParams q, const __grid_constant__ CUtensorMap x_map,
-    const __grid_constant__ CUtensorMap r_map, const __grid_constant__ CUtensorMap y_map)
+    conv_wgmma (const __grid_constant__ WgmmaParams q, const __grid_constant__ CUtensorMap x_map,
+        const __grid_constant__ CUtensorMap r_map, const __grid_constant__ CUtensorMap y_map)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using T = Wgmma<groups, mi, nj, kb, blocks, apart>;
@@ -235,8 +232,8 @@ round_up (unsigned value, unsigned to)
   return (value + to - 1) / to * to;
 }
 
-/* Shares out `budget` bytes of shared memory. Weights stay when four stages of x fit beside them, and
- * every block has tiles enough to use them again. */
+/* Shares out `budget` bytes of shared memory. Weights stay when four stages of x fit beside them,
+ * and every block has tiles enough to use them again. */
 template <class T, int groups>
 static unsigned
 plan (WgmmaParams *q, unsigned budget, int slots)
@@ -251,7 +248,8 @@ plan (WgmmaParams *q, unsigned budget, int slots)
   else if (!q->p.r && fixed + 2 * groups * T::staging + 5 * (T::bytes_a + T::bytes_b) <= budget)
     q->buffers = 2;
   room = budget - fixed - q->buffers * groups * T::staging;
-  q->resident = all_b + 4 * T::lanes * T::bytes_a <= room && q->tiles >= 2 * slots && q->n_tiles <= slots;
+  q->resident =
+      all_b + 4 * T::lanes * T::bytes_a <= room && q->tiles >= 2 * slots && q->n_tiles <= slots;
   stage = T::bytes_a + (q->resident ? 0 : T::bytes_b);
   room -= q->resident ? all_b : 0;
   q->stages = (int) (room / stage / T::lanes);
@@ -281,7 +279,8 @@ launch (const KernelConvS8 *args, KernelQueue *queue)
   q.n_tiles = (int) kernel_cuda_blocks (q.p.n_blocks, nj);
   q.tiles = (int) kernel_cuda_blocks (q.p.pixels, T::bm) * q.n_tiles;
   q.box = s->kh * s->kw == 1 && s->stride_h * s->stride_w == 1 && s->oh == s->ih && s->ow == s->iw;
-  shared = plan<T, groups> (&q, blocks == 1 ? queue->cuda->shared_memory : 233472 / blocks - 1024, slots);
+  shared = plan<T, groups> (&q, blocks == 1 ? queue->cuda->shared_memory : 233472 / blocks - 1024,
+      slots);
   if (q.stages < 2)
     return false;
   count = q.tiles < slots ? q.tiles : slots; /* a block's lanes get every count-th tile */
@@ -327,7 +326,7 @@ kernel_conv_wgmma_run (const KernelConvS8 *args, ConvWgmmaTile tile, KernelQueue
   switch (tile) {
 #define CONV_TILE(name, groups, mi, nj, blocks, apart)                                             \
   case CONV_WGMMA_##name:                                                                          \
-    return wide ? launch<groups, mi, nj, 128, blocks, apart> (args, queue)                       \
+    return wide ? launch<groups, mi, nj, 128, blocks, apart> (args, queue)                         \
                 : launch<groups, mi, nj, 64, blocks, apart> (args, queue);
     CONV_WGMMA_TILES
 #undef CONV_TILE

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conv-wgmma.cuh: the instructions of Hopper that conv-wgmma.cu uses: barriers in shared memory, the
- * bulk copy engine, and matrix products of a warpgroup.
+ * conv-wgmma.cuh: the instructions of Hopper that conv-wgmma.cu uses: barriers in shared memory,
+ * the bulk copy engine, and matrix products of a warpgroup.
  */
 #pragma once
 
@@ -14,38 +14,38 @@
 static __device__ __forceinline__ void
 barrier_init (uint32_t barrier, int arrivals)
 {
-  asm volatile ("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals));
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals));
 }
 
 static __device__ __forceinline__ void
 barrier_wait (uint32_t barrier, uint32_t parity)
 {
-  asm volatile ("{\n\t.reg .pred done;\n"
-                "again:\n\t"
-                "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n\t"
-                "@!done bra again;\n\t}" ::"r"(barrier),
-                "r"(parity)
-                : "memory");
+  asm volatile("{\n\t.reg .pred done;\n"
+               "again:\n\t"
+               "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n\t"
+               "@!done bra again;\n\t}" ::"r"(barrier),
+               "r"(parity)
+               : "memory");
 }
 
 static __device__ __forceinline__ void
 barrier_expect (uint32_t barrier, uint32_t bytes)
 {
-  asm volatile ("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
-                : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
 }
 
 static __device__ __forceinline__ void
 barrier_arrive (uint32_t barrier)
 {
-  asm volatile ("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
 /* A barrier of the 128 threads of one warpgroup. */
 static __device__ __forceinline__ void
 group_sync (int group)
 {
-  asm volatile ("bar.sync %0, 128;" ::"r"(group + 1) : "memory");
+  asm volatile("bar.sync %0, 128;" ::"r"(group + 1) : "memory");
 }
 
 /* --- Copies --------------------------------------------------------------------------------- */
@@ -53,55 +53,55 @@ group_sync (int group)
 static __device__ __forceinline__ void
 copy_bulk (uint32_t to, const void *from, uint32_t bytes, uint32_t barrier)
 {
-  asm volatile ("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
-                "[%0], [%1], %2, [%3];" ::"r"(to),
-                "l"(from), "r"(bytes), "r"(barrier)
-                : "memory");
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
+               "[%0], [%1], %2, [%3];" ::"r"(to),
+               "l"(from), "r"(bytes), "r"(barrier)
+               : "memory");
 }
 
 static __device__ __forceinline__ void
 copy_box (uint32_t to, const CUtensorMap *map, int column, int row, uint32_t barrier)
 {
-  asm volatile ("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
-                "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
-                "l"(map), "r"(column), "r"(row), "r"(barrier)
-                : "memory");
+  asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+               "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+               "l"(map), "r"(column), "r"(row), "r"(barrier)
+               : "memory");
 }
 
 static __device__ __forceinline__ void
 copy_pixels (uint32_t to, const CUtensorMap *map, int c, int w, int h, int n, int dx, int dy,
     uint32_t barrier)
 {
-  asm volatile (
-      "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes "
-      "[%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8};" ::"r"(to),
-      "l"(map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(barrier), "h"((uint16_t) dx), "h"((uint16_t) dy)
-      : "memory");
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes "
+               "[%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8};" ::"r"(to),
+               "l"(map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(barrier), "h"((uint16_t) dx),
+               "h"((uint16_t) dy)
+               : "memory");
 }
 
 static __device__ __forceinline__ void
 store_box (const CUtensorMap *map, uint32_t from, int column, int row)
 {
-  asm volatile ("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(
-                    map),
-                "r"(column), "r"(row), "r"(from)
-                : "memory");
+  asm volatile(
+      "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map),
+      "r"(column), "r"(row), "r"(from)
+      : "memory");
 }
 
 /* The same of an image: (channel, column, row, image). */
 static __device__ __forceinline__ void
 copy_image_box (uint32_t to, const CUtensorMap *map, int c, int w, int h, int n, uint32_t barrier)
 {
-  asm volatile ("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
-                "[%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(to),
-                "l"(map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(barrier)
-                : "memory");
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
+               "[%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(to),
+               "l"(map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(barrier)
+               : "memory");
 }
 
 static __device__ __forceinline__ void
 store_image_box (const CUtensorMap *map, uint32_t from, int c, int w, int h, int n)
 {
-  asm volatile (
+  asm volatile(
       "cp.async.bulk.tensor.4d.global.shared::cta.bulk_group [%0, {%1, %2, %3, %4}], [%5];" ::"l"(
           map),
       "r"(c), "r"(w), "r"(h), "r"(n), "r"(from)
@@ -111,7 +111,7 @@ store_image_box (const CUtensorMap *map, uint32_t from, int c, int w, int h, int
 static __device__ __forceinline__ void
 store_commit (void)
 {
-  asm volatile ("cp.async.bulk.commit_group;" ::: "memory");
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
 
 /* Until at most `left` stores of this thread still read shared memory. */
@@ -119,14 +119,14 @@ template <int left>
 static __device__ __forceinline__ void
 store_wait_read (void)
 {
-  asm volatile ("cp.async.bulk.wait_group.read %0;" ::"n"(left) : "memory");
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(left) : "memory");
 }
 
 /* Ordinary stores to shared memory, before the copy engine reads them. */
 static __device__ __forceinline__ void
 store_fence (void)
 {
-  asm volatile ("fence.proxy.async.shared::cta;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
 /* Volatile: in this order, or the compiler loads all factors of a tile before it uses one. */
@@ -135,9 +135,9 @@ load_quad (uint32_t from)
 {
   float4 v;
 
-  asm volatile ("ld.volatile.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-                : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-                : "r"(from));
+  asm volatile("ld.volatile.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+               : "r"(from));
   return v;
 }
 
@@ -147,9 +147,9 @@ static __device__ __forceinline__ void
 set_registers (void)
 {
   if (more)
-    asm volatile ("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(count));
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(count));
   else
-    asm volatile ("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(count));
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(count));
 }
 
 /* --- Products ------------------------------------------------------------------------------- */
@@ -159,27 +159,27 @@ template <int kb>
 static __device__ __forceinline__ uint64_t
 matrix (uint32_t address)
 {
-  return (uint64_t) (address >> 4 & 0x3fff) | (uint64_t) 1 << 16 |
-         (uint64_t) (8 * kb >> 4) << 32 | (uint64_t) (kb == 128 ? 1 : 2) << 62;
+  return (uint64_t) (address >> 4 & 0x3fff) | (uint64_t) 1 << 16 | (uint64_t) (8 * kb >> 4) << 32 |
+         (uint64_t) (kb == 128 ? 1 : 2) << 62;
 }
 
 static __device__ __forceinline__ void
 wgmma_fence (void)
 {
-  asm volatile ("wgmma.fence.sync.aligned;" ::: "memory");
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
 
 static __device__ __forceinline__ void
 wgmma_commit (void)
 {
-  asm volatile ("wgmma.commit_group.sync.aligned;" ::: "memory");
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
 
 template <int left>
 static __device__ __forceinline__ void
 wgmma_wait (void)
 {
-  asm volatile ("wgmma.wait_group.sync.aligned %0;" ::"n"(left) : "memory");
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(left) : "memory");
 }
 
 /* d (64 pixels x 64 or 128 channels) = a * b, added to d where `add`. */
@@ -212,6 +212,27 @@ wgmma (int (&d)[64], uint64_t a, uint64_t b, int add)
       : CONV_R8 (0), CONV_R8 (8), CONV_R8 (16), CONV_R8 (24),
       CONV_R8 (32), CONV_R8 (40), CONV_R8 (48), CONV_R8 (56)
       : "l"(a), "l"(b), "r"(add));
+}
+
+/* The same with a in registers, as mma.m16n8k32 has it in each warp; b in 8 x 16 byte matrices: two
+ * along k side by side, 256 bytes to the next 8 channels. */
+static __device__ __forceinline__ uint64_t
+matrix_of_bricks (uint32_t address)
+{
+  return (uint64_t) (address >> 4 & 0x3fff) | (uint64_t) (128 >> 4) << 16 |
+         (uint64_t) (256 >> 4) << 32;
+}
+
+static __device__ __forceinline__ void
+wgmma_registers (int (&d)[32], const uint32_t (&a)[4], uint64_t b, int add)
+{
+  asm volatile ("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %37, 0;\n\t"
+      "wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "{%32, %33, %34, %35}, %36, p;\n\t}"
+      : CONV_R8 (0), CONV_R8 (8), CONV_R8 (16), CONV_R8 (24)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
 }
 
 #undef CONV_R8

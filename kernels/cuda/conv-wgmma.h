@@ -22,7 +22,7 @@ typedef enum {
 #define CONV_TILE(name, groups, mi, nj, blocks, apart) CONV_WGMMA_##name,
   CONV_WGMMA_TILES
 #undef CONV_TILE
-  CONV_WGMMA_COUNT
+      CONV_WGMMA_COUNT
 } ConvWgmmaTile;
 
 /* Whatever n. */
