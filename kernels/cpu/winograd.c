@@ -17,6 +17,8 @@
 #define KEEP_WEIGHTS (384 * 1024)
 #define KEEP_TILES   24
 #define BATCH_TILES  49
+/* Blocks of outputs in a cache line: two threads that write to one hinder each other. */
+#define LINE_BLOCKS 4
 
 typedef struct {
   const WinogradKind *kind;
@@ -325,8 +327,10 @@ run_task (const void *ctx, int task, int thread)
   const Run *run = ctx;
   const Memory memory = memory_of (run, thread);
   const int tile_part = task % run->tile_parts, block_part = task / run->tile_parts;
-  const int first = kernel_pool_part (run->blocks, run->block_parts, block_part);
-  const int end = kernel_pool_part (run->blocks, run->block_parts, block_part + 1);
+  const int lines = divide_up (run->blocks, LINE_BLOCKS);
+  const int first = kernel_pool_part (lines, run->block_parts, block_part) * LINE_BLOCKS;
+  const int end = min_int (run->blocks,
+      kernel_pool_part (lines, run->block_parts, block_part + 1) * LINE_BLOCKS);
   const int tile_end = kernel_pool_part (run->tiles, run->tile_parts, tile_part + 1);
   int tile = kernel_pool_part (run->tiles, run->tile_parts, tile_part);
 
@@ -346,28 +350,32 @@ run_task (const void *ctx, int task, int thread)
   }
 }
 
-/* As many tasks as threads, cut so that the longest takes least. In cycles for every 4 input channels:
- * 36 for the products of a tile and block, 108 for the weights of a block, 12 for the inputs of a
- * tile. */
+/* One or two tasks for each thread, cut so that the last is done soonest. In cycles for every 4 input
+ * channels: 36 for the products of a tile and block, 160 for the weights of a block, each time, 20 for
+ * the inputs of a tile. */
 static void
 split (Run *run, int threads)
 {
   const double products =
       (double) run->tiles * WINOGRAD_POINTS * run->packed.pairs * 2 * run->blocks * IGEMM_NR;
-  const int wanted = threads == 1 ? 1 : (int) fmin (products / run->kind->grain + 1, threads);
+  const int useful = (int) fmin (products / run->kind->grain + 1, threads);
+  const int lines = divide_up (run->blocks, LINE_BLOCKS);
   double least = INFINITY;
 
-  for (int tile_parts = 1; tile_parts <= min_int (wanted, run->tiles); tile_parts++) {
-    const int block_parts = min_int (run->blocks, wanted / tile_parts);
-    const int tiles = divide_up (run->tiles, tile_parts);
-    const int blocks = divide_up (run->blocks, block_parts);
-    const int made = run->keep ? 1 : divide_up (tiles, run->batch);
-    const double cost = 36.0 * tiles * blocks + 108.0 * blocks * made + 12.0 * tiles;
+  for (int wanted = useful; wanted <= (threads == 1 ? 1 : 2 * useful); wanted += useful) {
+    for (int tile_parts = 1; tile_parts <= min_int (wanted, run->tiles); tile_parts++) {
+      const int block_parts = min_int (lines, wanted / tile_parts);
+      const int tiles = divide_up (run->tiles, tile_parts);
+      const int blocks = divide_up (lines, block_parts) * LINE_BLOCKS;
+      const int made = run->keep ? 1 : divide_up (tiles, run->batch);
+      const double task = 36.0 * tiles * blocks + 160.0 * blocks * made + 20.0 * tiles;
+      const double cost = task * divide_up (tile_parts * block_parts, useful);
 
-    if (cost < least) {
-      least = cost;
-      run->tile_parts = tile_parts;
-      run->block_parts = block_parts;
+      if (cost < least) {
+        least = cost;
+        run->tile_parts = tile_parts;
+        run->block_parts = block_parts;
+      }
     }
   }
 }
