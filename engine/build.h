@@ -32,8 +32,7 @@ struct _Engine {
   EngineGraph *graph; /* verified */
   EnginePrecision precision;
   EngineProvenance provenance;
-  GPtrArray
-      *tactics; /* EngineTactics, or NULL; tactics.c guards it: the one part that may change */
+  GPtrArray *tactics; /* EngineTactics, or NULL: the one part that changes; see tactics.c */
 };
 
 /* Takes graph and the contents of provenance. */

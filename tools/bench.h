@@ -4,6 +4,7 @@
  *
  *   bench.c       options; whole runs
  *   bench-layers.c  the table of layers
+ *   bench-check.c   results against another back end
  *   bench-json.c    all of it as JSON
  *   peak.c        what the CPU can do at the most
  */
@@ -26,7 +27,7 @@ typedef struct {
   KernelBackend *backend;
   int batch, threads;      /* threads: those in use */
   GArray *times;           /* double: seconds of every whole run, sorted */
-  double peak[PEAK_COUNT]; /* operations a second on all threads; 0: not known */
+  double peak[PEAK_COUNT]; /* operations a second on all threads; 0: not known, as of devices */
   GArray *layers;          /* BenchLayer in the order of the network; NULL: not profiled */
 } Bench;
 
@@ -41,5 +42,11 @@ void bench_print_layers (const Bench *bench, gboolean by_time);
 
 /* The peak that the operations of a layer are a share of; 0 where there is none. */
 double bench_layer_peak (const Bench *bench, const BenchLayer *layer);
+
+/* Random images, the same ones every time. */
+gboolean bench_fill_inputs (const Bench *bench, KernelBackend *backend, EngineExec *exec,
+    GError **error);
+/* Runs the inputs here and on another back end; an error where one byte of the results differs. */
+gboolean bench_check (const Bench *bench, const char *backend, GError **error);
 
 gboolean bench_write_json (const Bench *bench, const char *path, GError **error);
