@@ -73,7 +73,8 @@ fill (EngineExec *exec, const EngineProgramOptions *options, int threads, GError
     exec->host_output = engine_program_value (exec->program, exec->output);
     return TRUE;
   }
-  exec->fetched = g_try_malloc (size);
+  exec->fetched = exec->backend->host_alloc ? exec->backend->host_alloc (exec->backend, size)
+                                            : g_try_malloc (size);
   if (!exec->fetched) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
         "no memory for %" G_GSIZE_FORMAT " bytes of output", size);
@@ -136,7 +137,10 @@ engine_exec_free (EngineExec *exec)
   engine_program_free (exec->program);
   if (exec->queue)
     exec->backend->queue_free (exec->queue);
-  g_free (exec->fetched);
+  if (exec->backend->host_free)
+    exec->backend->host_free (exec->backend, exec->fetched);
+  else
+    g_free (exec->fetched);
   g_free (exec->tuning);
   engine_unref (exec->engine);
   g_free (exec);
@@ -181,6 +185,15 @@ engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointer dat
   exec->profile_data = data;
 }
 
+static void
+fetch (EngineExec *exec, int batch)
+{
+  if (exec->fetched)
+    exec->backend->download (exec->queue, exec->fetched,
+        engine_program_value (exec->program, exec->output),
+        (gsize) batch * exec->n_classes * sizeof (float));
+}
+
 /* A recording is made when a batch size is first run. All that it is made with stays as it is. */
 static const char *
 run_recorded (EngineExec *exec, int batch)
@@ -190,6 +203,7 @@ run_recorded (EngineExec *exec, int batch)
   if (!*recording) {
     exec->backend->record_begin (exec->queue);
     engine_program_run (exec->program, batch, NULL);
+    fetch (exec, batch);
     *recording = exec->backend->record_end (exec->queue);
   }
   if (!*recording) {
@@ -203,22 +217,21 @@ run_recorded (EngineExec *exec, int batch)
 gboolean
 engine_exec_run (EngineExec *exec, int batch, GError **error)
 {
+  const gboolean recorded = exec->recordings && !exec->profile && !exec->taps;
   const char *failure = NULL;
 
   g_return_val_if_fail (batch >= 1 && batch <= exec->max_batch, FALSE);
 
-  if (exec->profile)
+  if (recorded)
+    failure = run_recorded (exec, batch);
+  else if (exec->profile)
     failure = engine_profile_run (exec->program, batch, exec->profile, exec->profile_data);
   else if (exec->taps)
     failure = engine_taps_run (exec->taps, exec->program, batch, exec->tap, exec->tap_data);
-  else if (exec->recordings)
-    failure = run_recorded (exec, batch);
   else
     failure = engine_program_run (exec->program, batch, NULL);
-  if (!failure && exec->fetched)
-    exec->backend->download (exec->queue, exec->fetched,
-        engine_program_value (exec->program, exec->output),
-        (gsize) batch * exec->n_classes * sizeof (float));
+  if (!failure && !recorded)
+    fetch (exec, batch);
   if (!failure)
     failure = exec->backend->queue_wait (exec->queue);
   if (!failure)

@@ -363,6 +363,10 @@ struct KernelBackend {
   /* NULL when there is no memory. KERNEL_ALIGN-aligned, contents undefined. */
   void *(*alloc) (KernelBackend *backend, size_t size);
   void (*free) (KernelBackend *backend, void *memory);
+  /* Memory of the host that upload() and download() are fastest with, and that recordings may copy
+   * to; NULL where any memory is as good. */
+  void *(*host_alloc) (KernelBackend *backend, size_t size);
+  void (*host_free) (KernelBackend *backend, void *memory);
 
   /* threads: how many may work for the queue, its caller among them; 0 takes the CPUs this process
    * may use; devices ignore it. Queues share the others: no more work at a time than there are CPUs.
@@ -390,6 +394,13 @@ struct KernelBackend {
   KernelRecording *(*record_end) (KernelQueue *queue);
   void (*replay) (KernelQueue *queue, KernelRecording *recording);
   void (*recording_free) (KernelQueue *queue, KernelRecording *recording);
+
+  /* Where the device keeps time, else NULL. marks() makes marks 0 .. count - 1, which are the queue's
+   * until it is freed; false when that failed. mark() notes when the queue gets there, in every replay
+   * where it was recorded; mark_seconds() is between two of them, once queue_wait() has returned. */
+  bool (*marks) (KernelQueue *queue, int count);
+  void (*mark) (KernelQueue *queue, int mark);
+  double (*mark_seconds) (KernelQueue *queue, int from, int to);
 
   void (*close) (KernelBackend *backend);
 };

@@ -107,6 +107,35 @@ cuda_free (KernelBackend *backend, void *memory)
   kernel_cuda_leave (cuda);
 }
 
+/* Page-locked: the device reads and writes it itself, without a copy in between. */
+static void *
+cuda_host_alloc (KernelBackend *backend, size_t size)
+{
+  CudaBackend *cuda = (CudaBackend *) backend;
+  void *memory = NULL;
+
+  if (!kernel_cuda_enter (cuda, NULL))
+    return NULL;
+  if (cudaHostAlloc (&memory, size > 0 ? size : 1, cudaHostAllocDefault) != cudaSuccess) {
+    (void) cudaGetLastError (); /* NULL says it */
+    memory = NULL;
+  }
+  kernel_cuda_leave (cuda);
+  return memory;
+}
+
+static void
+cuda_host_free (KernelBackend *backend, void *memory)
+{
+  CudaBackend *cuda = (CudaBackend *) backend;
+
+  if (!memory || !kernel_cuda_enter (cuda, NULL))
+    return;
+  cudaFreeHost (memory);
+  (void) cudaGetLastError (); /* of kernels before: their queue tells */
+  kernel_cuda_leave (cuda);
+}
+
 /* --- Opening -------------------------------------------------------------------------------- */
 
 static void
@@ -219,6 +248,8 @@ fill_backend (CudaBackend *cuda)
   cuda->backend.host_memory = false;
   cuda->backend.alloc = cuda_alloc;
   cuda->backend.free = cuda_free;
+  cuda->backend.host_alloc = cuda_host_alloc;
+  cuda->backend.host_free = cuda_host_free;
   cuda->backend.queue_new = kernel_cuda_queue_new;
   cuda->backend.queue_free = kernel_cuda_queue_free;
   cuda->backend.queue_wait = kernel_cuda_queue_wait;
@@ -228,6 +259,9 @@ fill_backend (CudaBackend *cuda)
   cuda->backend.record_end = kernel_cuda_record_end;
   cuda->backend.replay = kernel_cuda_replay;
   cuda->backend.recording_free = kernel_cuda_recording_free;
+  cuda->backend.marks = kernel_cuda_marks;
+  cuda->backend.mark = kernel_cuda_mark;
+  cuda->backend.mark_seconds = kernel_cuda_mark_seconds;
   cuda->backend.close = cuda_close;
 }
 

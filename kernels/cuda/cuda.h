@@ -41,6 +41,8 @@ struct KernelQueue {
   cudaStream_t stream; /* non-blocking: independent of the legacy stream */
   const char *last;    /* the slot called last, for messages */
   bool recording;
+  cudaEvent_t *marks;
+  int n_marks;
   char failure[320]; /* the first since the last wait, or "" */
   char told[320];    /* what queue_wait() returned */
 };
@@ -64,6 +66,9 @@ void kernel_cuda_record_begin (KernelQueue *queue);
 KernelRecording *kernel_cuda_record_end (KernelQueue *queue);
 void kernel_cuda_replay (KernelQueue *queue, KernelRecording *recording);
 void kernel_cuda_recording_free (KernelQueue *queue, KernelRecording *recording);
+bool kernel_cuda_marks (KernelQueue *queue, int count);
+void kernel_cuda_mark (KernelQueue *queue, int mark);
+double kernel_cuda_mark_seconds (KernelQueue *queue, int from, int to);
 
 /* The slots. table.cu adds entering, leaving and errors. */
 #define KERNEL_OP(name, Args) void kernel_##name##_cuda (const Args *args, KernelQueue *queue);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * queue.cu: a queue is a stream and the first error in it; a recording is a CUDA graph.
+ * queue.cu: a queue is a stream and the first error in it; a recording is a CUDA graph; a mark is an event.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -54,9 +54,12 @@ kernel_cuda_queue_free (KernelQueue *queue)
   if (kernel_cuda_enter (cuda, queue)) {
     cudaStreamSynchronize (queue->stream); /* there is nobody left to be told of a failure */
     cudaStreamDestroy (queue->stream);
+    for (int i = 0; i < queue->n_marks; i++)
+      cudaEventDestroy (queue->marks[i]);
     (void) cudaGetLastError ();
     kernel_cuda_leave (cuda);
   }
+  free (queue->marks);
   free (queue);
 }
 
@@ -179,4 +182,52 @@ kernel_cuda_recording_free (KernelQueue *queue, KernelRecording *recording)
     kernel_cuda_leave (queue->cuda);
   }
   free (recording);
+}
+
+/* --- Marks ---------------------------------------------------------------------------------- */
+
+bool
+kernel_cuda_marks (KernelQueue *queue, int count)
+{
+  cudaEvent_t *marks;
+
+  if (count <= queue->n_marks)
+    return true;
+  marks = (cudaEvent_t *) realloc (queue->marks, (size_t) count * sizeof *marks);
+  if (!marks)
+    return false;
+  queue->marks = marks;
+  if (!kernel_cuda_enter (queue->cuda, queue))
+    return false;
+  while (queue->n_marks < count && cudaEventCreate (&marks[queue->n_marks]) == cudaSuccess)
+    queue->n_marks++;
+  (void) cudaGetLastError (); /* false says it */
+  kernel_cuda_leave (queue->cuda);
+  return queue->n_marks == count;
+}
+
+/* External: recorded, it would else only order the recording's own nodes. */
+void
+kernel_cuda_mark (KernelQueue *queue, int mark)
+{
+  const unsigned flags = queue->recording ? cudaEventRecordExternal : cudaEventRecordDefault;
+
+  if (queue->failure[0] != '\0' || !kernel_cuda_enter (queue->cuda, queue))
+    return;
+  kernel_cuda_check (queue, "mark",
+      cudaEventRecordWithFlags (queue->marks[mark], queue->stream, flags));
+  kernel_cuda_leave (queue->cuda);
+}
+
+double
+kernel_cuda_mark_seconds (KernelQueue *queue, int from, int to)
+{
+  float milliseconds = 0;
+
+  if (queue->failure[0] != '\0' || !kernel_cuda_enter (queue->cuda, queue))
+    return 0;
+  kernel_cuda_check (queue, "mark_seconds",
+      cudaEventElapsedTime (&milliseconds, queue->marks[from], queue->marks[to]));
+  kernel_cuda_leave (queue->cuda);
+  return 1e-3 * milliseconds;
 }

@@ -28,6 +28,7 @@ static struct {
   KernelOps ops;
   KernelRecording *open; /* between begin and end */
   int direct, made, freed, replays;
+  int clock, marked[MAX_CALLS];
   gboolean fails;      /* record_end() */
   const char *failure; /* of the next queue_wait() */
 } fake;
@@ -59,6 +60,56 @@ take_call (void (*run) (const void *args), const void *args, gsize size)
   }
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
+
+typedef struct {
+  void *host;
+  const void *device;
+  gsize size;
+} Copy;
+
+static void
+run_download (const void *args)
+{
+  const Copy *copy = args;
+
+  memcpy (copy->host, copy->device, copy->size);
+}
+
+static void
+fake_download (KernelQueue *queue, void *host, const void *device, size_t size)
+{
+  const Copy copy = {host, device, size};
+
+  if (fake.open)
+    take_call (run_download, &copy, sizeof copy);
+  else
+    run_download (&copy);
+}
+
+/* A clock that goes on by one at every mark. */
+static bool
+fake_marks (KernelQueue *queue, int count)
+{
+  return count <= MAX_CALLS;
+}
+
+static void
+run_mark (const void *args)
+{
+  fake.marked[*(const int *) args] = ++fake.clock;
+}
+
+static void
+fake_mark (KernelQueue *queue, int mark)
+{
+  take_call (run_mark, &mark, sizeof mark);
+}
+
+static double
+fake_mark_seconds (KernelQueue *queue, int from, int to)
+{
+  return fake.marked[to] - fake.marked[from];
+}
 
 static void
 fake_record_begin (KernelQueue *queue)
@@ -118,6 +169,7 @@ fake_backend (void)
   fake.backend.queue_lanes = NULL;
   fake.backend.queue_each = NULL;
   fake.backend.queue_wait = fake_queue_wait;
+  fake.backend.download = fake_download;
   fake.backend.record_begin = fake_record_begin;
   fake.backend.record_end = fake_record_end;
   fake.backend.replay = fake_replay;
@@ -220,6 +272,43 @@ test_profile (void)
   CHECK_INT (fake.made, ==, 1);
 }
 
+typedef struct {
+  int steps;
+  double seconds;
+} Timed;
+
+static void
+add_step (guint step, double seconds, gpointer data)
+{
+  Timed *timed = data;
+
+  CHECK_INT ((int) step, ==, timed->steps);
+  timed->steps++;
+  timed->seconds += seconds;
+}
+
+/* A device with a clock times a recording of its own, which does not last. */
+static void
+test_profile_marks (void)
+{
+  g_autoptr (EngineGraph) graph = net_random (1);
+  g_autoptr (Engine) engine = net_engine_int8 (graph, ENGINE_RANGES_FULL, 1);
+  KernelBackend *backend = fake_backend ();
+  Timed timed = {0};
+
+  backend->marks = fake_marks;
+  backend->mark = fake_mark;
+  backend->mark_seconds = fake_mark_seconds;
+  g_autoptr (EngineExec) exec = engine_exec_new (engine, backend, 1, 1, NULL);
+  engine_exec_set_profile (exec, add_step, &timed);
+  CHECK (engine_exec_run (exec, 1, NULL));
+  CHECK_INT (timed.steps, ==, (int) engine_exec_n_steps (exec));
+  CHECK (timed.seconds == timed.steps);
+  CHECK_INT (fake.direct, ==, 0);
+  CHECK_INT (fake.made, ==, 1);
+  CHECK_INT (fake.freed, ==, 1);
+}
+
 /* What the queue says, or that it says nothing; and the next run tries again. */
 static void
 test_failure (void)
@@ -259,6 +348,7 @@ main (void)
   ref = net_backend ("ref");
   RUN (test_fake);
   RUN (test_profile);
+  RUN (test_profile_marks);
   RUN (test_failure);
   RUN (test_device);
   kernel_close (ref);
