@@ -149,7 +149,7 @@ print_numbers (const Total *total, double all)
     g_print (" %5.1f %%", 100 * total->operations / total->at_peak);
   else
     g_print (" %7s", "-");
-  g_print (" %8.3f\n", 1e-6 * total->bytes);
+  g_print (" %8.3f %7.1f\n", 1e-6 * total->bytes, 1e-9 * total->bytes / total->seconds);
 }
 
 static int
@@ -182,9 +182,9 @@ print_table (const Bench *bench, GPtrArray *layers, double all)
     shape_width = MAX (shape_width, (int) strlen (shape));
     tactic_width = MAX (tactic_width, layer->info.tactic ? (int) strlen (layer->info.tactic) : 0);
   }
-  g_print ("%-*s %-*s %-*s %-*s %9s %7s %8s %7s %8s\n", NAME_WIDTH, "layer", op_width, "op",
+  g_print ("%-*s %-*s %-*s %-*s %9s %7s %8s %7s %8s %7s\n", NAME_WIDTH, "layer", op_width, "op",
       shape_width, "shape (h w c)", tactic_width, "tactic", "us", "share", "GOP/s", "of peak",
-      "MB");
+      "MB", "GB/s");
   for (guint i = 0; i < layers->len; i++) {
     const BenchLayer *layer = g_ptr_array_index (layers, i);
     g_autofree char *shape = shape_of (&layer->info);
@@ -219,8 +219,8 @@ print_totals (const Bench *bench, double all)
   }
   g_array_sort (totals, slower_total_first);
   g_array_append_val (totals, sum);
-  g_print ("\n%-30s %6s %9s %7s %8s %7s %8s\n", "op", "layers", "us", "share", "GOP/s", "of peak",
-      "MB");
+  g_print ("\n%-30s %6s %9s %7s %8s %7s %8s %7s\n", "op", "layers", "us", "share", "GOP/s", "of peak",
+      "MB", "GB/s");
   for (guint k = 0; k < totals->len; k++) {
     const Total *total = &g_array_index (totals, Total, k);
 
@@ -234,8 +234,11 @@ print_peak (const Bench *bench)
 {
   static const char *const names[] = {"int8", "fp32"};
 
-  g_print ("\npeak of %d thread%s:", bench->threads, bench->threads == 1 ? "" : "s");
-  for (int k = 0; k < PEAK_COUNT; k++)
+  if (bench->backend->host_memory)
+    g_print ("\npeak of %d thread%s:", bench->threads, bench->threads == 1 ? "" : "s");
+  else
+    g_print ("\npeak of %s: not measured", bench->backend->name);
+  for (int k = 0; k < PEAK_COUNT && bench->backend->host_memory; k++)
     if (bench->peak[k] > 0)
       g_print ("%s %s %.1f GOP/s (%s)", k ? "," : "", names[k], 1e-9 * bench->peak[k],
           peak_instruction (k));
@@ -258,8 +261,9 @@ bench_print_layers (const Bench *bench, gboolean by_time)
   if (by_time)
     g_ptr_array_sort (layers, slower_first);
   g_print (
-      "layers      %.3f ms, one after the other and waited for; whole runs %.3f ms (medians)\n\n",
-      1e3 * all, 1e3 * bench_median (bench->times));
+      "layers      %.3f ms, one after the other%s; whole runs %.3f ms (medians)\n\n", 1e3 * all,
+      bench->backend->marks ? ", by the device's clock" : " and waited for",
+      1e3 * bench_median (bench->times));
   print_table (bench, layers, all);
   print_totals (bench, all);
   print_peak (bench);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bench.c: how fast an engine is on this machine. The input is zeros: no kernel's time depends on
- * it. */
+/* bench.c: how fast an engine is on this machine. */
 #include "tools/bench.h"
 
 #include <string.h>
@@ -23,21 +22,6 @@ double
 bench_median (const GArray *sorted)
 {
   return g_array_index (sorted, double, sorted->len / 2);
-}
-
-static void
-clear_inputs (Bench *bench)
-{
-  EngineInputInfo info;
-  engine_input (bench->engine, &info);
-  const gsize size = (gsize) info.height * info.width * info.channels *
-                     (engine_input_type (bench->engine, NULL, NULL) == ENGINE_TYPE_F32 ? 4 : 1);
-  g_autofree void *zeros = g_malloc0 (size);
-
-  for (int i = 0; i < bench->batch; i++)
-    bench->backend->upload (engine_exec_queue (bench->exec), engine_exec_input (bench->exec, i),
-        zeros, size);
-  bench->backend->queue_wait (engine_exec_queue (bench->exec));
 }
 
 /* Runs for `seconds` after one warm-up run. */
@@ -107,7 +91,7 @@ open_engine (const char *path, GError **error)
 }
 
 typedef struct {
-  char *backend, *sort, *json;
+  char *backend, *check, *sort, *json;
   int batch, threads;
   double seconds;
   gboolean profile, tune;
@@ -117,7 +101,10 @@ static gboolean
 parse (int *argc, char ***argv, Options *options, GError **error)
 {
   const GOptionEntry entries[] = {
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend, "cpu (default) or ref", "NAME"},
+      {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend, "cpu (default), cuda, cuda:N or ref", "NAME"},
+      {"check", 0, 0, G_OPTION_ARG_STRING, &options->check,
+          "First compare the results of random images with those of another back end, byte by byte",
+          "NAME"},
       {"batch", 'b', 0, G_OPTION_ARG_INT, &options->batch, "Images at once; default 1", "N"},
       {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "Default: all CPUs of this process",
           "N"},
@@ -135,7 +122,8 @@ parse (int *argc, char ***argv, Options *options, GError **error)
   };
 
   if (!tool_parse (argc, argv, entries, "ENGINE.int8engine|MODEL.onnx",
-          "Times an engine file, or a model in FP32.", error))
+          "Times an engine file, or a model in FP32. The input lies in the memory of the back end; the time "
+          "includes fetching the output and waiting for it.", error))
     return FALSE;
   if (*argc != 2)
     return tool_usage (error, "one engine or model is needed");
@@ -174,11 +162,14 @@ run (Bench *bench, const Options *options, GError **error)
   bench->threads = bench->backend->queue_lanes
                        ? bench->backend->queue_lanes (engine_exec_queue (bench->exec))
                        : 1;
-  clear_inputs (bench);
+  if (!bench_fill_inputs (bench, bench->backend, bench->exec, error) ||
+      (options->check && !bench_check (bench, options->check, error)))
+    return FALSE;
   if (!measure (bench, options->seconds, error))
     return FALSE;
   if (options->profile) {
-    measure_peak (bench);
+    if (bench->backend->host_memory)
+      measure_peak (bench);
     if (!bench_profile (bench, options->seconds, error))
       return FALSE;
   }
@@ -216,6 +207,7 @@ tool_bench (int argc, char **argv, GError **error)
       parse (&argc, &argv, &options, error) && bench_engine (argv[1], &options, error);
 
   g_free (options.backend);
+  g_free (options.check);
   g_free (options.sort);
   g_free (options.json);
   return ok;
