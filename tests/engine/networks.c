@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * networks.c: whole networks, FP32 and INT8: every CPU level and number of threads gives the bytes of
- * `ref`, through an engine file or not, and INT8 stays close to FP32. The project's own models always,
+ * `ref`, and so does a GPU where one is; INT8 stays close to FP32. The project's own models always,
  * others where the test data is.
  */
 #include "engine/model.h"
@@ -13,6 +13,7 @@
 #define IMAGES 2
 
 static KernelBackend *ref;
+static KernelBackend *cuda; /* NULL where there is no device */
 
 typedef struct {
   const char *name;
@@ -36,14 +37,12 @@ static const Network others[] = {
 
 /* Smooth pictures in [-2, 2]: networks are not made for noise. */
 static void
-fill (const Engine *engine, EngineExec *exec, int at, int image)
+fill_host (const Engine *engine, void *input, int image)
 {
   float scale;
   int zero, i = 0;
   EngineInputInfo info;
   const EngineType type = engine_input_type (engine, &scale, &zero);
-  void *input = engine_exec_input (exec, at);
-
   engine_input (engine, &info);
   for (int y = 0; y < info.height; y++)
     for (int x = 0; x < info.width; x++)
@@ -55,6 +54,20 @@ fill (const Engine *engine, EngineExec *exec, int at, int image)
         else
           ((float *) input)[i] = (float) v;
       }
+}
+
+static void
+fill (const Engine *engine, EngineExec *exec, KernelBackend *backend, int at, int image)
+{
+  EngineInputInfo info;
+  engine_input (engine, &info);
+  const gsize size = (gsize) info.height * info.width * info.channels *
+                     engine_type_size (engine_input_type (engine, NULL, NULL));
+  g_autofree void *input = g_malloc (size);
+
+  fill_host (engine, input, image);
+  backend->upload (engine_exec_queue (exec), engine_exec_input (exec, at), input, size);
+  CHECK (!backend->queue_wait (engine_exec_queue (exec)));
 }
 
 /* [IMAGES][classes] */
@@ -69,7 +82,7 @@ run (Engine *engine, KernelBackend *backend, int threads)
   if (!exec)
     g_error ("%s", error->message);
   for (int i = 0; i < IMAGES; i++)
-    fill (engine, exec, i, i);
+    fill (engine, exec, backend, i, i);
   if (!engine_exec_run (exec, IMAGES, &error))
     g_error ("%s", error->message);
   for (int i = 0; i < IMAGES; i++)
@@ -96,6 +109,12 @@ check_levels (const char *what, Engine *engine, const float *expected)
     kernel_close (cpu);
   }
   kernel_cpu_set_mask (~0u);
+  if (cuda) {
+    g_autofree float *out = run (engine, cuda, 0);
+
+    if (memcmp (out, expected, size) != 0)
+      CHECK_FAIL ("%s: %s differs from ref", what, cuda->description);
+  }
 }
 
 static CalibTable *
@@ -107,16 +126,11 @@ calibrate (EngineModel *model)
       &(EngineBuildOptions){.precision = ENGINE_PRECISION_FP32}, NULL, NULL, NULL, NULL, &error);
   KernelBackend *cpu = net_backend ("cpu");
   EngineCalibrator *calibrator = engine_calibrator_new (model, cpu, 1, 0, statistics, &error);
-  g_autoptr (EngineExec) source = engine_exec_new (fp32, ref, 1, 1, &error);
-  EngineInputInfo info;
 
-  if (!calibrator || !source)
+  if (!calibrator)
     g_error ("%s", error->message);
-  engine_model_input (model, &info);
   for (int i = 0; i < 6; i++) {
-    fill (fp32, source, 0, i);
-    memcpy (engine_calibrator_input (calibrator), engine_exec_input (source, 0),
-        sizeof (float) * info.height * info.width * info.channels);
+    fill_host (fp32, engine_calibrator_input (calibrator), i);
     CHECK (engine_calibrator_push (calibrator, &error));
   }
   CalibTable *table =
@@ -225,13 +239,26 @@ test_other_networks (void)
   }
 }
 
+/* The other tests compare with a device, too, where this one finds it. */
+static void
+test_find_device (void)
+{
+  char why[320];
+
+  cuda = kernel_open ("cuda:0", why, sizeof why);
+  if (!cuda)
+    SKIP ("cuda:0: %s", why);
+}
+
 int
 main (void)
 {
   ref = net_backend ("ref");
+  RUN (test_find_device);
   RUN (test_own_networks);
   RUN (test_single_ops);
   RUN (test_other_networks);
+  kernel_close (cuda);
   kernel_close (ref);
   return check_done ();
 }
