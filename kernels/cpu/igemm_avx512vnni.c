@@ -160,19 +160,22 @@ TILE (plain_6x4, tile_of_plain, IGEMM_MR, 4)
 
 typedef void (*TileFn) (const IgemmTile *t);
 
-static const TileFn plain_one[] = {plain_1x1, plain_1x2, plain_1x3, plain_1x4};
+/* By pixels, one or many, and blocks. */
+static const TileFn rows_tiles[2][4] = {{rows_1x1, rows_1x2, rows_1x3, rows_1x4},
+    {rows_6x1, rows_6x2, rows_6x3, rows_6x4}};
+static const TileFn plain_tiles[2][4] = {{plain_1x1, plain_1x2, plain_1x3, plain_1x4},
+    {plain_7x1, plain_7x2, plain_7x3, plain_6x4}};
 
 static void
 run_plain (const IgemmTile *tile, int blocks)
 {
-  static const TileFn many[] = {plain_7x1, plain_7x2, plain_7x3, plain_6x4};
   const int mr = blocks == 4 ? IGEMM_MR : PLAIN_MR;
   const size_t y_size = tile->y_f32 ? sizeof (float) : 1;
   IgemmTile t = *tile;
 
   for (int left = tile->pixels; left > 0; left -= mr) {
     t.pixels = left < mr ? left : mr;
-    (left == 1 ? plain_one : many)[blocks - 1](&t);
+    plain_tiles[left > 1][blocks - 1](&t);
     t.x = (const uint8_t *) t.x + mr * t.x_stride;
     t.y = (uint8_t *) t.y + mr * t.y_stride * y_size;
     t.r = t.r ? (const uint8_t *) t.r + mr * t.y_stride : NULL;
@@ -182,14 +185,12 @@ run_plain (const IgemmTile *tile, int blocks)
 static void
 run_tile (const IgemmTile *t)
 {
-  static const TileFn one[] = {rows_1x1, rows_1x2, rows_1x3, rows_1x4};
-  static const TileFn many[] = {rows_6x1, rows_6x2, rows_6x3, rows_6x4};
   const int blocks = (t->channels + IGEMM_NR - 1) / IGEMM_NR;
 
   if (t->rows)
-    (t->pixels == 1 ? one : many)[blocks - 1](t);
+    rows_tiles[t->pixels > 1][blocks - 1](t);
   else if (t->pixels == 1)
-    plain_one[blocks - 1](t);
+    plain_tiles[0][blocks - 1](t);
   else
     run_plain (t, blocks);
 }
