@@ -52,6 +52,18 @@ engine_step_conv_is_s8 (const EngineGraph *graph, int i)
   return is_s8 (graph, engine_graph_node (graph, i));
 }
 
+/* With the way to compute it, and what the back end's own choice of one depends on. */
+static KernelConvShape
+shape_of_step (const EngineProgram *program, int i)
+{
+  const EngineSchedule *schedule = &program->schedule;
+  KernelConvShape shape = conv_shape (program->graph, engine_graph_node (program->graph, i));
+
+  shape.tactic = program->tactics ? program->tactics[i] : 0;
+  shape.threads = i < schedule->cut ? 1 : schedule->lanes;
+  return shape;
+}
+
 gsize
 engine_step_conv_scratch (const EngineProgram *program, int i, int images, KernelQueue *queue)
 {
@@ -59,9 +71,8 @@ engine_step_conv_scratch (const EngineProgram *program, int i, int images, Kerne
   const KernelOps *ops = program->backend->ops;
   const KernelConvScratchFn scratch =
       is_s8 (program->graph, node) ? ops->conv_s8_scratch : ops->conv_f32_scratch;
-  KernelConvShape shape = conv_shape (program->graph, node);
+  KernelConvShape shape = shape_of_step (program, i);
 
-  shape.tactic = program->tactics ? program->tactics[i] : 0;
   shape.n *= images;
   return scratch ? scratch (&shape, queue) : 0;
 }
@@ -113,7 +124,10 @@ packed_weights (EngineProgram *program, int node, const KernelConvShape *shape, 
 {
   Packing packing = {program, node, shape};
 
-  return engine_step_packed (program, node, ENGINE_CONV_W, shape->tactic, pack, &packing, error);
+  /* The back end's own choice may differ with the threads, and the weights with it. */
+  const int way = shape->tactic != 0 ? shape->tactic : -shape->threads;
+
+  return engine_step_packed (program, node, ENGINE_CONV_W, way, pack, &packing, error);
 }
 
 /* A float vector of the node, one value a channel; zeros where it is absent. */
@@ -190,10 +204,8 @@ conv_f32 (EngineProgram *program, int i, const KernelConvShape *shape, GError **
 gboolean
 engine_step_conv (EngineProgram *program, int i, GError **error)
 {
-  const EngineNode *node = engine_graph_node (program->graph, i);
-  KernelConvShape shape = conv_shape (program->graph, node);
+  const KernelConvShape shape = shape_of_step (program, i);
 
-  shape.tactic = program->tactics ? program->tactics[i] : 0;
-  return is_s8 (program->graph, node) ? conv_s8 (program, i, &shape, error)
-                                      : conv_f32 (program, i, &shape, error);
+  return engine_step_conv_is_s8 (program->graph, i) ? conv_s8 (program, i, &shape, error)
+                                                    : conv_f32 (program, i, &shape, error);
 }

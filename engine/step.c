@@ -171,10 +171,10 @@ upload (gpointer data, gsize *size, GError **error)
 }
 
 const void *
-engine_step_packed (EngineProgram *program, int node, int input, int tactic, EngineBytesFn bytes,
+engine_step_packed (EngineProgram *program, int node, int input, int way, EngineBytesFn bytes,
     gpointer data, GError **error)
 {
-  const EngineConstantKey key = {program->graph, program->backend, node, input, tactic};
+  const EngineConstantKey key = {program->graph, program->backend, node, input, way};
   Upload job = {program, bytes, data};
   EngineConstant *constant = engine_constant_get (&key, upload, &job, error);
 

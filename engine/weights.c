@@ -23,7 +23,7 @@ hash_key (gconstpointer data)
   hash = hash * 31 + g_direct_hash (key->backend);
   hash = hash * 31 + (guint) key->node;
   hash = hash * 31 + (guint) key->input;
-  return hash * 31 + (guint) key->tactic;
+  return hash * 31 + (guint) key->way;
 }
 
 static gboolean
@@ -32,7 +32,7 @@ equal_keys (gconstpointer a, gconstpointer b)
   const EngineConstantKey *x = a, *y = b;
 
   return x->graph == y->graph && x->backend == y->backend && x->node == y->node &&
-         x->input == y->input && x->tactic == y->tactic;
+         x->input == y->input && x->way == y->way;
 }
 
 /* The constant for one more user; NULL where there is none, and then the caller is to make it and

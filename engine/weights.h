@@ -18,7 +18,8 @@ typedef struct {
   const EngineGraph *graph;
   KernelBackend *backend;
   int node, input;
-  int tactic; /* that weights are packed for; 0 for other constants */
+  int way; /* that weights are packed for: a tactic, or the threads that it is left to, negative; 0 for
+              other constants */
 } EngineConstantKey;
 
 /* Makes the constant: memory of key's back end, ready for every queue, or NULL with an error. */

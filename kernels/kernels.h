@@ -53,6 +53,8 @@ typedef struct {
   int groups; /* divides ic and oc; groups == ic == oc is depthwise */
   int tactic; /* which of the back end's ways: 0, its own choice, or one that conv_*_tactic() names.
                  Packed weights belong to one; results do not depend on it. */
+  int threads; /* that a call will have, as far as is known: tactic 0 heeds it, and weights packed with
+                  it belong to it too. 0: one. */
 } KernelConvShape;
 
 /* conv_s8:      acc = sum x_q * w_q                    int32; padded positions count zero_x * w_q

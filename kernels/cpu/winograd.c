@@ -128,8 +128,8 @@ kernel_winograd_scratch (const WinogradKind *kind, const KernelConvShape *shape,
 /* Whether an image takes less time than with the direct kernel. In cycles for each block of output
  * channels of 512 bits, measured on a Zen 5 and rounded: 9 for the products of a tile and input channel,
  * 150 for a tile of outputs (of each part), 40 for the weights of an input channel, each time; and 5
- * for a tile of inputs, which serves all blocks. Weights may differ from a network's in being in the
- * cache, so that a gain below a tenth is none. */
+ * for a tile of inputs, which serves all blocks. Every thread makes the weights for its tiles. Those of
+ * the measurement were in the cache, a network's may not be, so that a gain below a tenth is none. */
 static bool
 is_faster (const WinogradKind *kind, const KernelConvShape *shape)
 {
@@ -139,7 +139,9 @@ is_faster (const WinogradKind *kind, const KernelConvShape *shape)
   image.n = 1;
   plan (&run, kind, &image);
 
-  const double made = run.keep ? 1 : divide_up (run.tiles, run.batch);
+  const int threads = shape->threads > 1 ? shape->threads : 1;
+  const double made =
+      threads * (run.keep ? 1 : divide_up (divide_up (run.tiles, threads), run.batch));
   const double parts = divide_up (shape->ic, run.packed.part);
   const double block = shape->ic * (9.0 * run.tiles + 40.0 * made) + 150.0 * parts * run.tiles;
   const double inputs = 5.0 * run.tiles * shape->ic;
