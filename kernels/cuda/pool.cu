@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool.cu: maximum and average pools. A thread takes V channels of one output pixel.
+ * pool.cu: maximum and average pools. A thread takes V channels of one output pixel, or
+ * some rows of its window.
  */
 #include "kernels/cuda/vector.h"
 #include "kernels/ref/pool-window.h"
@@ -13,9 +14,9 @@ typedef struct {
 
 template <int V>
 static __device__ inline bool
-own_output (const KernelPoolShape &s, size_t count, Output *o)
+own_output (const KernelPoolShape &s, size_t count, size_t item, Output *o)
 {
-  const size_t item = kernel_cuda_item (), chunks = s.c / V;
+  const size_t chunks = s.c / V;
   const size_t pixel = kernel_cuda_divide (item, chunks);
   const size_t row = kernel_cuda_divide (pixel, s.ow);
 
@@ -27,12 +28,14 @@ own_output (const KernelPoolShape &s, size_t count, Output *o)
   return item < count;
 }
 
-/* Calls `body` with the index of channel o.c of each pixel of the window, in (kh, kw) order. */
+/* Calls `body` with the index of channel o.c of each pixel of the window, in (kh, kw) order; of every
+ * `step`th row from `first` on. */
 template <typename Body>
 static __device__ inline void
-each_pixel (const KernelPoolShape &s, const KernelPoolWindow &w, const Output &o, Body body)
+each_pixel (const KernelPoolShape &s, const KernelPoolWindow &w, const Output &o, Body body,
+    int first = 0, int step = 1)
 {
-  for (int kh = w.kh0; kh < w.kh1; kh++) {
+  for (int kh = w.kh0 + first; kh < w.kh1; kh += step) {
     size_t at = kernel_pool_index (&s, &w, o.n, kh, w.kw0) + o.c;
 
 #pragma unroll 4
@@ -42,11 +45,11 @@ each_pixel (const KernelPoolShape &s, const KernelPoolWindow &w, const Output &o
 }
 
 /* Calls kernel<V> with a thread for V outputs. */
-#define LAUNCH(V, queue, kernel, ...)                                                              \
+#define LAUNCH(V, queue, kernel)                                                                   \
   do {                                                                                             \
     const size_t count = count_outputs (&args->shape) / (V);                                       \
     kernel<V><<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,           \
-        (queue)->stream>>> (*args, count, ##__VA_ARGS__);                                          \
+        (queue)->stream>>> (*args, count);                                                         \
   } while (0)
 
 static size_t
@@ -65,7 +68,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   Words<V> max;
   Output o;
 
-  if (!own_output<V> (a.shape, count, &o))
+  if (!own_output<V> (a.shape, count, kernel_cuda_item (), &o))
     return;
   const KernelPoolWindow w = kernel_pool_window (&a.shape, o.oh, o.ow);
 #pragma unroll
@@ -107,7 +110,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   float max[V], x[V];
   Output o;
 
-  if (!own_output<V> (a.shape, count, &o))
+  if (!own_output<V> (a.shape, count, kernel_cuda_item (), &o))
     return;
   const KernelPoolWindow w = kernel_pool_window (&a.shape, o.oh, o.ow);
 #pragma unroll
@@ -140,20 +143,33 @@ kernel_maxpool_f32_cuda (const KernelPoolF32 *args, KernelQueue *queue)
 
 /* --- Average -------------------------------------------------------------------------------- */
 
+#define ROW_LANES 8
+
+/* Calls kernel<V, LANES> with LANES threads for V outputs. */
+#define AVERAGE(V, LANES, kernel)                                                                  \
+  do {                                                                                             \
+    const size_t count = count_outputs (&args->shape) / (V);                                       \
+    kernel<V, LANES>                                                                               \
+        <<<kernel_cuda_blocks (count * (LANES), KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,      \
+            queue->stream>>> (*args, count, inside);                                               \
+  } while (0)
+
 /* The factors of windows that lie inside: doubles are slow on many devices. */
 typedef struct {
   float m, b;
 } Factors;
 
-/* The product with 1 << 8 k adds byte k of a word to its sum. */
-template <int V, typename Value>
+/* The product with 1 << 8 k adds byte k of a word to its sum. LANES threads share the rows. */
+template <int V, int LANES, typename Value>
 static __device__ inline void
 average (const KernelPoolS8 &a, size_t count, const Factors &inside, Value *y)
 {
+  const int lane = threadIdx.x % LANES;
   int32_t sum[V] = {0};
   Output o;
+  const bool mine = own_output<V> (a.shape, count, kernel_cuda_item () / LANES, &o);
 
-  if (!own_output<V> (a.shape, count, &o))
+  if (LANES == 1 && !mine)
     return;
   const KernelPoolWindow w = kernel_pool_window (&a.shape, o.oh, o.ow);
   const int v = (w.kh1 - w.kh0) * (w.kw1 - w.kw0), full = a.shape.kh * a.shape.kw;
@@ -161,13 +177,22 @@ average (const KernelPoolS8 &a, size_t count, const Factors &inside, Value *y)
 
   if (v != full || w.divisor != full)
     kernel_requant_average (a.ratio, w.divisor, v, a.zero_x, a.zero_y, &f.m, &f.b);
-  each_pixel (a.shape, w, o, [&] (size_t at) {
+  const auto add = [&] (size_t at) {
     const Words<V> x = load_words<V> (a.x + at);
 
 #pragma unroll
     for (int k = 0; k < V; k++)
       sum[k] = __dp4a ((int) x.w[k / 4], 1 << (8 * (k % 4)), sum[k]);
-  });
+  };
+  if (mine)
+    each_pixel (a.shape, w, o, add, lane, LANES);
+#pragma unroll
+  for (int mask = LANES / 2; mask > 0; mask /= 2)
+#pragma unroll
+    for (int k = 0; k < V; k++)
+      sum[k] += __shfl_xor_sync (~0u, sum[k], mask);
+  if (lane != 0 || !mine)
+    return;
   if constexpr (sizeof (Value) == 1) {
 #pragma unroll
     for (int k = 0; k < V; k++)
@@ -183,20 +208,20 @@ average (const KernelPoolS8 &a, size_t count, const Factors &inside, Value *y)
   }
 }
 
-template <int V>
+template <int V, int LANES>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
     avgpool_s8 (const __grid_constant__ KernelPoolS8 a, size_t count, Factors inside)
 {
-  average<V> (a, count, inside, (int8_t *) a.y);
+  average<V, LANES> (a, count, inside, (int8_t *) a.y);
 }
 
-template <int V>
+template <int V, int LANES>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
     avgpool_s8_f32 (const __grid_constant__ KernelPoolS8 a, size_t count, Factors inside)
 {
-  average<V> (a, count, inside, (float *) a.y);
+  average<V, LANES> (a, count, inside, (float *) a.y);
 }
 
 /* 16 channels, or 4 where 16 would leave multiprocessors with too little to wait for. */
@@ -208,6 +233,14 @@ average_width (const KernelPoolS8 *args, size_t y_bits, const KernelQueue *queue
   const size_t threads = count_outputs (&args->shape) / 16;
 
   return width == 16 && threads < (size_t) queue->cuda->multiprocessors * 1024 ? 4 : width;
+}
+
+/* With few outputs of high windows a thread would wait for one row after the other. */
+static bool
+rows_are_shared (const KernelPoolS8 *args, const KernelQueue *queue)
+{
+  return args->shape.kh >= ROW_LANES / 2 &&
+         count_outputs (&args->shape) < (size_t) queue->cuda->multiprocessors * 1024;
 }
 
 static Factors
@@ -227,13 +260,16 @@ kernel_avgpool_s8_cuda (const KernelPoolS8 *args, KernelQueue *queue)
 
   switch (average_width (args, kernel_cuda_bits (args->y), queue)) {
   case 16:
-    LAUNCH (16, queue, avgpool_s8, inside);
+    AVERAGE (16, 1, avgpool_s8);
     break;
   case 4:
-    LAUNCH (4, queue, avgpool_s8, inside);
+    if (rows_are_shared (args, queue))
+      AVERAGE (4, ROW_LANES, avgpool_s8);
+    else
+      AVERAGE (4, 1, avgpool_s8);
     break;
   default:
-    LAUNCH (1, queue, avgpool_s8, inside);
+    AVERAGE (1, 1, avgpool_s8);
     break;
   }
 }
@@ -243,11 +279,13 @@ kernel_avgpool_s8_f32_cuda (const KernelPoolS8 *args, KernelQueue *queue)
 {
   const Factors inside = inside_factors (args);
 
-  if (average_width (args, kernel_cuda_bits (args->y), queue) > 1 &&
-      kernel_cuda_aligned (args->y, 16))
-    LAUNCH (4, queue, avgpool_s8_f32, inside);
+  if (average_width (args, kernel_cuda_bits (args->y), queue) == 1 ||
+      !kernel_cuda_aligned (args->y, 16))
+    AVERAGE (1, 1, avgpool_s8_f32);
+  else if (rows_are_shared (args, queue))
+    AVERAGE (4, ROW_LANES, avgpool_s8_f32);
   else
-    LAUNCH (1, queue, avgpool_s8_f32, inside);
+    AVERAGE (4, 1, avgpool_s8_f32);
 }
 
 /* One sum per output, in order: the bytes of ref. */
@@ -259,7 +297,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   float sum[V] = {0.0f}, x[V];
   Output o;
 
-  if (!own_output<V> (a.shape, count, &o))
+  if (!own_output<V> (a.shape, count, kernel_cuda_item (), &o))
     return;
   const KernelPoolWindow w = kernel_pool_window (&a.shape, o.oh, o.ow);
   each_pixel (a.shape, w, o, [&] (size_t at) {
