@@ -188,7 +188,7 @@ bench_engine (const char *path, const Options *options, GError **error)
     return FALSE;
   Bench bench = {.path = path,
       .engine = engine,
-      .backend = engine_backend_open (options->backend, error),
+      .backend = engine_backend_open (options->backend ? options->backend : "cpu", error),
       .batch = options->batch,
       .times = g_array_new (FALSE, FALSE, sizeof (double))};
   const gboolean ok = bench.backend && run (&bench, options, error);
@@ -202,7 +202,7 @@ bench_engine (const char *path, const Options *options, GError **error)
 gboolean
 tool_bench (int argc, char **argv, GError **error)
 {
-  Options options = {.backend = g_strdup ("cpu"), .batch = 1, .seconds = 3};
+  Options options = {.batch = 1, .seconds = 3};
   const gboolean ok =
       parse (&argc, &argv, &options, error) && bench_engine (argv[1], &options, error);
 

@@ -5,8 +5,8 @@
 gboolean
 tool_build (int argc, char **argv, GError **error)
 {
-  g_autofree char *model = NULL, *table = NULL, *output = NULL, *precision = g_strdup ("int8");
-  g_autofree char *ranges = g_strdup ("full"), *preset = NULL, *backend = g_strdup ("cpu");
+  g_autofree char *model = NULL, *table = NULL, *output = NULL, *precision = NULL;
+  g_autofree char *ranges = NULL, *preset = NULL, *backend = NULL;
   gboolean force = FALSE, tune = FALSE;
   int batch = 1, threads = 0;
   const GOptionEntry entries[] = {
@@ -35,8 +35,8 @@ tool_build (int argc, char **argv, GError **error)
     return FALSE;
   if (!model || !output)
     return tool_usage (error, "--model and --output are needed");
-  if (!tool_precision (precision, &request.precision, error) ||
-      !tool_ranges (ranges, &request.ranges, error))
+  if (!tool_precision (precision ? precision : "int8", &request.precision, error) ||
+      !tool_ranges (ranges ? ranges : "full", &request.ranges, error))
     return FALSE;
   if (preset) {
     if (!engine_preprocess_preset (&preprocess, preset))
@@ -46,7 +46,7 @@ tool_build (int argc, char **argv, GError **error)
   if (batch < 1 || threads < 0)
     return tool_usage (error, "--batch must be above 0, --threads not below");
   if (tune) {
-    request.tune_for = engine_backend_open (backend, error);
+    request.tune_for = engine_backend_open (backend ? backend : "cpu", error);
     if (!request.tune_for)
       return FALSE;
   }
