@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * float-math.h: exp and log in float32, the same bits on every machine.
+ * float-math.h: exp, log and the unary functions in float32, the same bits on every machine.
  *
  * Only +, -, /, fmaf, integer operations and selections, all of which IEEE 754 defines to the last
  * bit in round-to-nearest; no branch, so a SIMD version repeats the steps as they stand. Compiled
@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "kernels/kernels.h"
 #include "kernels/requant.h"
 
 #include <string.h>
@@ -86,4 +87,27 @@ kernel_logf (float x)
   y = x == INFINITY ? x : y;
   y = x == 0.0f ? -INFINITY : y;
   return x >= 0.0f ? y : x < 0.0f ? NAN : x;
+}
+
+/* One value of unary_f32. A product and a sum are rounded apart: kernels.h says no fmaf. */
+KERNEL_INLINE float
+kernel_unary_of (KernelUnary kind, float alpha, float beta, float x)
+{
+  switch (kind) {
+  case KERNEL_UNARY_CLIP:
+    return kernel_clamp_f32 (x, alpha, beta);
+  case KERNEL_UNARY_LEAKY_RELU:
+    return x < 0.0f ? alpha * x : x;
+  case KERNEL_UNARY_SIGMOID:
+    return 1.0f / (1.0f + kernel_expf (-x));
+  case KERNEL_UNARY_HARD_SIGMOID:
+    return kernel_clamp_f32 (alpha * x + beta, 0.0f, 1.0f);
+  case KERNEL_UNARY_HARD_SWISH:
+    return x * kernel_clamp_f32 (x / 6.0f + 0.5f, 0.0f, 1.0f);
+  case KERNEL_UNARY_SILU:
+    return x / (1.0f + kernel_expf (-x));
+  case KERNEL_UNARY_COUNT:
+    break;
+  }
+  return NAN; /* not a kind */
 }

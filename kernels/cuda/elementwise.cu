@@ -132,29 +132,6 @@ kernel_mul_f32_cuda (const KernelBinaryF32 *args, KernelQueue *queue)
 
 /* --- Unary functions ------------------------------------------------------------------------ */
 
-/* As in kernels/ref/unary.c: no product is fused with a sum. */
-static __device__ inline float
-apply (KernelUnary kind, float alpha, float beta, float x)
-{
-  switch (kind) {
-  case KERNEL_UNARY_CLIP:
-    return kernel_clamp_f32 (x, alpha, beta);
-  case KERNEL_UNARY_LEAKY_RELU:
-    return x < 0.0f ? alpha * x : x;
-  case KERNEL_UNARY_SIGMOID:
-    return 1.0f / (1.0f + kernel_expf (-x));
-  case KERNEL_UNARY_HARD_SIGMOID:
-    return kernel_clamp_f32 (alpha * x + beta, 0.0f, 1.0f);
-  case KERNEL_UNARY_HARD_SWISH:
-    return x * kernel_clamp_f32 (x / 6.0f + 0.5f, 0.0f, 1.0f);
-  case KERNEL_UNARY_SILU:
-    return x / (1.0f + kernel_expf (-x));
-  case KERNEL_UNARY_COUNT:
-    break;
-  }
-  return NAN; /* not a kind */
-}
-
 template <int V>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
@@ -168,7 +145,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   load_f32<V> (x, a.x + i);
 #pragma unroll
   for (int k = 0; k < V; k++)
-    x[k] = apply (a.kind, a.alpha, a.beta, x[k]);
+    x[k] = kernel_unary_of (a.kind, a.alpha, a.beta, x[k]);
   store_f32<V> (a.y + i, x);
 }
 
