@@ -66,4 +66,32 @@ bool kernel_dwconv_f32_run (const DwconvF32Kind *kind, const KernelConvF32 *args
 #define DWCONV_F32_ROW(kw, stride)                                                                 \
   {kw, stride, {whole_##kw##_##stride##_7, whole_##kw##_##stride##_8},                             \
       {any_##kw##_##stride##_7, any_##kw##_##stride##_8}}
+
+/* All of an instruction set: its windows, and the IgemmKind whose tile is run (). */
+#define DWCONV_F32_KIND(suffix, channels)                                                          \
+  DWCONV_F32_FUNCTIONS (3, 1)                                                                      \
+  DWCONV_F32_FUNCTIONS (3, 2)                                                                      \
+  DWCONV_F32_FUNCTIONS (5, 1)                                                                      \
+  DWCONV_F32_FUNCTIONS (5, 2)                                                                      \
+  DWCONV_F32_FUNCTIONS (7, 1)                                                                      \
+  DWCONV_F32_FUNCTIONS (7, 2)                                                                      \
+  static const DwconvF32Window windows[] = {                                                       \
+      DWCONV_F32_ROW (3, 1), DWCONV_F32_ROW (3, 2),                                                \
+      DWCONV_F32_ROW (5, 1), DWCONV_F32_ROW (5, 2),                                                \
+      DWCONV_F32_ROW (7, 1), DWCONV_F32_ROW (7, 2),                                                \
+  };                                                                                               \
+  static const DwconvF32Kind strips = {                                                            \
+      .lanes = channels,                                                                           \
+      .windows = windows,                                                                          \
+      .n_windows = sizeof windows / sizeof *windows,                                               \
+  };                                                                                               \
+  const IgemmKind kernel_dwconv_f32_##suffix = {                                                   \
+      .tile = run,                                                                                 \
+      .element = sizeof (float),                                                                   \
+      .k_step = 1,                                                                                 \
+      .tile_blocks = IGEMM_ALL_BLOCKS,                                                             \
+      .grain = 1 << 16,                                                                            \
+      .depthwise = true,                                                                           \
+      .strips = &strips,                                                                           \
+  };
 /* clang-format on */

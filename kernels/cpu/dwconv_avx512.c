@@ -111,34 +111,4 @@ run_line (const DwconvF32Line *t, const int kw, const int stride, const int widt
   finish_line (t, acc, width, whole);
 }
 
-DWCONV_F32_FUNCTIONS (3, 1)
-DWCONV_F32_FUNCTIONS (3, 2)
-DWCONV_F32_FUNCTIONS (5, 1)
-DWCONV_F32_FUNCTIONS (5, 2)
-DWCONV_F32_FUNCTIONS (7, 1)
-DWCONV_F32_FUNCTIONS (7, 2)
-
-static const DwconvF32Window windows[] = {
-    DWCONV_F32_ROW (3, 1),
-    DWCONV_F32_ROW (3, 2),
-    DWCONV_F32_ROW (5, 1),
-    DWCONV_F32_ROW (5, 2),
-    DWCONV_F32_ROW (7, 1),
-    DWCONV_F32_ROW (7, 2),
-};
-
-static const DwconvF32Kind strips = {
-    .lanes = 16,
-    .windows = windows,
-    .n_windows = sizeof windows / sizeof *windows,
-};
-
-const IgemmKind kernel_dwconv_f32_avx512 = {
-    .tile = run,
-    .element = sizeof (float),
-    .k_step = 1,
-    .tile_blocks = IGEMM_ALL_BLOCKS,
-    .grain = 1 << 16,
-    .depthwise = true,
-    .strips = &strips,
-};
+DWCONV_F32_KIND (avx512, 16)
