@@ -6,13 +6,12 @@
  * float are exact. Bounds are applied to bytes, where no output can be beyond int32; AVX2's kernels
  * do the others.
  */
+#include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/lanes_avx512.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Values per part: some microseconds of work. */
-#define GRAIN 32768
 /* Values of a register of bytes, and registers of float that hold them. */
 #define WIDTH 64
 #define PARTS 4
@@ -160,7 +159,7 @@ broadcast_rows (const KernelBinaryS8 *args, const int8_t *x1, const int8_t *x2, 
   }
 }
 
-/* begin and end count rows of c values where x2 is broadcast, else values. */
+/* begin and end count what elementwise_split() says. */
 LANES_INLINE void
 binary_range (const KernelBinaryS8 *ctx, size_t begin, size_t end, const bool multiply)
 {
@@ -193,22 +192,11 @@ mul_range (const void *ctx, size_t begin, size_t end)
   binary_range (ctx, begin, end, true);
 }
 
-static void
-run (const KernelBinaryS8 *args, KernelQueue *queue, KernelPoolRangeFn fn)
-{
-  const size_t rows = (size_t) args->n * args->rows;
-
-  if (args->x2_broadcast)
-    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / args->c);
-  else
-    kernel_pool_range (queue->pool, fn, args, rows * args->c, GRAIN);
-}
-
 void
 kernel_add_s8_avx512 (const KernelBinaryS8 *args, KernelQueue *queue)
 {
   if (is_bounded (MOST_VALUE * (fabsf (args->m1) + fabsf (args->m2)) + fabsf (args->b)))
-    run (args, queue, add_range);
+    ELEMENTWISE_SPLIT (args, ELEMENTWISE_BYTE_GRAIN, queue, add_range);
   else
     kernel_add_s8_avx2 (args, queue);
 }
@@ -217,7 +205,7 @@ void
 kernel_mul_s8_avx512 (const KernelBinaryS8 *args, KernelQueue *queue)
 {
   if (is_bounded (MOST_PRODUCT * fabsf (args->m1) + fabsf (args->b)))
-    run (args, queue, mul_range);
+    ELEMENTWISE_SPLIT (args, ELEMENTWISE_BYTE_GRAIN, queue, mul_range);
   else
     kernel_mul_s8_avx2 (args, queue);
 }

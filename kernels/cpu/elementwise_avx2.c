@@ -4,27 +4,10 @@
  *
  * dequantise_f32 is not here: the compiler vectorises it as it stands in ref, and memory bounds it.
  */
+#include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/lanes_avx2.h"
 
 #include <math.h>
-
-/* Values per part: some microseconds of work. */
-#define GRAIN 16384
-
-/* Ranges of operations with two operands: they count rows of c values where the second is broadcast,
- * else values. */
-static void
-binary_split (const void *args, size_t rows, int c, bool broadcast, KernelQueue *queue,
-    KernelPoolRangeFn fn)
-{
-  if (broadcast)
-    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / c);
-  else
-    kernel_pool_range (queue->pool, fn, args, rows * c, GRAIN);
-}
-
-#define BINARY_SPLIT(args, queue, fn)                                                              \
-  binary_split (args, (size_t) (args)->n *(args)->rows, (args)->c, (args)->x2_broadcast, queue, fn)
 
 /* --- Two operands --------------------------------------------------------------------------- */
 
@@ -68,7 +51,7 @@ binary_row (const KernelBinaryS8 *args, size_t at, const int8_t *x2, size_t coun
   }
 }
 
-/* begin and end count what binary_split() says. */
+/* begin and end count what elementwise_split() says. */
 LANES_INLINE void
 binary_range (const KernelBinaryS8 *args, size_t begin, size_t end, BinaryFn fn)
 {
@@ -95,13 +78,13 @@ mul_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_add_s8_avx2 (const KernelBinaryS8 *args, KernelQueue *queue)
 {
-  BINARY_SPLIT (args, queue, add_range);
+  ELEMENTWISE_SPLIT (args, ELEMENTWISE_GRAIN, queue, add_range);
 }
 
 void
 kernel_mul_s8_avx2 (const KernelBinaryS8 *args, KernelQueue *queue)
 {
-  BINARY_SPLIT (args, queue, mul_range);
+  ELEMENTWISE_SPLIT (args, ELEMENTWISE_GRAIN, queue, mul_range);
 }
 
 /* --- Two float operands ---------------------------------------------------------------------- */
@@ -161,13 +144,13 @@ mul_f32_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_add_f32_avx2 (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  BINARY_SPLIT (args, queue, add_f32_range);
+  ELEMENTWISE_SPLIT (args, ELEMENTWISE_GRAIN, queue, add_f32_range);
 }
 
 void
 kernel_mul_f32_avx2 (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  BINARY_SPLIT (args, queue, mul_f32_range);
+  ELEMENTWISE_SPLIT (args, ELEMENTWISE_GRAIN, queue, mul_f32_range);
 }
 
 /* --- Quantisation --------------------------------------------------------------------------- */
@@ -192,7 +175,7 @@ quantise_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_quantise_s8_avx2 (const KernelConvert *args, KernelQueue *queue)
 {
-  kernel_pool_range (queue->pool, quantise_range, args, args->size, GRAIN);
+  kernel_pool_range (queue->pool, quantise_range, args, args->size, ELEMENTWISE_GRAIN);
 }
 
 /* --- Unary functions ------------------------------------------------------------------------ */
@@ -267,29 +250,4 @@ unary_range (const KernelUnaryF32 *args, size_t begin, size_t end, const KernelU
   }
 }
 
-#define UNARY_RANGE(name, kind)                                                                    \
-  static void name##_range (const void *ctx, size_t begin, size_t end)                             \
-  {                                                                                                \
-    unary_range (ctx, begin, end, kind);                                                           \
-  }
-UNARY_RANGE (clip, KERNEL_UNARY_CLIP)
-UNARY_RANGE (leaky_relu, KERNEL_UNARY_LEAKY_RELU)
-UNARY_RANGE (sigmoid, KERNEL_UNARY_SIGMOID)
-UNARY_RANGE (hard_sigmoid, KERNEL_UNARY_HARD_SIGMOID)
-UNARY_RANGE (hard_swish, KERNEL_UNARY_HARD_SWISH)
-UNARY_RANGE (silu, KERNEL_UNARY_SILU)
-
-void
-kernel_unary_f32_avx2 (const KernelUnaryF32 *args, KernelQueue *queue)
-{
-  static const KernelPoolRangeFn range[KERNEL_UNARY_COUNT] = {
-      [KERNEL_UNARY_CLIP] = clip_range,
-      [KERNEL_UNARY_LEAKY_RELU] = leaky_relu_range,
-      [KERNEL_UNARY_SIGMOID] = sigmoid_range,
-      [KERNEL_UNARY_HARD_SIGMOID] = hard_sigmoid_range,
-      [KERNEL_UNARY_HARD_SWISH] = hard_swish_range,
-      [KERNEL_UNARY_SILU] = silu_range,
-  };
-
-  kernel_pool_range (queue->pool, range[args->kind], args, args->size, GRAIN);
-}
+ELEMENTWISE_UNARY_SLOT (avx2)

@@ -2,12 +2,10 @@
 /*
  * elementwise_avx512.c: float add, mul and unary functions, 16 values at a time.
  */
+#include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/lanes_avx512.h"
 
 #include <math.h>
-
-/* Values per part: some microseconds of work. */
-#define GRAIN 16384
 
 /* --- Two operands --------------------------------------------------------------------------- */
 
@@ -45,7 +43,7 @@ binary_row (const float *x1, const float *x2, float *y, size_t count, __m512 lo,
   }
 }
 
-/* begin and end count rows of c values where x2 is broadcast, else values. */
+/* begin and end count what elementwise_split() says. */
 LANES_INLINE void
 binary_range (const KernelBinaryF32 *args, size_t begin, size_t end, BinaryFn fn)
 {
@@ -73,27 +71,16 @@ mul_range (const void *ctx, size_t begin, size_t end)
   binary_range (ctx, begin, end, mul_lanes);
 }
 
-static void
-run_binary (const KernelBinaryF32 *args, KernelQueue *queue, KernelPoolRangeFn fn)
-{
-  const size_t rows = (size_t) args->n * args->rows;
-
-  if (args->x2_broadcast)
-    kernel_pool_range (queue->pool, fn, args, rows, 1 + GRAIN / args->c);
-  else
-    kernel_pool_range (queue->pool, fn, args, rows * args->c, GRAIN);
-}
-
 void
 kernel_add_f32_avx512 (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  run_binary (args, queue, add_range);
+  ELEMENTWISE_SPLIT (args, ELEMENTWISE_GRAIN, queue, add_range);
 }
 
 void
 kernel_mul_f32_avx512 (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  run_binary (args, queue, mul_range);
+  ELEMENTWISE_SPLIT (args, ELEMENTWISE_GRAIN, queue, mul_range);
 }
 
 /* --- Unary functions ------------------------------------------------------------------------ */
@@ -166,29 +153,4 @@ unary_range (const KernelUnaryF32 *args, size_t begin, size_t end, const KernelU
   }
 }
 
-#define UNARY_RANGE(name, kind)                                                                    \
-  static void name##_range (const void *ctx, size_t begin, size_t end)                             \
-  {                                                                                                \
-    unary_range (ctx, begin, end, kind);                                                           \
-  }
-UNARY_RANGE (clip, KERNEL_UNARY_CLIP)
-UNARY_RANGE (leaky_relu, KERNEL_UNARY_LEAKY_RELU)
-UNARY_RANGE (sigmoid, KERNEL_UNARY_SIGMOID)
-UNARY_RANGE (hard_sigmoid, KERNEL_UNARY_HARD_SIGMOID)
-UNARY_RANGE (hard_swish, KERNEL_UNARY_HARD_SWISH)
-UNARY_RANGE (silu, KERNEL_UNARY_SILU)
-
-void
-kernel_unary_f32_avx512 (const KernelUnaryF32 *args, KernelQueue *queue)
-{
-  static const KernelPoolRangeFn range[KERNEL_UNARY_COUNT] = {
-      [KERNEL_UNARY_CLIP] = clip_range,
-      [KERNEL_UNARY_LEAKY_RELU] = leaky_relu_range,
-      [KERNEL_UNARY_SIGMOID] = sigmoid_range,
-      [KERNEL_UNARY_HARD_SIGMOID] = hard_sigmoid_range,
-      [KERNEL_UNARY_HARD_SWISH] = hard_swish_range,
-      [KERNEL_UNARY_SILU] = silu_range,
-  };
-
-  kernel_pool_range (queue->pool, range[args->kind], args, args->size, GRAIN);
-}
+ELEMENTWISE_UNARY_SLOT (avx512)
