@@ -57,17 +57,7 @@ tile (const IgemmTile *t, const int mr)
     }
   }
 
-  IGEMM_EACH (j, 2) {
-    const int count = t->channels - j * 8;
-    const __m256 m = lanes_load_f32 (t->m + j * 8, count);
-    const __m256 b = lanes_load_f32 (t->b + j * 8, count);
-
-    IGEMM_EACH (i, mr) {
-      if (i >= t->pixels)
-        break;
-      lanes_finish_s8 (t, acc[i][j], m, b, count, i * t->y_stride + j * 8);
-    }
-  }
+  lanes_finish_tile_s8 (t, mr, acc);
 }
 
 static void

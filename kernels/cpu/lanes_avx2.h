@@ -106,6 +106,23 @@ lanes_finish_s8 (const IgemmTile *t, __m256i acc, __m256 m, __m256 b, int count,
       lanes_round (y, _mm256_set1_ps (t->lo), _mm256_set1_ps (t->hi)), count);
 }
 
+/* All of a tile of one block. */
+LANES_INLINE void
+lanes_finish_tile_s8 (const IgemmTile *t, const int mr, __m256i (*acc)[2])
+{
+  IGEMM_EACH (j, 2) {
+    const int count = t->channels - j * 8;
+    const __m256 m = lanes_load_f32 (t->m + j * 8, count);
+    const __m256 b = lanes_load_f32 (t->b + j * 8, count);
+
+    IGEMM_EACH (i, mr) {
+      if (i >= t->pixels)
+        break;
+      lanes_finish_s8 (t, acc[i][j], m, b, count, i * t->y_stride + j * 8);
+    }
+  }
+}
+
 /* Outputs of conv_f32. */
 LANES_INLINE void
 lanes_finish_f32 (const IgemmTile *t, __m256 y, int count, size_t at)
