@@ -11,6 +11,18 @@
 bool kernel_cpu_has_avx_vnni (void);
 bool kernel_cpu_may_use_amx (void);
 
+static inline int
+kernel_min_int (int a, int b)
+{
+  return a < b ? a : b;
+}
+
+static inline int
+kernel_divide_up (int a, int b)
+{
+  return (a + b - 1) / b;
+}
+
 struct KernelQueue {
   KernelBackend *backend;
   KernelPool *pool;

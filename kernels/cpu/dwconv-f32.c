@@ -17,12 +17,6 @@ typedef struct {
   int strips, chunks; /* of a line, of a pixel */
 } Run;
 
-static inline int
-min_int (int a, int b)
-{
-  return a < b ? a : b;
-}
-
 static const DwconvF32Window *
 find_window (const DwconvF32Kind *kind, const KernelConvShape *shape)
 {
@@ -37,7 +31,7 @@ find_window (const DwconvF32Kind *kind, const KernelConvShape *shape)
 static void
 set_channels (const Run *run, DwconvF32Line *line, int channels)
 {
-  const int mask = (1 << min_int (channels, run->kind->lanes)) - 1, iw = run->args->shape.iw;
+  const int mask = (1 << kernel_min_int (channels, run->kind->lanes)) - 1, iw = run->args->shape.iw;
 
   line->channels = channels;
   for (int i = 0; i < run->columns; i++)
@@ -51,11 +45,11 @@ run_strip (const Run *run, int n, int chunk, int strip, int oh, int oh_end)
   const KernelConvF32 *args = run->args;
   const KernelConvShape *shape = &args->shape;
   const int lanes = run->kind->lanes, taps = shape->kh * shape->kw, ow = strip * run->width;
-  const int c_begin = chunk * CHUNK, c_end = min_int (shape->oc, c_begin + CHUNK);
+  const int c_begin = chunk * CHUNK, c_end = kernel_min_int (shape->oc, c_begin + CHUNK);
   DwconvF32Line line = {
       .args = args,
       .iw = ow * shape->stride_w - shape->pad_left,
-      .outputs = min_int (run->width, shape->ow - ow),
+      .outputs = kernel_min_int (run->width, shape->ow - ow),
   };
   const bool whole =
       line.iw >= 0 && line.iw + run->columns <= shape->iw && line.outputs == run->width;
@@ -63,7 +57,7 @@ run_strip (const Run *run, int n, int chunk, int strip, int oh, int oh_end)
   for (; oh < oh_end; oh++) {
     line.ih = oh * shape->stride_h - shape->pad_top;
     for (int c = c_begin; c < c_end; c += lanes) {
-      const int channels = min_int (c_end - c, lanes);
+      const int channels = kernel_min_int (c_end - c, lanes);
 
       if (channels != line.channels)
         set_channels (run, &line, channels);
@@ -113,7 +107,8 @@ kernel_dwconv_f32_run (const DwconvF32Kind *kind, const KernelConvF32 *args, Ker
   };
   run.columns = (run.width - 1) * shape->stride_w + shape->kw;
   run.strips = (shape->ow + run.width - 1) / run.width;
-  const size_t products = (size_t) min_int (shape->oc, CHUNK) * run.width * shape->kh * shape->kw;
+  const size_t products =
+      (size_t) kernel_min_int (shape->oc, CHUNK) * run.width * shape->kh * shape->kw;
 
   kernel_pool_range (queue->pool, run_items, &run,
       (size_t) shape->n * run.chunks * run.strips * shape->oh, 1 + GRAIN / products);

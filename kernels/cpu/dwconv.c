@@ -52,21 +52,9 @@ typedef struct {
 } Run;
 
 static inline int
-min_int (int a, int b)
-{
-  return a < b ? a : b;
-}
-
-static inline int
 max_int (int a, int b)
 {
   return a > b ? a : b;
-}
-
-static inline int
-divide_up (int a, int b)
-{
-  return (a + b - 1) / b;
 }
 
 static inline size_t
@@ -95,30 +83,30 @@ make_plan (const DwconvKind *kind, const KernelConvShape *shape)
   Plan p = {.kind = kind, .shape = shape};
 
   /* Two lines of output where they need no more groups of lines of input than one. */
-  p.groups = divide_up (shape->kh, kind->group);
+  p.groups = kernel_divide_up (shape->kh, kind->group);
   p.lines = shape->dilation_h == 1 && shape->oh > 1 &&
-                    divide_up (shape->stride_h + shape->kh, kind->group) == p.groups
+                    kernel_divide_up (shape->stride_h + shape->kh, kind->group) == p.groups
                 ? 2
                 : 1;
   p.span = (p.lines - 1) * shape->stride_h + shape->kh;
-  p.line_groups = divide_up (shape->oh, p.lines);
+  p.line_groups = kernel_divide_up (shape->oh, p.lines);
   p.width = 16 * kind->lanes;
-  p.blocks = divide_up (shape->oc, p.width);
+  p.blocks = kernel_divide_up (shape->oc, p.width);
   p.reg = p.width;
   const int last = shape->oc - (p.blocks - 1) * p.width;
   p.places = 1;
   while (last * p.places * 2 <= p.width)
     p.places *= 2;
-  p.places = min_int (p.places, kind->lanes);
+  p.places = kernel_min_int (p.places, kind->lanes);
   /* An odd number of cache lines: neighbouring outputs read the same register of their columns. */
   p.column = p.groups * DWCONV_PARTS * p.reg + KERNEL_ALIGN;
 
   const int most = COLUMN_BYTES / p.column, window = count_columns (shape, 1);
   p.tile = kind->tile / p.lines;
   const int outputs = max_int (p.tile, (most - window) / shape->stride_w + 1);
-  const int strips = divide_up (shape->ow, outputs);
+  const int strips = kernel_divide_up (shape->ow, outputs);
 
-  p.strip = divide_up (divide_up (shape->ow, strips), p.tile) * p.tile;
+  p.strip = kernel_divide_up (kernel_divide_up (shape->ow, strips), p.tile) * p.tile;
   p.columns = align (count_columns (shape, p.strip) * p.column);
   p.factors = 2 * DWCONV_PARTS * p.reg;
   p.sums = (size_t) kind->tile * DWCONV_PARTS * p.reg;
@@ -199,7 +187,7 @@ kernel_dwconv_pack (const DwconvKind *kind, const KernelConvShape *shape, const 
   for (int block = 0; packed && block < p.blocks; block++) {
     const int first = block * p.width;
 
-    pack_block (&p, w + first * filter, min_int (shape->oc - first, p.width),
+    pack_block (&p, w + first * filter, kernel_min_int (shape->oc - first, p.width),
         block == p.blocks - 1 ? p.places : 1, (uint8_t *) packed + block * p.block_size);
   }
   return p.blocks * p.block_size;
@@ -266,10 +254,10 @@ find_lines (const Run *run, DwconvColumns *columns, int image, int line_group, i
   columns->inside = true;
   for (int i = 0; i < p->kind->group; i++) {
     /* Lines beyond the last meet weights of zero. */
-    const int line = min_int (group * p->kind->group + i, p->span - 1);
+    const int line = kernel_min_int (group * p->kind->group + i, p->span - 1);
 
     for (int place = 0; place < columns->places; place++) {
-      const int oh = min_int (line_group + place, p->line_groups - 1) * p->lines;
+      const int oh = kernel_min_int (line_group + place, p->line_groups - 1) * p->lines;
       const int ih = oh * shape->stride_h - shape->pad_top + line * shape->dilation_h;
       const bool inside = ih >= 0 && ih < shape->ih;
 
@@ -291,8 +279,8 @@ run_strip (const Run *run, DwconvStrip *strip, int image, int line_group, int ow
   const KernelConvShape *shape = p->shape;
   const int iw = ow * shape->stride_w - shape->pad_left;
   const int count = count_columns (shape, strip->outputs);
-  const int first = min_int (max_int (-iw, 0), count);
-  const int last = max_int (min_int (shape->iw - iw, count), first);
+  const int first = kernel_min_int (max_int (-iw, 0), count);
+  const int last = max_int (kernel_min_int (shape->iw - iw, count), first);
   DwconvColumns columns = {
       .end = (const int8_t *) run->args->x + (size_t) shape->n * shape->ih * shape->iw * shape->ic,
       .places = strip->places,
@@ -330,7 +318,7 @@ run_unit (const Run *run, size_t unit, uint8_t *scratch)
   const KernelConvShape *shape = p->shape;
   const int block = unit % p->blocks, channel = block * p->width;
   const int chunk = unit / p->blocks % run->chunks, image = unit / p->blocks / run->chunks;
-  const int begin = chunk * run->chunk, end = min_int (begin + run->chunk, p->line_groups);
+  const int begin = chunk * run->chunk, end = kernel_min_int (begin + run->chunk, p->line_groups);
   const int most = run->plain ? p->strip : p->tile;
   float *factors = (float *) (void *) (scratch + p->columns);
   DwconvStrip strip = {
@@ -342,7 +330,7 @@ run_unit (const Run *run, size_t unit, uint8_t *scratch)
       .groups = p->groups,
       .w = (const uint8_t *) run->args->w + block * p->block_size,
       .factors = factors,
-      .channels = min_int (shape->oc - channel, p->width),
+      .channels = kernel_min_int (shape->oc - channel, p->width),
       .places = block == p->blocks - 1 ? p->places : 1,
       .y_step = shape->oc,
       .lo = (int) run->args->lo,
@@ -354,7 +342,7 @@ run_unit (const Run *run, size_t unit, uint8_t *scratch)
       factors);
   for (int group = begin; group < end; group += strip.places) {
     for (int ow = 0; ow < shape->ow; ow += most) {
-      strip.outputs = min_int (shape->ow - ow, most);
+      strip.outputs = kernel_min_int (shape->ow - ow, most);
       run_strip (run, &strip, image, group, ow, channel, scratch);
     }
   }
@@ -381,10 +369,10 @@ cut (Run *run, int parts)
   int chunk = (int) fmin (INPUT_BYTES / line_group + 1, p->line_groups);
 
   while (chunk > p->places &&
-         (double) shape->n * p->blocks * divide_up (p->line_groups, chunk) < parts)
-    chunk = divide_up (chunk, 2);
-  run->chunk = divide_up (chunk, p->places) * p->places;
-  run->chunks = divide_up (p->line_groups, run->chunk);
+         (double) shape->n * p->blocks * kernel_divide_up (p->line_groups, chunk) < parts)
+    chunk = kernel_divide_up (chunk, 2);
+  run->chunk = kernel_divide_up (chunk, p->places) * p->places;
+  run->chunks = kernel_divide_up (p->line_groups, run->chunk);
   run->units = (size_t) shape->n * run->chunks * p->blocks;
   run->parts = (int) fmin (run->units, parts);
 }

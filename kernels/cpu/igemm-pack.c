@@ -12,12 +12,6 @@
 
 #include <string.h>
 
-static int
-divide_up (int a, int b)
-{
-  return (a + b - 1) / b;
-}
-
 Igemm
 kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
 {
@@ -29,7 +23,7 @@ kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
 
   g.groups = kind->depthwise ? 1 : shape->groups;
   g.channels = shape->oc / g.groups;
-  g.blocks = divide_up (g.channels, IGEMM_NR);
+  g.blocks = kernel_divide_up (g.channels, IGEMM_NR);
   g.span = merged ? shape->kw : 1;
   g.taps = shape->kh * (shape->kw / g.span);
   g.k = g.span * (shape->ic / shape->groups);
@@ -40,7 +34,7 @@ kernel_igemm (const IgemmKind *kind, const KernelConvShape *shape)
     g.k *= shape->kh;
     g.taps = 1;
   }
-  g.run = divide_up (g.k, k_round) * k_round;
+  g.run = kernel_divide_up (g.k, k_round) * k_round;
   g.row = kind->depthwise ? shape->oc : g.run;
   g.plain = !kind->depthwise && shape->kh == 1 && shape->kw == 1 && shape->stride_h == 1 &&
             shape->stride_w == 1 && shape->pad_top == 0 && shape->pad_left == 0 &&

@@ -17,12 +17,6 @@ typedef struct {
 } Source;
 
 static inline int
-min_int (int a, int b)
-{
-  return a < b ? a : b;
-}
-
-static inline int
 max_int (int a, int b)
 {
   return a > b ? a : b;
@@ -45,7 +39,7 @@ repeat_channels (const Igemm *g, const uint8_t *x, uint8_t *to)
 static void
 copy_row (const Source *s, const uint8_t *line, int iw, uint8_t *to)
 {
-  const int first = max_int (iw, 0), last = min_int (iw + s->g->span, s->g->shape->iw);
+  const int first = max_int (iw, 0), last = kernel_min_int (iw + s->g->span, s->g->shape->iw);
   const size_t value = s->g->kind->element;
   const size_t k = (size_t) s->g->k * value;
   /* One pixel of a row is k / span values, of all its channels unless span is 1. */
@@ -237,7 +231,7 @@ window_rows (const Source *s, int pixels, IgemmCursor *at, const void **rows, ui
   const KernelConvShape *shape = s->g->shape;
 
   for (int i = 0, count; i < pixels; i += count) {
-    count = min_int (pixels - i, shape->ow - at->ow);
+    count = kernel_min_int (pixels - i, shape->ow - at->ow);
     if (count < s->g->mr || !inner_rows (s, at, rows))
       segment_rows (s, at, count, rows + i, memory + i * s->row_size);
     step_cursor (shape, at, count);
@@ -250,7 +244,7 @@ window_rows (const Source *s, int pixels, IgemmCursor *at, const void **rows, ui
 static void
 copy_piece (const Source *s, const uint8_t *line, int iw, uint8_t *to)
 {
-  const int first = max_int (iw, 0), last = min_int (iw + s->g->span, s->g->shape->iw);
+  const int first = max_int (iw, 0), last = kernel_min_int (iw + s->g->span, s->g->shape->iw);
 
   memcpy (to, s->padding, s->g->span * s->pixel_size);
   if (first < last)
@@ -276,9 +270,9 @@ gather_line (const Source *s, const uint8_t *line, int iw, int count, uint8_t *t
   const int stride = shape->stride_w, room = shape->iw - shape->kw - iw;
   const size_t to_step = IGEMM_GATHERED_ROW (s->g), step = stride * s->pixel_size;
   int first = line && iw < 0 ? (stride - 1 - iw) / stride : 0;
-  int last = line && room >= 0 ? min_int (room / stride + 1, count) : 0;
+  int last = line && room >= 0 ? kernel_min_int (room / stride + 1, count) : 0;
 
-  first = min_int (first, count);
+  first = kernel_min_int (first, count);
   while (last > first && s->end - (line + (iw + (last - 1) * stride) * s->pixel_size) < IGEMM_PIECE)
     last--;
   last = max_int (last, first);
@@ -341,7 +335,7 @@ kernel_igemm_gather (const Igemm *g, const void *x, const void *w, int pixels, I
 
   at->pixel += pixels;
   for (int count; pixels > 0; pixels -= count, to += count * IGEMM_GATHERED_ROW (g)) {
-    count = min_int (pixels, g->shape->ow - at->ow);
+    count = kernel_min_int (pixels, g->shape->ow - at->ow);
     gather_segment (&s, at, count, to);
     step_cursor (g->shape, at, count);
   }

@@ -53,12 +53,6 @@ round_up (size_t size)
   return (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
 }
 
-static inline int
-min_int (int a, int b)
-{
-  return a < b ? a : b;
-}
-
 static size_t
 pointers_size (const Igemm *g)
 {
@@ -94,11 +88,11 @@ count_chunks (const Run *run, int busy)
   const double input = (double) shape->n * shape->ih * shape->iw * shape->ic * g->kind->element;
   const int calls = (g->blocks - 1) / g->kind->tile_blocks + 1;
   const int needed = (int) fmin (calls, 1 + weights / CHUNK_WEIGHTS);
-  const int most = weights < FEW_WEIGHTS ? 1 : min_int (busy, calls);
+  const int most = weights < FEW_WEIGHTS ? 1 : kernel_min_int (busy, calls);
   double least = INFINITY;
   int best = 1;
 
-  for (int chunks = 1;; chunks = min_int (2 * chunks, most)) {
+  for (int chunks = 1;; chunks = kernel_min_int (2 * chunks, most)) {
     const double cost = weights / chunks + FOREIGN_INPUT * input * (chunks - 1) / busy;
 
     if (cost < least) {
@@ -106,7 +100,7 @@ count_chunks (const Run *run, int busy)
       best = chunks;
     }
     if (chunks == most)
-      return min_int (g->blocks, (needed + best - 1) / best * best);
+      return kernel_min_int (g->blocks, (needed + best - 1) / best * best);
   }
 }
 
@@ -124,7 +118,7 @@ split (Run *run, int threads)
   /* A tile that two threads share has its rows found twice, and maybe cut into narrower calls: only
    * where there are too few tiles, or to have chunks. */
   run->chunks = count_chunks (run, busy);
-  run->cuts = min_int (g->blocks, (wanted + run->chunks - 1) / run->chunks * run->chunks);
+  run->cuts = kernel_min_int (g->blocks, (wanted + run->chunks - 1) / run->chunks * run->chunks);
   run->units = tiles * run->cuts;
   run->tasks = busy == 1 ? 1 : (int) fmin (fmin (most, busy * TASKS_PER_THREAD), run->units);
 }
@@ -157,7 +151,7 @@ run_blocks (const Run *run, IgemmTile *tile, const Blocks *b, size_t pixel)
 
     tile->w = (const uint8_t *) args->w + ((size_t) b->group * g->blocks + block) * g->block_size;
     tile->channel = channel;
-    tile->channels = min_int (blocks * IGEMM_NR, g->channels - channel);
+    tile->channels = kernel_min_int (blocks * IGEMM_NR, g->channels - channel);
     tile->y = (uint8_t *) args->y + output * args->y_element;
     tile->r = args->r ? (const uint8_t *) args->r + output * args->y_element : NULL;
     tile->m = args->m ? args->m + first : NULL;

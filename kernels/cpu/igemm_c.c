@@ -10,12 +10,6 @@
 
 #include <string.h>
 
-static inline int
-min_int (int a, int b)
-{
-  return a < b ? a : b;
-}
-
 /* `channels` outputs of pixel i from channel c on. */
 static void
 finish_s8 (const IgemmTile *t, const int32_t *acc, int i, int c, int channels)
@@ -103,7 +97,7 @@ depthwise_s8 (const IgemmTile *t)
   const int8_t *w = t->w;
 
   for (int c = 0; c < t->channels; c += IGEMM_NR, w += t->w_stride) {
-    const int channels = min_int (t->channels - c, IGEMM_NR);
+    const int channels = kernel_min_int (t->channels - c, IGEMM_NR);
 
     for (int i = 0; i < t->pixels; i++) {
       int32_t acc[IGEMM_NR] = {0};
@@ -125,7 +119,7 @@ depthwise_f32 (const IgemmTile *t)
   const float *w = t->w;
 
   for (int c = 0; c < t->channels; c += IGEMM_NR, w += t->w_stride / sizeof *w) {
-    const int channels = min_int (t->channels - c, IGEMM_NR);
+    const int channels = kernel_min_int (t->channels - c, IGEMM_NR);
 
     for (int i = 0; i < t->pixels; i++) {
       float acc[IGEMM_NR];

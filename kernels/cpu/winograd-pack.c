@@ -11,12 +11,6 @@
 
 #include <string.h>
 
-static int
-divide_up (int a, int b)
-{
-  return (a + b - 1) / b;
-}
-
 bool
 kernel_winograd_fits (const KernelConvShape *shape)
 {
@@ -27,12 +21,13 @@ kernel_winograd_fits (const KernelConvShape *shape)
 WinogradPacked
 kernel_winograd_packed (const KernelConvShape *shape)
 {
-  const int parts = divide_up (shape->ic, WINOGRAD_CHANNELS);
-  WinogradPacked packed = {.pairs = divide_up (shape->ic, 2)};
+  const int parts = kernel_divide_up (shape->ic, WINOGRAD_CHANNELS);
+  WinogradPacked packed = {.pairs = kernel_divide_up (shape->ic, 2)};
 
-  packed.part = divide_up (divide_up (shape->ic, parts), WINOGRAD_ROUND) * WINOGRAD_ROUND;
+  packed.part =
+      kernel_divide_up (kernel_divide_up (shape->ic, parts), WINOGRAD_ROUND) * WINOGRAD_ROUND;
   packed.block = (size_t) packed.pairs * WINOGRAD_PAIR;
-  packed.padding = divide_up (shape->oc, IGEMM_NR) * packed.block;
+  packed.padding = kernel_divide_up (shape->oc, IGEMM_NR) * packed.block;
   packed.size = packed.padding + shape->ic;
   return packed;
 }

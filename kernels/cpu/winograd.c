@@ -53,18 +53,6 @@ round_up (size_t size, size_t to)
   return (size + to - 1) / to * to;
 }
 
-static inline int
-min_int (int a, int b)
-{
-  return a < b ? a : b;
-}
-
-static inline int
-divide_up (int a, int b)
-{
-  return (a + b - 1) / b;
-}
-
 /* --- Shapes --------------------------------------------------------------------------------- */
 
 /* Strides from point to point are an odd number of cache lines, so that the 36 values of a channel
@@ -74,10 +62,10 @@ plan (Run *run, const WinogradKind *kind, const KernelConvShape *shape)
 {
   run->kind = kind;
   run->packed = kernel_winograd_packed (shape);
-  run->lines = divide_up (shape->oh, WINOGRAD_OUT);
-  run->columns = divide_up (shape->ow, WINOGRAD_OUT);
+  run->lines = kernel_divide_up (shape->oh, WINOGRAD_OUT);
+  run->columns = kernel_divide_up (shape->ow, WINOGRAD_OUT);
   run->tiles = shape->n * run->lines * run->columns;
-  run->blocks = divide_up (shape->oc, IGEMM_NR);
+  run->blocks = kernel_divide_up (shape->oc, IGEMM_NR);
   run->row = round_up (shape->ic, WINOGRAD_ROUND);
 
   const bool parts = run->packed.part < shape->ic;
@@ -88,7 +76,7 @@ plan (Run *run, const WinogradKind *kind, const KernelConvShape *shape)
   run->keep = !parts && run->u_size <= KEEP_WEIGHTS;
   if (!run->keep)
     run->u_size = kind->group * run->u_block * sizeof (int16_t);
-  run->batch = min_int (run->tiles, run->keep ? KEEP_TILES : BATCH_TILES);
+  run->batch = kernel_min_int (run->tiles, run->keep ? KEEP_TILES : BATCH_TILES);
   run->v_point = run->batch * run->row + WINOGRAD_ROUND;
   run->v_size = WINOGRAD_POINTS * run->v_point * sizeof (int16_t);
   run->m_size = (size_t) run->batch * kind->group * WINOGRAD_M * sizeof (int32_t);
@@ -141,8 +129,9 @@ is_faster (const WinogradKind *kind, const KernelConvShape *shape)
 
   const int threads = shape->threads > 1 ? shape->threads : 1;
   const double made =
-      threads * (run.keep ? 1 : divide_up (divide_up (run.tiles, threads), run.batch));
-  const double parts = divide_up (shape->ic, run.packed.part);
+      threads *
+      (run.keep ? 1 : kernel_divide_up (kernel_divide_up (run.tiles, threads), run.batch));
+  const double parts = kernel_divide_up (shape->ic, run.packed.part);
   const double block = shape->ic * (9.0 * run.tiles + 40.0 * made) + 150.0 * parts * run.tiles;
   const double inputs = 5.0 * run.tiles * shape->ic;
   const double direct = (double) kind->direct * shape->oh * shape->ow * shape->ic;
@@ -273,7 +262,7 @@ transform_outputs (const Run *run, const Memory *memory, int first, int tiles, i
   WinogradOutput output = {
       .to =
           {
-              .channels = min_int (blocks * IGEMM_NR, shape->oc - k),
+              .channels = kernel_min_int (blocks * IGEMM_NR, shape->oc - k),
               .y_stride = shape->oc,
               .m = args->m + k,
               .b = args->b + k,
@@ -296,8 +285,8 @@ transform_outputs (const Run *run, const Memory *memory, int first, int tiles, i
 
     output.to.y = (uint8_t *) args->y + y * element;
     output.to.r = args->r && !run->y_f32 ? args->r + y : NULL;
-    output.rows = min_int (WINOGRAD_OUT, shape->oh - at.oh);
-    output.columns = min_int (WINOGRAD_OUT, shape->ow - at.ow);
+    output.rows = kernel_min_int (WINOGRAD_OUT, shape->oh - at.oh);
+    output.columns = kernel_min_int (WINOGRAD_OUT, shape->ow - at.ow);
     run->kind->output (&output);
     if (output.sums)
       output.sums += blocks * WINOGRAD_SUMS;
@@ -314,7 +303,7 @@ run_group (const Run *run, const Memory *memory, int tile, int tiles, int block,
   const int part = run->packed.part;
 
   for (int channel = 0; channel < run->args->shape.ic; channel += part) {
-    const int pairs = min_int (part / 2, run->packed.pairs - channel / 2);
+    const int pairs = kernel_min_int (part / 2, run->packed.pairs - channel / 2);
 
     if (!kept)
       transform_weights (run, block, blocks, channel, pairs, memory->u);
@@ -329,9 +318,9 @@ run_task (const void *ctx, int task, int thread)
   const Run *run = ctx;
   const Memory memory = memory_of (run, thread);
   const int tile_part = task % run->tile_parts, block_part = task / run->tile_parts;
-  const int lines = divide_up (run->blocks, LINE_BLOCKS);
+  const int lines = kernel_divide_up (run->blocks, LINE_BLOCKS);
   const int first = kernel_pool_part (lines, run->block_parts, block_part) * LINE_BLOCKS;
-  const int end = min_int (run->blocks,
+  const int end = kernel_min_int (run->blocks,
       kernel_pool_part (lines, run->block_parts, block_part + 1) * LINE_BLOCKS);
   const int tile_end = kernel_pool_part (run->tiles, run->tile_parts, tile_part + 1);
   int tile = kernel_pool_part (run->tiles, run->tile_parts, tile_part);
@@ -339,13 +328,14 @@ run_task (const void *ctx, int task, int thread)
   if (run->keep)
     transform_weights (run, first, end - first, 0, run->packed.pairs, memory.u);
   while (tile < tile_end) {
-    const int tiles = divide_up (tile_end - tile, divide_up (tile_end - tile, run->batch));
+    const int tiles =
+        kernel_divide_up (tile_end - tile, kernel_divide_up (tile_end - tile, run->batch));
 
     transform_inputs (run, tile, tiles, memory.v);
     for (int block = first, blocks; block < end; block += blocks) {
       const int16_t *kept = run->keep ? memory.u + (block - first) * run->u_block : NULL;
 
-      blocks = divide_up (end - block, divide_up (end - block, run->kind->group));
+      blocks = kernel_divide_up (end - block, kernel_divide_up (end - block, run->kind->group));
       run_group (run, &memory, tile, tiles, block, blocks, kept);
     }
     tile += tiles;
@@ -361,17 +351,17 @@ split (Run *run, int threads)
   const double products =
       (double) run->tiles * WINOGRAD_POINTS * run->packed.pairs * 2 * run->blocks * IGEMM_NR;
   const int useful = (int) fmin (products / run->kind->grain + 1, threads);
-  const int lines = divide_up (run->blocks, LINE_BLOCKS);
+  const int lines = kernel_divide_up (run->blocks, LINE_BLOCKS);
   double least = INFINITY;
 
   for (int wanted = useful; wanted <= (threads == 1 ? 1 : 2 * useful); wanted += useful) {
-    for (int tile_parts = 1; tile_parts <= min_int (wanted, run->tiles); tile_parts++) {
-      const int block_parts = min_int (lines, wanted / tile_parts);
-      const int tiles = divide_up (run->tiles, tile_parts);
-      const int blocks = divide_up (lines, block_parts) * LINE_BLOCKS;
-      const int made = run->keep ? 1 : divide_up (tiles, run->batch);
+    for (int tile_parts = 1; tile_parts <= kernel_min_int (wanted, run->tiles); tile_parts++) {
+      const int block_parts = kernel_min_int (lines, wanted / tile_parts);
+      const int tiles = kernel_divide_up (run->tiles, tile_parts);
+      const int blocks = kernel_divide_up (lines, block_parts) * LINE_BLOCKS;
+      const int made = run->keep ? 1 : kernel_divide_up (tiles, run->batch);
       const double task = 36.0 * tiles * blocks + 160.0 * blocks * made + 20.0 * tiles;
-      const double cost = task * divide_up (tile_parts * block_parts, useful);
+      const double cost = task * kernel_divide_up (tile_parts * block_parts, useful);
 
       if (cost < least) {
         least = cost;
