@@ -356,6 +356,13 @@ typedef void (*KernelEachFn) (void *ctx, int piece, int lane, KernelQueue *queue
 /* What was queued between record_begin() and record_end(), to be queued again at once. */
 typedef struct KernelRecording KernelRecording;
 
+/* Of a device, a second, measured: 0 where there is no such instruction. */
+typedef struct {
+  double int8, fp32; /* multiplications and additions */
+  double bytes;      /* read and written by a copy of far more than any cache holds */
+  const char *int8_instruction, *fp32_instruction;
+} KernelLimits;
+
 struct KernelBackend {
   const char *name;        /* "ref", "cpu", "cuda:0" */
   const char *description; /* one line for people: "AVX-512 VNNI" */
@@ -403,6 +410,10 @@ struct KernelBackend {
   bool (*marks) (KernelQueue *queue, int count);
   void (*mark) (KernelQueue *queue, int mark);
   double (*mark_seconds) (KernelQueue *queue, int from, int to);
+
+  /* Measures what the device can do at the most, in some 100 ms and 1 GiB of its memory, or NULL.
+   * False when that failed; queue_wait() says why. Nothing may be queued meanwhile. */
+  bool (*limits) (KernelQueue *queue, KernelLimits *limits);
 
   void (*close) (KernelBackend *backend);
 };

@@ -262,6 +262,7 @@ fill_backend (CudaBackend *cuda)
   cuda->backend.marks = kernel_cuda_marks;
   cuda->backend.mark = kernel_cuda_mark;
   cuda->backend.mark_seconds = kernel_cuda_mark_seconds;
+  cuda->backend.limits = kernel_cuda_limits;
   cuda->backend.close = cuda_close;
 }
 

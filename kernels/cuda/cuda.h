@@ -70,6 +70,9 @@ bool kernel_cuda_marks (KernelQueue *queue, int count);
 void kernel_cuda_mark (KernelQueue *queue, int mark);
 double kernel_cuda_mark_seconds (KernelQueue *queue, int from, int to);
 
+/* limits.cu; as kernels.h says. */
+bool kernel_cuda_limits (KernelQueue *queue, KernelLimits *limits);
+
 /* The slots. table.cu adds entering, leaving and errors. */
 #define KERNEL_OP(name, Args) void kernel_##name##_cuda (const Args *args, KernelQueue *queue);
 #include "kernels/kernel-ops.inc"
