@@ -62,6 +62,7 @@ static void
 add_peak (JsonBuilder *json, const Bench *bench)
 {
   static const char *const names[] = {"int8", "fp32"};
+  const char *const of_device[] = {bench->limits.int8_instruction, bench->limits.fp32_instruction};
 
   json_builder_set_member_name (json, "peak");
   json_builder_begin_object (json);
@@ -70,10 +71,13 @@ add_peak (JsonBuilder *json, const Bench *bench)
       continue;
     json_builder_set_member_name (json, names[k]);
     json_builder_begin_object (json);
-    add_string (json, "instruction", peak_instruction (k));
+    add_string (json, "instruction",
+        bench->backend->host_memory ? peak_instruction (k) : of_device[k]);
     add_double (json, "operations-per-second", bench->peak[k]);
     json_builder_end_object (json);
   }
+  if (bench->bandwidth > 0)
+    add_double (json, "bytes-per-second", bench->bandwidth);
   json_builder_end_object (json);
 }
 
@@ -101,6 +105,8 @@ add_layer (JsonBuilder *json, const Bench *bench, const BenchLayer *layer)
   add_double (json, "bytes", info->image_bytes * bench->batch + info->constant_bytes);
   add_double (json, "min", g_array_index (layer->times, double, 0));
   add_double (json, "median", layer->seconds);
+  if (bench->bandwidth > 0)
+    add_double (json, "roof", bench_layer_roof (bench, layer));
   json_builder_end_object (json);
 }
 

@@ -90,6 +90,21 @@ bench_layer_peak (const Bench *bench, const BenchLayer *layer)
   return bench->peak[g_str_equal (layer->info.kernel, "conv_f32") ? PEAK_FP32 : PEAK_INT8];
 }
 
+static double
+bytes_of (const Bench *bench, const BenchLayer *layer)
+{
+  return layer->info.image_bytes * bench->batch + layer->info.constant_bytes;
+}
+
+double
+bench_layer_roof (const Bench *bench, const BenchLayer *layer)
+{
+  const double peak = bench_layer_peak (bench, layer);
+  const double computing = peak > 0 ? layer->info.operations * bench->batch / peak : 0;
+
+  return bench->bandwidth > 0 ? MAX (computing, bytes_of (bench, layer) / bench->bandwidth) : 0;
+}
+
 /* --- Printing ------------------------------------------------------------------------------- */
 
 #define NAME_WIDTH 36
@@ -120,11 +135,12 @@ shape_of (const EngineStepInfo *info)
   return g_string_free (text, FALSE);
 }
 
-/* Sums over layers: seconds, operations, what could have been computed in the time, bytes. */
+/* Sums over layers: seconds, operations, what could have been computed in the time, bytes, the
+ * seconds that the roofline allows. */
 typedef struct {
   const char *op;
   int layers;
-  double seconds, operations, at_peak, bytes;
+  double seconds, operations, at_peak, bytes, roof;
 } Total;
 
 static void
@@ -134,7 +150,8 @@ add_layer (const Bench *bench, const BenchLayer *layer, Total *total)
   total->seconds += layer->seconds;
   total->operations += layer->info.operations * bench->batch;
   total->at_peak += bench_layer_peak (bench, layer) * layer->seconds;
-  total->bytes += layer->info.image_bytes * bench->batch + layer->info.constant_bytes;
+  total->bytes += bytes_of (bench, layer);
+  total->roof += bench_layer_roof (bench, layer);
 }
 
 static void
@@ -149,7 +166,11 @@ print_numbers (const Total *total, double all)
     g_print (" %5.1f %%", 100 * total->operations / total->at_peak);
   else
     g_print (" %7s", "-");
-  g_print (" %8.3f %7.1f\n", 1e-6 * total->bytes, 1e-9 * total->bytes / total->seconds);
+  g_print (" %8.3f %7.1f", 1e-6 * total->bytes, 1e-9 * total->bytes / total->seconds);
+  if (total->roof > 0)
+    g_print (" %5.1f %%\n", 100 * total->roof / total->seconds);
+  else
+    g_print (" %7s\n", "-");
 }
 
 static int
@@ -182,9 +203,9 @@ print_table (const Bench *bench, GPtrArray *layers, double all)
     shape_width = MAX (shape_width, (int) strlen (shape));
     tactic_width = MAX (tactic_width, layer->info.tactic ? (int) strlen (layer->info.tactic) : 0);
   }
-  g_print ("%-*s %-*s %-*s %-*s %9s %7s %8s %7s %8s %7s\n", NAME_WIDTH, "layer", op_width, "op",
+  g_print ("%-*s %-*s %-*s %-*s %9s %7s %8s %7s %8s %7s %7s\n", NAME_WIDTH, "layer", op_width, "op",
       shape_width, "shape (h w c)", tactic_width, "tactic", "us", "share", "GOP/s", "of peak",
-      "MB", "GB/s");
+      "MB", "GB/s", "of roof");
   for (guint i = 0; i < layers->len; i++) {
     const BenchLayer *layer = g_ptr_array_index (layers, i);
     g_autofree char *shape = shape_of (&layer->info);
@@ -219,8 +240,8 @@ print_totals (const Bench *bench, double all)
   }
   g_array_sort (totals, slower_total_first);
   g_array_append_val (totals, sum);
-  g_print ("\n%-30s %6s %9s %7s %8s %7s %8s %7s\n", "op", "layers", "us", "share", "GOP/s", "of peak",
-      "MB", "GB/s");
+  g_print ("\n%-30s %6s %9s %7s %8s %7s %8s %7s %7s\n", "op", "layers", "us", "share", "GOP/s",
+      "of peak", "MB", "GB/s", "of roof");
   for (guint k = 0; k < totals->len; k++) {
     const Total *total = &g_array_index (totals, Total, k);
 
@@ -233,19 +254,25 @@ static void
 print_peak (const Bench *bench)
 {
   static const char *const names[] = {"int8", "fp32"};
+  const char *const of_device[] = {bench->limits.int8_instruction, bench->limits.fp32_instruction};
 
   if (bench->backend->host_memory)
     g_print ("\npeak of %d thread%s:", bench->threads, bench->threads == 1 ? "" : "s");
   else
-    g_print ("\npeak of %s: not measured", bench->backend->name);
-  for (int k = 0; k < PEAK_COUNT && bench->backend->host_memory; k++)
+    g_print ("\npeak of %s:", bench->backend->name);
+  for (int k = 0; k < PEAK_COUNT; k++)
     if (bench->peak[k] > 0)
       g_print ("%s %s %.1f GOP/s (%s)", k ? "," : "", names[k], 1e-9 * bench->peak[k],
-          peak_instruction (k));
+          bench->backend->host_memory ? peak_instruction (k) : of_device[k]);
     else
       g_print ("%s %s not known here", k ? "," : "", names[k]);
+  if (bench->bandwidth > 0)
+    g_print (", memory %.1f GB/s (copying)", 1e-9 * bench->bandwidth);
   g_print ("\nGOP/s: multiplications and additions. MB: activations and constants, each read or "
            "written once.\n");
+  if (bench->bandwidth > 0)
+    g_print ("of roof: the time that the peak or the memory would need at the least, as a share of "
+             "the time taken.\n");
 }
 
 void

@@ -44,7 +44,7 @@ measure (Bench *bench, double seconds, GError **error)
 
 /* Bursts of some 10 ms; the best of them counts, as other work can only slow them down. */
 static void
-measure_peak (Bench *bench)
+measure_cpu (Bench *bench)
 {
   for (int k = 0; k < PEAK_COUNT; k++) {
     const double operations = peak_operations (k) * bench->threads;
@@ -57,6 +57,35 @@ measure_peak (Bench *bench)
         bench->peak[k] = MAX (bench->peak[k], runs * operations / seconds);
     }
   }
+}
+
+static gboolean
+measure_device (Bench *bench, GError **error)
+{
+  KernelQueue *queue = engine_exec_queue (bench->exec);
+  const char *failure;
+
+  if (!bench->backend->limits (queue, &bench->limits)) {
+    failure = bench->backend->queue_wait (queue);
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "%s: what the device can do at the most could not be measured: %s", bench->backend->name,
+        failure ? failure : "no reason given");
+    return FALSE;
+  }
+  bench->peak[PEAK_INT8] = bench->limits.int8;
+  bench->peak[PEAK_FP32] = bench->limits.fp32;
+  bench->bandwidth = bench->limits.bytes;
+  return TRUE;
+}
+
+static gboolean
+measure_limits (Bench *bench, GError **error)
+{
+  if (bench->backend->limits)
+    return measure_device (bench, error);
+  if (bench->backend->host_memory)
+    measure_cpu (bench);
+  return TRUE;
 }
 
 static void
@@ -167,12 +196,9 @@ run (Bench *bench, const Options *options, GError **error)
     return FALSE;
   if (!measure (bench, options->seconds, error))
     return FALSE;
-  if (options->profile) {
-    if (bench->backend->host_memory)
-      measure_peak (bench);
-    if (!bench_profile (bench, options->seconds, error))
-      return FALSE;
-  }
+  if (options->profile &&
+      (!measure_limits (bench, error) || !bench_profile (bench, options->seconds, error)))
+    return FALSE;
   print_runs (bench);
   if (options->profile)
     bench_print_layers (bench, options->sort && g_str_equal (options->sort, "time"));

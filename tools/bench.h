@@ -27,7 +27,9 @@ typedef struct {
   KernelBackend *backend;
   int batch, threads;      /* threads: those in use */
   GArray *times;           /* double: seconds of every whole run, sorted */
-  double peak[PEAK_COUNT]; /* operations a second on all threads; 0: not known, as of devices */
+  double peak[PEAK_COUNT]; /* operations a second on all threads or the device; 0: not known */
+  double bandwidth;        /* bytes a second of the device's memory; 0: not known, as of a CPU */
+  KernelLimits limits;     /* of a device: where the two come from */
   GArray *layers;          /* BenchLayer in the order of the network; NULL: not profiled */
 } Bench;
 
@@ -42,6 +44,9 @@ void bench_print_layers (const Bench *bench, gboolean by_time);
 
 /* The peak that the operations of a layer are a share of; 0 where there is none. */
 double bench_layer_peak (const Bench *bench, const BenchLayer *layer);
+/* The seconds that its operations or its bytes take at the least, whichever is more; 0 where the
+ * bandwidth is not known. */
+double bench_layer_roof (const Bench *bench, const BenchLayer *layer);
 
 /* Random images, the same ones every time. */
 gboolean bench_fill_inputs (const Bench *bench, KernelBackend *backend, EngineExec *exec,
