@@ -12,7 +12,7 @@
 const char *
 engine_precision_name (EnginePrecision precision)
 {
-  static const char *const names[] = {"int8", "fp32"};
+  static const char *const names[] = {"int8", "fp32", "mixed"};
 
   return precision < ENGINE_PRECISION_COUNT ? names[precision] : "?";
 }

@@ -34,7 +34,8 @@ typedef enum {
   ENGINE_ERROR_MISMATCH,    /* table or statistics of another model or preprocessing */
   ENGINE_ERROR_FILE,        /* an engine file that is corrupt, of another version, or not ours */
   ENGINE_ERROR_BACKEND,     /* the back end lacks a kernel, or its device failed */
-  ENGINE_ERROR_MEMORY       /* says how much was needed */
+  ENGINE_ERROR_MEMORY,      /* says how much was needed */
+  ENGINE_ERROR_RULES        /* layer rules that are none; what `strict` makes an error */
 } EngineError;
 
 /* --- Model ---------------------------------------------------------------------------------- */
@@ -61,6 +62,9 @@ int engine_model_n_classes (const EngineModel *model); /* values of the first ou
 gboolean engine_model_has_softmax (const EngineModel *model);
 const char *engine_model_sha256 (const EngineModel *model); /* of the file and its external data */
 char *engine_model_dump (const EngineModel *model);         /* the fused graph as text */
+/* The names of all tensors that a table or dynamic ranges can have, input first (to be freed with
+ * g_ptr_array_unref(); the texts belong to the model). */
+GPtrArray *engine_model_tensors (const EngineModel *model);
 
 /* --- Calibration ---------------------------------------------------------------------------- */
 
@@ -91,24 +95,80 @@ CalibTable *engine_calibration_table (const EngineModel *model, const CalibStati
 typedef enum {
   ENGINE_PRECISION_INT8,
   ENGINE_PRECISION_FP32,
+  ENGINE_PRECISION_MIXED, /* int8, but where layer rules say otherwise */
   ENGINE_PRECISION_COUNT
 } EnginePrecision;
-const char *engine_precision_name (EnginePrecision precision); /* "int8", "fp32" */
+const char *engine_precision_name (EnginePrecision precision); /* "int8", "fp32", "mixed" */
 
 typedef enum {
   ENGINE_RANGES_FULL,     /* full and affine ranges where a tensor allows them; the most accurate */
   ENGINE_RANGES_SYMMETRIC /* zero point 0 everywhere, as TensorRT */
 } EngineRanges;
 
+/* Which layers compute in which precision, and what type their outputs have: an ordered list of
+ * patterns, of which the last that matches wins, for precision and output type each.
+ *
+ * Text is trtexec's: `pattern:precision` (int8, fp32) or `pattern:output=type` (int8, fp32),
+ * separated by commas or line ends and split at the last ':'; blanks around are trimmed; a line that
+ * begins with '#' is skipped. `*` is any number of characters, `?` one; `\` takes the next character
+ * as it is. A pattern without them names the layer whose output tensor has this name, else the layers
+ * with this name; one with them is matched with the names of layers and of their output tensors. */
+typedef struct _EngineLayerRules EngineLayerRules;
+
+EngineLayerRules *engine_layer_rules_new (void); /* none: everything as the precision says */
+EngineLayerRules *engine_layer_rules_copy (const EngineLayerRules *rules);
+void engine_layer_rules_free (EngineLayerRules *rules); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineLayerRules, engine_layer_rules_free)
+
+/* ENGINE_ERROR_RULES with the entry and its line. */
+EngineLayerRules *engine_layer_rules_parse (const char *text, GError **error);
+EngineLayerRules *engine_layer_rules_load (const char *path, GError **error);
+/* Rules as text, or, behind '@', the path of a file of them: what options and properties take. */
+EngineLayerRules *engine_layer_rules_from_option (const char *text, GError **error);
+/* Canonical, a line each; the same rules give the same text, and it is read as the same rules. */
+char *engine_layer_rules_to_string (const EngineLayerRules *rules);
+guint engine_layer_rules_n_entries (const EngineLayerRules *rules);
+
+/* Append a rule. pattern: as above; engine_layer_pattern() makes one of a name. */
+void engine_layer_rules_add (EngineLayerRules *rules, const char *pattern,
+    EnginePrecision precision); /* int8 or fp32 */
+void engine_layer_rules_add_output (EngineLayerRules *rules, const char *pattern, EngineType type);
+void engine_layer_rules_append (EngineLayerRules *rules, const EngineLayerRules *more);
+char *engine_layer_pattern (const char *name); /* matches this name only */
+
+/* `<table>.precision`, beside a calibration table: the rules of ENGINE_PRECISION_MIXED. */
+char *engine_layer_rules_path (const char *table);
+
+/* A layer that computes; reshapes, concats and the like do not count. Texts belong to the model or
+ * engine. */
 typedef struct {
-  EnginePrecision precision;
+  const char *name;          /* the ONNX node's, else its tensor's; not always unique */
+  const char *tensor;        /* its output, unique: what tables and dynamic ranges call it */
+  const char *op;            /* "conv", "add" ... */
+  EnginePrecision precision; /* of a model's layer: int8 where there is a kernel for it, else fp32 */
+  EngineType output;         /* type of its output; of a model: float */
+} EngineLayer;
+/* In the order of execution: EngineLayer, to be freed with g_array_unref(). */
+GArray *engine_model_layers (const EngineModel *model);
+
+typedef struct {
+  EnginePrecision precision; /* mixed needs rules, int8 may have them, fp32 takes none */
   EngineRanges ranges;
-  const CalibTable *table;            /* INT8 only; a range for every tensor that needs one */
+  const CalibTable *table; /* INT8: a range for every tensor that needs one, or NULL: from ... */
+  const CalibDynamicRanges *dynamic_ranges; /* ranges by hand, which go before the table's; or NULL */
   const EnginePreprocess *preprocess; /* gives the input its exact range; NULL: from the table */
+  const EngineLayerRules *rules;      /* or NULL */
+  gboolean strict; /* what was asked for and cannot be had is ENGINE_ERROR_RULES, instead of a line
+                      in the report's unmatched or refused */
 } EngineBuildOptions;
 
 typedef struct {
   int layers_int8, layers_fp32; /* nodes that compute; reshapes do not count */
+  /* char *, or NULL for none */
+  GPtrArray *obeyed;    /* layers with a rule: "conv1: fp32 (conv*:fp32)" */
+  GPtrArray *refused;   /* "softmax5: int8 (*:int8): there is no such kernel"; a range by hand that
+                           had to be widened */
+  GPtrArray *unmatched; /* rules and ranges by hand that no layer or tensor has: "rule convx:fp32" */
   GPtrArray *inferred; /* char *, or NULL: tensors whose range came from another's, "pool1 <-
                                    conv1", or that were always 0, "relu5 <- always 0, T = 1" */
 } EngineBuildReport;
@@ -123,6 +183,8 @@ typedef struct _Engine Engine;
 Engine *engine_build (const EngineModel *model, const EngineBuildOptions *options,
     EngineBuildReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
     GError **error);
+/* Its layers, as engine_model_layers(), conversions left out. */
+GArray *engine_layers (const Engine *engine);
 Engine *engine_ref (Engine *engine);
 void engine_unref (Engine *engine); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Engine, engine_unref)
@@ -148,9 +210,13 @@ Engine *engine_load (const char *path, const char *key, GError **error);
 typedef struct {
   const char *model;  /* path */
   const char *table;  /* path, or NULL */
+  const char *dynamic_ranges;  /* path of ranges by hand (calib_dynamic_ranges_load()), or NULL */
+  const char *layer_precision; /* engine_layer_rules_from_option(), or NULL; ENGINE_PRECISION_MIXED
+                                  reads those beside the table first */
   const char *engine; /* path of the engine file, or NULL: the cache folder, named by the key */
   gboolean no_cache;  /* neither read nor write a file */
   gboolean force;     /* use a table whose provenance does not match */
+  gboolean strict;    /* as in EngineBuildOptions */
   EnginePrecision precision;
   EngineRanges ranges;
   const EnginePreprocess *preprocess;
