@@ -51,8 +51,8 @@ typedef struct _CalibHistogram CalibHistogram;
 
 typedef enum {
   CALIB_HISTOGRAM_DEFAULT = 0,
-  /* also keep TensorRT's order-dependent histogram of 2048 bins, for entropy2-trt; statistics that
-   * hold it do not merge exactly, and calib_histogram_merge() drops it */
+  /* also keep TensorRT's order-dependent histogram of 2048 bins, for entropy2-trt and legacy;
+   * statistics that hold it do not merge exactly, and calib_histogram_merge() drops it */
   CALIB_HISTOGRAM_TENSORRT = 1 << 0,
 } CalibHistogramFlags;
 
@@ -95,11 +95,17 @@ typedef enum {
   CALIB_METHOD_ENTROPY2_TRT, /* ... on TensorRT's own histogram: its tables, bin for bin */
   CALIB_METHOD_PERCENTILE,   /* `percentile` % of all values, zeros included, are below T */
   CALIB_METHOD_MSE,          /* least squared quantisation error */
+  CALIB_METHOD_ENTROPY,      /* entropy2's threshold; the table shares no ranges between tensors */
+  CALIB_METHOD_LEGACY,       /* `quantile` of all values are below T, by TensorRT's own histogram:
+                                the tables of TensorRT's legacy calibrator, bin for bin */
   CALIB_METHOD_COUNT
 } CalibMethod;
-/* "minmax", "entropy2", "entropy2-trt", "percentile", "mse". */
+/* "minmax", "entropy2", "entropy2-trt", "percentile", "mse", "entropy", "legacy". */
 const char *calib_method_name (CalibMethod method);
 gboolean calib_method_from_name (const char *name, CalibMethod *method);
+/* What histograms must have collected for the method. CALIB_HISTOGRAM_TENSORRT is order-dependent
+ * and unmergeable. */
+CalibHistogramFlags calib_method_flags (CalibMethod method);
 
 /* How the levels will be spent (NUMERICS): mse looks at the error of that very grid. */
 typedef enum {
@@ -111,19 +117,21 @@ typedef struct {
   CalibMethod method;
   double percentile; /* in (0, 100]; only CALIB_METHOD_PERCENTILE; e.g. 99.99 */
   CalibRange range;
+  double quantile; /* in (0, 1]; only CALIB_METHOD_LEGACY; 0 stands for 0.999999 */
 } CalibThresholdOptions;
 
 typedef struct {
   float threshold; /* T: real values are clipped to [-T, T] or [0, T]. 0 for an all-zero tensor */
-  guint bin;       /* entropy2, entropy2-trt: m, the first of the best bins; else 0 */
-  double score;    /* entropy2*: the divergence, infinite where there are too few bins to tell (T is
+  guint bin;    /* entropy*: m, the first of the best bins; legacy: k, the bins below T; else 0 */
+  double score; /* entropy*: the divergence, infinite where there are too few bins to tell (T is
                       then max |x|, or near it); mse: the mean squared error; else 0 */
 } CalibThreshold;
 
 /* Source: docs/CALIBRATION.md holds the formulas; entropy2 after Migacz, "8-bit inference with
  * TensorRT", GTC 2017, as recovered from NVIDIA's published tables.
- * CALIB_ERROR_EMPTY when no finite value was seen; CALIB_ERROR_UNAVAILABLE for entropy2-trt without
- * CALIB_HISTOGRAM_TENSORRT; CALIB_ERROR_FORMAT for a percentile outside (0, 100]. */
+ * CALIB_ERROR_EMPTY when no finite value was seen; CALIB_ERROR_UNAVAILABLE for entropy2-trt and
+ * legacy without CALIB_HISTOGRAM_TENSORRT; CALIB_ERROR_FORMAT for a percentile outside (0, 100] or
+ * a quantile outside (0, 1]. */
 gboolean calib_threshold (const CalibHistogram *histogram, const CalibThresholdOptions *options,
     CalibThreshold *threshold, GError **error);
 
@@ -173,6 +181,24 @@ gboolean calib_statistics_save (const CalibStatistics *statistics, const char *p
     GError **error);
 CalibStatistics *calib_statistics_load (const char *path, GError **error);
 
+/* --- Kept frames: some of the input tensors themselves, for what histograms cannot answer ----- */
+
+/* Of all frames offered, the k with the smallest SHA-256 of their bytes (little-endian float32):
+ * a fair sample without repetitions, the same for any order, split and merge tree. Merging keeps
+ * the smallest k of both; where the two differ in k, the smaller one (0 does not count). They are
+ * part of the .int8stats file and cost 4 bytes a value, in memory too. */
+
+/* k = 0, as it is at first: none. A smaller k drops frames, a larger one does not bring any back:
+ * say it before the first offer. */
+void calib_statistics_keep_frames (CalibStatistics *statistics, guint k);
+/* As it was said, or loaded, or merged. */
+guint calib_statistics_keeps (const CalibStatistics *statistics);
+/* n values, copied if they are to be kept. Counts nothing: calib_statistics_add_frames() does. */
+void calib_statistics_offer_frame (CalibStatistics *statistics, const float *x, gsize n);
+guint calib_statistics_n_kept (const CalibStatistics *statistics);
+/* In the order of their hashes. Valid until the next offer or merge. */
+const float *calib_statistics_kept (const CalibStatistics *statistics, guint index, gsize *n);
+
 /* --- Calibration table ---------------------------------------------------------------------- */
 
 /* TensorRT's text format: a header line, then `name: hex`, hex being the bits of the float32 scale
@@ -184,8 +210,9 @@ CalibTable *calib_table_new (const char *header);
 void calib_table_free (CalibTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibTable, calib_table_free)
 
-/* "TRT-<version>-<algorithm>": EntropyCalibration2 for the entropy2 methods, MinMaxCalibration
- * for the others (a header TensorRT reads; the method itself is in the side file). version is
+/* "TRT-<version>-<algorithm>": EntropyCalibration2 for the entropy2 methods, EntropyCalibration and
+ * LegacyCalibration for entropy and legacy, MinMaxCalibration for the others (a header TensorRT
+ * reads; the method itself is in the side file). version is
  * TensorRT's number, such as 8601 or 101400. */
 char *calib_table_header (CalibMethod method, guint version);
 
@@ -208,6 +235,40 @@ char *calib_table_to_string (const CalibTable *table);
 /* CALIB_ERROR_FORMAT for what would not be read back: a name that is empty or holds a line feed, a
  * header that is no header. */
 gboolean calib_table_save (const CalibTable *table, const char *path, GError **error);
+
+/* --- Dynamic ranges: given by hand -------------------------------------------------------------- */
+
+/* The text format of NVIDIA's sampleINT8API: `name: T` (that is -T .. T) or `name: min max` a line,
+ * split at the last ':' and trimmed; blank lines and lines that begin with '#' are skipped. Ranges
+ * are kept as doubles: whatever float32 scale they came from is found again as
+ * (float) (max (-lo, hi) / 127). */
+typedef struct _CalibDynamicRanges CalibDynamicRanges;
+
+CalibDynamicRanges *calib_dynamic_ranges_new (void);
+void calib_dynamic_ranges_free (CalibDynamicRanges *ranges);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibDynamicRanges, calib_dynamic_ranges_free)
+
+/* Replaces in place. Finite, lo <= hi. */
+void calib_dynamic_ranges_set (CalibDynamicRanges *ranges, const char *name, double lo, double hi);
+gboolean calib_dynamic_ranges_lookup (const CalibDynamicRanges *ranges, const char *name,
+    double *lo, double *hi);
+guint calib_dynamic_ranges_n_entries (const CalibDynamicRanges *ranges);
+/* In the order of setting. lo and hi may be NULL. */
+const char *calib_dynamic_ranges_entry (const CalibDynamicRanges *ranges, guint index, double *lo,
+    double *hi);
+
+/* text need not be terminated; where `name` is NULL messages say "dynamic ranges". What cannot be
+ * understood is CALIB_ERROR_FORMAT with the line number, and so is the same tensor twice with
+ * different ranges: one of them is a mistake. */
+CalibDynamicRanges *calib_dynamic_ranges_parse (const char *text, gsize size, const char *name,
+    GError **error);
+CalibDynamicRanges *calib_dynamic_ranges_load (const char *path, GError **error);
+/* The shortest numbers that are read as the same. */
+char *calib_dynamic_ranges_to_string (const CalibDynamicRanges *ranges);
+/* CALIB_ERROR_FORMAT for a name that would not be read back: empty, with a line feed in it, with
+ * blanks at its ends, or beginning with '#'. */
+gboolean calib_dynamic_ranges_save (const CalibDynamicRanges *ranges, const char *path,
+    GError **error);
 
 /* The provenance of a table: JSON in `<path>.json`, beside it. method is calib_method_name(). */
 gboolean calib_provenance_save (const CalibProvenance *provenance, const char *method,

@@ -151,6 +151,10 @@ CalibHistogram *calib_histogram_read (CalibReader *reader, CalibHistogramFlags f
 char *calib_file_read (const char *path, gsize limit, const char *what, gsize *size,
     GError **error);
 
+/* The shortest text that is read as this finite number again; returns the buffer. */
+#define CALIB_NUMBER_SIZE G_ASCII_DTOSTR_BUF_SIZE
+const char *calib_format_number (char buffer[CALIB_NUMBER_SIZE], double x);
+
 /* The contents of an .int8stats file, to and from memory. */
 GBytes *calib_statistics_to_bytes (const CalibStatistics *statistics, GError **error);
 CalibStatistics *calib_statistics_parse (const void *data, gsize size, const char *name,
@@ -158,9 +162,13 @@ CalibStatistics *calib_statistics_parse (const void *data, gsize size, const cha
 
 #define CALIB_STATISTICS_MAX_TENSORS 8192
 
+typedef struct _CalibFrame CalibFrame;
+
 struct _CalibStatistics {
   CalibProvenance provenance;
   CalibHistogramFlags flags;
+  guint keep;         /* how many frames are kept, at most; 0: none, and none are in the file */
+  GPtrArray *frames;  /* of CalibFrame, at most `keep`, in the order of their hashes */
   GPtrArray *tensors; /* of CalibTensor, in the order in which they were made */
   GHashTable *index;  /* name, owned by the tensor -> CalibTensor */
 };
@@ -169,5 +177,17 @@ typedef struct {
   char *name;
   CalibHistogram *histogram;
 } CalibTensor;
+
+/* --- Kept frames: kept-frames.c ------------------------------------------------------------- */
+
+#define CALIB_DIGEST   32 /* bytes of a SHA-256 */
+#define CALIB_MAX_KEPT 65536
+
+void calib_statistics_merge_frames (CalibStatistics *statistics, const CalibStatistics *from);
+/* A section of the .int8stats file; its size to within a few bytes a frame. */
+void calib_statistics_write_frames (const CalibStatistics *statistics, GByteArray *out);
+gsize calib_statistics_frames_size (const CalibStatistics *statistics);
+/* FALSE when the bytes cannot be kept frames; some may have been added then. */
+gboolean calib_statistics_read_frames (CalibReader *reader, CalibStatistics *statistics);
 
 G_END_DECLS

@@ -5,7 +5,7 @@
  *
  *   0   8   magic 89 49 38 53 54 41 54 0a ("\x89I8STAT\n": a text-mode copy damages it visibly)
  *   8   4   version, 1
- *   12  4   flags: CalibHistogramFlags
+ *   12  4   flags: CalibHistogramFlags; 100 (hex): kept frames follow the tensors
  *   16  8   size of the whole file
  *   24      string model_sha256, preprocess_sha256, source, tool; u frames; u tensors
  *           each tensor:
@@ -13,6 +13,8 @@
  *             bins of the positive, then of the negative half (the exponent follows from min, max)
  *             channels times: z sum; where n_nonfinite > 0, channels times: u non-finite values
  *             u 0 or 1: TensorRT's histogram follows: float64 range; bins
+ *           with flag 100: u frames kept at most; u frames kept
+ *             each frame, in the order of their SHA-256: u values; each value: float32
  *   end-32  SHA-256 of all bytes before it
  *
  *   bins: u number of bins up to the last that is not empty; then for each: u count, where 0 is
@@ -27,9 +29,11 @@
 #define MAGIC         "\x89I8STAT\n"
 #define VERSION       1
 #define HEADER        24
-#define DIGEST        32
+#define DIGEST        CALIB_DIGEST
 #define MAX_FILE_SIZE (1024u * 1024 * 1024)
-#define ALL_FLAGS     CALIB_HISTOGRAM_TENSORRT
+#define MAX_CONTENTS  (MAX_FILE_SIZE - DIGEST)
+#define FRAMES        0x100
+#define ALL_FLAGS     (CALIB_HISTOGRAM_TENSORRT | FRAMES)
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
@@ -56,7 +60,7 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
   GByteArray *out = g_byte_array_new ();
   g_byte_array_append (out, (const guint8 *) MAGIC, 8);
   calib_write_le (out, VERSION, 4);
-  calib_write_le (out, s->flags, 4);
+  calib_write_le (out, s->flags | (s->keep > 0 ? FRAMES : 0), 4);
   calib_write_le (out, 0, 8);
   calib_write_string (out, s->provenance.model_sha256);
   calib_write_string (out, s->provenance.preprocess_sha256);
@@ -64,14 +68,20 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
   calib_write_string (out, s->provenance.tool);
   calib_write_varint (out, s->provenance.frames);
   calib_write_varint (out, s->tensors->len);
-  for (guint i = 0; i < s->tensors->len && out->len <= MAX_FILE_SIZE - DIGEST; i++) {
+  const gsize frames = calib_statistics_frames_size (s);
+  gboolean fits = frames <= MAX_CONTENTS;
+  for (guint i = 0; fits && i < s->tensors->len; i++) {
     const CalibTensor *tensor = s->tensors->pdata[i];
     calib_write_string (out, tensor->name);
     calib_histogram_write (tensor->histogram, out);
+    fits = out->len <= MAX_CONTENTS - frames;
   }
-  if (out->len > MAX_FILE_SIZE - DIGEST) {
+  if (fits && s->keep > 0)
+    calib_statistics_write_frames (s, out);
+  if (!fits || out->len > MAX_CONTENTS) {
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
-        "the statistics need more than the %u bytes that a file may have", MAX_FILE_SIZE);
+        "the statistics need more than the %u bytes that a file may have%s", MAX_FILE_SIZE,
+        s->keep > 0 ? ": keep fewer frames" : "");
     g_byte_array_unref (out);
     return NULL;
   }
@@ -139,8 +149,6 @@ read_tensors (CalibReader *r, CalibStatistics *s, const char *name, GError **err
     g_ptr_array_add (s->tensors, tensor);
     g_hash_table_insert (s->index, tensor->name, tensor);
   }
-  if (r->at != r->end)
-    return fail (error, CALIB_ERROR_FORMAT, name, "there are bytes after the last tensor");
   return TRUE;
 }
 
@@ -182,7 +190,8 @@ calib_statistics_parse (const void *data, gsize size, const char *name, GError *
     return NULL;
 
   CalibReader r = {bytes + 12, bytes + size - DIGEST, FALSE};
-  g_autoptr (CalibStatistics) s = calib_statistics_new (NULL, calib_read_le (&r, 4));
+  const guint32 flags = (guint32) calib_read_le (&r, 4);
+  g_autoptr (CalibStatistics) s = calib_statistics_new (NULL, flags & ~(guint32) FRAMES);
   (void) calib_read_le (&r, 8);
   s->provenance.model_sha256 = calib_read_string (&r);
   s->provenance.preprocess_sha256 = calib_read_string (&r);
@@ -191,6 +200,15 @@ calib_statistics_parse (const void *data, gsize size, const char *name, GError *
   s->provenance.frames = calib_read_varint (&r);
   if (!read_tensors (&r, s, name, error))
     return NULL;
+  if ((flags & FRAMES) && !calib_statistics_read_frames (&r, s)) {
+    fail (error, CALIB_ERROR_FORMAT, name,
+        "the kept frames contradict each other or do not fit into the file");
+    return NULL;
+  }
+  if (r.at != r.end) {
+    fail (error, CALIB_ERROR_FORMAT, name, "there are bytes after the last part");
+    return NULL;
+  }
   return g_steal_pointer (&s);
 }
 

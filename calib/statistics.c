@@ -40,6 +40,7 @@ calib_statistics_new (const CalibProvenance *provenance, CalibHistogramFlags fla
   s->flags = flags;
   s->tensors = g_ptr_array_new_with_free_func (free_tensor);
   s->index = g_hash_table_new (g_str_hash, g_str_equal);
+  s->frames = g_ptr_array_new_with_free_func (g_free);
   return s;
 }
 
@@ -51,6 +52,7 @@ calib_statistics_free (CalibStatistics *s)
   calib_provenance_clear (&s->provenance);
   g_hash_table_unref (s->index);
   g_ptr_array_unref (s->tensors);
+  g_ptr_array_unref (s->frames);
   g_free (s);
 }
 
@@ -211,6 +213,7 @@ calib_statistics_merge (CalibStatistics *s, const CalibStatistics *from, GError 
     if (!calib_histogram_merge (h, other->histogram, error))
       return FALSE; /* not reached: everything was checked above */
   }
+  calib_statistics_merge_frames (s, from);
   s->provenance.frames += b->frames;
   join (&s->provenance.source, b->source);
   join (&s->provenance.tool, b->tool);

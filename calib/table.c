@@ -60,9 +60,16 @@ calib_table_free (CalibTable *table)
 char *
 calib_table_header (CalibMethod method, guint version)
 {
-  const gboolean entropy2 = method == CALIB_METHOD_ENTROPY2 || method == CALIB_METHOD_ENTROPY2_TRT;
+  static const char *const algorithms[CALIB_METHOD_COUNT] = {
+      [CALIB_METHOD_ENTROPY2] = "EntropyCalibration2",
+      [CALIB_METHOD_ENTROPY2_TRT] = "EntropyCalibration2",
+      [CALIB_METHOD_ENTROPY] = "EntropyCalibration",
+      [CALIB_METHOD_LEGACY] = "LegacyCalibration",
+  };
+
+  g_return_val_if_fail ((guint) method < CALIB_METHOD_COUNT, NULL);
   return g_strdup_printf ("TRT-%u-%s", version,
-      entropy2 ? "EntropyCalibration2" : "MinMaxCalibration");
+      algorithms[method] ? algorithms[method] : "MinMaxCalibration");
 }
 
 /* Takes the name. */

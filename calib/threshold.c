@@ -13,6 +13,8 @@ static const char *const method_names[CALIB_METHOD_COUNT] = {
     [CALIB_METHOD_ENTROPY2_TRT] = "entropy2-trt",
     [CALIB_METHOD_PERCENTILE] = "percentile",
     [CALIB_METHOD_MSE] = "mse",
+    [CALIB_METHOD_ENTROPY] = "entropy",
+    [CALIB_METHOD_LEGACY] = "legacy",
 };
 
 const char *
@@ -34,6 +36,14 @@ calib_method_from_name (const char *name, CalibMethod *method)
   return FALSE;
 }
 
+CalibHistogramFlags
+calib_method_flags (CalibMethod method)
+{
+  return method == CALIB_METHOD_ENTROPY2_TRT || method == CALIB_METHOD_LEGACY
+             ? CALIB_HISTOGRAM_TENSORRT
+             : CALIB_HISTOGRAM_DEFAULT;
+}
+
 /* m bins of 2048 over [0, range], in float32 and in this order: TensorRT's words depend on it. */
 static float
 entropy_threshold (guint m, double range)
@@ -42,6 +52,33 @@ entropy_threshold (guint m, double range)
   if (width < G_MINFLOAT) /* has lost its digits, or is 0 */
     return (float) range;
   return MIN (((float) m + 0.5f) * width, G_MAXFLOAT);
+}
+
+/* k, the smallest count of TensorRT's bins that hold `quantile` of all values, its zeros and bin 0
+ * included. */
+static guint
+legacy_bins (const CalibHistogram *h, double quantile)
+{
+  const double wanted = quantile * (double) calib_histogram_n_finite (h);
+  guint64 below = 0;
+  guint k = 0;
+
+  while (k < CALIB_TRT_BINS) {
+    below += h->trt->bins[k++];
+    if ((double) below >= wanted)
+      break;
+  }
+  return k;
+}
+
+/* The upper edge of k bins of 2048 over [0, range]; width as in entropy_threshold(). */
+static float
+legacy_threshold (guint k, double range)
+{
+  const float width = (float) (range / CALIB_TRT_BINS);
+  if (width < G_MINFLOAT)
+    return (float) range;
+  return MIN ((float) k * width, G_MAXFLOAT);
 }
 
 /* The upper edge of the bin with which at least `percentile` % of all finite values, zeros
@@ -75,6 +112,13 @@ check (const CalibHistogram *h, const CalibThresholdOptions *options, GError **e
         options->percentile);
     return FALSE;
   }
+  if (options->method == CALIB_METHOD_LEGACY &&
+      !(options->quantile >= 0 && options->quantile <= 1)) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
+        "a quantile of %g cannot be: it must be above 0 and at most 1, such as 0.999999",
+        options->quantile);
+    return FALSE;
+  }
   if (calib_histogram_n_finite (h) == 0) {
     if (h->n == 0)
       g_set_error (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
@@ -86,10 +130,12 @@ check (const CalibHistogram *h, const CalibThresholdOptions *options, GError **e
           h->n);
     return FALSE;
   }
-  if (options->method == CALIB_METHOD_ENTROPY2_TRT && !h->trt) {
+  if ((calib_method_flags (options->method) & CALIB_HISTOGRAM_TENSORRT) && !h->trt) {
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
-        "entropy2-trt needs TensorRT's own histogram, which was not collected or was lost by "
-        "merging: calibrate with this method in one run, or use entropy2");
+        "%s needs TensorRT's own histogram, which was not collected or was lost by merging: "
+        "calibrate with this method in one run, or use %s",
+        calib_method_name (options->method),
+        options->method == CALIB_METHOD_LEGACY ? "percentile" : "entropy2");
     return FALSE;
   }
   return TRUE;
@@ -111,6 +157,7 @@ calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
 
   switch (options->method) {
   case CALIB_METHOD_ENTROPY2:
+  case CALIB_METHOD_ENTROPY:
     calib_entropy_rebin (h, bins);
     threshold->bin = calib_entropy_search (bins, &threshold->score);
     threshold->threshold = entropy_threshold (threshold->bin, calib_histogram_max_abs (h));
@@ -120,6 +167,10 @@ calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
       bins[b] = (double) h->trt->bins[b];
     threshold->bin = calib_entropy_search (bins, &threshold->score);
     threshold->threshold = entropy_threshold (threshold->bin, h->trt->range);
+    break;
+  case CALIB_METHOD_LEGACY:
+    threshold->bin = legacy_bins (h, options->quantile > 0 ? options->quantile : 0.999999);
+    threshold->threshold = legacy_threshold (threshold->bin, h->trt->range);
     break;
   case CALIB_METHOD_PERCENTILE:
     threshold->threshold = percentile_threshold (h, options->percentile);

@@ -140,7 +140,7 @@ classify_check (EngineModel *model, const guint8 *calibration, const guint8 *ima
   CHECK_INT (right_fp32, >=, least);
   printf ("FP32: %d of %d\n", right_fp32, CLASSIFY_IMAGES);
   for (int method = 0; method < CALIB_METHOD_COUNT; method++) {
-    if (method == CALIB_METHOD_ENTROPY2_TRT)
+    if (calib_method_flags (method) & CALIB_HISTOGRAM_TENSORRT)
       continue; /* TensorRT's own histogram was not kept */
     g_autoptr (CalibTable) table =
         engine_calibration_table (model, statistics, method, 99.99, 8601, &error);
