@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""This engine against PyTorch on one GPU, in one run.
+
+    gst-int8-1.0 build -m resnet50.onnx -t resnet50.table -o resnet50.int8engine     (networks.py makes them)
+    tests/bench/gpu.py --tool build/tools/gst-int8-1.0 --engines FOLDER --markdown gpu.md
+
+PyTorch runs torchvision's network of the same name with random weights in FP16, channels last, its input
+on the device: recorded as a CUDA graph, and compiled with torch.compile (mode="max-autotune"). This engine
+runs FOLDER/<network>.int8engine, and <network>.fp16.int8engine and <network>.fp32.int8engine where they are, as
+`gst-int8-1.0 bench` does; its first turn compares the results with those of the CPU. They take turns: one burst
+of runs each, every run waited for. A time is the median of the bursts' medians; a ratio is the median of the
+ratios within a round.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+NETWORKS = {"resnet50": "resnet50", "mobilenetv2": "mobilenet_v2"}  # ours, torchvision's
+PRECISIONS = {"int8": "", "fp16": ".fp16", "fp32": ".fp32"}
+PEERS = ["torch-graph", "torch-compile"]
+NAMES = {"int8": "INT8", "fp16": "FP16", "fp32": "FP32", "torch-graph": "PyTorch FP16, CUDA graph",
+         "torch-compile": "PyTorch FP16, max-autotune"}
+WARM_UP_RUNS = 5
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- Contenders: a function that gives the median seconds of a burst -------------------------------
+
+
+def ours(options, path, batch):
+    checked = []
+
+    def burst():
+        with tempfile.NamedTemporaryFile(suffix=".json") as out:
+            command = [options.tool, "bench", "--backend", options.backend, "--batch", str(batch), "--seconds",
+                       str(options.seconds), "--json", out.name]
+            if not checked and options.check and path.endswith(".int8engine") and batch <= options.check:
+                command += ["--check", "cpu"]
+            checked.append(True)
+            run = subprocess.run(command + [path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            if run.returncode:
+                sys.exit(f"{' '.join(command + [path])}: {run.stderr.strip()}")
+            return json.load(open(out.name))["runs"]["median"]
+
+    return burst
+
+
+def torch_runs(options, network, batch, compiled):
+    import torch
+    import torchvision
+
+    torch.manual_seed(1)
+    torch.backends.cudnn.benchmark = True
+    model = getattr(torchvision.models, NETWORKS[network])(weights=None).cuda().half().eval()
+    model = model.to(memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, 224, 224, device="cuda", dtype=torch.half).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        if compiled:
+            model = torch.compile(model, mode="max-autotune")
+            run = lambda: model(x)
+            for _ in range(WARM_UP_RUNS):
+                run()
+        else:
+            stream = torch.cuda.Stream()
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP_RUNS):
+                    model(x)
+            torch.cuda.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                model(x)
+            run = graph.replay
+    torch.cuda.synchronize()
+
+    def burst():
+        times = []
+        end = time.perf_counter() + options.seconds
+        with torch.inference_mode():
+            while not times or time.perf_counter() < end:
+                start = time.perf_counter()
+                run()
+                torch.cuda.synchronize()
+                times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    return burst
+
+
+def contenders_of(options, network, batch):
+    found = {}
+    for precision, ending in PRECISIONS.items():
+        path = os.path.join(options.engines, network + ending + ".int8engine")
+        if os.path.exists(path):
+            found[precision] = ours(options, path, batch)
+    for peer in options.peers:
+        start = time.perf_counter()
+        found[peer] = torch_runs(options, network, batch, peer == "torch-compile")
+        say(f"{network}, batch {batch}: {NAMES[peer]} ready after {time.perf_counter() - start:.1f} s")
+    return found
+
+
+# --- The run --------------------------------------------------------------------------------------
+
+
+def measure(options, network, batch):
+    contenders = contenders_of(options, network, batch)
+    if "int8" not in contenders:
+        sys.exit(f"there is no {network}.int8engine in {options.engines}: make it with gst-int8-1.0 build")
+    times = {name: [] for name in contenders}
+    for turn in range(options.rounds):
+        names = list(contenders)
+        for name in names[turn % len(names):] + names[:turn % len(names)]:
+            times[name].append(contenders[name]())
+    return {"network": network, "batch": batch, "seconds": times}
+
+
+def ratio(result, peer):
+    pairs = zip(result["seconds"][peer], result["seconds"]["int8"])
+    return statistics.median(theirs / own for theirs, own in pairs)
+
+
+def rows(options, results):
+    names = [name for name in NAMES if any(name in r["seconds"] for r in results)]
+    peers = [name for name in names if name != "int8"]
+    yield ["network", "batch"] + [f"{NAMES[n]}: ms" for n in names] + ["INT8: images/s"] + \
+        [f"INT8 / {NAMES[p]}" for p in peers]
+    yield ["---"] + ["--:"] * (2 + len(names) + len(peers))
+    for r in results:
+        ms = {n: 1e3 * statistics.median(r["seconds"][n]) for n in names if n in r["seconds"]}
+        yield [r["network"], str(r["batch"])] + [f"{ms[n]:.3f}" if n in ms else "-" for n in names] + \
+            [f"{1e3 * r['batch'] / ms['int8']:,.0f}"] + [f"{ratio(r, p):.2f}" if p in ms else "-" for p in peers]
+
+
+def versions(peers):
+    if not peers:
+        return "PyTorch not asked for"
+    import torch
+
+    return f"{torch.cuda.get_device_name()}; PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tool", required=True, help="gst-int8-1.0")
+    parser.add_argument("--engines", required=True, help="folder of the engine files")
+    parser.add_argument("--backend", default="cuda")
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 256])
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.4, help="of a burst")
+    parser.add_argument("--check", type=int, default=8, help="compare bytes with the CPU up to this batch; 0: never")
+    parser.add_argument("--json")
+    parser.add_argument("--markdown")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("--rounds and --seconds must be above 0")
+
+    results = [measure(options, network, batch) for network in options.networks for batch in options.batches]
+    text = versions(options.peers) + "\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows(options, results))
+    print(text, end="")
+    if options.markdown:
+        open(options.markdown, "w").write(text)
+    if options.json:
+        json.dump(results, open(options.json, "w"))
+
+
+if __name__ == "__main__":
+    main()
