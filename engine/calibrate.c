@@ -61,12 +61,12 @@ check_provenance (const EngineModel *model, const CalibStatistics *statistics, G
 }
 
 static void
-tap (const char *name, const float *x, gsize n, gsize elements, guint channels, gpointer data)
+tap (const EngineTap *tap, gpointer data)
 {
-  CalibHistogram *histogram = g_hash_table_lookup (data, name);
+  CalibHistogram *histogram = g_hash_table_lookup (data, tap->name);
 
   if (histogram)
-    calib_histogram_add (histogram, x, n * elements);
+    calib_histogram_add (histogram, tap->x, tap->n * tap->elements);
 }
 
 EngineCalibrator *

@@ -279,14 +279,24 @@ gboolean engine_exec_run (EngineExec *exec, int batch, GError **error);
 /* The first output of one image: engine_n_classes() floats in host memory, until the next run. */
 const float *engine_exec_output (EngineExec *exec, int image);
 
-/* Called once a run for the input and every float activation, with the n images of the run of
- * `elements` values each, the last axis `channels` long: by the threads of the exec, several at the
+/* An activation as a run leaves it: n images of `elements` values each, the last axis `channels`
+ * long. */
+typedef struct {
+  const char *name;
+  EngineType type;
+  const void *x; /* float, or int8: real = (x - zero) * scale */
+  float scale;
+  int zero;
+  gsize n, elements;
+  guint channels;
+} EngineTap;
+
+/* Called once a run for the input and every activation: by the threads of the exec, several at the
  * same time, in any order. */
-typedef void (*EngineTapFn) (const char *name, const float *x, gsize n, gsize elements,
-    guint channels, gpointer data);
+typedef void (*EngineTapFn) (const EngineTap *tap, gpointer data);
 /* An exec whose every run calls a tap: layer by layer, with memory for all activations of many layers
- * (256 MiB of them, or of one layer and the batch where that is more). Only on back
- * ends with host_memory and FP32 engines. Calibration and layer comparison stand on it. */
+ * (256 MiB of them, or of one layer and the batch where that is more). Only on back ends with
+ * host_memory. Calibration and layer comparison stand on it. */
 EngineExec *engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, EngineTapFn tap, gpointer data, GError **error);
 

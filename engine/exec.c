@@ -111,7 +111,7 @@ engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch, i
   const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
   EngineExec *exec;
 
-  g_return_val_if_fail (backend->host_memory && engine->precision == ENGINE_PRECISION_FP32, NULL);
+  g_return_val_if_fail (backend->host_memory, NULL);
 
   g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, ENGINE_TAPS_BYTES);
   const EngineProgramOptions options = {.schedule = &by_layer, .kept = taps->kept};

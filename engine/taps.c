@@ -26,13 +26,6 @@ compare_sizes (gconstpointer a, gconstpointer b, gpointer graph)
   return x != y ? (x < y ? 1 : -1) : *(const int *) a - *(const int *) b;
 }
 
-static void
-add_value (Maker *maker, int value)
-{
-  if (engine_graph_value (maker->graph, value)->type == ENGINE_TYPE_F32)
-    g_array_append_val (maker->values, value);
-}
-
 /* Largest first: the last to be taken is a short one. */
 static void
 end_group (Maker *maker)
@@ -57,7 +50,7 @@ engine_taps_new (const EngineGraph *graph, int max_batch, gsize group_bytes)
   taps->kept = g_new (int, n);
   g_array_append_val (first, maker.group_values);
   for (guint i = 0; i < graph->inputs->len; i++)
-    add_value (&maker, g_array_index (graph->inputs, int, i));
+    g_array_append_val (values, g_array_index (graph->inputs, int, i));
   for (int begin = 0, end; begin < n; begin = end) {
     gsize bytes = 0;
 
@@ -65,7 +58,7 @@ engine_taps_new (const EngineGraph *graph, int max_batch, gsize group_bytes)
       const int output = engine_graph_node (graph, end)->output;
 
       bytes += value_bytes (graph, output) * max_batch;
-      add_value (&maker, output);
+      g_array_append_val (values, output);
     }
     for (int i = begin; i < end; i++)
       taps->kept[i] = end;
@@ -104,9 +97,18 @@ show (void *ctx, int piece, int lane, KernelQueue *queue)
   const Group *group = ctx;
   const int value = group->values[piece];
   const EngineValue *v = engine_graph_value (group->program->graph, value);
+  const EngineTap tap = {
+      .name = v->name,
+      .type = v->type,
+      .x = engine_program_value (group->program, value),
+      .scale = v->type == ENGINE_TYPE_S8 ? v->quant.scale : 1,
+      .zero = v->type == ENGINE_TYPE_S8 ? v->quant.zero : 0,
+      .n = group->batch,
+      .elements = engine_value_elements (v),
+      .channels = v->dims[v->rank - 1],
+  };
 
-  group->tap (v->name, engine_program_value (group->program, value), group->batch,
-      engine_value_elements (v), v->dims[v->rank - 1], group->data);
+  group->tap (&tap, group->data);
 }
 
 const char *

@@ -12,7 +12,7 @@
 
 typedef struct {
   int *kept;   /* per node: the one behind its group, for EngineProgramOptions */
-  int *values; /* float activations, the input included: group by group, the largest first */
+  int *values; /* activations, the input included: group by group, the largest first */
   int *first;  /* [n_groups + 1]: of each group, in values */
   int n_groups;
 } EngineTaps;

@@ -5,6 +5,7 @@
  */
 #include "engine/exec.h"
 #include "tests/check.h"
+#include "tests/engine/make-graph.h"
 #include "tests/engine/net.h"
 
 static KernelBackend *ref, *cpu;
@@ -257,10 +258,18 @@ test_runs_again (void)
 /* --- Taps ----------------------------------------------------------------------------------- */
 
 static void
-note_tap (const char *name, const float *x, gsize n, gsize elements, guint channels, gpointer data)
+note_tap (const EngineTap *tap, gpointer data)
 {
-  g_string_append_printf (data, "%s %d x %d / %u: %g .. %g\n", name, (int) n, (int) elements,
-      channels, x[0], x[n * elements - 1]);
+  const gsize last = tap->n * tap->elements - 1;
+
+  g_string_append_printf (data, "%s %d x %d / %u: ", tap->name, (int) tap->n, (int) tap->elements,
+      tap->channels);
+  if (tap->type == ENGINE_TYPE_F32)
+    g_string_append_printf (data, "%g .. %g\n", ((const float *) tap->x)[0],
+        ((const float *) tap->x)[last]);
+  else
+    g_string_append_printf (data, "%d .. %d, (q - %d) * %g\n", ((const gint8 *) tap->x)[0],
+        ((const gint8 *) tap->x)[last], tap->zero, tap->scale);
 }
 
 static void
@@ -283,6 +292,29 @@ test_taps (void)
                         "reshape2 2 x 4 / 4: 2 .. -39\n" /* before clip overwrites it */
                         "unary3 2 x 4 / 4: 2 .. 0\n");
   CHECK (engine_exec_output (exec, 1)[0] == 5);
+}
+
+static void
+test_taps_of_int8 (void)
+{
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  g_autoptr (GString) seen = g_string_new (NULL);
+  const float image[] = {0, 1, 2, -70};
+  const int x = make_input (graph, "input", DIMS (1, 1, 2, 2));
+
+  make_node (graph, ENGINE_OP_QUANTISE, "q", x);
+  const int q = make_infer (graph);
+  engine_graph_value (graph, q)->quant = (EngineQuant){0.5f, -3, ENGINE_RANGE_AFFINE};
+  make_node (graph, ENGINE_OP_DEQUANTISE, "y", q);
+  make_output (graph, make_infer (graph));
+
+  g_autoptr (Engine) engine = net_engine (g_steal_pointer (&graph));
+  g_autoptr (EngineExec) exec = engine_exec_new_tapped (engine, ref, 1, 1, note_tap, seen, NULL);
+  memcpy (engine_exec_input (exec, 0), image, sizeof image);
+  run (exec, 1);
+  CHECK_STR (seen->str, "input 1 x 4 / 2: 0 .. -70\n"
+                        "y 1 x 4 / 2: 0 .. -62.5\n" /* the largest first */
+                        "q 1 x 4 / 2: -3 .. -128, (q - -3) * 0.5\n");
 }
 
 /* --- Softmax -------------------------------------------------------------------------------- */
@@ -313,6 +345,7 @@ main (void)
   RUN (test_threads_and_backends);
   RUN (test_runs_again);
   RUN (test_taps);
+  RUN (test_taps_of_int8);
   RUN (test_softmax);
   kernel_close (cpu);
   kernel_close (ref);

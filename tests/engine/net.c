@@ -390,15 +390,15 @@ net_fill_input (const Engine *engine, EngineExec *exec, int at, guint32 seed, in
 }
 
 static void
-note_largest (const char *name, const float *x, gsize n, gsize elements, guint channels,
-    gpointer data)
+note_largest (const EngineTap *tap, gpointer data)
 {
+  const float *x = tap->x;
   float largest = 0, before = 0;
 
-  for (gsize i = 0; i < n * elements; i++)
+  for (gsize i = 0; i < tap->n * tap->elements; i++)
     largest = fmaxf (largest, fabsf (x[i]));
-  calib_table_lookup (data, name, &before);
-  calib_table_set (data, name, fmaxf (before, largest / 127));
+  calib_table_lookup (data, tap->name, &before);
+  calib_table_set (data, tap->name, fmaxf (before, largest / 127));
 }
 
 CalibTable *
