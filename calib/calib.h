@@ -159,6 +159,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibStatistics, calib_statistics_free)
  * Asking again with other channels is a programming error. */
 CalibHistogram *calib_statistics_tensor (CalibStatistics *statistics, const char *name,
     guint channels);
+/* The same for a tensor that only methods with TensorRT's own histogram look at, such as the output
+ * of a max pool: a merge, which drops these histograms, drops the tensor. With
+ * CALIB_HISTOGRAM_TENSORRT only. A tensor that is there already stays what it is. */
+CalibHistogram *calib_statistics_tensor_for_trt (CalibStatistics *statistics, const char *name,
+    guint channels);
+/* What its histograms collect; without CALIB_HISTOGRAM_TENSORRT after a merge. */
+CalibHistogramFlags calib_statistics_flags (const CalibStatistics *statistics);
 /* NULL when the name is not there. */
 const CalibHistogram *calib_statistics_lookup (const CalibStatistics *statistics, const char *name);
 guint calib_statistics_n_tensors (const CalibStatistics *statistics);
@@ -170,7 +177,8 @@ void calib_statistics_add_frames (CalibStatistics *statistics, guint64 frames);
 /* CALIB_ERROR_MISMATCH names what differs: model, preprocessing (unknown matches unknown only) or a
  * tensor that one of them lacks; nothing is changed then. Statistics without any tensor go with all
  * of their model. Where source or tool differ, the parts between ", " are united and sorted: any
- * order of merging gives the same. TensorRT's histograms are dropped. */
+ * order of merging gives the same. TensorRT's histograms are dropped, and so are tensors that were
+ * only there for them. */
 gboolean calib_statistics_merge (CalibStatistics *statistics, const CalibStatistics *from,
     GError **error);
 

@@ -53,7 +53,7 @@ calib_histogram_write (const CalibHistogram *h, GByteArray *out)
   }
   for (guint c = 0; h->n_nonfinite > 0 && c < h->channels; c++)
     calib_write_varint (out, h->channel_nonfinite[c]);
-  calib_write_varint (out, h->trt != NULL);
+  calib_write_varint (out, !h->trt ? 0 : h->only_for_trt ? 2 : 1);
   if (h->trt) {
     guint64 bits;
     memcpy (&bits, &h->trt->range, sizeof bits);
@@ -168,11 +168,12 @@ read_trt (CalibReader *r, CalibHistogram *h, CalibHistogramFlags flags)
   const guint64 present = calib_read_varint (r);
   if (present == 0)
     return !r->failed;
-  if (present != 1 || !(flags & CALIB_HISTOGRAM_TENSORRT))
+  if (present > 2 || !(flags & CALIB_HISTOGRAM_TENSORRT))
     return FALSE;
 
   guint64 n = 0;
   const guint64 bits = calib_read_le (r, 8);
+  h->only_for_trt = present == 2;
   h->trt = g_new0 (CalibTrtHistogram, 1);
   memcpy (&h->trt->range, &bits, sizeof bits);
   if (!read_bins (r, h->trt->bins, CALIB_TRT_BINS, &n) || n != calib_histogram_n_finite (h))

@@ -51,6 +51,7 @@ void
 calib_histogram_drop_trt (CalibHistogram *h)
 {
   g_clear_pointer (&h->trt, g_free);
+  h->only_for_trt = FALSE;
 }
 
 /* --- Exponent ------------------------------------------------------------------------------- */

@@ -70,6 +70,7 @@ struct _CalibHistogram {
   gint64 low_bound;
   guint64 *channel_nonfinite; /* [channels]; NULL while n_nonfinite == 0 */
   CalibTrtHistogram *trt;     /* NULL unless collected */
+  gboolean only_for_trt;      /* calib_statistics_tensor_for_trt() */
   /* the positive half, the negative half, and cells of calib_histogram_add() that are 0 outside it
    */
   guint64 bins[2 * CALIB_BINS + CALIB_ZERO_CELLS];

@@ -12,7 +12,8 @@
  *             string name; u channels, n, n_zero, n_nonfinite; float32 min, max
  *             bins of the positive, then of the negative half (the exponent follows from min, max)
  *             channels times: z sum; where n_nonfinite > 0, channels times: u non-finite values
- *             u 0 or 1: TensorRT's histogram follows: float64 range; bins
+ *             u 0, or 1: TensorRT's histogram follows: float64 range; bins; or 2: the same, and the
+ *             tensor is only there for it
  *           with flag 100: u frames kept at most; u frames kept
  *             each frame, in the order of their SHA-256: u values; each value: float32
  *   end-32  SHA-256 of all bytes before it

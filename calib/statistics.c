@@ -72,6 +72,23 @@ calib_statistics_tensor (CalibStatistics *s, const char *name, guint channels)
   return tensor->histogram;
 }
 
+CalibHistogram *
+calib_statistics_tensor_for_trt (CalibStatistics *s, const char *name, guint channels)
+{
+  g_return_val_if_fail (s->flags & CALIB_HISTOGRAM_TENSORRT, NULL);
+  const gboolean is_new = !g_hash_table_contains (s->index, name);
+  CalibHistogram *h = calib_statistics_tensor (s, name, channels);
+  if (is_new)
+    h->only_for_trt = TRUE;
+  return h;
+}
+
+CalibHistogramFlags
+calib_statistics_flags (const CalibStatistics *s)
+{
+  return s->flags;
+}
+
 const CalibHistogram *
 calib_statistics_lookup (const CalibStatistics *s, const char *name)
 {
@@ -117,14 +134,33 @@ check_hash (const char *what, const char *a, const char *b, GError **error)
   return FALSE;
 }
 
+/* What takes part in a merge. */
+static const CalibTensor *
+find_merged (const CalibStatistics *s, const char *name)
+{
+  const CalibTensor *tensor = g_hash_table_lookup (s->index, name);
+  return tensor && !tensor->histogram->only_for_trt ? tensor : NULL;
+}
+
+static gboolean
+has_merged (const CalibStatistics *s)
+{
+  for (guint i = 0; i < s->tensors->len; i++)
+    if (!((const CalibTensor *) s->tensors->pdata[i])->histogram->only_for_trt)
+      return TRUE;
+  return FALSE;
+}
+
 static gboolean
 check_tensors (const CalibStatistics *s, const CalibStatistics *from, GError **error)
 {
-  if (s->tensors->len == 0 || from->tensors->len == 0)
+  if (!has_merged (s) || !has_merged (from))
     return TRUE;
   for (guint i = 0; i < from->tensors->len; i++) {
     const CalibTensor *other = from->tensors->pdata[i];
-    const CalibTensor *tensor = g_hash_table_lookup (s->index, other->name);
+    const CalibTensor *tensor = find_merged (s, other->name);
+    if (other->histogram->only_for_trt)
+      continue;
     if (!tensor || tensor->histogram->channels != other->histogram->channels) {
       g_autofree char *shown = g_utf8_make_valid (other->name, -1);
       if (tensor)
@@ -145,7 +181,7 @@ check_tensors (const CalibStatistics *s, const CalibStatistics *from, GError **e
   }
   for (guint i = 0; i < s->tensors->len; i++) {
     const CalibTensor *tensor = s->tensors->pdata[i];
-    if (!g_hash_table_contains (from->index, tensor->name)) {
+    if (!tensor->histogram->only_for_trt && !find_merged (from, tensor->name)) {
       g_autofree char *shown = g_utf8_make_valid (tensor->name, -1);
       g_set_error (error, CALIB_ERROR, CALIB_ERROR_MISMATCH,
           "only one of the two has a tensor '%s': they are not of one network", shown);
@@ -189,6 +225,21 @@ join (char **text, const char *other)
   *text = g_string_free (joined, FALSE);
 }
 
+static void
+drop_trt (CalibStatistics *s)
+{
+  s->flags &= ~CALIB_HISTOGRAM_TENSORRT;
+  for (guint i = 0; i < s->tensors->len; i++) {
+    const CalibTensor *tensor = s->tensors->pdata[i];
+    if (!tensor->histogram->only_for_trt) {
+      calib_histogram_drop_trt (tensor->histogram);
+      continue;
+    }
+    g_hash_table_remove (s->index, tensor->name);
+    g_ptr_array_remove_index (s->tensors, i--);
+  }
+}
+
 gboolean
 calib_statistics_merge (CalibStatistics *s, const CalibStatistics *from, GError **error)
 {
@@ -204,11 +255,11 @@ calib_statistics_merge (CalibStatistics *s, const CalibStatistics *from, GError 
     return FALSE;
   }
 
-  s->flags &= ~CALIB_HISTOGRAM_TENSORRT;
-  for (guint i = 0; i < s->tensors->len; i++)
-    calib_histogram_drop_trt (((CalibTensor *) s->tensors->pdata[i])->histogram);
+  drop_trt (s);
   for (guint i = 0; i < from->tensors->len; i++) {
     const CalibTensor *other = from->tensors->pdata[i];
+    if (other->histogram->only_for_trt)
+      continue;
     CalibHistogram *h = calib_statistics_tensor (s, other->name, other->histogram->channels);
     if (!calib_histogram_merge (h, other->histogram, error))
       return FALSE; /* not reached: everything was checked above */

@@ -4,7 +4,9 @@
  *
  * Observed are the input and every activation that makes new values. What only passes values on
  * (max pool, slice, reshape, transpose, pad, concat) shares the range of its input: its histogram
- * would say nothing that is not in another, so the table gets its entry without one.
+ * would say nothing that is not in another, so the table gets its entry without one. Only where
+ * TensorRT's own histograms are collected they are observed too: its legacy calibrator gives each
+ * tensor a range of its own.
  *
  * Histograms are filled by all threads of the exec, each by one: what a histogram holds depends on the
  * values alone, TensorRT's on the order of the batches too.
@@ -21,16 +23,21 @@ struct _EngineCalibrator {
   int batch, waiting;
 };
 
+/* Of an activation. */
 static gboolean
-is_observed (const EngineGraph *graph, int value)
+makes_values (const EngineGraph *graph, const EngineValue *value)
+{
+  return value->producer == ENGINE_NONE ||
+         !engine_op_passes_values (engine_graph_node (graph, value->producer)->op);
+}
+
+static gboolean
+is_observed (const EngineGraph *graph, const CalibStatistics *statistics, int value)
 {
   const EngineValue *v = engine_graph_value (graph, value);
 
-  if (v->data)
-    return FALSE;
-  if (v->producer == ENGINE_NONE)
-    return TRUE;
-  return !engine_op_passes_values (engine_graph_node (graph, v->producer)->op);
+  return !v->data && (makes_values (graph, v) ||
+                         (calib_statistics_flags (statistics) & CALIB_HISTOGRAM_TENSORRT));
 }
 
 /* Sums per channel up to so many channels: a histogram then takes at most 300 KiB, TensorRT's included. */
@@ -38,12 +45,14 @@ is_observed (const EngineGraph *graph, int value)
 
 /* The histogram of a value. Statistics that are continued hold it already. */
 static CalibHistogram *
-histogram_of (CalibStatistics *statistics, const EngineValue *value)
+histogram_of (CalibStatistics *statistics, const EngineGraph *graph, const EngineValue *value)
 {
-  const int channels = value->dims[value->rank - 1];
+  const int last = value->dims[value->rank - 1];
+  const guint channels = last <= MAX_CHANNEL_SUMS ? last : 0;
 
-  return calib_statistics_tensor (statistics, value->name,
-      channels <= MAX_CHANNEL_SUMS ? channels : 0);
+  return makes_values (graph, value)
+             ? calib_statistics_tensor (statistics, value->name, channels)
+             : calib_statistics_tensor_for_trt (statistics, value->name, channels);
 }
 
 static gboolean
@@ -102,9 +111,9 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
   for (guint v = 0; v < model->graph->values->len; v++) {
     const EngineValue *value = engine_graph_value (model->graph, v);
 
-    if (is_observed (model->graph, v))
+    if (is_observed (model->graph, statistics, v))
       g_hash_table_insert (calibrator->histograms, g_strdup (value->name),
-          histogram_of (statistics, value));
+          histogram_of (statistics, model->graph, value));
   }
   return g_steal_pointer (&calibrator);
 }
@@ -154,6 +163,22 @@ typedef struct {
   CalibThresholdOptions options;
 } Thresholds;
 
+/* The methods of TensorRT that know no shared ranges. */
+static gboolean
+is_separate (CalibMethod method)
+{
+  return method == CALIB_METHOD_ENTROPY || method == CALIB_METHOD_LEGACY;
+}
+
+/* Whether the range of a value comes from its own histogram. */
+static gboolean
+has_own_range (const Thresholds *t, int value)
+{
+  return is_observed (t->graph, t->statistics, value) &&
+         (is_separate (t->options.method) ||
+             makes_values (t->graph, engine_graph_value (t->graph, value)));
+}
+
 /* T / 127 of every observed value, NAN for the others; NULL with an error. */
 static float *
 own_scales (const Thresholds *t, GError **error)
@@ -169,7 +194,7 @@ own_scales (const Thresholds *t, GError **error)
     float lo, hi;
 
     scale[v] = NAN;
-    if (!is_observed (graph, v))
+    if (!has_own_range (t, v))
       continue;
     histogram = calib_statistics_lookup (t->statistics, name);
     if (!histogram) {
@@ -187,6 +212,20 @@ own_scales (const Thresholds *t, GError **error)
     scale[v] = threshold.threshold / 127.0f;
   }
   return g_steal_pointer (&scale);
+}
+
+/* What passes values on and has no histogram: the range of what it passes, the largest of a concat's. */
+static void
+pass_on (const EngineGraph *graph, float *scale)
+{
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    if (!engine_op_passes_values (node->op) || !isnan (scale[node->output]))
+      continue;
+    for (int k = 0; k < (node->op == ENGINE_OP_CONCAT ? node->n_inputs : 1); k++)
+      scale[node->output] = fmaxf (scale[node->output], scale[node->inputs[k]]);
+  }
 }
 
 static void
@@ -209,7 +248,10 @@ engine_calibration_table (const EngineModel *model, const CalibStatistics *stati
 
   if (!scale)
     return NULL;
-  group = engine_ranges_share (graph, scale);
+  if (is_separate (method))
+    pass_on (graph, scale);
+  else
+    group = engine_ranges_share (graph, scale);
   header = calib_table_header (method, trt_version);
   table = calib_table_new (header);
   add_entry (table, graph, scale, g_array_index (graph->inputs, int, 0));

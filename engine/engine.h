@@ -71,7 +71,7 @@ GPtrArray *engine_model_tensors (const EngineModel *model);
 typedef struct _EngineCalibrator EngineCalibrator;
 
 /* statistics belongs to the caller and must outlive the calibrator; batch images are run at once
- * (only entropy2-trt depends on the number). threads: 0 for all CPUs. */
+ * (only entropy2-trt and legacy depend on the number). threads: 0 for all CPUs. */
 EngineCalibrator *engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch,
     int threads, CalibStatistics *statistics, GError **error);
 void engine_calibrator_free (EngineCalibrator *calibrator); /* drops images not yet run */
@@ -85,7 +85,8 @@ gboolean engine_calibrator_push (EngineCalibrator *calibrator, GError **error);
 gboolean engine_calibrator_flush (EngineCalibrator *calibrator, GError **error);
 
 /* The table: an entry for every activation of the fused graph, in its order. Tensors that must share
- * a range (max pool, concat, reshape ...) do; what is never negative is known to mse.
+ * a range (max pool, concat, reshape ...) do, but for entropy and legacy; what is never negative is
+ * known to mse.
  * CALIB_ERROR_MISMATCH where the statistics lack tensors of the model. */
 CalibTable *engine_calibration_table (const EngineModel *model, const CalibStatistics *statistics,
     CalibMethod method, double percentile, guint trt_version, GError **error);
