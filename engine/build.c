@@ -3,6 +3,7 @@
  * build.c: from a model to an engine, and the engine as an object.
  */
 #include "engine/build.h"
+#include "engine/layer-rules.h"
 #include "engine/live.h"
 #include "engine/model.h"
 #include "engine/pass.h"
@@ -200,40 +201,34 @@ engine_dump (const Engine *engine)
 /* --- Building ------------------------------------------------------------------------------- */
 
 void
+engine_report_add (GPtrArray **list, const char *format, ...)
+{
+  va_list args;
+
+  if (!*list)
+    *list = g_ptr_array_new_with_free_func (g_free);
+  va_start (args, format);
+  g_ptr_array_add (*list, g_strdup_vprintf (format, args));
+  va_end (args);
+}
+
+void
 engine_build_report_clear (EngineBuildReport *report)
 {
   g_clear_pointer (&report->inferred, g_ptr_array_unref);
+  g_clear_pointer (&report->obeyed, g_ptr_array_unref);
+  g_clear_pointer (&report->refused, g_ptr_array_unref);
+  g_clear_pointer (&report->unmatched, g_ptr_array_unref);
   *report = (EngineBuildReport){0};
-}
-
-static gboolean
-computes (EngineOp op)
-{
-  switch (op) {
-  case ENGINE_OP_CONV:
-  case ENGINE_OP_ADD:
-  case ENGINE_OP_MUL:
-  case ENGINE_OP_UNARY:
-  case ENGINE_OP_MAXPOOL:
-  case ENGINE_OP_AVGPOOL:
-  case ENGINE_OP_SOFTMAX:
-    return TRUE;
-  default:
-    return FALSE;
-  }
 }
 
 void
 engine_count_layers (const Engine *engine, EngineBuildReport *report)
 {
-  const EngineGraph *graph = engine->graph;
+  g_autoptr (GArray) layers = engine_layers (engine);
 
-  for (guint i = 0; i < graph->nodes->len; i++) {
-    const EngineNode *node = engine_graph_node (graph, i);
-
-    if (!computes (node->op))
-      continue;
-    if (engine_graph_value (graph, node->inputs[0])->type == ENGINE_TYPE_S8)
+  for (guint i = 0; i < layers->len; i++) {
+    if (g_array_index (layers, EngineLayer, i).precision == ENGINE_PRECISION_INT8)
       report->layers_int8++;
     else
       report->layers_fp32++;
@@ -273,12 +268,33 @@ engine_graph_is_executable (const EngineGraph *graph, GError **error)
 static gboolean
 check_options (const EngineBuildOptions *options, GError **error)
 {
-  if (options->precision == ENGINE_PRECISION_INT8 && !options->table) {
+  const gboolean rules = options->rules && engine_layer_rules_n_entries (options->rules) > 0;
+
+  if (options->precision == ENGINE_PRECISION_FP32 && rules) {
+    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
+        "layer rules choose between int8 and fp32: they need precision int8 or mixed");
+    return FALSE;
+  }
+  if (options->precision == ENGINE_PRECISION_MIXED && !rules) {
+    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
+        "mixed precision needs layer rules such as 'conv1:fp32'");
+    return FALSE;
+  }
+  if (options->precision != ENGINE_PRECISION_FP32 && !options->table && !options->dynamic_ranges) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
-        "INT8 needs a calibration table: make one with int8calib, or choose precision fp32");
+        "INT8 needs a calibration table or dynamic ranges: make a table with int8calib, or choose "
+        "precision fp32");
     return FALSE;
   }
   return TRUE;
+}
+
+/* Of what was built. */
+static EnginePrecision
+precision_of (const EngineBuildOptions *options)
+{
+  return options->rules && engine_layer_rules_n_entries (options->rules) > 0 ? ENGINE_PRECISION_MIXED
+                                                                             : options->precision;
 }
 
 Engine *
@@ -294,7 +310,7 @@ engine_build (const EngineModel *model, const EngineBuildOptions *options,
     return NULL;
 
   graph = engine_graph_copy (model->graph);
-  if (options->precision == ENGINE_PRECISION_INT8) {
+  if (options->precision != ENGINE_PRECISION_FP32) {
     const EnginePassContext context = {options, report, progress, data, cancellable};
 
     if (!engine_passes_int8 (graph, &context, error)) {
@@ -307,7 +323,7 @@ engine_build (const EngineModel *model, const EngineBuildOptions *options,
     return NULL;
   }
   provenance = provenance_of (model, options);
-  engine = engine_new (g_steal_pointer (&graph), options->precision, &provenance);
+  engine = engine_new (g_steal_pointer (&graph), precision_of (options), &provenance);
   if (report)
     engine_count_layers (engine, report);
   return engine;

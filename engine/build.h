@@ -9,7 +9,7 @@
 
 /* Raised whenever the same model, table and options give other bytes than before: older engine
  * files are built anew. */
-#define ENGINE_BUILDER 1
+#define ENGINE_BUILDER 2
 
 /* What an engine was made of, to tell why another one is needed. Text, never NULL; "" where there
  * is none. */
@@ -45,5 +45,7 @@ gboolean engine_graph_is_executable (const EngineGraph *graph, GError **error);
  * count: a softmax after it still makes probabilities. */
 gboolean engine_graph_ends_in_softmax (const EngineGraph *graph);
 
+/* Adds a line to a list of the report, which is made at need. */
+void engine_report_add (GPtrArray **list, const char *format, ...) G_GNUC_PRINTF (2, 3);
 /* Adds the layers of each precision to the report. */
 void engine_count_layers (const Engine *engine, EngineBuildReport *report);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pass-quantise.c: which values become int8, and what that makes of the nodes.
- *
- * Everything is int8 that has an int8 kernel, but for the end of the network: what only float ops
- * read is float. There a convolution or an average pool writes floats itself (logits are never
- * int8); after any other op a dequantise follows.
+ * pass-quantise.c: values become int8, and what that makes of the nodes. Which nodes is decided in
+ * quantise-work.c; here values get types, conversions are put between int8 and float, and constants
+ * are quantised.
  */
+#include "engine/build.h"
 #include "engine/quantise.h"
 #include "engine/quant.h"
 
@@ -14,72 +13,27 @@
 typedef struct {
   EngineGraph *graph;
   const EnginePassContext *context;
-  int n_values, n_nodes;  /* of the float graph; what the pass adds lies behind */
-  gboolean *float_nodes;  /* per node: it works on floats */
-  gboolean *float_output; /* per node: an int8 node that writes floats */
-  gboolean *needed;       /* per value: it is int8, or read as int8 */
-  EngineQuant *quant;     /* per value */
-  int *twin;              /* per value: the same in the other type, ENGINE_NONE while not needed */
+  int n_values, n_nodes; /* of the float graph; what the pass adds lies behind */
+  EngineWork *work;      /* per node */
+  gboolean *needed;      /* per value: it is int8, or read as int8 */
+  EngineQuant *quant;    /* per value */
+  int *twin;             /* per value: the same in the other type, ENGINE_NONE while not needed */
 } Quantiser;
 
-/* --- What is float -------------------------------------------------------------------------- */
+/* --- Types ---------------------------------------------------------------------------------- */
 
-/* Whether no int8 node reads the value: outputs of the network are read as floats. */
+/* Whether a node wants its floats untouched: the network's input comes as such then. */
 static gboolean
-read_as_float_only (const Quantiser *q, int value)
+is_float_input (const Quantiser *q, int value)
 {
   for (int i = 0; i < q->n_nodes; i++) {
     const EngineNode *node = engine_graph_node (q->graph, i);
 
-    for (int k = 0; k < node->n_inputs && !q->float_nodes[i]; k++)
-      if (node->inputs[k] == value)
-        return FALSE;
-  }
-  return TRUE;
-}
-
-static void
-choose_types (Quantiser *q)
-{
-  for (int i = q->n_nodes - 1; i >= 0; i--) {
-    const EngineNode *node = engine_graph_node (q->graph, i);
-
-    switch (node->op) {
-    case ENGINE_OP_SOFTMAX:
-      q->float_nodes[i] = TRUE;
-      break;
-    case ENGINE_OP_RESHAPE:
-    case ENGINE_OP_TRANSPOSE:
-    case ENGINE_OP_UNARY:
-      q->float_nodes[i] = read_as_float_only (q, node->output);
-      break;
-    case ENGINE_OP_AVGPOOL:
-      q->float_output[i] = read_as_float_only (q, node->output);
-      break;
-    case ENGINE_OP_CONV:
-      q->float_output[i] =
-          node->inputs[ENGINE_CONV_R] == ENGINE_NONE && read_as_float_only (q, node->output);
-      break;
-    default:
-      break;
-    }
-  }
-}
-
-/* A value is int8 if an int8 node makes it and does not write floats, or reads it. */
-static void
-find_needed (Quantiser *q)
-{
-  for (int i = 0; i < q->n_nodes; i++) {
-    const EngineNode *node = engine_graph_node (q->graph, i);
-
-    if (q->float_nodes[i])
-      continue;
-    q->needed[node->output] |= !q->float_output[i];
     for (int k = 0; k < node->n_inputs; k++)
-      if (node->inputs[k] != ENGINE_NONE && !engine_graph_value (q->graph, node->inputs[k])->data)
-        q->needed[node->inputs[k]] = TRUE;
+      if (node->inputs[k] == value && !engine_quantise_reads_int8 (node, q->work[i], k))
+        return TRUE;
   }
+  return FALSE;
 }
 
 static void
@@ -89,7 +43,8 @@ set_types (Quantiser *q)
     EngineValue *value = engine_graph_value (q->graph, v);
     const int producer = value->producer;
 
-    if (!q->needed[v] || (producer != ENGINE_NONE && q->float_nodes[producer]))
+    if (!q->needed[v] ||
+        (producer == ENGINE_NONE ? is_float_input (q, v) : q->work[producer] != ENGINE_WORK_INT8))
       continue;
     value->type = ENGINE_TYPE_S8;
     value->quant = q->quant[v];
@@ -127,10 +82,11 @@ twin_of (Quantiser *q, int value)
 static void
 convert_inputs (Quantiser *q, int i)
 {
-  const EngineType wanted = q->float_nodes[i] ? ENGINE_TYPE_F32 : ENGINE_TYPE_S8;
-
   for (int k = 0; k < engine_graph_node (q->graph, i)->n_inputs; k++) {
-    const int input = engine_graph_node (q->graph, i)->inputs[k];
+    const EngineNode *node = engine_graph_node (q->graph, i);
+    const int input = node->inputs[k];
+    const EngineType wanted =
+        engine_quantise_reads_int8 (node, q->work[i], k) ? ENGINE_TYPE_S8 : ENGINE_TYPE_F32;
 
     if (input == ENGINE_NONE || engine_graph_value (q->graph, input)->data ||
         engine_graph_value (q->graph, input)->type == wanted)
@@ -151,38 +107,54 @@ convert_outputs (Quantiser *q)
   }
 }
 
-/* A convolution that writes floats cannot clamp: the clamp becomes a node after it, which takes the
+/* A convolution that writes floats cannot add or clamp: that becomes a node after it, which takes the
  * name that the table and the user know. */
 static void
-split_clamp (Quantiser *q, int i)
+split_end (Quantiser *q, int i)
 {
   EngineNode *node = engine_graph_node (q->graph, i);
   const float lo = node->conv.lo, hi = node->conv.hi;
-  const int raw = node->output;
+  const int raw = node->output, residual = node->inputs[ENGINE_CONV_R];
+  const int inputs[] = {raw, residual};
+  const gboolean adds = residual != ENGINE_NONE;
 
-  if (lo == -INFINITY && hi == INFINITY)
+  if (!adds && lo == -INFINITY && hi == INFINITY)
     return;
+  node->inputs[ENGINE_CONV_R] = ENGINE_NONE;
   node->conv.lo = -INFINITY;
   node->conv.hi = INFINITY;
 
   const char *name = engine_graph_value (q->graph, raw)->name;
-  g_autofree char *known = g_strdup (name), *inner = g_strconcat (name, " (unclamped)", NULL);
-  EngineNode *clip = engine_graph_add_node (q->graph, ENGINE_OP_UNARY, known, &raw, 1, known);
-  const int clipped = clip->output, clip_index = q->graph->nodes->len - 1;
+  g_autofree char *known = g_strdup (name);
+  g_autofree char *inner = g_strconcat (name, adds ? " (unadded)" : " (unclamped)", NULL);
+  EngineNode *end = engine_graph_add_node (q->graph, adds ? ENGINE_OP_ADD : ENGINE_OP_UNARY, known,
+      inputs, adds ? 2 : 1, known);
+  const int ended = end->output, end_index = q->graph->nodes->len - 1;
 
-  clip->unary.kind = KERNEL_UNARY_CLIP;
-  clip->unary.alpha = lo;
-  clip->unary.beta = hi;
-  engine_graph_value (q->graph, clipped)->rank = engine_graph_value (q->graph, raw)->rank;
-  memcpy (engine_graph_value (q->graph, clipped)->dims, engine_graph_value (q->graph, raw)->dims,
+  if (adds) {
+    end->binary.lo = lo;
+    end->binary.hi = hi;
+  } else {
+    end->unary.kind = KERNEL_UNARY_CLIP;
+    end->unary.alpha = lo;
+    end->unary.beta = hi;
+  }
+  engine_graph_value (q->graph, ended)->rank = engine_graph_value (q->graph, raw)->rank;
+  memcpy (engine_graph_value (q->graph, ended)->dims, engine_graph_value (q->graph, raw)->dims,
       sizeof (int) * ENGINE_MAX_RANK);
-  engine_graph_replace (q->graph, raw, clipped);
-  engine_graph_node (q->graph, clip_index)->inputs[0] = raw;
+  engine_graph_replace (q->graph, raw, ended);
+  engine_graph_node (q->graph, end_index)->inputs[0] = raw;
   engine_graph_rename (q->graph, raw, inner);
-  engine_graph_rename (q->graph, clipped, known);
+  engine_graph_rename (q->graph, ended, known);
 }
 
 /* --- Constants ------------------------------------------------------------------------------ */
+
+static gboolean
+is_int8_conv (const Quantiser *q, int i)
+{
+  return engine_graph_node (q->graph, i)->op == ENGINE_OP_CONV && q->work[i] != ENGINE_WORK_FLOAT;
+}
 
 static gboolean
 quantise_weights (Quantiser *q, GError **error)
@@ -191,20 +163,19 @@ quantise_weights (Quantiser *q, GError **error)
   guint total = 0, done = 0;
 
   for (int i = 0; i < q->n_nodes; i++)
-    total += engine_graph_node (q->graph, i)->op == ENGINE_OP_CONV;
+    total += is_int8_conv (q, i);
   for (int i = 0; i < q->n_nodes; i++) {
-    const EngineNode *node = engine_graph_node (q->graph, i);
-
-    if (node->op != ENGINE_OP_CONV)
+    if (!is_int8_conv (q, i))
       continue;
     if (g_cancellable_set_error_if_cancelled (context->cancellable, error))
       return FALSE;
     if (context->progress)
-      context->progress (done++, total, node->name, context->progress_data);
+      context->progress (done++, total, engine_graph_node (q->graph, i)->name,
+          context->progress_data);
+    if (q->work[i] == ENGINE_WORK_INT8_TO_FLOAT)
+      split_end (q, i);
     if (!engine_quantise_conv (q->graph, i, error))
       return FALSE;
-    if (q->float_output[i])
-      split_clamp (q, i);
   }
   if (context->progress)
     context->progress (total, total, "done", context->progress_data);
@@ -213,12 +184,44 @@ quantise_weights (Quantiser *q, GError **error)
 
 /* --- The pass ------------------------------------------------------------------------------- */
 
+#define LISTED 5
+
+static void
+list_lines (GString *text, const GPtrArray *lines, const char *what)
+{
+  for (guint i = 0; lines && i < lines->len && i < LISTED; i++)
+    g_string_append_printf (text, "%s%s%s", text->len ? "; " : "", (const char *) lines->pdata[i],
+        what);
+  if (lines && lines->len > LISTED)
+    g_string_append_printf (text, "; and %u more", lines->len - LISTED);
+}
+
+/* With `strict`, what the report would say is an error. */
+static gboolean
+check_strict (const EnginePassContext *context, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  list_lines (text, context->report->refused, "");
+  list_lines (text, context->report->unmatched, " matches nothing");
+  if (!context->options->strict || text->len == 0)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
+      "strict: %s; gst-int8-1.0 inspect prints the layers and tensors of a model", text->str);
+  return FALSE;
+}
+
 static gboolean
 quantise (Quantiser *q, GError **error)
 {
-  choose_types (q);
-  find_needed (q);
-  if (!engine_quantise_ranges (q->graph, q->context, q->needed, q->quant, error))
+  g_autofree EngineWork *plain_work = NULL;
+  g_autofree gboolean *plain = NULL;
+
+  q->work = engine_quantise_work (q->graph, q->context, &plain_work);
+  q->needed = engine_quantise_needed (q->graph, q->work);
+  plain = engine_quantise_needed (q->graph, plain_work);
+  if (!engine_quantise_ranges (q->graph, q->context, q->needed, plain, q->quant, error) ||
+      !check_strict (q->context, error))
     return FALSE;
   set_types (q);
   for (int i = 0; i < q->n_nodes; i++)
@@ -233,26 +236,27 @@ quantise (Quantiser *q, GError **error)
 gboolean
 engine_pass_quantise (EngineGraph *graph, const EnginePassContext *context, GError **error)
 {
-  const int n_values = graph->values->len, n_nodes = graph->nodes->len;
+  const int n_values = graph->values->len;
+  EngineBuildReport unwanted = {0};
+  EnginePassContext with_report = *context;
   Quantiser q = {
       .graph = graph,
-      .context = context,
+      .context = &with_report,
       .n_values = n_values,
-      .n_nodes = n_nodes,
-      .float_nodes = g_new0 (gboolean, n_nodes),
-      .float_output = g_new0 (gboolean, n_nodes),
-      .needed = g_new0 (gboolean, n_values),
+      .n_nodes = graph->nodes->len,
       .quant = g_new0 (EngineQuant, n_values),
       .twin = g_new (int, n_values),
   };
 
+  if (!with_report.report)
+    with_report.report = &unwanted;
   for (int v = 0; v < n_values; v++)
     q.twin[v] = ENGINE_NONE;
 
   const gboolean ok = quantise (&q, error);
 
-  g_free (q.float_nodes);
-  g_free (q.float_output);
+  engine_build_report_clear (&unwanted);
+  g_free (q.work);
   g_free (q.needed);
   g_free (q.quant);
   g_free (q.twin);

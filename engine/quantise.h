@@ -6,11 +6,32 @@
 
 #include "engine/pass.h"
 
+/* What a node works on and writes. */
+typedef enum {
+  ENGINE_WORK_INT8,
+  ENGINE_WORK_INT8_TO_FLOAT, /* convolutions and average pools only */
+  ENGINE_WORK_FLOAT
+} EngineWork;
+
+/* The work of every node (to be freed), as the rules in the options want it: what they cannot have goes
+ * into the report. Without rules everything is int8 that has an int8 kernel, but for the end of the
+ * network. *plain is what it would be without the rules (to be freed). */
+EngineWork *engine_quantise_work (const EngineGraph *graph, const EnginePassContext *context,
+    EngineWork **plain);
+
+/* Whether a node of this work reads its input k as int8; not where there is none. The residual of a
+ * convolution that writes floats is added to them as floats. */
+gboolean engine_quantise_reads_int8 (const EngineNode *node, EngineWork work, int k);
+
+/* Per value (to be freed): whether it is int8, or read as int8: a constant never. */
+gboolean *engine_quantise_needed (const EngineGraph *graph, const EngineWork *work);
+
 /* Scale and zero point of every value that is int8 or is turned into it, in order of the values;
  * quant[v].scale is 0 for the others. FALSE with ENGINE_ERROR_RANGE when ranges are missing.
- * needed[v]: whether value v will be int8. */
+ * needed[v]: whether value v will be int8. plain[v]: whether it would be without layer rules; such
+ * values have their part in ranges that are shared, so that rules change no range. */
 gboolean engine_quantise_ranges (const EngineGraph *graph, const EnginePassContext *context,
-    const gboolean *needed, EngineQuant *quant, GError **error);
+    const gboolean *needed, const gboolean *plain, EngineQuant *quant, GError **error);
 
 /* Replaces the weights and bias of a convolution whose input and output have got their types and
  * quants: int8 weights, m, b. */

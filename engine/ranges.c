@@ -22,9 +22,17 @@ engine_op_passes_values (EngineOp op)
   }
 }
 
+typedef struct {
+  int *group; /* per value: another member on the way to the one that stands for the group */
+  float *scale;
+  gboolean *fixed;
+} Groups;
+
 static int
-find (int *group, int value)
+find (const Groups *g, int value)
 {
+  int *group = g->group;
+
   while (group[value] != value)
     value = group[value] = group[group[value]];
   return value;
@@ -32,57 +40,78 @@ find (int *group, int value)
 
 /* fmaxf prefers a number to NAN: a member without a range takes that of the others. */
 static void
-join (int *group, float *scale, int a, int b)
+join (const Groups *g, int a, int b)
 {
-  const int root = find (group, a), other = find (group, b);
+  const int root = find (g, a), other = find (g, b);
 
   if (root == other)
     return;
-  scale[root] = fmaxf (scale[root], scale[other]);
-  group[other] = root;
+  if (g->fixed[root] == g->fixed[other])
+    g->scale[root] = fmaxf (g->scale[root], g->scale[other]);
+  else if (g->fixed[other])
+    g->scale[root] = g->scale[other];
+  g->fixed[root] |= g->fixed[other];
+  g->group[other] = root;
 }
 
 static void
-join_concat (const EngineNode *node, int *group, float *scale)
+join_concat (const Groups *g, const EngineNode *node)
 {
-  float largest = scale[find (group, node->output)];
+  float largest = g->scale[find (g, node->output)];
 
   for (int k = 0; k < node->n_inputs; k++)
-    largest = fmaxf (largest, scale[find (group, node->inputs[k])]);
+    largest = fmaxf (largest, g->scale[find (g, node->inputs[k])]);
   for (int k = 0; k < node->n_inputs; k++) {
-    const float own = scale[find (group, node->inputs[k])];
+    const int input = find (g, node->inputs[k]), output = find (g, node->output);
+    const float own = g->scale[input];
 
+    /* What was given by hand is kept; the output holds it, unless that was given too. */
+    if (g->fixed[input] && input != output) {
+      if (!g->fixed[output])
+        g->scale[output] = fmaxf (g->scale[output], own);
+      continue;
+    }
     /* What is always 0, or has no range of its own, is as well served by the group's. */
     if (own > 0 && own < ENGINE_RANGE_FAR_SMALLER * largest)
       continue;
-    join (group, scale, node->output, node->inputs[k]);
+    join (g, node->output, node->inputs[k]);
   }
+}
+
+int *
+engine_ranges_share_fixed (const EngineGraph *graph, float *scale, gboolean *fixed)
+{
+  const int n = graph->values->len;
+  const Groups g = {g_new (int, n), scale, fixed};
+
+  for (int v = 0; v < n; v++)
+    g.group[v] = v;
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    if (engine_op_passes_values (node->op) && node->op != ENGINE_OP_CONCAT)
+      join (&g, node->inputs[0], node->output);
+  }
+  /* Concats last and in order: whether an input is far smaller is asked of its whole group. */
+  for (guint i = 0; i < graph->nodes->len; i++)
+    if (engine_graph_node (graph, i)->op == ENGINE_OP_CONCAT)
+      join_concat (&g, engine_graph_node (graph, i));
+
+  for (int v = 0; v < n; v++)
+    g.group[v] = find (&g, v);
+  for (int v = 0; v < n; v++) {
+    scale[v] = scale[g.group[v]];
+    fixed[v] = fixed[g.group[v]];
+  }
+  return g.group;
 }
 
 int *
 engine_ranges_share (const EngineGraph *graph, float *scale)
 {
-  const int n = graph->values->len;
-  int *group = g_new (int, n);
+  g_autofree gboolean *fixed = g_new0 (gboolean, graph->values->len);
 
-  for (int v = 0; v < n; v++)
-    group[v] = v;
-  for (guint i = 0; i < graph->nodes->len; i++) {
-    const EngineNode *node = engine_graph_node (graph, i);
-
-    if (engine_op_passes_values (node->op) && node->op != ENGINE_OP_CONCAT)
-      join (group, scale, node->inputs[0], node->output);
-  }
-  /* Concats last and in order: whether an input is far smaller is asked of its whole group. */
-  for (guint i = 0; i < graph->nodes->len; i++)
-    if (engine_graph_node (graph, i)->op == ENGINE_OP_CONCAT)
-      join_concat (engine_graph_node (graph, i), group, scale);
-
-  for (int v = 0; v < n; v++)
-    group[v] = find (group, v);
-  for (int v = 0; v < n; v++)
-    scale[v] = scale[group[v]];
-  return group;
+  return engine_ranges_share_fixed (graph, scale, fixed);
 }
 
 EngineQuant

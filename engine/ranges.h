@@ -24,6 +24,11 @@ gboolean engine_op_passes_values (EngineOp op);
  * for the group (to be freed). */
 int *engine_ranges_share (const EngineGraph *graph, float *scale);
 
+/* The same where some values have a range by hand (fixed[v], which fixes the group's on return), and
+ * that is kept: members of a group without one take it, and an input of a concat with one stays out of
+ * the concat's group. Where several members of a group have one, the largest counts. */
+int *engine_ranges_share_fixed (const EngineGraph *graph, float *scale, gboolean *fixed);
+
 /* Scale and zero point of values in [lo, hi], which is made to hold 0. lo == -hi is symmetric, lo
  * == 0 full, anything else affine. An empty range stands for a tensor that is always 0 and gets
  * scale 1 / 127. */

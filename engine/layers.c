@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* layers.c: the layers and tensors of models and engines, by their names. */
+#include "engine/build.h"
+#include "engine/layer-rules.h"
+#include "engine/model.h"
+
+gboolean
+engine_op_computes (EngineOp op)
+{
+  switch (op) {
+  case ENGINE_OP_CONV:
+  case ENGINE_OP_ADD:
+  case ENGINE_OP_MUL:
+  case ENGINE_OP_UNARY:
+  case ENGINE_OP_MAXPOOL:
+  case ENGINE_OP_AVGPOOL:
+  case ENGINE_OP_SOFTMAX:
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
+gboolean
+engine_op_has_int8 (EngineOp op)
+{
+  return op != ENGINE_OP_SOFTMAX && op != ENGINE_OP_AFFINE;
+}
+
+static EngineLayer
+layer_of (const EngineGraph *graph, const EngineNode *node, EnginePrecision precision)
+{
+  const EngineValue *y = engine_graph_value (graph, node->output);
+
+  return (EngineLayer){node->name, y->name, engine_op_name (node->op), precision, y->type};
+}
+
+GArray *
+engine_model_layers (const EngineModel *model)
+{
+  GArray *layers = g_array_new (FALSE, FALSE, sizeof (EngineLayer));
+
+  for (guint i = 0; i < model->graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (model->graph, i);
+    const EngineLayer layer = layer_of (model->graph, node,
+        engine_op_has_int8 (node->op) ? ENGINE_PRECISION_INT8 : ENGINE_PRECISION_FP32);
+
+    if (engine_op_computes (node->op))
+      g_array_append_val (layers, layer);
+  }
+  return layers;
+}
+
+GArray *
+engine_layers (const Engine *engine)
+{
+  const EngineGraph *graph = engine->graph;
+  GArray *layers = g_array_new (FALSE, FALSE, sizeof (EngineLayer));
+
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+    const EngineType x = engine_graph_value (graph, node->inputs[0])->type;
+    const EngineLayer layer =
+        layer_of (graph, node, x == ENGINE_TYPE_S8 ? ENGINE_PRECISION_INT8 : ENGINE_PRECISION_FP32);
+
+    if (engine_op_computes (node->op))
+      g_array_append_val (layers, layer);
+  }
+  return layers;
+}
+
+GPtrArray *
+engine_model_tensors (const EngineModel *model)
+{
+  const EngineGraph *graph = model->graph;
+  GPtrArray *names = g_ptr_array_new ();
+
+  g_ptr_array_add (names, engine_graph_value (graph, g_array_index (graph->inputs, int, 0))->name);
+  for (guint i = 0; i < graph->nodes->len; i++)
+    g_ptr_array_add (names, engine_graph_value (graph, engine_graph_node (graph, i)->output)->name);
+  return names;
+}
