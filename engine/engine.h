@@ -198,6 +198,47 @@ EnginePrecision engine_precision (const Engine *engine);
 EngineType engine_input_type (const Engine *engine, float *scale, int *zero);
 char *engine_dump (const Engine *engine);
 
+/* --- Q/DQ export ---------------------------------------------------------------------------- */
+
+/* Whose rules the file follows. All of them read standard ops between QuantizeLinear and
+ * DequantizeLinear of int8 (opset 13, NCHW, one scale for each output channel of weights, along axis
+ * 0); they differ in what they turn into int8 kernels, and in what they refuse. docs/ACCURACY.md
+ * has what each makes of it.
+ *
+ *   tensorrt     TensorRT 8 to 11. Zero point 0 everywhere: the engine's ranges must be symmetric.
+ *                Biases are float (a DequantizeLinear of int32 is refused:
+ *                github.com/onnx/onnx-tensorrt/issues/850). The residual of an add comes from a
+ *                DequantizeLinear, and nothing is quantised between a convolution, its add and its
+ *                activation, so that they become one kernel (docs.nvidia.com: TensorRT, "Explicit
+ *                Quantization"; TensorFlow-Quantization toolkit, "Add Custom QDQ Insertion Case").
+ *                The inputs and output of a concat, and of whatever passes bytes on, have one scale.
+ *   onnxruntime  Biases are int32 at scale s_x s_w. A convolution whose result is added to something
+ *                is quantised before, with a range in which nothing is clipped that counts: its int8
+ *                kernels write int8 only.
+ *   openvino     As tensorrt, with any zero point. */
+typedef enum {
+  ENGINE_EXPORT_TENSORRT,
+  ENGINE_EXPORT_ONNXRUNTIME,
+  ENGINE_EXPORT_OPENVINO,
+  ENGINE_EXPORT_TARGET_COUNT
+} EngineExportTarget;
+const char *engine_export_target_name (EngineExportTarget target); /* "tensorrt" ... */
+
+typedef struct {
+  EngineExportTarget target;
+  int batch; /* of the input; 0: any, "N" */
+} EngineExportOptions;
+
+/* Writes what the INT8 engine executes as an ONNX file: batch norms folded, the tensors with the
+ * names that the model had, levels of weights as they are. Images are float [n c h w], not quantised,
+ * also where the model took [n h w c]. The file is replaced atomically. Its metadata says what it was
+ * made of. */
+gboolean engine_export_qdq (const Engine *engine, const EngineExportOptions *options,
+    const char *path, GError **error);
+/* The same as bytes. */
+GBytes *engine_export_qdq_bytes (const Engine *engine, const EngineExportOptions *options,
+    GError **error);
+
 /* --- Engine file ---------------------------------------------------------------------------- */
 
 /* The file is portable: the same bytes serve every back end. Its layout is in engine/file.c. Saving

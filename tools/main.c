@@ -15,6 +15,8 @@ static const struct {
     {"table", "make a calibration table from a statistics file, with any method", tool_table},
     {"merge", "merge statistics files of several cameras or machines, exactly", tool_merge},
     {"build", "build an engine file from a model and a calibration table", tool_build},
+    {"export", "write an INT8 engine as an ONNX file with QuantizeLinear and DequantizeLinear",
+        tool_export},
     {"bench", "time an engine on this machine", tool_bench},
 };
 

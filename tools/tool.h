@@ -26,4 +26,5 @@ gboolean tool_inspect (int argc, char **argv, GError **error);
 gboolean tool_table (int argc, char **argv, GError **error);
 gboolean tool_merge (int argc, char **argv, GError **error);
 gboolean tool_build (int argc, char **argv, GError **error);
+gboolean tool_export (int argc, char **argv, GError **error);
 gboolean tool_bench (int argc, char **argv, GError **error);
