@@ -387,3 +387,5 @@ void engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointe
 void engine_softmax (float *x, int n);
 
 G_END_DECLS
+
+#include "engine/compare.h"

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * compare-private.h: the inside of an EngineComparison. Internal to engine/compare*.c.
+ */
+#pragma once
+
+#include "engine/build.h"
+#include "engine/compare.h"
+
+/* What is added up for one activation over the frames. */
+typedef struct {
+  double signal, noise;   /* sums of y^2 and (y - yq)^2 */
+  double judged, product; /* sums of yq^2 and y yq */
+  double clipped;         /* the noise of saturated values */
+  double largest;         /* max |y| */
+  guint64 n, saturated;
+  guint8 seen[256]; /* levels, by their byte */
+  guint8 *channels; /* per channel CHANNEL_ bits */
+} EngineTensorSums;
+
+/* An activation that both engines have. */
+typedef struct {
+  int value; /* of the exact graph */
+  const char *name;
+  gsize elements; /* of one image */
+  guint channels;
+  float *exact;  /* the frame's */
+  gboolean int8; /* as the judged engine has it */
+  float scale;
+  int zero;
+  EngineTensorSums sums;
+  EngineTensorSums alone; /* of the network in which only this layer is int8; n = 0: not run */
+  double alone_logits;    /* SQNR of its logits */
+} EngineTensorPair;
+
+struct _EngineComparison {
+  Engine *exact, *judged;
+  KernelBackend *backend;
+  int threads;
+  EngineExec *exact_exec, *judged_exec;
+  EngineTensorPair *pairs; /* in the order of the exact graph */
+  guint n_pairs, logits;   /* logits: the pair of the class scores */
+  gboolean network_only;
+  GHashTable *by_name; /* name to EngineTensorPair */
+  EngineAgreement *agreement;
+  float *judged_logits; /* the frame's */
+  gsize input_elements;
+  guint input_channels;
+  gboolean has_preprocess;
+  EnginePreprocess preprocess;
+  GPtrArray *kept; /* float *: frames */
+  guint keep;
+};
+
+/* Sums of nothing. */
+void engine_tensor_sums_init (EngineTensorSums *sums, guint channels);
+void engine_tensor_sums_clear (EngineTensorSums *sums);
+/* Adds one frame: what was tapped, against pair->exact. */
+void engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pair,
+    const EngineTap *tap);
+/* The input tensor of a frame, for an engine of the same model, into its exec. */
+void engine_comparison_fill (const EngineComparison *comparison, Engine *engine, EngineExec *exec,
+    const float *frame);
+/* Of the layer that makes the tensor, in the judged engine; fp32 of the network's input. */
+EnginePrecision engine_comparison_precision (const EngineComparison *comparison,
+    const EngineTensorPair *pair);
+/* The value of a name, or NULL. */
+const EngineValue *engine_comparison_value (const EngineGraph *graph, const char *name);
+/* A tap's values as floats. */
+void engine_tap_floats (const EngineTap *tap, float *x);

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * compare.c: agreement of class scores, and engines against each other: by hand, the same engine
+ * twice, any back end and number of threads, one layer at a time.
+ */
+#include "engine/compare-private.h"
+#include "engine/model.h"
+#include "tests/check.h"
+#include "tests/engine/net.h"
+
+#include <string.h>
+
+static KernelBackend *ref, *cpu;
+
+#define CHECK_NEAR(a, b)                                                                           \
+  do {                                                                                             \
+    const double check_a = (a), check_b = (b);                                                     \
+    if (!(fabs (check_a - check_b) <= 1e-9 * fmax (1, fabs (check_b))))                            \
+      CHECK_FAIL ("%s == %s: %.17g and %.17g", #a, #b, check_a, check_b);                          \
+  } while (0)
+
+static EngineModel *
+model_of (EngineGraph *graph)
+{
+  EngineModel *model = g_new0 (EngineModel, 1);
+
+  g_atomic_ref_count_init (&model->references);
+  model->path = g_strdup ("net.onnx");
+  model->sha256 = g_strdup ("0123456789abcdef");
+  model->graph = graph;
+  return model;
+}
+
+static Engine *
+build (const EngineModel *model, const EngineBuildOptions *options)
+{
+  g_autoptr (GError) error = NULL;
+  Engine *engine = engine_build (model, options, NULL, NULL, NULL, NULL, &error);
+
+  if (!engine)
+    g_error ("engine_build: %s", error->message);
+  return engine;
+}
+
+static Engine *
+build_float (const EngineModel *model)
+{
+  return build (model, &(EngineBuildOptions){.precision = ENGINE_PRECISION_FP32});
+}
+
+static EngineComparison *
+compare (Engine *exact, Engine *judged, KernelBackend *backend, EngineCompareOptions options)
+{
+  g_autoptr (GError) error = NULL;
+  EngineComparison *comparison = engine_comparison_new (exact, judged, backend, &options, &error);
+
+  if (!comparison)
+    g_error ("engine_comparison_new: %s", error->message);
+  return comparison;
+}
+
+static void
+push (EngineComparison *comparison, const float *frame, gsize n)
+{
+  g_autoptr (GError) error = NULL;
+
+  memcpy (engine_comparison_input (comparison), frame, n * sizeof *frame);
+  if (!engine_comparison_push (comparison, &error))
+    CHECK_FAIL ("%s", error->message);
+}
+
+/* Frames of noise, the same ones for every comparison of the model. */
+static void
+push_noise (EngineComparison *comparison, const EngineModel *model, int frames)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+  EngineInputInfo info;
+
+  engine_model_input (model, &info);
+  const gsize n = (gsize) info.height * info.width * info.channels;
+  g_autofree float *frame = g_new (float, n);
+  for (int f = 0; f < frames; f++) {
+    for (gsize i = 0; i < n; i++)
+      frame[i] = (float) g_rand_double_range (rand, -2, 2);
+    push (comparison, frame, n);
+  }
+}
+
+/* --- Agreement ------------------------------------------------------------------------------ */
+
+static void
+test_agreement_by_hand (void)
+{
+  const float exact[] = {1, 2, 3, 0, -1, -2}, judged[] = {1, 3, 2, 0, -1, -2};
+  const float last[] = {9, 8, 0, 7, 6, 5};
+  g_autoptr (EngineAgreement) agreement = engine_agreement_new (6, ENGINE_SCORES_LOGITS);
+  EngineAgreementScore score;
+  double p[6], sum_p = 0;
+
+  engine_agreement_score (agreement, &score);
+  CHECK_INT (score.frames, ==, 0);
+  CHECK (isnan (score.top1) && isnan (score.top5) && isnan (score.sqnr) && isnan (score.kl_mean));
+
+  engine_agreement_add (agreement, exact, judged);
+  engine_agreement_score (agreement, &score);
+  for (int i = 0; i < 6; i++)
+    sum_p += exp (exact[i]);
+  for (int i = 0; i < 6; i++)
+    p[i] = exp (exact[i]) / sum_p;
+  CHECK (score.top1 == 0 && score.top5 == 1);
+  CHECK_NEAR (score.sqnr, 10 * log10 (19.0 / 2));
+  /* both sums of exponentials are the same: only two classes count */
+  CHECK_NEAR (score.kl_mean, p[1] * (2 - 3) + p[2] * (3 - 2));
+  CHECK (score.kl_p99 == score.kl_mean);
+
+  engine_agreement_add (agreement, exact, last); /* the best is the sixth of the other */
+  engine_agreement_add (agreement, exact, exact);
+  engine_agreement_score (agreement, &score);
+  CHECK_INT (score.frames, ==, 3);
+  CHECK_NEAR (score.top1, 1.0 / 3);
+  CHECK_NEAR (score.top5, 2.0 / 3);
+  engine_agreement_reset (agreement);
+  engine_agreement_score (agreement, &score);
+  CHECK (score.frames == 0 && isnan (score.kl_p99));
+}
+
+/* Of equal scores the first class is the best. */
+static void
+test_agreement_of_equals (void)
+{
+  const float equal[] = {1, 1, 1, 1, 1, 1, 1}, sixth[] = {0, 0, 0, 0, 0, 1, 0};
+  g_autoptr (EngineAgreement) agreement = engine_agreement_new (7, ENGINE_SCORES_LOGITS);
+  EngineAgreementScore score;
+
+  engine_agreement_add (agreement, sixth, equal); /* five equal ones come before it */
+  engine_agreement_score (agreement, &score);
+  CHECK (score.top1 == 0 && score.top5 == 0);
+  engine_agreement_add (agreement, equal, equal);
+  engine_agreement_score (agreement, &score);
+  CHECK (score.top1 == 0.5 && score.top5 == 0.5);
+}
+
+static void
+test_percentile (void)
+{
+  const float exact[] = {2, 0}, judged[] = {0, 2};
+  g_autoptr (EngineAgreement) agreement = engine_agreement_new (2, ENGINE_SCORES_LOGITS);
+  EngineAgreementScore score;
+
+  for (int i = 0; i < 198; i++)
+    engine_agreement_add (agreement, exact, exact);
+  engine_agreement_add (agreement, exact, judged);
+  engine_agreement_add (agreement, exact, judged);
+  engine_agreement_score (agreement, &score);
+  CHECK (score.kl_p99 == 0 && score.kl_mean > 0); /* the 198th of 200 */
+  engine_agreement_add (agreement, exact, judged);
+  engine_agreement_score (agreement, &score);
+  CHECK (score.kl_p99 > 1); /* the 199th of 201 */
+}
+
+static void
+test_probabilities (void)
+{
+  const float exact[] = {1, 2, 3}, judged[] = {1.5f, 2, 2};
+  float p[3], q[3], gone[] = {1, 0, 0};
+  g_autoptr (EngineAgreement) logits = engine_agreement_new (3, ENGINE_SCORES_LOGITS);
+  g_autoptr (EngineAgreement) shares = engine_agreement_new (3, ENGINE_SCORES_PROBABILITIES);
+  EngineAgreementScore a, b;
+
+  memcpy (p, exact, sizeof p);
+  memcpy (q, judged, sizeof q);
+  engine_softmax (p, 3);
+  engine_softmax (q, 3);
+  engine_agreement_add (logits, exact, judged);
+  engine_agreement_add (shares, p, q);
+  engine_agreement_score (logits, &a);
+  engine_agreement_score (shares, &b);
+  CHECK (fabs (a.kl_mean - b.kl_mean) < 1e-6);
+  engine_agreement_add (shares, p, gone);
+  engine_agreement_score (shares, &b);
+  CHECK (isfinite (b.kl_mean) && b.kl_mean > 10);
+}
+
+/* --- By hand -------------------------------------------------------------------------------- */
+
+/* Scales of 1 everywhere: int8 is what rounding and clipping to -128 .. 127 leave. Two channels, the
+ * second a tenth of the first; then two classes: the sum of the first channel, and its third pixel. */
+static EngineModel *
+paper_model (CalibTable **table)
+{
+  g_autoptr (Net) net = net_new (1);
+  const float w1[] = {1, 0.1f}, b1[] = {0, 0}, b2[] = {0, 0};
+  const float w2[] = {1, 0, 1, 0, 1, 0, 1, 0, /* */ 0, 0, 0, 0, 1, 0, 0, 0};
+  const int x = net_conv_given (net, net_input (net, 2, 2, 1), 2, 1, 1, w1, b1);
+  const int y = net_conv_given (net, x, 2, 2, 2, w2, b2);
+
+  *table = calib_table_new ("TRT-8601-MinMaxCalibration");
+  calib_table_set (*table, "input", 1);
+  calib_table_set (*table, "conv1", 1);
+  return model_of (net_finish (net, y));
+}
+
+static void
+test_by_hand (void)
+{
+  g_autoptr (CalibTable) table = NULL;
+  g_autoptr (EngineModel) model = paper_model (&table);
+  g_autoptr (Engine) exact = build_float (model);
+  g_autoptr (Engine) judged =
+      build (model, &(EngineBuildOptions){.precision = ENGINE_PRECISION_INT8,
+                        .ranges = ENGINE_RANGES_SYMMETRIC,
+                        .table = table});
+  g_autoptr (EngineComparison) comparison =
+      compare (exact, judged, ref, (EngineCompareOptions){.threads = 1});
+  const float frame[] = {0.25f, 3, 200, -4};
+  EngineAgreementScore network;
+  EngineTensorScore input, conv, logits;
+
+  CHECK_INT (engine_comparison_n_tensors (comparison), ==, 3);
+  engine_comparison_tensor (comparison, 1, &conv);
+  CHECK (isnan (conv.sqnr) && isnan (conv.cosine) && conv.saturated == 0);
+  push (comparison, frame, 4);
+  engine_comparison_tensor (comparison, 0, &input);
+  engine_comparison_tensor (comparison, 1, &conv);
+  engine_comparison_tensor (comparison, 2, &logits);
+
+  /* 0 3 127 -4 */
+  CHECK_STR (input.name, "input");
+  CHECK_STR (input.op, "input");
+  CHECK (!input.layer && input.int8 && !input.computes && input.scale == 1 && input.zero == 0);
+  CHECK_NEAR (input.sqnr, 10 * log10 ((0.0625 + 9 + 40000 + 16) / (0.0625 + 73 * 73)));
+  CHECK_NEAR (input.cosine,
+      (9 + 200 * 127 + 16) / sqrt (0.0625 + 9 + 40000 + 16) / sqrt (9 + 127 * 127 + 16));
+  CHECK_NEAR (input.clip_noise, 73 * 73 / (0.0625 + 73 * 73));
+  CHECK (input.saturated == 0.25 && input.largest == 200);
+  CHECK_INT (input.levels, ==, 4);
+  CHECK_INT (input.dead, ==, 0);
+
+  /* the first channel likewise; the second is 0.025 0.3 20 -0.4, and 0 0 13 0 as int8 */
+  CHECK_STR (conv.name, "conv1");
+  CHECK (conv.computes && conv.int8 && conv.precision == ENGINE_PRECISION_INT8);
+  CHECK (conv.saturated == 1.0 / 8);
+  CHECK_INT (conv.levels, ==, 5);
+  CHECK_INT (conv.channels, ==, 2);
+  CHECK_INT (conv.dead, ==, 0);
+
+  CHECK (!logits.int8 && logits.precision == ENGINE_PRECISION_INT8 && logits.scale == 0);
+  engine_comparison_score (comparison, &network);
+  CHECK_INT (network.frames, ==, 1);
+  CHECK (network.top1 == 1 && network.top5 == 1);
+  /* 199.25 and 200; 126 and 127 */
+  CHECK (fabs (network.sqnr -
+               10 * log10 ((199.25 * 199.25 + 200 * 200) / (73.25 * 73.25 + 73 * 73))) < 1e-4);
+  CHECK (network.sqnr == logits.sqnr);
+}
+
+static void
+test_dead_channel (void)
+{
+  g_autoptr (CalibTable) table = NULL;
+  g_autoptr (EngineModel) model = paper_model (&table);
+  g_autoptr (Engine) exact = build_float (model);
+  g_autoptr (Engine) judged =
+      build (model, &(EngineBuildOptions){.precision = ENGINE_PRECISION_INT8,
+                        .ranges = ENGINE_RANGES_SYMMETRIC,
+                        .table = table});
+  g_autoptr (EngineComparison) comparison =
+      compare (exact, judged, ref, (EngineCompareOptions){.threads = 1});
+  EngineTensorScore conv;
+
+  push (comparison, (const float[]){0, 0, 0, 0}, 4);
+  engine_comparison_tensor (comparison, 1, &conv);
+  CHECK_INT (conv.dead, ==, 0); /* 0 is right */
+  CHECK (conv.sqnr == INFINITY && conv.cosine == 1);
+  push (comparison, (const float[]){1, 2, 3, 4}, 4);
+  engine_comparison_tensor (comparison, 1, &conv);
+  CHECK_INT (conv.dead, ==, 1); /* 0.1 .. 0.4 is 0 as int8 */
+  push (comparison, (const float[]){6, 0, 0, 0}, 4);
+  engine_comparison_tensor (comparison, 1, &conv);
+  CHECK_INT (conv.dead, ==, 0);
+}
+
+/* --- Random networks ------------------------------------------------------------------------ */
+
+static void
+test_same_engine_twice (void)
+{
+  for (guint32 seed = 1; seed <= 10; seed++) {
+    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (Engine) exact = build_float (model);
+    g_autoptr (EngineComparison) comparison =
+        compare (exact, exact, cpu, (EngineCompareOptions){.threads = 2});
+    g_autoptr (GPtrArray) suspects = NULL;
+    EngineAgreementScore network;
+
+    push_noise (comparison, model, 3);
+    engine_comparison_score (comparison, &network);
+    CHECK (network.top1 == 1 && network.top5 == 1 && network.sqnr == INFINITY);
+    CHECK (network.kl_mean == 0 && network.kl_p99 == 0);
+    for (guint i = 0; i < engine_comparison_n_tensors (comparison); i++) {
+      EngineTensorScore score;
+
+      engine_comparison_tensor (comparison, i, &score);
+      CHECK (score.sqnr == INFINITY && fabs (score.cosine - 1) < 1e-12 && !score.int8);
+      CHECK (score.levels == 0 && score.saturated == 0 && score.dead == 0);
+    }
+    suspects = engine_comparison_suspects (comparison);
+    CHECK_INT (suspects->len, ==, 0);
+  }
+}
+
+/* Everything that was measured, to the last bit. */
+static char *
+text_of (const EngineComparison *comparison)
+{
+  GString *text = g_string_new (NULL);
+  EngineAgreementScore n;
+
+  engine_comparison_score (comparison, &n);
+  g_string_append_printf (text, "%d %a %a %a %a %a\n", (int) n.frames, n.top1, n.top5, n.sqnr,
+      n.kl_mean, n.kl_p99);
+  for (guint i = 0; i < engine_comparison_n_tensors (comparison); i++) {
+    EngineTensorScore s;
+
+    engine_comparison_tensor (comparison, i, &s);
+    g_string_append_printf (text, "%s %s %a %a %a %a %a %u %u %u %a %a\n", s.name, s.op, s.sqnr,
+        s.cosine, s.largest, s.saturated, s.clip_noise, s.levels, s.channels, s.dead, s.alone,
+        s.alone_logits);
+  }
+  return g_string_free (text, FALSE);
+}
+
+/* All of it, layers alone included. */
+static char *
+measure (const EngineModel *model, const EngineBuildOptions *options, KernelBackend *backend,
+    int threads)
+{
+  g_autoptr (Engine) exact = build_float (model), judged = build (model, options);
+  g_autoptr (EngineComparison) comparison =
+      compare (exact, judged, backend, (EngineCompareOptions){.threads = threads, .keep = 2});
+  g_autoptr (GError) error = NULL;
+
+  push_noise (comparison, model, 3);
+  if (!engine_comparison_alone (comparison, model, options, NULL, NULL, NULL, &error))
+    CHECK_FAIL ("%s", error->message);
+  return text_of (comparison);
+}
+
+static void
+test_any_backend_and_threads (void)
+{
+  for (guint32 seed = 1; seed <= 12; seed++) {
+    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (CalibTable) table = net_calibrate (model->graph, seed, 4);
+    const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+    g_autofree char *of_ref = measure (model, &options, ref, 1);
+    g_autofree char *of_cpu = measure (model, &options, cpu, 3);
+
+    CHECK_STR (of_cpu, of_ref);
+  }
+}
+
+static void
+test_network_only (void)
+{
+  for (guint32 seed = 1; seed <= 5; seed++) {
+    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (CalibTable) table = net_calibrate (model->graph, seed, 4);
+    const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+    g_autoptr (Engine) exact = build_float (model), judged = build (model, &options);
+    g_autoptr (EngineComparison) all = compare (exact, judged, cpu, (EngineCompareOptions){0});
+    g_autoptr (EngineComparison) network =
+        compare (exact, judged, cpu, (EngineCompareOptions){.network_only = TRUE});
+    EngineAgreementScore a, b;
+
+    push_noise (all, model, 4);
+    push_noise (network, model, 4);
+    engine_comparison_score (all, &a);
+    engine_comparison_score (network, &b);
+    CHECK (memcmp (&a, &b, sizeof a) == 0);
+    CHECK_INT (engine_comparison_n_tensors (network), ==, 0);
+  }
+}
+
+/* --- One layer at a time -------------------------------------------------------------------- */
+
+/* In a network of one layer, that layer alone is the network. */
+static void
+test_alone_is_all_there_is (void)
+{
+  g_autoptr (Net) net = net_new (3);
+  g_autoptr (EngineModel) model =
+      model_of (net_finish (net, net_softmax (net, net_dense (net, net_input (net, 4, 4, 3), 6))));
+  g_autoptr (CalibTable) table = net_calibrate (model->graph, 1, 4);
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+  g_autoptr (Engine) exact = build_float (model), judged = build (model, &options);
+  g_autoptr (EngineComparison) comparison =
+      compare (exact, judged, cpu, (EngineCompareOptions){.keep = 5});
+  g_autoptr (GPtrArray) suspects = NULL;
+  g_autoptr (GError) error = NULL;
+  EngineAgreementScore network;
+  EngineTensorScore dense;
+
+  CHECK (!engine_comparison_alone (comparison, model, &options, NULL, NULL, NULL, &error));
+  CHECK (g_error_matches (error, CALIB_ERROR, CALIB_ERROR_EMPTY));
+  g_clear_error (&error);
+  push_noise (comparison, model, 5);
+  CHECK (engine_comparison_alone (comparison, model, &options, NULL, NULL, NULL, &error));
+  engine_comparison_score (comparison, &network);
+  engine_comparison_tensor (comparison, 1, &dense);
+  CHECK (isfinite (network.sqnr) && network.sqnr > 20);
+  CHECK (dense.alone_logits == network.sqnr && dense.alone == network.sqnr);
+
+  suspects = engine_comparison_suspects (comparison);
+  CHECK_INT (suspects->len, ==, 1);
+  const EngineSuspect *suspect = g_ptr_array_index (suspects, 0);
+  CHECK_INT (suspect->tensor, ==, 1);
+  CHECK_NEAR (suspect->damage, pow (10, -network.sqnr / 10));
+  CHECK (g_str_has_suffix (suspect->precision, ":fp32") && !suspect->range);
+}
+
+/* Three layers, the middle one with a range that is far too narrow. */
+static void
+check_suspect (gboolean alone)
+{
+  g_autoptr (Net) net = net_new (5);
+  const int x = net_input (net, 8, 8, 3);
+  const int a = net_conv (net, x, (NetConv){.oc = 8, .k = 3, .pad = 1, .hi = INFINITY});
+  const int b = net_conv (net, a, (NetConv){.oc = 8, .k = 3, .pad = 1, .hi = INFINITY});
+  const int c = net_conv (net, b, (NetConv){.oc = 8, .k = 3, .pad = 1, .hi = INFINITY});
+  g_autoptr (EngineModel) model = model_of (net_finish (net, net_dense (net, c, 6)));
+  g_autoptr (CalibTable) table = net_calibrate (model->graph, 1, 8);
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+  g_autoptr (GPtrArray) suspects = NULL;
+  g_autoptr (GError) error = NULL;
+  EngineTensorScore score;
+  float scale;
+
+  CHECK (calib_table_lookup (table, "conv2", &scale));
+  calib_table_set (table, "conv2", scale / 8);
+  g_autoptr (Engine) exact = build_float (model), judged = build (model, &options);
+  g_autoptr (EngineComparison) comparison =
+      compare (exact, judged, cpu, (EngineCompareOptions){.keep = 3});
+  push_noise (comparison, model, 6);
+  if (alone && !engine_comparison_alone (comparison, model, &options, NULL, NULL, NULL, &error))
+    CHECK_FAIL ("%s", error->message);
+  suspects = engine_comparison_suspects (comparison);
+  const EngineSuspect *worst = g_ptr_array_index (suspects, 0);
+  engine_comparison_tensor (comparison, worst->tensor, &score);
+  CHECK_STR (score.name, "conv2");
+  CHECK_STR (worst->precision, "conv2:fp32");
+  CHECK (g_str_has_prefix (worst->why, "clipping: "));
+  CHECK (worst->range && g_str_has_prefix (worst->range, "conv2: "));
+  CHECK (score.saturated > 0 && score.clip_noise > 0.9);
+  CHECK (isnan (score.alone) == !alone);
+  for (guint i = 1; i < suspects->len; i++)
+    CHECK (((EngineSuspect *) g_ptr_array_index (suspects, i - 1))->damage >=
+           ((EngineSuspect *) g_ptr_array_index (suspects, i))->damage);
+}
+
+static void
+test_suspect_cumulative (void)
+{
+  check_suspect (FALSE);
+}
+
+static void
+test_suspect_alone (void)
+{
+  check_suspect (TRUE);
+}
+
+/* --- Input ---------------------------------------------------------------------------------- */
+
+/* The int8 input is what the preprocessor makes of the picture, byte for byte, though the comparison
+ * sees its floats only. */
+static void
+test_input_bytes (void)
+{
+  static const char *const presets[] = {"raw", "unit", "imagenet", "imagenet-caffe"};
+  enum { SIDE = 64, N = SIDE * SIDE * 3 };
+  guint8 pixels[N];
+  float floats[N];
+  gint8 levels[N];
+  const EngineImage image = {.kind = ENGINE_IMAGE_RGB,
+      .width = SIDE,
+      .height = SIDE,
+      .n_planes = 1,
+      .planes = {{pixels, SIDE * 3, SIDE, SIDE, 3}},
+      .component = {{0, 0}, {0, 1}, {0, 2}}};
+
+  for (int i = 0; i < N; i++)
+    pixels[i] = (guint8) (i * 7 + i / 256);
+  for (guint p = 0; p < G_N_ELEMENTS (presets); p++) {
+    g_autoptr (Net) net = net_new (1);
+    const int x = net_input (net, SIDE, SIDE, 3);
+    g_autoptr (EngineModel) model = model_of (net_finish (net, net_dense (net, x, 3)));
+    g_autoptr (CalibTable) table = net_calibrate (model->graph, 1, 1);
+    EnginePreprocess preprocess;
+    float scale;
+    int zero;
+
+    CHECK (engine_preprocess_preset (&preprocess, presets[p]));
+    g_autoptr (Engine) exact = build_float (model);
+    g_autoptr (Engine) judged =
+        build (model, &(EngineBuildOptions){.precision = ENGINE_PRECISION_INT8,
+                          .table = table,
+                          .preprocess = &preprocess});
+    CHECK (engine_input_type (judged, &scale, &zero) == ENGINE_TYPE_S8);
+    g_autoptr (EngineComparison) comparison =
+        compare (exact, judged, ref, (EngineCompareOptions){.preprocess = &preprocess});
+    g_autoptr (EnginePreprocessor) to_float =
+        engine_preprocessor_new (&preprocess, 3, SIDE, SIDE, ENGINE_TYPE_F32, 0, 0, ref, NULL);
+    g_autoptr (EnginePreprocessor) to_int8 = engine_preprocessor_new (&preprocess, 3, SIDE, SIDE,
+        ENGINE_TYPE_S8, scale, zero, ref, NULL);
+    KernelQueue *queue = engine_exec_queue (comparison->judged_exec);
+    CHECK (engine_preprocessor_run (to_float, &image, NULL, queue, floats, NULL));
+    CHECK (engine_preprocessor_run (to_int8, &image, NULL, queue, levels, NULL));
+    CHECK (ref->queue_wait (queue) == NULL);
+    engine_comparison_fill (comparison, judged, comparison->judged_exec, floats);
+    CHECK (memcmp (engine_exec_input (comparison->judged_exec, 0), levels, N) == 0);
+  }
+}
+
+/* --- Errors --------------------------------------------------------------------------------- */
+
+static void
+test_errors (void)
+{
+  g_autoptr (EngineModel) model = model_of (net_random (1)), other = model_of (net_random (2));
+  g_autoptr (Engine) exact = NULL, judged = NULL;
+  g_autoptr (GError) error = NULL;
+  const EngineCompareOptions options = {0};
+
+  g_free (other->sha256);
+  other->sha256 = g_strdup ("another");
+  exact = build_float (model);
+  judged = build_float (other);
+  CHECK (!engine_comparison_new (exact, judged, ref, &options, &error));
+  CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH));
+}
+
+int
+main (void)
+{
+  ref = net_backend ("ref");
+  cpu = net_backend ("cpu");
+  RUN (test_agreement_by_hand);
+  RUN (test_agreement_of_equals);
+  RUN (test_percentile);
+  RUN (test_probabilities);
+  RUN (test_by_hand);
+  RUN (test_dead_channel);
+  RUN (test_same_engine_twice);
+  RUN (test_any_backend_and_threads);
+  RUN (test_network_only);
+  RUN (test_alone_is_all_there_is);
+  RUN (test_suspect_cumulative);
+  RUN (test_suspect_alone);
+  RUN (test_input_bytes);
+  RUN (test_errors);
+  kernel_close (cpu);
+  kernel_close (ref);
+  return check_done ();
+}
