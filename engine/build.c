@@ -26,6 +26,8 @@ engine_provenance_clear (EngineProvenance *provenance)
   g_clear_pointer (&provenance->key, g_free);
   g_clear_pointer (&provenance->model, g_free);
   g_clear_pointer (&provenance->table, g_free);
+  g_clear_pointer (&provenance->dynamic_ranges, g_free);
+  g_clear_pointer (&provenance->rules, g_free);
   g_clear_pointer (&provenance->preprocess, g_free);
   g_clear_pointer (&provenance->options, g_free);
   g_clear_pointer (&provenance->builder, g_free);
@@ -38,19 +40,22 @@ engine_provenance_copy (EngineProvenance *to, const EngineProvenance *from)
       .key = g_strdup (from->key),
       .model = g_strdup (from->model),
       .table = g_strdup (from->table),
+      .dynamic_ranges = g_strdup (from->dynamic_ranges),
+      .rules = g_strdup (from->rules),
       .preprocess = g_strdup (from->preprocess),
       .options = g_strdup (from->options),
       .builder = g_strdup (from->builder),
   };
 }
 
+/* Mixed precision is int8 with rules, which have a text of their own. */
 char *
-engine_options_text (EnginePrecision precision, EngineRanges ranges)
+engine_options_text (EnginePrecision precision, EngineRanges ranges, gboolean strict)
 {
   if (precision == ENGINE_PRECISION_FP32)
     return g_strdup ("precision=fp32");
-  return g_strdup_printf ("precision=int8 ranges=%s",
-      ranges == ENGINE_RANGES_FULL ? "full" : "symmetric");
+  return g_strdup_printf ("precision=int8 ranges=%s%s",
+      ranges == ENGINE_RANGES_FULL ? "full" : "symmetric", strict ? " strict" : "");
 }
 
 const char *
@@ -59,29 +64,31 @@ engine_builder_text (void)
   return "gst-int8 " INT8_VERSION " builder " G_STRINGIFY (ENGINE_BUILDER);
 }
 
+/* Takes text; "" for NULL. */
 static char *
-table_sha256 (const CalibTable *table)
+sha256_of (char *text)
 {
-  g_autofree char *text = NULL;
+  g_autofree char *taken = text;
 
-  if (!table)
-    return g_strdup ("");
-  text = calib_table_to_string (table);
-  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+  return taken ? g_compute_checksum_for_string (G_CHECKSUM_SHA256, taken, -1) : g_strdup ("");
 }
 
 static EngineProvenance
 provenance_of (const EngineModel *model, const EngineBuildOptions *options)
 {
-  const gboolean int8 = options->precision == ENGINE_PRECISION_INT8;
+  const gboolean int8 = options->precision != ENGINE_PRECISION_FP32;
 
   return (EngineProvenance){
       .key = g_strdup (""),
       .model = g_strdup (model->sha256),
-      .table = table_sha256 (int8 ? options->table : NULL),
+      .table = sha256_of (int8 && options->table ? calib_table_to_string (options->table) : NULL),
+      .dynamic_ranges = sha256_of (int8 && options->dynamic_ranges
+                                       ? calib_dynamic_ranges_to_string (options->dynamic_ranges)
+                                       : NULL),
+      .rules = options->rules ? engine_layer_rules_to_string (options->rules) : g_strdup (""),
       .preprocess = int8 && options->preprocess ? engine_preprocess_to_string (options->preprocess)
                                                 : g_strdup (""),
-      .options = engine_options_text (options->precision, options->ranges),
+      .options = engine_options_text (options->precision, options->ranges, options->strict),
       .builder = g_strdup (engine_builder_text ()),
   };
 }
@@ -293,8 +300,9 @@ check_options (const EngineBuildOptions *options, GError **error)
 static EnginePrecision
 precision_of (const EngineBuildOptions *options)
 {
-  return options->rules && engine_layer_rules_n_entries (options->rules) > 0 ? ENGINE_PRECISION_MIXED
-                                                                             : options->precision;
+  return options->rules && engine_layer_rules_n_entries (options->rules) > 0
+             ? ENGINE_PRECISION_MIXED
+             : options->precision;
 }
 
 Engine *

@@ -14,17 +14,19 @@
 /* What an engine was made of, to tell why another one is needed. Text, never NULL; "" where there
  * is none. */
 typedef struct {
-  char *key;        /* engine_request_key() or what engine_save() was given */
-  char *model;      /* SHA-256 of the model and its external data */
-  char *table;      /* SHA-256 of the calibration table */
-  char *preprocess; /* canonical text; "" where the input's range came from the table */
-  char *options;    /* precision and ranges */
-  char *builder;    /* tool version and ENGINE_BUILDER */
+  char *key;            /* engine_request_key() or what engine_save() was given */
+  char *model;          /* SHA-256 of the model and its external data */
+  char *table;          /* SHA-256 of the calibration table */
+  char *dynamic_ranges; /* SHA-256 of the ranges by hand */
+  char *rules;          /* layer rules, canonical */
+  char *preprocess;     /* canonical text; "" where the input's range came from the table */
+  char *options;        /* precision, ranges, strict */
+  char *builder;        /* tool version and ENGINE_BUILDER */
 } EngineProvenance;
 
 void engine_provenance_clear (EngineProvenance *provenance);
 void engine_provenance_copy (EngineProvenance *to, const EngineProvenance *from);
-char *engine_options_text (EnginePrecision precision, EngineRanges ranges);
+char *engine_options_text (EnginePrecision precision, EngineRanges ranges, gboolean strict);
 const char *engine_builder_text (void);
 
 struct _Engine {

@@ -99,6 +99,8 @@ write_provenance (EngineFile__Engine *message, const EngineProvenance *provenanc
   message->key = (char *) (key ? key : provenance->key);
   message->model = provenance->model;
   message->table = provenance->table;
+  message->dynamic_ranges = provenance->dynamic_ranges;
+  message->rules = provenance->rules;
   message->preprocess = provenance->preprocess;
   message->options = provenance->options;
   message->builder = provenance->builder;
@@ -328,6 +330,8 @@ read_provenance (const EngineFile__Engine *message)
       .key = g_strdup (message->key),
       .model = g_strdup (message->model),
       .table = g_strdup (message->table),
+      .dynamic_ranges = g_strdup (message->dynamic_ranges),
+      .rules = g_strdup (message->rules),
       .preprocess = g_strdup (message->preprocess),
       .options = g_strdup (message->options),
       .builder = g_strdup (message->builder),
@@ -345,7 +349,7 @@ read_tactics (Engine *engine, const EngineFile__Tactics *in)
 static Engine *
 read_engine (const EngineFile__Engine *message, GBytes *constants, GError **error)
 {
-  static const char *const precisions[] = {"int8", "fp32"};
+  static const char *const precisions[] = {"int8", "fp32", "mixed"};
   const int precision = index_of (precisions, G_N_ELEMENTS (precisions), message->precision);
   g_autoptr (EngineGraph) graph = engine_graph_new ();
   EngineProvenance provenance;

@@ -9,10 +9,10 @@
  */
 #include "engine/build.h"
 #include "engine/file.h"
-#include "engine/hash-cache.h"
 #include "engine/live.h"
 #include "engine/lock.h"
 #include "engine/model.h"
+#include "engine/request.h"
 #include "engine/tune.h"
 
 typedef struct {
@@ -24,20 +24,16 @@ typedef struct {
   GCancellable *cancellable;
 
   char *cache_folder;
-  EngineProvenance wanted;
-  char *name;         /* of the engine while it lives (live.h) */
-  EngineModel *model; /* NULL until it is needed */
-  CalibTable *table;  /* NULL for fp32 */
+  EngineRequestInputs inputs;
+  char *name; /* of the engine while it lives (live.h) */
 } Obtain;
 
 static void
 obtain_clear (Obtain *o)
 {
   g_free (o->cache_folder);
-  engine_provenance_clear (&o->wanted);
+  engine_request_inputs_clear (&o->inputs);
   g_free (o->name);
-  g_clear_pointer (&o->model, engine_model_unref);
-  g_clear_pointer (&o->table, calib_table_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Obtain, obtain_clear)
 
@@ -64,80 +60,19 @@ warn (Obtain *o, const char *format, ...)
   o->report->warning = before ? g_strdup_printf ("%s; %s", before, text) : g_steal_pointer (&text);
 }
 
-/* --- What is wanted ------------------------------------------------------------------------- */
-
-/* The table, and the SHA-256 of the very bytes that it was read from. */
-static gboolean
-read_table (Obtain *o, GError **error)
-{
-  const char *path = o->request->table;
-  g_autofree char *text = NULL;
-  gsize size;
-
-  o->wanted.table = g_strdup ("");
-  if (o->request->precision != ENGINE_PRECISION_INT8)
-    return TRUE;
-  if (!path) {
-    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
-        "INT8 needs a calibration table and none is given: make one with int8calib, or choose "
-        "precision fp32");
-    return FALSE;
-  }
-  if (!g_file_get_contents (path, &text, &size, error)) {
-    g_prefix_error (error, "cannot read the calibration table: ");
-    return FALSE;
-  }
-  o->table = calib_table_parse (text, size, path, error);
-  if (!o->table)
-    return FALSE;
-  g_free (o->wanted.table);
-  o->wanted.table = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) text, size);
-  return TRUE;
-}
-
-/* In the preprocessing an FP32 engine has no part. */
-static char *
-preprocess_text (const EngineRequest *request)
-{
-  if (request->precision != ENGINE_PRECISION_INT8 || !request->preprocess)
-    return g_strdup ("");
-  return engine_preprocess_to_string (request->preprocess);
-}
-
-static char *
-key_of (const EngineProvenance *p)
-{
-  g_autofree char *text = g_strdup_printf (
-      "gst-int8 engine\nmodel %s\ntable %s\npreprocess %s\noptions %s\nbuilder %s\n", p->model,
-      p->table, p->preprocess, p->options, p->builder);
-
-  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
-}
-
+/* Reads what the request names. */
 static gboolean
 find_wanted (Obtain *o, GError **error)
 {
-  const EngineRequest *request = o->request;
   g_autofree char *note = NULL;
 
-  if (!request->model) {
-    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_MODEL, "no model is given");
-    return FALSE;
-  }
-  if (!read_table (o, error))
-    return FALSE;
-  if (!request->no_cache)
+  if (!o->request->no_cache)
     o->cache_folder = g_build_filename (g_get_user_cache_dir (), "gst-int8", NULL);
-  o->wanted.model = engine_hash_model (request->model, o->cache_folder, &o->model, &note, error);
-  if (!o->wanted.model)
+  if (!engine_request_inputs_read (&o->inputs, o->request, o->cache_folder, &note, error))
     return FALSE;
   if (note && o->report)
     warn (o, "%s", note);
-  o->wanted.preprocess = preprocess_text (request);
-  o->wanted.options = engine_options_text (request->precision, request->ranges);
-  o->wanted.builder = g_strdup (engine_builder_text ());
-  o->wanted.key = key_of (&o->wanted);
-  o->name = g_strconcat ("key ", o->wanted.key, NULL);
+  o->name = g_strconcat ("key ", o->inputs.wanted.key, NULL);
   return TRUE;
 }
 
@@ -146,47 +81,19 @@ engine_request_key (const EngineRequest *request, GError **error)
 {
   g_auto (Obtain) o = {.request = request};
 
-  return find_wanted (&o, error) ? g_strdup (o.wanted.key) : NULL;
+  return find_wanted (&o, error) ? g_strdup (o.inputs.wanted.key) : NULL;
 }
-
-/* --- Does the table belong to the model ----------------------------------------------------- */
 
 static gboolean
 check_provenance (Obtain *o, GError **error)
 {
-  const EngineRequest *request = o->request;
-  CalibProvenance provenance = {0};
-  g_autoptr (GError) local = NULL;
-  g_autofree char *preprocess = NULL;
-  const char *differs = NULL;
+  g_autofree char *note = NULL;
 
-  if (!o->table)
-    return TRUE;
-  if (!calib_provenance_load (request->table, &provenance, &local)) {
-    if (!local)
-      return TRUE; /* a table needs no provenance */
-    g_propagate_error (error, g_steal_pointer (&local));
+  if (!engine_request_inputs_check (&o->inputs, o->request, &note, error))
     return FALSE;
-  }
-  if (request->preprocess)
-    preprocess = engine_preprocess_sha256 (request->preprocess);
-  if (provenance.model_sha256 && !g_str_equal (provenance.model_sha256, o->wanted.model))
-    differs = "another model";
-  else if (provenance.preprocess_sha256 && preprocess &&
-           !g_str_equal (provenance.preprocess_sha256, preprocess))
-    differs = "another preprocessing";
-  calib_provenance_clear (&provenance);
-  if (!differs)
-    return TRUE;
-  if (request->force) {
-    warn (o, "calibration table '%s' was made for %s, and is used all the same", request->table,
-        differs);
-    return TRUE;
-  }
-  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
-      "calibration table '%s' was made for %s, says '%s.json'; calibrate again, or force its use",
-      request->table, differs, request->table);
-  return FALSE;
+  if (note)
+    warn (o, "%s", note);
+  return TRUE;
 }
 
 /* --- Loading -------------------------------------------------------------------------------- */
@@ -200,6 +107,8 @@ differences (const EngineProvenance *have, const EngineProvenance *want)
   } parts[] = {
       {have->model, want->model, "model changed"},
       {have->table, want->table, "calibration table changed"},
+      {have->dynamic_ranges, want->dynamic_ranges, "dynamic ranges changed"},
+      {have->rules, want->rules, "layer precision changed"},
       {have->preprocess, want->preprocess, "preprocessing changed"},
       {have->options, want->options, "precision or ranges changed"},
       {have->builder, want->builder, "made by another version"},
@@ -224,11 +133,11 @@ load_fitting (Obtain *o, const char *path, char **reason, gboolean *usable)
 
   *reason = NULL;
   *usable = state != ENGINE_FILE_FOREIGN && state != ENGINE_FILE_UNREADABLE;
-  if (engine && g_str_equal (engine->provenance.key, o->wanted.key))
+  if (engine && g_str_equal (engine->provenance.key, o->inputs.wanted.key))
     return engine_live_share (o->name, g_steal_pointer (&engine));
   switch (state) {
   case ENGINE_FILE_GOOD:
-    *reason = differences (&engine->provenance, &o->wanted);
+    *reason = differences (&engine->provenance, &o->inputs.wanted);
     break;
   case ENGINE_FILE_OTHER:
     *reason = g_strdup ("made by another version");
@@ -256,7 +165,10 @@ make (Obtain *o, const char *reason, GError **error)
 {
   const EngineBuildOptions options = {.precision = o->request->precision,
       .ranges = o->request->ranges,
-      .table = o->table,
+      .table = o->inputs.table,
+      .dynamic_ranges = o->inputs.dynamic_ranges,
+      .rules = o->inputs.rules,
+      .strict = o->request->strict,
       .preprocess = o->request->preprocess};
   Engine *engine = engine_live_find (o->name);
 
@@ -267,21 +179,21 @@ make (Obtain *o, const char *reason, GError **error)
   o->report->reason = g_strdup (reason);
   if (o->on_build)
     o->on_build (reason, o->data);
-  if (!o->model)
-    o->model = engine_model_load (o->request->model, error);
-  if (!o->model)
+  if (!o->inputs.model)
+    o->inputs.model = engine_model_load (o->request->model, error);
+  if (!o->inputs.model)
     return NULL;
-  if (!g_str_equal (o->model->sha256, o->wanted.model)) {
+  if (!g_str_equal (o->inputs.model->sha256, o->inputs.wanted.model)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
         "model '%s' changed while it was read; try again", o->request->model);
     return NULL;
   }
-  engine = engine_build (o->model, &options, &o->report->build, o->progress, o->data,
+  engine = engine_build (o->inputs.model, &options, &o->report->build, o->progress, o->data,
       o->cancellable, error);
   if (!engine)
     return NULL;
   engine_provenance_clear (&engine->provenance);
-  engine_provenance_copy (&engine->provenance, &o->wanted);
+  engine_provenance_copy (&engine->provenance, &o->inputs.wanted);
   return engine_live_share (o->name, engine);
 }
 
@@ -334,7 +246,7 @@ try_place (Obtain *o, const char *path, Progress *progress, GError **error)
 static Engine *
 obtain_from_places (Obtain *o, GError **error)
 {
-  g_autofree char *name = g_strconcat (o->wanted.key, ".engine", NULL);
+  g_autofree char *name = g_strconcat (o->inputs.wanted.key, ".engine", NULL);
   g_autofree char *cached = o->cache_folder ? g_build_filename (o->cache_folder, name, NULL) : NULL;
   const char *places[] = {o->request->no_cache ? NULL : o->request->engine, cached};
   Progress progress = {0};

@@ -346,7 +346,8 @@ static EngineProvenance
 test_provenance (void)
 {
   return (EngineProvenance){g_strdup ("key"), g_strdup ("model"), g_strdup ("table"),
-      g_strdup ("preprocess"), g_strdup ("options"), g_strdup (engine_builder_text ())};
+      g_strdup ("dynamic ranges"), g_strdup ("rules"), g_strdup ("preprocess"),
+      g_strdup ("options"), g_strdup (engine_builder_text ())};
 }
 
 Engine *
@@ -426,16 +427,23 @@ net_calibrate (const EngineGraph *graph, guint32 seed, int images)
 Engine *
 net_engine_int8 (const EngineGraph *graph, EngineRanges ranges, guint32 seed)
 {
-  g_autoptr (GError) error = NULL;
   g_autoptr (CalibTable) table = net_calibrate (graph, seed, 8);
   const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8,
       .ranges = ranges,
       .table = table};
-  const EnginePassContext context = {.options = &options};
+
+  return net_engine_with (graph, &options);
+}
+
+Engine *
+net_engine_with (const EngineGraph *graph, const EngineBuildOptions *options)
+{
+  g_autoptr (GError) error = NULL;
+  const EnginePassContext context = {.options = options};
   EngineGraph *copy = engine_graph_copy (graph);
   EngineProvenance provenance = test_provenance ();
 
   if (!engine_passes_int8 (copy, &context, &error))
-    stop ("net_engine_int8", error);
-  return engine_new (copy, ENGINE_PRECISION_INT8, &provenance);
+    stop ("net_engine_with", error);
+  return engine_new (copy, options->precision, &provenance);
 }

@@ -57,6 +57,7 @@ Engine *net_engine (EngineGraph *graph);
 CalibTable *net_calibrate (const EngineGraph *graph, guint32 seed, int images);
 /* The graph (kept) made int8 by a table of its own. */
 Engine *net_engine_int8 (const EngineGraph *graph, EngineRanges ranges, guint32 seed);
+Engine *net_engine_with (const EngineGraph *graph, const EngineBuildOptions *options);
 
 /* Image `i` of a seed: values of the input tensor, the same whatever the batch. FP32 inputs lie in
  * [-2, 2]; for int8 the same values, quantised. */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * request-inputs.c: model, table, ranges by hand and layer rules of a request, and the key that
+ * follows from their contents.
+ */
+#include "engine/request.h"
+#include "engine/hash-cache.h"
+#include "engine/model.h"
+
+void
+engine_request_inputs_clear (EngineRequestInputs *inputs)
+{
+  engine_provenance_clear (&inputs->wanted);
+  g_clear_pointer (&inputs->model, engine_model_unref);
+  g_clear_pointer (&inputs->table, calib_table_free);
+  g_clear_pointer (&inputs->dynamic_ranges, calib_dynamic_ranges_free);
+  g_clear_pointer (&inputs->rules, engine_layer_rules_free);
+}
+
+/* --- Files ---------------------------------------------------------------------------------- */
+
+/* The text of a file, and the SHA-256 of these very bytes. */
+static char *
+read_text (const char *path, const char *what, gsize *size, char **sha256, GError **error)
+{
+  char *text;
+
+  if (!g_file_get_contents (path, &text, size, error)) {
+    g_prefix_error (error, "cannot read the %s: ", what);
+    return NULL;
+  }
+  *sha256 = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) text, *size);
+  return text;
+}
+
+static gboolean
+read_table (EngineRequestInputs *inputs, const EngineRequest *request, GError **error)
+{
+  g_autofree char *text = NULL;
+  gsize size;
+
+  if (!request->table)
+    return TRUE;
+  text = read_text (request->table, "calibration table", &size, &inputs->wanted.table, error);
+  if (text)
+    inputs->table = calib_table_parse (text, size, request->table, error);
+  return inputs->table != NULL;
+}
+
+static gboolean
+read_dynamic_ranges (EngineRequestInputs *inputs, const EngineRequest *request, GError **error)
+{
+  g_autofree char *text = NULL;
+  gsize size;
+
+  if (!request->dynamic_ranges)
+    return TRUE;
+  text = read_text (request->dynamic_ranges, "dynamic ranges", &size,
+      &inputs->wanted.dynamic_ranges, error);
+  if (text)
+    inputs->dynamic_ranges =
+        calib_dynamic_ranges_parse (text, size, request->dynamic_ranges, error);
+  return inputs->dynamic_ranges != NULL;
+}
+
+/* The rules beside the table. */
+static gboolean
+read_chosen_rules (EngineLayerRules *rules, const EngineRequest *request, GError **error)
+{
+  g_autoptr (EngineLayerRules) chosen = NULL;
+  g_autofree char *path = NULL;
+
+  if (!request->table) {
+    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
+        "mixed precision takes its layer rules from <table>.precision, and no calibration table is "
+        "given; with precision int8 they can be given themselves");
+    return FALSE;
+  }
+  path = engine_layer_rules_path (request->table);
+  if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
+        "mixed precision needs layer rules in '%s', and there is no such file: write one with a line "
+        "'LAYER:fp32' for each layer that is to stay in floats; gst-int8-1.0 inspect MODEL lists the "
+        "layers",
+        path);
+    return FALSE;
+  }
+  chosen = engine_layer_rules_load (path, error);
+  if (!chosen)
+    return FALSE;
+  if (engine_layer_rules_n_entries (chosen) == 0) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES, "'%s' has no layer rule in it", path);
+    return FALSE;
+  }
+  engine_layer_rules_append (rules, chosen);
+  return TRUE;
+}
+
+static gboolean
+read_rules (EngineRequestInputs *inputs, const EngineRequest *request, GError **error)
+{
+  g_autoptr (EngineLayerRules) rules = engine_layer_rules_new (), given = NULL;
+
+  if (request->precision == ENGINE_PRECISION_MIXED && !read_chosen_rules (rules, request, error))
+    return FALSE;
+  if (request->layer_precision) {
+    given = engine_layer_rules_from_option (request->layer_precision, error);
+    if (!given)
+      return FALSE;
+    engine_layer_rules_append (rules, given);
+  }
+  if (engine_layer_rules_n_entries (rules) == 0)
+    return TRUE;
+  inputs->rules = g_steal_pointer (&rules);
+  g_free (inputs->wanted.rules);
+  inputs->wanted.rules = engine_layer_rules_to_string (inputs->rules);
+  return TRUE;
+}
+
+/* What only int8 needs. */
+static gboolean
+read_for_int8 (EngineRequestInputs *inputs, const EngineRequest *request, GError **error)
+{
+  if (!request->table && !request->dynamic_ranges && request->precision == ENGINE_PRECISION_INT8) {
+    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
+        "INT8 needs a calibration table and none is given: make one with int8calib, or choose "
+        "precision fp32");
+    return FALSE;
+  }
+  if (!read_table (inputs, request, error) || !read_dynamic_ranges (inputs, request, error) ||
+      !read_rules (inputs, request, error))
+    return FALSE;
+  if (request->preprocess)
+    inputs->wanted.preprocess = engine_preprocess_to_string (request->preprocess);
+  return TRUE;
+}
+
+/* --- The key -------------------------------------------------------------------------------- */
+
+static char *
+key_of (const EngineProvenance *p)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  g_string_append_printf (text,
+      "gst-int8 engine\nmodel %s\ntable %s\npreprocess %s\noptions %s\nbuilder %s\n", p->model,
+      p->table, p->preprocess, p->options, p->builder);
+  if (*p->dynamic_ranges)
+    g_string_append_printf (text, "dynamic ranges %s\n", p->dynamic_ranges);
+  if (*p->rules)
+    g_string_append_printf (text, "rules\n%s", p->rules);
+  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, -1);
+}
+
+static void
+make_empty (char **text)
+{
+  if (!*text)
+    *text = g_strdup ("");
+}
+
+gboolean
+engine_request_inputs_read (EngineRequestInputs *inputs, const EngineRequest *request,
+    const char *cache_folder, char **note, GError **error)
+{
+  EngineProvenance *wanted = &inputs->wanted;
+
+  if (!request->model) {
+    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_MODEL, "no model is given");
+    return FALSE;
+  }
+  if (request->precision != ENGINE_PRECISION_FP32) {
+    if (!read_for_int8 (inputs, request, error))
+      return FALSE;
+  } else if (request->layer_precision) {
+    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
+        "layer precision is given, and precision fp32, which leaves nothing to choose: take int8");
+    return FALSE;
+  }
+  wanted->model = engine_hash_model (request->model, cache_folder, &inputs->model, note, error);
+  if (!wanted->model)
+    return FALSE;
+  make_empty (&wanted->table);
+  make_empty (&wanted->dynamic_ranges);
+  make_empty (&wanted->rules);
+  make_empty (&wanted->preprocess); /* in which an FP32 engine has no part */
+  wanted->options = engine_options_text (request->precision, request->ranges, request->strict);
+  wanted->builder = g_strdup (engine_builder_text ());
+  wanted->key = key_of (wanted);
+  return TRUE;
+}
+
+/* --- Does the table belong to the model ----------------------------------------------------- */
+
+gboolean
+engine_request_inputs_check (const EngineRequestInputs *inputs, const EngineRequest *request,
+    char **note, GError **error)
+{
+  CalibProvenance provenance = {0};
+  g_autoptr (GError) local = NULL;
+  g_autofree char *preprocess = NULL;
+  const char *differs = NULL;
+
+  if (!inputs->table)
+    return TRUE;
+  if (!calib_provenance_load (request->table, &provenance, &local)) {
+    if (!local)
+      return TRUE; /* a table needs no provenance */
+    g_propagate_error (error, g_steal_pointer (&local));
+    return FALSE;
+  }
+  if (request->preprocess)
+    preprocess = engine_preprocess_sha256 (request->preprocess);
+  if (provenance.model_sha256 && !g_str_equal (provenance.model_sha256, inputs->wanted.model))
+    differs = "another model";
+  else if (provenance.preprocess_sha256 && preprocess &&
+           !g_str_equal (provenance.preprocess_sha256, preprocess))
+    differs = "another preprocessing";
+  calib_provenance_clear (&provenance);
+  if (!differs)
+    return TRUE;
+  if (request->force) {
+    *note = g_strdup_printf ("calibration table '%s' was made for %s, and is used all the same",
+        request->table, differs);
+    return TRUE;
+  }
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
+      "calibration table '%s' was made for %s, says '%s.json'; calibrate again, or force its use",
+      request->table, differs, request->table);
+  return FALSE;
+}
