@@ -37,6 +37,11 @@ typedef enum {
  * is killed in the midst may leave `.int8-*.tmp` in the folder. */
 gboolean calib_file_replace (const char *path, const void *data, gsize size, GError **error);
 
+/* Reads at most `limit` bytes; a larger file is CALIB_ERROR_FORMAT. Terminated by a 0 that `size`
+ * does not count. `what` names the kind of file in messages. */
+char *calib_file_read (const char *path, gsize limit, const char *what, gsize *size,
+    GError **error);
+
 /* --- Histogram ------------------------------------------------------------------------------ */
 
 /* The distribution of one tensor, streamed. Bin width 2^exponent, 16384 bins for each sign; when a
@@ -277,6 +282,38 @@ char *calib_dynamic_ranges_to_string (const CalibDynamicRanges *ranges);
  * blanks at its ends, or beginning with '#'. */
 gboolean calib_dynamic_ranges_save (const CalibDynamicRanges *ranges, const char *path,
     GError **error);
+
+/* --- Formats of other tools --------------------------------------------------------------------- */
+
+typedef enum {
+  CALIB_FORMAT_TENSORRT,  /* a CalibTable */
+  CALIB_FORMAT_RANGES,    /* CalibDynamicRanges */
+  CALIB_FORMAT_ORT_JSON,  /* ONNX Runtime's calibration.json */
+  CALIB_FORMAT_ORT_CACHE, /* ONNX Runtime's calibration.cache: `name T` a line */
+  CALIB_FORMAT_NCNN,      /* ncnn's table: `layer 127/T` a line */
+  CALIB_FORMAT_COUNT
+} CalibFormat;
+/* "tensorrt", "ranges", "onnxruntime-json", "onnxruntime-cache", "ncnn". */
+const char *calib_format_name (CalibFormat format);
+gboolean calib_format_from_name (const char *name, CalibFormat *format);
+
+/* What the contents can be read as. Where that is two formats, as it is of `name number` lines, the
+ * suffix of `path` tells (.cache: ONNX Runtime, .table: ncnn), and where it does not,
+ * CALIB_ERROR_FORMAT names them. path may be NULL. */
+gboolean calib_format_guess (const char *text, gsize size, const char *path, CalibFormat *format,
+    GError **error);
+
+/* Anything that holds ranges, as ranges. *note says for people what the file holds besides, and
+ * what was left out and why; NULL where it was all. CALIB_ERROR_FORMAT with the line or the tensor.
+ * text need not be terminated; where `name` is NULL messages say the format. */
+CalibDynamicRanges *calib_format_parse (CalibFormat format, const char *text, gsize size,
+    const char *name, char **note, GError **error);
+
+/* The text of a file. header is that of a TensorRT table, and of no meaning to the others. Formats
+ * that know symmetric ranges only get the larger magnitude; *note says of how many that was, and
+ * what else the format cannot hold. CALIB_ERROR_FORMAT where that is a name. */
+char *calib_format_to_string (CalibFormat format, const CalibDynamicRanges *ranges,
+    const char *header, char **note, GError **error);
 
 /* The provenance of a table: JSON in `<path>.json`, beside it. method is calib_method_name(). */
 gboolean calib_provenance_save (const CalibProvenance *provenance, const char *method,

@@ -34,6 +34,34 @@ to_units_fast (float x)
   return bits - MAGIC_BITS;
 }
 
+/* |x| < CALIB_SUM_LIMIT: first the multiple of 2^32 units, which leaves a remainder of at most 2^31. Both
+ * subtractions are exact, so ties are where they were. */
+static inline gint64
+to_units_wide (float x)
+{
+  const double units = (double) x * 0x1p40;
+  const double high = units * 0x1p-32 + MAGIC;
+  const double low = units - (high - MAGIC) * 0x1p32 + MAGIC;
+  gint64 high_bits, low_bits;
+  memcpy (&high_bits, &high, sizeof high);
+  memcpy (&low_bits, &low, sizeof low);
+  return (high_bits - MAGIC_BITS) * ((gint64) 1 << 32) + (low_bits - MAGIC_BITS);
+}
+
+CALIB_CLONES static void
+sum_wide (CalibHistogram *h, const float *x, guint n, guint channel)
+{
+  while (n > 0) {
+    const guint run = MIN (n, h->channels - channel);
+    gint64 *restrict low = h->low + channel;
+    for (guint c = 0; c < run; c++)
+      low[c] += to_units_wide (x[c]);
+    x += run;
+    n -= run;
+    channel = 0;
+  }
+}
+
 CALIB_CLONES static void
 sum_fast (CalibHistogram *h, const float *x, guint n, guint channel)
 {
@@ -48,7 +76,7 @@ sum_fast (CalibHistogram *h, const float *x, guint n, guint channel)
   }
 }
 
-/* Any values: large ones clamped, non-finite ones skipped and counted. */
+/* Any values, at any number of them a channel: large ones clamped, non-finite ones skipped and counted. */
 static void
 sum_any (CalibHistogram *h, const float *x, guint n, guint channel)
 {
@@ -67,22 +95,28 @@ sum_any (CalibHistogram *h, const float *x, guint n, guint channel)
   }
 }
 
+/* What a block may add to a channel's low part: it fits in beside LOW_CARRIED, rounded as it is. */
+#define MOST (0.5 * (double) LOW_CARRIED)
+
 void
 calib_sums_add (CalibHistogram *h, const float *x, guint n, guint channel, float max_abs)
 {
-  if (max_abs >= FAST_LIMIT) {
+  const double most = ((double) max_abs * 0x1p40 + 1) * (n / h->channels + 1);
+
+  if (max_abs >= CALIB_SUM_LIMIT || most >= MOST) {
     sum_any (h, x, n, channel);
     return;
   }
-  /* at most (BLOCK + 1) * 2^50 < 2^61 are added to a channel */
-  const gint64 most = ((gint64) (max_abs * 0x1p40f) + 1) * (n / h->channels + 1);
-  if (most > G_MAXINT64 - h->low_bound) {
+  if ((gint64) most >= G_MAXINT64 - h->low_bound) {
     for (guint c = 0; c < h->channels; c++)
       calib_histogram_set_sum (h, c, calib_histogram_sum (h, c));
     h->low_bound = LOW_CARRIED;
   }
-  h->low_bound += most;
-  sum_fast (h, x, n, channel);
+  h->low_bound += (gint64) most + 1;
+  if (max_abs < FAST_LIMIT)
+    sum_fast (h, x, n, channel);
+  else
+    sum_wide (h, x, n, channel);
 }
 
 double

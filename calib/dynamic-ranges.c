@@ -93,110 +93,64 @@ calib_dynamic_ranges_entry (const CalibDynamicRanges *ranges, guint index, doubl
 
 /* --- Reading -------------------------------------------------------------------------------- */
 
-static gboolean fail (GError **error, const char *name, guint line, const char *format, ...)
-    G_GNUC_PRINTF (4, 5);
-
-static gboolean
-fail (GError **error, const char *name, guint line, const char *format, ...)
-{
-  va_list args;
-  va_start (args, format);
-  g_autofree char *text = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_autofree char *valid = g_utf8_make_valid (text, -1);
-  g_autofree char *shown = g_filename_display_name (name ? name : "dynamic ranges");
-  g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "%s, line %u: %s", shown, line, valid);
-  return FALSE;
-}
-
-static gboolean
-is_blank (char c)
-{
-  return c == ' ' || c == '\t' || c == '\r';
-}
+typedef struct {
+  CalibDynamicRanges *ranges;
+  const char *name; /* of the file */
+} Reader;
 
 /* One or two numbers and nothing else. Returns how many, 0 where the text is something else. */
 static int
 read_numbers (const char *text, double number[2])
 {
+  g_auto (GStrv) words = g_strsplit_set (text, " \t\r", -1);
   int n = 0;
-  for (;;) {
-    char *end;
-    while (is_blank (*text))
-      text++;
-    if (*text == '\0')
-      return n;
-    if (n == 2 || !(g_ascii_isdigit (*text) || strchr ("+-.", *text)))
+
+  for (char **word = words; *word; word++) {
+    if (**word == '\0')
+      continue;
+    if (n == 2 || !calib_format_read_number (*word, &number[n]))
       return 0;
-    number[n] = g_ascii_strtod (text, &end);
-    if (end == text || !(*end == '\0' || is_blank (*end)) || !isfinite (number[n]))
-      return 0;
-    text = end;
     n++;
   }
+  return n;
 }
 
 static gboolean
-parse_line (CalibDynamicRanges *ranges, const char *text, gsize n, guint line, const char *name,
-    GError **error)
+read_line (char *text, guint line, gpointer data, GError **error)
 {
-  double number[2], lo, hi;
+  const Reader *reader = data;
+  char *colon = strrchr (text, ':');
+  double number[2];
 
-  if (line == 1 && n >= 3 && memcmp (text, "\xef\xbb\xbf", 3) == 0) { /* byte order mark */
-    text += 3;
-    n -= 3;
-  }
-  if (memchr (text, 0, n))
-    return fail (error, name, line, "a zero byte: this is no text file");
-  while (n > 0 && is_blank (text[n - 1]))
-    n--;
-  while (n > 0 && is_blank (*text)) {
-    text++;
-    n--;
-  }
-  if (n == 0 || *text == '#')
+  if (*text == '#')
     return TRUE;
-
-  g_autofree char *copy = g_strndup (text, n);
-  char *colon = strrchr (copy, ':');
-  const int numbers = colon ? read_numbers (colon + 1, number) : 0;
-  if (numbers == 0)
-    return fail (error, name, line,
-        "expected `name: T` or `name: min max` with finite numbers, got `%.80s`", copy);
-  while (colon > copy && is_blank (colon[-1]))
-    colon--;
+  const int n = colon ? read_numbers (colon + 1, number) : 0;
+  if (n == 0)
+    return calib_format_fail (error, reader->name, line,
+        "expected `name: T` or `name: min max` with finite numbers, got `%.80s`", text);
   *colon = '\0';
-  if (*copy == '\0')
-    return fail (error, name, line, "there is no tensor's name before the last `:`");
-  if (numbers == 1 && number[0] < 0)
-    return fail (error, name, line, "the range of '%s' is negative: -T .. T is meant, T >= 0",
-        copy);
-  if (numbers == 2 && number[0] > number[1])
-    return fail (error, name, line, "the range of '%s' is empty: its minimum is above its maximum",
-        copy);
-
-  const double min = numbers == 1 ? -number[0] : number[0], max = number[numbers - 1];
-  if (calib_dynamic_ranges_lookup (ranges, copy, &lo, &hi) && (lo != min || hi != max))
-    return fail (error, name, line,
-        "'%s' had another range, %g .. %g, further up: remove one of them", copy, lo, hi);
-  calib_dynamic_ranges_set (ranges, copy, min, max);
-  return TRUE;
+  g_strchomp (text);
+  if (*text == '\0')
+    return calib_format_fail (error, reader->name, line,
+        "there is no tensor's name before the last `:`");
+  if (n == 1 && number[0] < 0)
+    return calib_format_fail (error, reader->name, line,
+        "the range of '%s' is negative: -T .. T is meant, T >= 0", text);
+  if (n == 2 && number[0] > number[1])
+    return calib_format_fail (error, reader->name, line,
+        "the range of '%s' is empty: its minimum is above its maximum", text);
+  const double lo = n == 1 ? -number[0] : number[0], hi = n == 1 ? number[0] : number[1];
+  return calib_format_add (reader->ranges, text, lo, hi, reader->name, line, error);
 }
 
 CalibDynamicRanges *
 calib_dynamic_ranges_parse (const char *text, gsize size, const char *name, GError **error)
 {
   g_autoptr (CalibDynamicRanges) ranges = calib_dynamic_ranges_new ();
-  const char *at = text, *const end = text + size;
-  guint line = 0;
+  Reader reader = {ranges, name ? name : "dynamic ranges"};
 
-  while (at < end) {
-    const char *feed = memchr (at, '\n', end - at);
-    const char *stop = feed ? feed : end;
-    if (!parse_line (ranges, at, stop - at, ++line, name, error))
-      return NULL;
-    at = feed ? feed + 1 : end;
-  }
+  if (!calib_format_lines (text, size, reader.name, read_line, &reader, error))
+    return NULL;
   return g_steal_pointer (&ranges);
 }
 
@@ -243,15 +197,11 @@ calib_dynamic_ranges_to_string (const CalibDynamicRanges *ranges)
 gboolean
 calib_dynamic_ranges_save (const CalibDynamicRanges *ranges, const char *path, GError **error)
 {
-  for (guint i = 0; i < ranges->entries->len; i++) {
-    const char *name = ((const Entry *) ranges->entries->pdata[i])->name;
-    if (*name == '\0' || *name == '#' || strchr (name, '\n') || is_blank (*name) ||
-        is_blank (name[strlen (name) - 1]) || g_str_has_prefix (name, "\xef\xbb\xbf"))
-      return fail (error, path, i + 1,
-          "the tensor's name '%s' cannot be written in this format: it is empty, has a line feed "
-          "in it or blanks at its ends, or begins with '#'; rename the tensor in the model",
-          name);
+  g_autofree char *note = NULL;
+  g_autofree char *text = calib_format_to_string (CALIB_FORMAT_RANGES, ranges, NULL, &note, error);
+  if (!text) {
+    g_prefix_error (error, "%s: ", path);
+    return FALSE;
   }
-  g_autofree char *text = calib_dynamic_ranges_to_string (ranges);
   return calib_file_replace (path, text, strlen (text), error);
 }

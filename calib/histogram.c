@@ -134,14 +134,15 @@ all_finite (const BlockScan *s)
   return s->max < (gint32) CALIB_INF && s->min > ~(gint32) CALIB_INF;
 }
 
+/* A bin of the positive half, of the negative half, or a cell of zeros. */
 static inline void
-locate_n (const float *x, guint n, float to_bin, gint32 *at)
+locate_n (const float *x, guint n, float to_bin, guint16 *at)
 {
   for (guint i = 0; i < n; i++) {
     const guint32 bits = calib_bits (x[i]);
     const gint32 bin = (gint32) (fabsf (x[i]) * to_bin) + (gint32) (bits >> 31) * CALIB_BINS;
     const gint32 zero = -(gint32) ((bits & ~SIGN) == 0); /* a mask: no branch is predictable here */
-    at[i] = (bin & ~zero) | ((2 * CALIB_BINS + (gint32) (i % ZERO_CELLS)) & zero);
+    at[i] = (guint16) ((bin & ~zero) | ((2 * CALIB_BINS + (gint32) (i % ZERO_CELLS)) & zero));
   }
 }
 
@@ -152,29 +153,62 @@ max_abs_of (const BlockScan *s)
   return MAX (float_of_key (s->max), -float_of_key (s->min));
 }
 
-/* Counts n finite values. */
+/* --- Counting ------------------------------------------------------------------------------- */
+
+/* What a call counts on its way to the bins: of a quarter of their size, so that what is hit often stays in
+ * the first-level cache. Emptied into the bins before a cell can overflow. */
+#define COUNTS_MAX 65535
+typedef struct {
+  guint16 cells[2 * CALIB_BINS + ZERO_CELLS]; /* as the histogram's bins */
+  guint n;                                    /* values in them */
+  guint top;                                  /* cells from here on, of either half, are 0 */
+} Counts;
+
 CALIB_CLONES static void
-count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
+empty_half (guint64 *restrict bins, guint16 *restrict cells, guint n)
 {
-  const float min = float_of_key (s->min), max = float_of_key (s->max);
-  const float max_abs = max_abs_of (s);
-
-  if (max_abs > 0)
-    grow (h, max_abs);
-  if (calib_histogram_n_finite (h) == 0) {
-    h->min = min;
-    h->max = max;
-  } else {
-    h->min = MIN (h->min, min);
-    h->max = MAX (h->max, max);
+  for (guint j = 0; j < n; j++) {
+    bins[j] += cells[j];
+    cells[j] = 0;
   }
+}
 
-  const float to_bin = ldexpf (1.0f, -h->exponent);
-  gint32 at[BLOCK];
-  if (n == BLOCK)
-    locate_n (x, BLOCK, to_bin, at);
-  else
-    locate_n (x, n, to_bin, at);
+static void
+empty (CalibHistogram *h, Counts *c)
+{
+  empty_half (h->bins, c->cells, c->top);
+  if (h->min < 0)
+    empty_half (h->bins + CALIB_BINS, c->cells + CALIB_BINS, c->top);
+  for (guint i = 0; i < ZERO_CELLS; i++) {
+    h->n_zero += c->cells[2 * CALIB_BINS + i];
+    c->cells[2 * CALIB_BINS + i] = 0;
+  }
+  c->n = c->top = 0;
+}
+
+/* Unrolled by hand: a taken branch a value would double the time. */
+static inline void
+count_cells (Counts *c, const guint16 *at, guint n)
+{
+  guint16 *cells = c->cells;
+  guint i = 0;
+  for (; i + 8 <= n; i += 8) {
+    cells[at[i]]++;
+    cells[at[i + 1]]++;
+    cells[at[i + 2]]++;
+    cells[at[i + 3]]++;
+    cells[at[i + 4]]++;
+    cells[at[i + 5]]++;
+    cells[at[i + 6]]++;
+    cells[at[i + 7]]++;
+  }
+  for (; i < n; i++)
+    cells[at[i]]++;
+}
+
+static inline void
+count_bins (CalibHistogram *h, const guint16 *at, guint n)
+{
   guint64 *bins = h->bins;
   for (guint i = 0; i < n; i++)
     bins[at[i]]++;
@@ -182,14 +216,58 @@ count (CalibHistogram *h, const float *x, guint n, const BlockScan *s)
     h->n_zero += bins[2 * CALIB_BINS + i];
     bins[2 * CALIB_BINS + i] = 0;
   }
+}
+
+/* Room for this magnitude, and extrema. What was counted with another exponent goes to the bins first. */
+static void
+extend (CalibHistogram *h, Counts *c, const BlockScan *s)
+{
+  const float min = float_of_key (s->min), max = float_of_key (s->max);
+  const float max_abs = max_abs_of (s), before = calib_histogram_max_abs (h);
+
+  if (max_abs > 0 && (before == 0 || calib_histogram_exponent_for (max_abs) > h->exponent)) {
+    if (c)
+      empty (h, c);
+    grow (h, max_abs);
+  }
+  if (calib_histogram_n_finite (h) == 0) {
+    h->min = min;
+    h->max = max;
+  } else {
+    h->min = MIN (h->min, min);
+    h->max = MAX (h->max, max);
+  }
+}
+
+/* Counts n <= BLOCK finite values; c may be NULL. */
+CALIB_CLONES static void
+count (CalibHistogram *h, Counts *c, const float *x, guint n, const BlockScan *s)
+{
+  guint16 at[BLOCK];
+
+  extend (h, c, s);
+  const float to_bin = ldexpf (1.0f, -h->exponent);
+  if (n == BLOCK)
+    locate_n (x, BLOCK, to_bin, at);
+  else
+    locate_n (x, n, to_bin, at);
   h->n += n;
+  if (!c) {
+    count_bins (h, at, n);
+    return;
+  }
+  if (c->n + n > COUNTS_MAX)
+    empty (h, c);
+  count_cells (c, at, n);
+  c->n += n;
+  c->top = MAX (c->top, (guint) (max_abs_of (s) * to_bin) + 1);
 }
 
 /* --- Adding --------------------------------------------------------------------------------- */
 
 /* A block with NaNs or infinities in it: counts what remains without them. */
 static void
-count_finite (CalibHistogram *h, const float *x, guint n)
+count_finite (CalibHistogram *h, Counts *c, const float *x, guint n)
 {
   float finite[BLOCK];
   guint n_finite = 0;
@@ -200,9 +278,38 @@ count_finite (CalibHistogram *h, const float *x, guint n)
   h->n_nonfinite += n - n_finite;
   if (n_finite > 0) {
     const BlockScan s = scan (finite, n_finite);
-    count (h, finite, n_finite, &s);
+    count (h, c, finite, n_finite, &s);
   }
 }
+
+static void
+add (CalibHistogram *h, Counts *c, const float *x, gsize n)
+{
+  for (gsize i = 0; i < n; i += BLOCK) {
+    const guint length = MIN (BLOCK, n - i);
+    const BlockScan s = scan (x + i, length);
+    if (all_finite (&s))
+      count (h, c, x + i, length, &s);
+    else
+      count_finite (h, c, x + i, length);
+    if (h->channels > 0)
+      calib_sums_add (h, x + i, length, i % h->channels,
+          all_finite (&s) ? max_abs_of (&s) : INFINITY);
+  }
+}
+
+/* A function of its own: 64 KiB of stack for those who need them. */
+G_NO_INLINE static void
+add_many (CalibHistogram *h, const float *x, gsize n)
+{
+  Counts counts;
+  memset (&counts, 0, sizeof counts);
+  add (h, &counts, x, n);
+  empty (h, &counts);
+}
+
+/* From so many values on, counting aside costs less than it saves. */
+#define MANY 16384
 
 void
 calib_histogram_add (CalibHistogram *h, const float *x, gsize n)
@@ -211,18 +318,10 @@ calib_histogram_add (CalibHistogram *h, const float *x, gsize n)
 
   if (h->trt)
     calib_trt_add (h->trt, x, n);
-
-  for (gsize i = 0; i < n; i += BLOCK) {
-    const guint length = MIN (BLOCK, n - i);
-    const BlockScan s = scan (x + i, length);
-    if (all_finite (&s))
-      count (h, x + i, length, &s);
-    else
-      count_finite (h, x + i, length);
-    if (h->channels > 0)
-      calib_sums_add (h, x + i, length, i % h->channels,
-          all_finite (&s) ? max_abs_of (&s) : INFINITY);
-  }
+  if (n >= MANY)
+    add_many (h, x, n);
+  else
+    add (h, NULL, x, n);
 }
 
 /* --- Merging -------------------------------------------------------------------------------- */

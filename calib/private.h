@@ -147,14 +147,39 @@ CalibHistogram *calib_histogram_read (CalibReader *reader, CalibHistogramFlags f
 
 /* --- Files: file.c, statistics-file.c ------------------------------------------------------- */
 
-/* Reads at most `limit` bytes; a larger file is CALIB_ERROR_FORMAT. Terminated by a 0 that `size`
- * does not count. `what` names the kind of file in messages. */
-char *calib_file_read (const char *path, gsize limit, const char *what, gsize *size,
-    GError **error);
-
 /* The shortest text that is read as this finite number again; returns the buffer. */
 #define CALIB_NUMBER_SIZE G_ASCII_DTOSTR_BUF_SIZE
 const char *calib_format_number (char buffer[CALIB_NUMBER_SIZE], double x);
+
+/* Sets CALIB_ERROR_FORMAT: "name, line N: ..." with the name as file names are shown; returns FALSE.
+ * line 0: none. */
+gboolean calib_format_fail (GError **error, const char *name, guint line, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
+/* Why text must not go to json-glib's parser, or NULL. It recurses, so arrays and objects must not nest
+ * deep; it knows comments and other quotes, which would hide how deep they nest. */
+const char *calib_json_problem (const char *text, gsize size);
+#define CALIB_PROVENANCE_FORMAT "gst-int8 calibration provenance"
+
+/* A file of lines, without their ends, blanks at both ends and a byte order mark. *text may be
+ * written to; it is not empty. */
+typedef gboolean (*CalibLineFn) (char *text, guint line, gpointer data, GError **error);
+gboolean calib_format_lines (const char *text, gsize size, const char *name, CalibLineFn each,
+    gpointer data, GError **error);
+/* A finite number, and nothing else, of decimal digits. */
+gboolean calib_format_read_number (const char *text, double *number);
+/* Why the name cannot stand in a file of the format, or NULL. */
+const char *calib_format_name_problem (CalibFormat format, const char *name);
+/* Sets the range, or fails if the tensor had another one further up. */
+gboolean calib_format_add (CalibDynamicRanges *ranges, const char *tensor, double lo, double hi,
+    const char *name, guint line, GError **error);
+
+CalibDynamicRanges *calib_ort_json_parse (const char *text, gsize size, const char *name,
+    char **note, GError **error);
+char *calib_ort_json_to_string (const CalibDynamicRanges *ranges);
+CalibDynamicRanges *calib_ort_cache_parse (const char *text, gsize size, const char *name,
+    GError **error);
+CalibDynamicRanges *calib_ncnn_parse (const char *text, gsize size, const char *name, char **note,
+    GError **error);
 
 /* The contents of an .int8stats file, to and from memory. */
 GBytes *calib_statistics_to_bytes (const CalibStatistics *statistics, GError **error);

@@ -9,8 +9,7 @@
 #include <string.h>
 
 #define MAX_FILE_SIZE (1024u * 1024)
-#define MAX_BRACKETS  256
-#define FORMAT        "gst-int8 calibration provenance"
+#define FORMAT        CALIB_PROVENANCE_FORMAT
 #define VERSION       1
 
 static char *
@@ -75,16 +74,6 @@ fail (GError **error, const char *path, const char *cause)
   return FALSE;
 }
 
-/* json-glib's parser recurses, and nothing nests deeper than the number of opening brackets. */
-static gboolean
-too_deep (const char *text, gsize size)
-{
-  guint n = 0;
-  for (gsize i = 0; i < size; i++)
-    n += text[i] == '[' || text[i] == '{';
-  return n > MAX_BRACKETS;
-}
-
 /* TRUE where the member is a string, or absent, which leaves NULL. */
 static gboolean
 get_string (JsonObject *object, const char *member, char **text)
@@ -145,10 +134,9 @@ calib_provenance_load (const char *table_path, CalibProvenance *p, GError **erro
       g_propagate_error (error, g_steal_pointer (&local));
     return FALSE;
   }
-  if (!g_utf8_validate (text, size, NULL))
-    return fail (error, path, "it is no UTF-8 text");
-  if (too_deep (text, size))
-    return fail (error, path, "it has more brackets than any provenance needs");
+  const char *problem = calib_json_problem (text, size);
+  if (problem)
+    return fail (error, path, problem);
 
   g_autoptr (JsonParser) parser = json_parser_new ();
   if (!json_parser_load_from_data (parser, text, size, &local))

@@ -14,6 +14,7 @@ static const struct {
         tool_inspect},
     {"table", "make a calibration table from a statistics file, with any method", tool_table},
     {"merge", "merge statistics files of several cameras or machines, exactly", tool_merge},
+    {"convert", "convert ranges between TensorRT, ONNX Runtime, ncnn and text", tool_convert},
     {"build", "build an engine file from a model and a calibration table", tool_build},
     {"export", "write an INT8 engine as an ONNX file with QuantizeLinear and DequantizeLinear",
         tool_export},

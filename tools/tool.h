@@ -25,6 +25,7 @@ gboolean tool_ranges (const char *name, EngineRanges *ranges, GError **error);
 gboolean tool_inspect (int argc, char **argv, GError **error);
 gboolean tool_table (int argc, char **argv, GError **error);
 gboolean tool_merge (int argc, char **argv, GError **error);
+gboolean tool_convert (int argc, char **argv, GError **error);
 gboolean tool_build (int argc, char **argv, GError **error);
 gboolean tool_export (int argc, char **argv, GError **error);
 gboolean tool_bench (int argc, char **argv, GError **error);
