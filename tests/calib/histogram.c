@@ -72,6 +72,33 @@ test_bins (void)
   }
 }
 
+/* So many at once that they are counted aside first: more of one value than a cell of 16 bits holds, zeros
+ * before the first exponent, exponents that grow in between, and values that are not finite. */
+static void
+test_many (void)
+{
+  for (guint seed = 0; seed < 24; seed++) {
+    Random r = {700 + seed};
+    const gsize n = 16384 + random_below (&r, 250000);
+    const double growth = (double[]){1, 1, 3, 1e-3}[seed % 4];
+    double size = ldexp (1, (int) random_below (&r, 40) - 30);
+    g_autofree float *x = g_new (float, n);
+    g_autoptr (CalibHistogram) h = calib_histogram_new (0, 0);
+
+    for (gsize i = 0; i < n; i++) {
+      if (i % 20000 == 0)
+        size *= growth;
+      x[i] = (float) (size * (seed % 3 ? random_normal (&r) : 1.0));
+      if (seed % 5 == 0 && (i < 30000 || x[i] < 0))
+        x[i] = i % 2 ? 0.0f : -0.0f;
+      if (seed % 6 == 1 && random_below (&r, 3000) == 0)
+        x[i] = i % 2 ? NAN : -INFINITY;
+    }
+    calib_histogram_add (h, x, n);
+    check_bins (h, x, n);
+  }
+}
+
 static void
 test_special_values (void)
 {
@@ -262,6 +289,8 @@ test_channel_sums (void)
     gboolean clamped = FALSE;
     for (guint i = 0; i < n_rows * channels; i++) {
       x[i] = (float) (size * (random_unit (&r) + (seed % 3 ? -0.5 : 0)));
+      if (i % 7 == 0) /* half units: a tie */
+        x[i] = (float) ldexp (2 * (int) random_below (&r, 1000) - 999, -41);
       clamped |= fabsf (x[i]) >= 0x1p21f;
       sums[i % channels] += (gint64) rint (ldexp (CLAMP (x[i], -0x1p21, 0x1p21), 40));
     }
@@ -396,6 +425,7 @@ int
 main (void)
 {
   RUN (test_bins);
+  RUN (test_many);
   RUN (test_special_values);
   RUN (test_order_does_not_matter);
   RUN (test_merge);
