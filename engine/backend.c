@@ -2,6 +2,8 @@
 /* backend.c: back ends that are shared within the process, because what lies in their memory is. */
 #include "engine/engine.h"
 
+#include <string.h>
+
 typedef struct {
   char *asked; /* the name that it was opened by: "cuda" for "cuda:0" */
   KernelBackend *backend;
@@ -11,13 +13,22 @@ typedef struct {
 static GMutex lock;
 static GPtrArray *opened; /* Open */
 
+/* A back end in a context of somebody else's ("cuda:0@5581d3a0") has the same name as one in the
+ * device's own, and shares nothing with it. */
+static gboolean
+names_context (const char *asked)
+{
+  return strchr (asked, '@') != NULL;
+}
+
 static Open *
 find_locked (const char *name)
 {
   for (guint i = 0; i < opened->len; i++) {
     Open *open = g_ptr_array_index (opened, i);
 
-    if (g_str_equal (open->asked, name) || g_str_equal (open->backend->name, name))
+    if (g_str_equal (open->asked, name) ||
+        (!names_context (open->asked) && g_str_equal (open->backend->name, name)))
       return open;
   }
   return NULL;
@@ -35,7 +46,7 @@ open_locked (const char *name, GError **error)
         name, why);
     return NULL;
   }
-  open = find_locked (backend->name);
+  open = names_context (name) ? NULL : find_locked (backend->name);
   if (open) {
     kernel_close (backend);
     return open;

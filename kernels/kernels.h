@@ -419,7 +419,10 @@ struct KernelBackend {
 };
 
 /* Opens "ref", "cpu", "cuda:N" or "cuda" (device 0). NULL when it is not to be had; `why` then
- * holds one sentence with the cause (cut to why_size, always terminated). Thread-safe. */
+ * holds one sentence with the cause (cut to why_size, always terminated). Thread-safe.
+ * A CUDA device's memory belongs to a context, by default the device's primary one; "cuda:N@ADDRESS"
+ * takes the CUcontext at that address (hexadecimal) of device N, which must outlive the back end, to
+ * read what somebody else has there. */
 KernelBackend *kernel_open (const char *name, char *why, size_t why_size);
 /* NULL is fine. */
 void kernel_close (KernelBackend *backend);

@@ -2,8 +2,9 @@
 /*
  * backend.cu: opening a device, its memory, and its context.
  *
- * Everything runs in the device's primary context, which is pushed when a function begins and
- * popped when it ends: any thread may call, whatever context it has made current for itself.
+ * Everything runs in one context, the device's primary one or another that the caller names. It is
+ * pushed when a function begins and popped when it ends: any thread may call, whatever context it
+ * has made current for itself. The runtime, too, works in the context that is current.
  */
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/module.h"
@@ -20,6 +21,7 @@ typedef struct {
   CUresult (*pop) (CUcontext *context);
   CUresult (*retain) (CUcontext *context, CUdevice device);
   CUresult (*release) (CUdevice device);
+  CUresult (*device_of) (CUdevice *device); /* of the current context */
 } Driver;
 
 static Driver driver;
@@ -42,7 +44,8 @@ load_driver (void)
   driver.retain =
       (CUresult (*) (CUcontext *, CUdevice)) dlsym (library, "cuDevicePrimaryCtxRetain");
   driver.release = (CUresult (*) (CUdevice)) dlsym (library, "cuDevicePrimaryCtxRelease_v2");
-  if (!driver.push || !driver.pop || !driver.retain || !driver.release)
+  driver.device_of = (CUresult (*) (CUdevice *)) dlsym (library, "cuCtxGetDevice");
+  if (!driver.push || !driver.pop || !driver.retain || !driver.release || !driver.device_of)
     snprintf (driver_why, sizeof driver_why,
         "the NVIDIA driver's libcuda.so.1 is too old; update the driver");
 }
@@ -138,12 +141,46 @@ cuda_host_free (KernelBackend *backend, void *memory)
 
 /* --- Opening -------------------------------------------------------------------------------- */
 
+static bool
+take_context (CudaBackend *cuda, void *context, char *why, size_t why_size)
+{
+  CUdevice device = -1;
+  CUresult found = CUDA_SUCCESS;
+
+  cuda->context = (CUcontext) context;
+  cuda->primary = context == NULL;
+  if (cuda->primary) {
+    if (driver.retain (&cuda->context, cuda->device) == CUDA_SUCCESS)
+      return true;
+    snprintf (why, why_size,
+        "CUDA device %d (%s) gives no context; it may be out of memory or reserved: see nvidia-smi",
+        cuda->device, cuda->description);
+    return false;
+  }
+  if (kernel_cuda_enter (cuda, NULL)) {
+    found = driver.device_of (&device);
+    kernel_cuda_leave (cuda);
+  }
+  if (found == CUDA_SUCCESS && device == cuda->device)
+    return true;
+  snprintf (why, why_size, "the CUDA context that was named is not one of CUDA device %d",
+      cuda->device);
+  return false;
+}
+
+static void
+release_context (CudaBackend *cuda)
+{
+  if (cuda->primary)
+    driver.release (cuda->device);
+}
+
 static void
 cuda_close (KernelBackend *backend)
 {
   CudaBackend *cuda = (CudaBackend *) backend;
 
-  driver.release (cuda->device);
+  release_context (cuda);
   free (cuda);
 }
 
@@ -205,17 +242,13 @@ take_code (CudaBackend *cuda, int compiled_for)
 }
 
 static bool
-take_device (CudaBackend *cuda, char *why, size_t why_size)
+take_device (CudaBackend *cuda, void *context, char *why, size_t why_size)
 {
   cudaError_t error = cudaErrorDeviceUninitialized;
   cudaFuncAttributes attributes;
 
-  if (driver.retain (&cuda->context, cuda->device) != CUDA_SUCCESS) {
-    snprintf (why, why_size,
-        "CUDA device %d (%s) gives no context; it may be out of memory or reserved: see nvidia-smi",
-        cuda->device, cuda->description);
+  if (!take_context (cuda, context, why, why_size))
     return false;
-  }
   if (kernel_cuda_enter (cuda, NULL)) {
     error = cudaFuncGetAttributes (&attributes, probe);
     (void) cudaGetLastError ();
@@ -234,7 +267,7 @@ take_device (CudaBackend *cuda, char *why, size_t why_size)
   else
     snprintf (why, why_size, "CUDA device %d (%s) failed: %s (%s)", cuda->device, cuda->description,
         cudaGetErrorString (error), cudaGetErrorName (error));
-  driver.release (cuda->device);
+  release_context (cuda);
   return false;
 }
 
@@ -267,7 +300,7 @@ fill_backend (CudaBackend *cuda)
 }
 
 extern "C" __attribute__ ((visibility ("default"))) KernelBackend *
-kernel_cuda_open (const char *version, int device, char *why, size_t why_size)
+kernel_cuda_open (const char *version, int device, void *context, char *why, size_t why_size)
 {
   CudaBackend *cuda;
 
@@ -283,7 +316,7 @@ kernel_cuda_open (const char *version, int device, char *why, size_t why_size)
   }
   cuda->device = device;
   if (!have_driver (why, why_size) || !find_device (cuda, why, why_size) ||
-      !take_device (cuda, why, why_size)) {
+      !take_device (cuda, context, why, why_size)) {
     free (cuda);
     return NULL;
   }

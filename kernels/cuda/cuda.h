@@ -28,6 +28,7 @@ typedef struct {
   KernelBackend backend; /* the first member: a KernelBackend * is one of these */
   KernelOps ops;
   CUcontext context; /* current while any function of this back end runs */
+  bool primary;      /* it is the device's own, and retained; else somebody else's */
   int device;
   int capability; /* of the device, 10 * major + minor */
   int sm;         /* of the code that runs there, as convolutions see it: 75, 80, 90, 100 or 120 */

@@ -14,21 +14,29 @@
 
 #define PATH_SIZE 4096
 
-/* Of "cuda" or "cuda:N"; the name begins so. */
+/* Of "cuda", "cuda:N" or "cuda:N@ADDRESS"; the name begins so. context: NULL without an address. */
 static bool
-parse_device (const char *name, int *device)
+parse_name (const char *name, int *device, void **context)
 {
   const char *digits = strchr (name, ':');
   size_t count;
 
   *device = 0;
+  *context = NULL;
   if (!digits)
     return strcmp (name, "cuda") == 0;
-  count = strlen (++digits);
-  if (count < 1 || count > 3 || strspn (digits, "0123456789") != count)
+  count = strspn (++digits, "0123456789");
+  if (count < 1 || count > 3 || (digits[count] != '\0' && digits[count] != '@'))
     return false;
   *device = atoi (digits);
-  return true;
+  if (digits[count] == '\0')
+    return true;
+  digits += count + 1;
+  count = strspn (digits, "0123456789abcdef");
+  if (count < 1 || count > 2 * sizeof (uintptr_t) || digits[count] != '\0')
+    return false;
+  *context = (void *) (uintptr_t) strtoull (digits, NULL, 16);
+  return *context != NULL;
 }
 
 /* The folder of the program or library that holds this function, or "." */
@@ -82,10 +90,10 @@ kernel_open_cuda (const char *name, char *why, size_t why_size)
 {
   char path[PATH_SIZE + 64];
   KernelCudaOpenFn open;
+  void *module, *context;
   int device;
-  void *module;
 
-  if (!parse_device (name, &device)) {
+  if (!parse_name (name, &device, &context)) {
     snprintf (why, why_size, "\"%s\" is not a CUDA device; the names are cuda, cuda:0, cuda:1 ...",
         name);
     return NULL;
@@ -102,5 +110,5 @@ kernel_open_cuda (const char *name, char *why, size_t why_size)
     snprintf (why, why_size, "%s is not the CUDA module: it has no %s", path, KERNEL_CUDA_OPEN);
     return NULL;
   }
-  return open (INT8_VERSION, device, why, why_size);
+  return open (INT8_VERSION, device, context, why, why_size);
 }

@@ -12,9 +12,10 @@ extern "C" {
 #endif
 
 /* The module's one symbol, KERNEL_CUDA_OPEN. `version` is the caller's INT8_VERSION: structs are
- * shared, so that both must be of one build. As kernel_open(). */
+ * shared, so that both must be of one build. context: a CUcontext of the device, or NULL for its
+ * primary one. As kernel_open(). */
 typedef KernelBackend *(
-    *KernelCudaOpenFn) (const char *version, int device, char *why, size_t why_size);
+    *KernelCudaOpenFn) (const char *version, int device, void *context, char *why, size_t why_size);
 
 #define KERNEL_CUDA_MODULE "libgstint8-cuda.so"
 #define KERNEL_CUDA_OPEN   "kernel_cuda_open"
