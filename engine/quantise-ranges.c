@@ -182,13 +182,22 @@ cut_groups (Ranges *r)
 
 /* --- What people are told ------------------------------------------------------------------- */
 
-/* The member of v's group that gave it its range. */
+/* The member of v's group that gave it its range, or the input of a concat that has kept its own. */
 static int
 find_giver (const Ranges *r, int v)
 {
   for (guint other = 0; other < r->graph->values->len; other++)
     if (r->group[other] == r->group[v] && r->own[other] == r->shared[v])
       return other;
+  for (guint i = 0; i < r->graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (r->graph, i);
+
+    if (node->op != ENGINE_OP_CONCAT || r->group[node->output] != r->group[v])
+      continue;
+    for (int k = 0; k < node->n_inputs; k++)
+      if (r->shared[node->inputs[k]] == r->shared[v])
+        return node->inputs[k];
+  }
   return v;
 }
 
