@@ -76,28 +76,35 @@ engine_tactics_device (const EngineTactics *tactics)
 
 /* --- Ways ----------------------------------------------------------------------------------- */
 
-const char *
-engine_tactics_name (const EngineGraph *graph, int node, KernelBackend *backend, int tactic)
+EngineWays
+engine_ways (const EngineGraph *graph, KernelBackend *backend, KernelQueue *queue, int batch)
 {
-  const KernelConvShape shape = engine_step_conv_shape (graph, node);
-  const KernelConvTacticFn name = engine_step_conv_is_s8 (graph, node)
-                                      ? backend->ops->conv_s8_tactic
-                                      : backend->ops->conv_f32_tactic;
+  return (EngineWays){graph, backend, engine_schedule_new (graph, backend, queue, batch)};
+}
 
+const char *
+engine_ways_name (const EngineWays *ways, int node, int tactic)
+{
+  const KernelOps *ops = ways->backend->ops;
+  const KernelConvTacticFn name =
+      engine_step_conv_is_s8 (ways->graph, node) ? ops->conv_s8_tactic : ops->conv_f32_tactic;
+  KernelConvShape shape = engine_step_conv_shape (ways->graph, node);
+
+  shape.threads = node < ways->schedule.cut ? 1 : ways->schedule.lanes;
   return name ? name (&shape, tactic) : NULL;
 }
 
 int
-engine_tactics_most (const EngineGraph *graph, KernelBackend *backend)
+engine_ways_most (const EngineWays *ways)
 {
   int most = 0;
 
-  for (guint i = 0; i < graph->nodes->len; i++) {
+  for (guint i = 0; i < ways->graph->nodes->len; i++) {
     int k = 1;
 
-    if (engine_graph_node (graph, i)->op != ENGINE_OP_CONV)
+    if (engine_graph_node (ways->graph, i)->op != ENGINE_OP_CONV)
       continue;
-    while (engine_tactics_name (graph, i, backend, k))
+    while (engine_ways_name (ways, i, k))
       k++;
     most = MAX (most, k - 1);
   }
@@ -105,16 +112,16 @@ engine_tactics_most (const EngineGraph *graph, KernelBackend *backend)
 }
 
 static char *
-offered_by (const EngineGraph *graph, KernelBackend *backend)
+offered_by (const EngineWays *ways)
 {
   g_autoptr (GString) text = g_string_new (INT8_VERSION);
 
-  for (guint i = 0; i < graph->nodes->len; i++) {
+  for (guint i = 0; i < ways->graph->nodes->len; i++) {
     const char *name;
 
-    if (engine_graph_node (graph, i)->op != ENGINE_OP_CONV)
+    if (engine_graph_node (ways->graph, i)->op != ENGINE_OP_CONV)
       continue;
-    for (int k = 0; (name = engine_tactics_name (graph, i, backend, k)); k++)
+    for (int k = 0; (name = engine_ways_name (ways, i, k)); k++)
       g_string_append_printf (text, "|%s", name);
     g_string_append_c (text, '\n');
   }
@@ -145,7 +152,8 @@ engine_tactics_new_given (const char *backend, const char *description, const ch
 EngineTactics *
 engine_tactics_new (const EngineGraph *graph, KernelBackend *backend, KernelQueue *queue, int batch)
 {
-  g_autofree char *offered = offered_by (graph, backend);
+  const EngineWays ways = engine_ways (graph, backend, queue, batch);
+  g_autofree char *offered = offered_by (&ways);
 
   return engine_tactics_new_given (backend->name, backend->description, cpu_model (),
       threads_of (backend, queue), (guint) batch, offered, NULL, 0);
@@ -215,13 +223,13 @@ engine_tuned_for (const Engine *engine)
 /* The number of a way; 0 where the back end takes it by itself, so that both share packed weights.
  * -1: there is none of that name. */
 static int
-number_of (const EngineGraph *graph, int node, KernelBackend *backend, const char *wanted)
+number_of (const EngineWays *ways, int node, const char *wanted)
 {
   const char *name;
 
   if (!*wanted)
     return 0;
-  for (int k = 0; (name = engine_tactics_name (graph, node, backend, k)); k++)
+  for (int k = 0; (name = engine_ways_name (ways, node, k)); k++)
     if (g_str_equal (name, wanted))
       return k;
   return -1;
@@ -229,8 +237,9 @@ number_of (const EngineGraph *graph, int node, KernelBackend *backend, const cha
 
 /* Fills `numbers`; how many are not 0, or -1 where the choices do not fit the network. */
 static int
-apply (const EngineTactics *tactics, const EngineGraph *graph, KernelBackend *backend, int *numbers)
+apply (const EngineTactics *tactics, const EngineWays *ways, int *numbers)
 {
+  const EngineGraph *graph = ways->graph;
   guint convolution = 0;
   int chosen = 0;
 
@@ -239,7 +248,7 @@ apply (const EngineTactics *tactics, const EngineGraph *graph, KernelBackend *ba
       continue;
     if (convolution == tactics->names->len)
       return -1;
-    numbers[i] = number_of (graph, i, backend, g_ptr_array_index (tactics->names, convolution++));
+    numbers[i] = number_of (ways, i, g_ptr_array_index (tactics->names, convolution++));
     if (numbers[i] < 0)
       return -1;
     chosen += numbers[i] > 0;
@@ -253,6 +262,7 @@ engine_tactics_resolve (const Engine *engine, KernelBackend *backend, KernelQueu
 {
   const EngineGraph *graph = engine->graph;
   g_autoptr (GPtrArray) list = engine_tactics_list (engine);
+  const EngineWays ways = engine_ways (graph, backend, queue, batch);
   g_autoptr (EngineTactics) here = engine_tactics_new (graph, backend, queue, batch);
   int *numbers = g_new0 (int, graph->nodes->len);
 
@@ -271,9 +281,7 @@ engine_tactics_resolve (const Engine *engine, KernelBackend *backend, KernelQueu
     if (!same_device (tactics, here))
       continue;
     g_free (*note);
-    chosen = g_str_equal (tactics->offered, here->offered)
-                 ? apply (tactics, graph, backend, numbers)
-                 : -1;
+    chosen = g_str_equal (tactics->offered, here->offered) ? apply (tactics, &ways, numbers) : -1;
     if (chosen < 0) {
       memset (numbers, 0, graph->nodes->len * sizeof *numbers);
       *note = g_strdup ("the back end's own choice: the engine file was tuned with other kernels "

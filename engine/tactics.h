@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/graph.h"
+#include "engine/schedule.h"
 
 typedef struct {
   gatomicrefcount references;
@@ -44,8 +45,15 @@ int *engine_tactics_resolve (const Engine *engine, KernelBackend *backend, Kerne
 /* "cpu: AVX-512 VNNI, <CPU>, 4 threads, batch 16" */
 char *engine_tactics_device (const EngineTactics *tactics);
 
+/* Whom ways are for: which there are may depend on the threads that a convolution has. */
+typedef struct {
+  const EngineGraph *graph;
+  KernelBackend *backend;
+  EngineSchedule schedule;
+} EngineWays;
+EngineWays engine_ways (const EngineGraph *graph, KernelBackend *backend, KernelQueue *queue,
+    int batch);
 /* The name of way `tactic` of a convolution; NULL beyond the last. */
-const char *engine_tactics_name (const EngineGraph *graph, int node, KernelBackend *backend,
-    int tactic);
+const char *engine_ways_name (const EngineWays *ways, int node, int tactic);
 /* The largest number that any convolution has a way of; below 2 there is nothing to choose. */
-int engine_tactics_most (const EngineGraph *graph, KernelBackend *backend);
+int engine_ways_most (const EngineWays *ways);

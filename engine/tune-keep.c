@@ -10,6 +10,7 @@
 #include "engine/lock.h"
 #include "engine/tactics.h"
 
+/* *fits: it is, or there is nothing to choose. */
 static gboolean
 is_tuned (const EngineTuneRequest *request, gboolean *fits, GError **error)
 {
@@ -22,8 +23,12 @@ is_tuned (const EngineTuneRequest *request, gboolean *fits, GError **error)
         request->threads);
     return FALSE;
   }
+  const EngineWays ways =
+      engine_ways (request->engine->graph, request->backend, queue, request->max_batch);
   g_free (engine_tactics_resolve (request->engine, request->backend, queue, request->max_batch,
       fits, &note));
+  if (engine_ways_most (&ways) < 2)
+    *fits = TRUE;
   request->backend->queue_free (queue);
   return TRUE;
 }
@@ -72,8 +77,6 @@ engine_tune_and_keep (const EngineTuneRequest *request, gboolean *tuned, char **
 
   *tuned = FALSE;
   *warning = NULL;
-  if (engine_tactics_most (request->engine->graph, request->backend) < 2)
-    return TRUE;
   if (!is_tuned (request, &fits, error))
     return FALSE;
   if (fits)

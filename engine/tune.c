@@ -5,8 +5,9 @@
  * Ways are timed where they will run: in runs of the whole network, with its schedule, threads and
  * batch, so that a layer finds in the caches what it will find there later. A program in which every
  * convolution takes way k runs in turn with one that takes the back end's own choices; the median of
- * some runs, three times, the least of the three counts. Noise must not choose: a way has to be
- * faster by a margin, and all choices together faster than none.
+ * some runs, three times, the least of the three counts. Noise must not choose, and the best of many
+ * ways is the luckiest too: a way has to be faster by a margin, once more so among all choices
+ * together, and these faster than none.
  */
 #include "engine/tune.h"
 
@@ -21,6 +22,9 @@
 #define BLOCK_SECONDS 0.1
 #define MIN_RUNS      3
 #define MAX_RUNS      15
+/* Where the two take less than this, a run that does not count comes before each that does: helpers are
+ * still with the other program's queue, and its weights in the caches. */
+#define SHORT_SECONDS 0.03
 
 /* --- One program ---------------------------------------------------------------------------- */
 
@@ -68,7 +72,7 @@ contender_init (Contender *c, const EngineTuneRequest *request, const int *tacti
 {
   const EngineProgramOptions options = {.tactics = tactics};
 
-  *c = (Contender){.best_run = G_MAXDOUBLE};
+  *c = (Contender){0};
   c->exec = engine_exec_new_full (request->engine, request->backend, request->max_batch,
       request->threads, &options, error);
   if (!c->exec)
@@ -76,10 +80,16 @@ contender_init (Contender *c, const EngineTuneRequest *request, const int *tacti
   c->n_steps = engine_exec_n_steps (c->exec);
   c->seconds = g_new0 (double, (gsize) MAX_RUNS * c->n_steps);
   c->best = g_new (double, c->n_steps);
-  for (guint i = 0; i < c->n_steps; i++)
-    c->best[i] = G_MAXDOUBLE;
   fill_inputs (request->engine, c->exec, request->backend, request->max_batch);
   return TRUE;
+}
+
+static void
+contender_begin (Contender *c)
+{
+  c->best_run = G_MAXDOUBLE;
+  for (guint i = 0; i < c->n_steps; i++)
+    c->best[i] = G_MAXDOUBLE;
 }
 
 static void
@@ -158,6 +168,8 @@ compare (const Progress *progress, Contender *a, Contender *b, GError **error)
 {
   const EngineTuneRequest *request = progress->request;
 
+  contender_begin (a);
+  contender_begin (b);
   /* Twice, as the first run meets cold caches and pages that nobody has touched. */
   for (int i = 0; i < 2; i++)
     if (!tell (progress, 0, error) || !contender_run (a, request, 0, error) ||
@@ -165,15 +177,18 @@ compare (const Progress *progress, Contender *a, Contender *b, GError **error)
       return FALSE;
 
   const double pair = MAX (a->runs[0] + b->runs[0], 1e-6);
-  const int runs = (int) CLAMP (BLOCK_SECONDS / pair, MIN_RUNS, MAX_RUNS);
+  const gboolean twice = pair < SHORT_SECONDS;
+  const int runs = (int) CLAMP (BLOCK_SECONDS / pair / (twice ? 2 : 1), MIN_RUNS, MAX_RUNS);
   for (int block = 0; block < BLOCKS; block++) {
     for (int run = 0; run < runs; run++) {
-      Contender *first = run % 2 ? b : a, *second = run % 2 ? a : b;
+      Contender *turns[] = {run % 2 ? b : a, run % 2 ? a : b};
 
-      if (!tell (progress, 100 * (block * runs + run) / (BLOCKS * runs), error) ||
-          !contender_run (first, request, run, error) ||
-          !contender_run (second, request, run, error))
+      if (!tell (progress, 100 * (block * runs + run) / (BLOCKS * runs), error))
         return FALSE;
+      for (int i = 0; i < 2; i++)
+        if ((twice && !contender_run (turns[i], request, run, error)) ||
+            !contender_run (turns[i], request, run, error))
+          return FALSE;
     }
     contender_end_block (a, runs);
     contender_end_block (b, runs);
@@ -184,27 +199,34 @@ compare (const Progress *progress, Contender *a, Contender *b, GError **error)
 /* --- Choosing ------------------------------------------------------------------------------- */
 
 typedef struct {
-  const EngineGraph *graph;
+  EngineWays ways;
+  guint n;       /* nodes */
   int *tactics;  /* per node: chosen so far */
   double *ratio; /* per node: its time as a share of that of the back end's own choice */
+  Contender own; /* takes the back end's own choices */
 } Choice;
+
+static gboolean
+is_conv (const Choice *choice, guint node)
+{
+  return engine_graph_node (choice->ways.graph, node)->op == ENGINE_OP_CONV;
+}
 
 /* Way k for every convolution that has one that is not its back end's choice anyway; returns how
  * many that are. */
 static int
-all_take (const EngineTuneRequest *request, int k, int *tactics)
+all_take (const Choice *choice, int k, int *tactics)
 {
-  const EngineGraph *graph = request->engine->graph;
   int n = 0;
 
-  for (guint i = 0; i < graph->nodes->len; i++) {
+  for (guint i = 0; i < choice->n; i++) {
     const char *way, *own;
 
     tactics[i] = 0;
-    if (engine_graph_node (graph, i)->op != ENGINE_OP_CONV)
+    if (!is_conv (choice, i))
       continue;
-    way = engine_tactics_name (graph, i, request->backend, k);
-    own = engine_tactics_name (graph, i, request->backend, 0);
+    way = engine_ways_name (&choice->ways, i, k);
+    own = engine_ways_name (&choice->ways, i, 0);
     if (!way || g_strcmp0 (way, own) == 0)
       continue;
     tactics[i] = k;
@@ -213,41 +235,42 @@ all_take (const EngineTuneRequest *request, int k, int *tactics)
   return n;
 }
 
-/* The back end's own choices against `tactics`. */
+/* The back end's own choices against `tactics`: *run and share[node] say what part of their time it
+ * takes. */
 static gboolean
-time_against_own (const Progress *progress, const int *tactics, Contender *own, Contender *other,
-    GError **error)
+time_against_own (const Progress *progress, Choice *choice, const int *tactics, double *share,
+    double *run, GError **error)
 {
-  const EngineTuneRequest *request = progress->request;
-  g_autofree int *zeros = g_new0 (int, request->engine->graph->nodes->len);
+  Contender *own = &choice->own, other;
+  const gboolean ok = contender_init (&other, progress->request, tactics, error) &&
+                      compare (progress, own, &other, error);
 
-  *other = (Contender){0};
-  return contender_init (own, request, zeros, error) &&
-         contender_init (other, request, tactics, error) && compare (progress, own, other, error);
+  if (ok) {
+    const GArray *steps = engine_exec_program (own->exec)->steps;
+
+    *run = other.best_run / own->best_run;
+    for (guint s = 0; s < steps->len; s++)
+      share[g_array_index (steps, EngineStep, s).node] = other.best[s] / own->best[s];
+  }
+  contender_clear (&other);
+  return ok;
 }
 
 static gboolean
 try_way (const Progress *progress, const int *tactics, Choice *choice, GError **error)
 {
-  Contender own, other;
-  const gboolean ok = time_against_own (progress, tactics, &own, &other, error);
+  g_autofree double *share = g_new (double, choice->n);
+  double run;
 
-  if (ok) {
-    const GArray *steps = engine_exec_program (own.exec)->steps;
-
-    for (guint s = 0; s < steps->len; s++) {
-      const int node = g_array_index (steps, EngineStep, s).node;
-      const double ratio = other.best[s] / own.best[s];
-
-      if (tactics[node] == 0 || ratio >= choice->ratio[node])
-        continue;
-      choice->ratio[node] = ratio;
-      choice->tactics[node] = tactics[node];
-    }
+  if (!time_against_own (progress, choice, tactics, share, &run, error))
+    return FALSE;
+  for (guint i = 0; i < choice->n; i++) {
+    if (tactics[i] == 0 || share[i] >= choice->ratio[i])
+      continue;
+    choice->ratio[i] = share[i];
+    choice->tactics[i] = tactics[i];
   }
-  contender_clear (&own);
-  contender_clear (&other);
-  return ok;
+  return TRUE;
 }
 
 static int
@@ -255,68 +278,97 @@ count_chosen (const Choice *choice)
 {
   int n = 0;
 
-  for (guint i = 0; i < choice->graph->nodes->len; i++)
+  for (guint i = 0; i < choice->n; i++)
     n += choice->tactics[i] > 0;
   return n;
 }
 
-/* All choices together, or none. */
+/* All choices together: those that are not faster by the margin this time are taken back, and then all
+ * or none. */
 static gboolean
-confirm (const Progress *progress, Choice *choice, GError **error)
+confirm (Progress *progress, Choice *choice, GError **error)
 {
-  Contender own, other;
-  gboolean ok = TRUE;
+  g_autofree double *share = g_new (double, choice->n);
+  double run = 1;
 
   if (count_chosen (choice) == 0)
     return TRUE;
-  ok = time_against_own (progress, choice->tactics, &own, &other, error);
-  if (ok && other.best_run >= own.best_run)
-    memset (choice->tactics, 0, choice->graph->nodes->len * sizeof *choice->tactics);
-  contender_clear (&own);
-  contender_clear (&other);
-  return ok;
+  if (!time_against_own (progress, choice, choice->tactics, share, &run, error))
+    return FALSE;
+  for (guint i = 0; i < choice->n; i++)
+    if (choice->tactics[i] > 0 && share[i] >= 1 - MARGIN)
+      choice->tactics[i] = 0;
+  progress->done++;
+  if (count_chosen (choice) == 0)
+    return TRUE;
+  if (!time_against_own (progress, choice, choice->tactics, share, &run, error))
+    return FALSE;
+  if (run >= 1)
+    memset (choice->tactics, 0, choice->n * sizeof *choice->tactics);
+  return TRUE;
 }
 
-static EngineTactics *
-tactics_of (const EngineTuneRequest *request, const Choice *choice, GError **error)
+/* Into the engine. */
+static void
+keep (const EngineTuneRequest *request, KernelQueue *queue, const Choice *choice,
+    EngineTuneReport *report)
 {
-  const EngineGraph *graph = choice->graph;
-  KernelQueue *queue = request->backend->queue_new (request->backend, request->threads);
-  EngineTactics *tactics;
+  EngineTactics *tactics =
+      engine_tactics_new (choice->ways.graph, request->backend, queue, request->max_batch);
 
-  if (!queue) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
-        "back end '%s' could not make a queue with %d threads", request->backend->name,
-        request->threads);
-    return NULL;
-  }
-  tactics = engine_tactics_new (graph, request->backend, queue, request->max_batch);
-  request->backend->queue_free (queue);
-  for (guint i = 0; i < graph->nodes->len; i++)
-    if (engine_graph_node (graph, i)->op == ENGINE_OP_CONV)
+  for (guint i = 0; i < choice->n; i++)
+    if (is_conv (choice, i))
       g_ptr_array_add (tactics->names,
           g_strdup (choice->tactics[i] == 0
                         ? ""
-                        : engine_tactics_name (graph, i, request->backend, choice->tactics[i])));
-  return tactics;
+                        : engine_ways_name (&choice->ways, i, choice->tactics[i])));
+  report->timed = TRUE;
+  report->convolutions = tactics->names->len;
+  report->chosen = count_chosen (choice);
+  engine_tactics_add (request->engine, tactics);
 }
 
 static gboolean
 choose (const EngineTuneRequest *request, int most, Choice *choice, GError **error)
 {
-  const guint n = choice->graph->nodes->len;
-  g_autofree int *tactics = g_new (int, n);
-  Progress progress = {.request = request, .total = most + 1};
+  g_autofree int *tactics = g_new0 (int, choice->n);
+  Progress progress = {.request = request, .total = most + 2};
 
-  for (guint i = 0; i < n; i++)
+  if (!contender_init (&choice->own, request, tactics, error))
+    return FALSE;
+  for (guint i = 0; i < choice->n; i++)
     choice->ratio[i] = 1 - MARGIN;
   for (int k = 1; k <= most; k++, progress.done++)
-    if (all_take (request, k, tactics) > 0 && !try_way (&progress, tactics, choice, error))
+    if (all_take (choice, k, tactics) > 0 && !try_way (&progress, tactics, choice, error))
       return FALSE;
   if (!confirm (&progress, choice, error))
     return FALSE;
-  progress.done++;
+  progress.done = progress.total;
   return tell (&progress, 0, error);
+}
+
+static gboolean
+tune_on (const EngineTuneRequest *request, KernelQueue *queue, EngineTuneReport *report,
+    GError **error)
+{
+  const EngineGraph *graph = request->engine->graph;
+  const guint n = graph->nodes->len;
+  g_autofree int *tactics = g_new0 (int, n);
+  g_autofree double *ratio = g_new (double, n);
+  Choice choice = {.ways = engine_ways (graph, request->backend, queue, request->max_batch),
+      .n = n,
+      .tactics = tactics,
+      .ratio = ratio};
+  const int most = engine_ways_most (&choice.ways);
+
+  if (most < 2)
+    return TRUE; /* there is nothing to choose, and nothing to keep */
+
+  const gboolean ok = choose (request, most, &choice, error);
+  contender_clear (&choice.own);
+  if (ok)
+    keep (request, queue, &choice, report);
+  return ok;
 }
 
 gboolean
@@ -332,25 +384,18 @@ engine_tune (Engine *engine, KernelBackend *backend, int max_batch, int threads,
       .data = data,
       .cancellable = cancellable};
   const gint64 start = g_get_monotonic_time ();
-  const guint n = engine->graph->nodes->len;
-  g_autofree int *tactics = g_new0 (int, n);
-  g_autofree double *ratio = g_new (double, n);
-  Choice choice = {engine->graph, tactics, ratio};
-  const int most = engine_tactics_most (engine->graph, backend);
-  EngineTactics *found;
+  KernelQueue *queue = backend->queue_new (backend, threads);
+  gboolean ok;
 
   *report = (EngineTuneReport){0};
-  if (most < 2)
-    return TRUE; /* there is nothing to choose, and nothing to keep */
-  if (!choose (&request, most, &choice, error))
+  if (!queue) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "back end '%s' could not make a queue with %d threads", backend->name, threads);
     return FALSE;
-  found = tactics_of (&request, &choice, error);
-  if (!found)
-    return FALSE;
-  report->timed = TRUE;
-  report->convolutions = found->names->len;
-  report->chosen = count_chosen (&choice);
-  report->seconds = 1e-6 * (g_get_monotonic_time () - start);
-  engine_tactics_add (engine, found);
-  return TRUE;
+  }
+  ok = tune_on (&request, queue, report, error);
+  backend->queue_free (queue);
+  if (report->timed)
+    report->seconds = 1e-6 * (g_get_monotonic_time () - start);
+  return ok;
 }

@@ -17,31 +17,15 @@
 
 #include <math.h>
 
-/* Bytes of weights that are read again and again, and fewer than are worth to be read by one thread
- * only. */
-#define CHUNK_WEIGHTS (256 * 1024)
-#define FEW_WEIGHTS   (32 * 1024)
-/* A byte of input that another thread has written, in bytes of weights. Found by trying: 0.3 to 1.5 are
- * nearly the same. */
-#define FOREIGN_INPUT 0.3
 /* The largest product of two int8, and far more than a residual counts. */
 #define PRODUCT  (128.0f * 128.0f)
 #define RESIDUAL 0x1p20f
-/* Bytes of plain rows that are read for one call of a tile after the other. */
-#define PLAIN_ROWS (16 * 1024)
-/* Tasks per thread, so that one that was late or slow does not keep the others waiting. */
-#define TASKS_PER_THREAD 4
-/* Units per thread, so that it is of no consequence that threads differ by one. */
-#define UNITS_PER_THREAD 16
-
 typedef struct {
   Igemm g;
   const IgemmArgs *args;
+  const IgemmWay *way;
+  IgemmSplit split;
   size_t pixels, tiles; /* of mr pixels */
-  int cuts;             /* of the blocks of a group: units of a tile */
-  int chunks;           /* of a group */
-  size_t units;         /* all */
-  int tasks;
   bool bounded;
   uint8_t *scratch;    /* aligned */
   size_t scratch_size; /* of one thread */
@@ -76,62 +60,16 @@ kernel_igemm_scratch (const IgemmKind *kind, const KernelConvShape *shape, Kerne
   return KERNEL_ALIGN + scratch_size (&g) * kernel_pool_threads (queue->pool);
 }
 
-/* Chunks for so many threads. With one, every thread reads all weights and the pixels that it owns;
- * with one for each thread, its part of the weights and all pixels; in between, parts of both. Chunks
- * that the cache asks for are a multiple of that. */
-static int
-count_chunks (const Run *run, int busy)
-{
-  const Igemm *g = &run->g;
-  const KernelConvShape *shape = run->args->shape;
-  const double weights = (double) g->blocks * g->block_size;
-  const double input = (double) shape->n * shape->ih * shape->iw * shape->ic * g->kind->element;
-  const int calls = (g->blocks - 1) / g->kind->tile_blocks + 1;
-  const int needed = (int) fmin (calls, 1 + weights / CHUNK_WEIGHTS);
-  const int most = weights < FEW_WEIGHTS ? 1 : kernel_min_int (busy, calls);
-  double least = INFINITY;
-  int best = 1;
-
-  for (int chunks = 1;; chunks = kernel_min_int (2 * chunks, most)) {
-    const double cost = weights / chunks + FOREIGN_INPUT * input * (chunks - 1) / busy;
-
-    if (cost < least) {
-      least = cost;
-      best = chunks;
-    }
-    if (chunks == most)
-      return kernel_min_int (g->blocks, (needed + best - 1) / best * best);
-  }
-}
-
-static void
-split (Run *run, int threads)
-{
-  const Igemm *g = &run->g;
-  const size_t tiles = run->tiles * g->groups;
-  /* A tile takes the same time for 1 pixel or channel as for all. */
-  const double products = (double) tiles * g->mr * g->blocks * IGEMM_NR * g->taps * g->run;
-  const double most = threads == 1 ? 1 : 1 + 2 * products / g->kind->grain;
-  const int busy = most < threads ? (int) most : threads;
-  const int wanted = (int) ((busy * UNITS_PER_THREAD - 1) / tiles + 1);
-
-  /* A tile that two threads share has its rows found twice, and maybe cut into narrower calls: only
-   * where there are too few tiles, or to have chunks. */
-  run->chunks = count_chunks (run, busy);
-  run->cuts = kernel_min_int (g->blocks, (wanted + run->chunks - 1) / run->chunks * run->chunks);
-  run->units = tiles * run->cuts;
-  run->tasks = busy == 1 ? 1 : (int) fmin (fmin (most, busy * TASKS_PER_THREAD), run->units);
-}
-
 /* The blocks of a task in nearly equal calls: `longer` of them take one more than `each`. */
 typedef struct {
   int group, first, calls, each, longer;
 } Blocks;
 
 static Blocks
-share_blocks (const Igemm *g, int group, int first, int end)
+share_blocks (const Run *run, int group, int first, int end)
 {
-  const int count = end - first, calls = (count - 1) / g->kind->tile_blocks + 1;
+  const int count = end - first,
+            calls = (count - 1) / kernel_igemm_tile_blocks (&run->g, run->way) + 1;
 
   return (Blocks){group, first, calls, count / calls, count % calls};
 }
@@ -171,7 +109,7 @@ run_plain (const Run *run, IgemmTile *tile, const Blocks *blocks, size_t pixel, 
   const size_t channel = (size_t) blocks->group * g->k, beyond = channel + g->row;
   const size_t unsafe = (beyond * element - 1) / pixel_size; /* read past the end */
   const size_t safe = run->pixels > unsafe ? run->pixels - unsafe : 0;
-  const size_t most = (PLAIN_ROWS / pixel_size / g->mr + 4) * g->mr;
+  const size_t most = (run->way->plain_rows / pixel_size / g->mr + 4) * g->mr;
   const void *const *rows = tile->rows;
 
   tile->rows = NULL;
@@ -250,22 +188,23 @@ static size_t
 run_rectangle (const Run *run, size_t unit, size_t left, uint8_t *scratch)
 {
   const Igemm *g = &run->g;
-  const int cut = (int) (unit / run->tiles % run->cuts); /* of the chunk, in any case */
-  int chunk = (int) ((size_t) cut * run->chunks / run->cuts);
+  const IgemmSplit *split = &run->split;
+  const int cut = (int) (unit / run->tiles % split->cuts); /* of the chunk, in any case */
+  int chunk = (int) ((size_t) cut * split->chunks / split->cuts);
 
-  if (kernel_pool_part (run->cuts, run->chunks, chunk + 1) <= (size_t) cut)
+  if (kernel_pool_part (split->cuts, split->chunks, chunk + 1) <= (size_t) cut)
     chunk++;
-  const int first = (int) kernel_pool_part (run->cuts, run->chunks, chunk);
-  const int cuts = (int) kernel_pool_part (run->cuts, run->chunks, chunk + 1) - first;
-  const size_t in_chunk = unit % (run->tiles * run->cuts) - run->tiles * first;
+  const int first = (int) kernel_pool_part (split->cuts, split->chunks, chunk);
+  const int cuts = (int) kernel_pool_part (split->cuts, split->chunks, chunk + 1) - first;
+  const size_t in_chunk = unit % (run->tiles * split->cuts) - run->tiles * first;
   const size_t tile = in_chunk / cuts, whole = left / cuts, in_tile = in_chunk % cuts;
   const bool part = in_tile > 0 || whole == 0;
   const size_t tiles = part ? 1 : whole < run->tiles - tile ? whole : run->tiles - tile;
   const size_t wide = !part ? (size_t) cuts : left < cuts - in_tile ? left : cuts - in_tile;
   const int begin = first + (int) in_tile, end = begin + (int) wide;
-  const Blocks blocks = share_blocks (g, (int) (unit / (run->tiles * run->cuts)),
-      (int) kernel_pool_part (g->blocks, run->cuts, begin),
-      (int) kernel_pool_part (g->blocks, run->cuts, end));
+  const Blocks blocks = share_blocks (run, (int) (unit / (run->tiles * split->cuts)),
+      (int) kernel_pool_part (g->blocks, split->cuts, begin),
+      (int) kernel_pool_part (g->blocks, split->cuts, end));
 
   run_tiles (run, &blocks, tile, tile + tiles, scratch);
   return tiles * wide;
@@ -277,11 +216,11 @@ run_task (const void *ctx, int task, int thread)
   const Run *run = ctx;
   const IgemmKind *kind = run->g.kind;
   uint8_t *scratch = run->scratch + thread * run->scratch_size;
-  const size_t end = kernel_pool_part (run->units, run->tasks, task + 1);
+  const size_t end = kernel_pool_part (run->split.units, run->split.tasks, task + 1);
 
   if (kind->begin)
     kind->begin ();
-  for (size_t unit = kernel_pool_part (run->units, run->tasks, task); unit < end;)
+  for (size_t unit = kernel_pool_part (run->split.units, run->split.tasks, task); unit < end;)
     unit += run_rectangle (run, unit, end - unit, scratch);
   if (kind->end)
     kind->end ();
@@ -293,20 +232,15 @@ kernel_igemm_run (const IgemmKind *kind, const IgemmArgs *args, KernelQueue *que
   const KernelConvShape *shape = args->shape;
   Run run = {.g = kernel_igemm (kind, shape), .args = args};
 
+  run.way = kernel_igemm_way (&run.g);
   run.bounded = kind->bounded && args->mr < RESIDUAL &&
                 kind->bounded (args->m, args->b, shape->oc, PRODUCT * run.g.taps * run.g.k);
   run.pixels = (size_t) shape->n * shape->oh * shape->ow;
   run.tiles = (run.pixels + run.g.mr - 1) / run.g.mr;
   run.scratch = (uint8_t *) round_up ((uintptr_t) args->scratch);
   run.scratch_size = scratch_size (&run.g);
-  split (&run, kernel_pool_threads (queue->pool));
-  kernel_pool_run (queue->pool, run_task, &run, run.tasks);
-}
-
-const char *
-kernel_igemm_tactic (const KernelConvShape *shape, int tactic)
-{
-  return tactic == 0 ? "direct" : NULL;
+  run.split = kernel_igemm_split (&run.g, run.way, run.tiles, kernel_pool_threads (queue->pool));
+  kernel_pool_run (queue->pool, run_task, &run, run.split.tasks);
 }
 
 void

@@ -191,8 +191,47 @@ void kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f3
     KernelQueue *queue);
 void kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue *queue);
 
-/* As KernelConvTacticFn, where there is one way. */
-const char *kernel_igemm_tactic (const KernelConvShape *shape, int tactic);
+/* Which of the orders of igemm.c: pixels pass through all weights, or weights through all pixels. */
+typedef enum {
+  IGEMM_ORDER_LEAST, /* in which fewest bytes come from afar */
+  IGEMM_ORDER_PIXELS,
+  IGEMM_ORDER_CHANNELS,
+} IgemmOrder;
+
+typedef enum {
+  IGEMM_THREADS_USEFUL, /* as many as have work worth handing over */
+  IGEMM_THREADS_ALL,
+  IGEMM_THREADS_HALF,
+  IGEMM_THREADS_ONE,
+} IgemmThreads;
+
+/* A way to go through a dense convolution. */
+typedef struct {
+  const char *name; /* for people; engine files keep it */
+  int tile_blocks;  /* of a tile, at most */
+  int plain_rows;   /* bytes of plain rows that are read for one call of a tile after the other */
+  IgemmOrder order;
+  IgemmThreads threads;
+  int tasks; /* per thread: who was late or slow does not keep the others waiting for long */
+} IgemmWay;
+
+/* That of the shape's tactic: 1 and 0 are the rule. NULL beyond the last; which there are depends on the
+ * kind and the shape, images aside. */
+const IgemmWay *kernel_igemm_way (const Igemm *g);
+/* Blocks of its tiles. */
+int kernel_igemm_tile_blocks (const Igemm *g, const IgemmWay *way);
+
+/* How the work is cut: see igemm.c. */
+typedef struct {
+  int cuts;     /* of the blocks of a group: units of a tile */
+  int chunks;   /* of a group */
+  size_t units; /* all */
+  int tasks;
+} IgemmSplit;
+IgemmSplit kernel_igemm_split (const Igemm *g, const IgemmWay *way, size_t tiles, int threads);
+
+/* As KernelConvTacticFn. */
+const char *kernel_igemm_tactic (const IgemmKind *kind, const KernelConvShape *shape, int tactic);
 
 /* The slots of KernelOps that an instruction set serves, kernel_<slot>_<suffix>; kind_of (shape) chooses
  * between its kinds. */
@@ -217,7 +256,7 @@ const char *kernel_igemm_tactic (const KernelConvShape *shape, int tactic);
   }                                                                                                \
   const char *kernel_conv_s8_tactic_##suffix (const KernelConvShape *shape, int tactic)            \
   {                                                                                                \
-    return kernel_igemm_tactic (shape, tactic);                                                    \
+    return kernel_igemm_tactic (kind_of (shape), shape, tactic);                                   \
   }
 
 #define IGEMM_F32_SLOTS(suffix, kind_of)                                                           \
@@ -233,5 +272,9 @@ const char *kernel_igemm_tactic (const KernelConvShape *shape, int tactic);
   void kernel_conv_f32_##suffix (const KernelConvF32 *args, KernelQueue *queue)                    \
   {                                                                                                \
     kernel_igemm_f32 (kind_of (&args->shape), args, queue);                                        \
+  }                                                                                                \
+  const char *kernel_conv_f32_tactic_##suffix (const KernelConvShape *shape, int tactic)           \
+  {                                                                                                \
+    return kernel_igemm_tactic (kind_of (shape), shape, tactic);                                   \
   }
 /* clang-format on */

@@ -140,21 +140,32 @@ is_faster (const WinogradKind *kind, const KernelConvShape *shape)
 }
 
 bool
-kernel_winograd_chosen (const WinogradKind *kind, const KernelConvShape *shape)
+kernel_winograd_chosen (const WinogradKind *kind, const IgemmKind *direct,
+    const KernelConvShape *shape)
 {
-  return kernel_winograd_fits (shape) &&
-         (shape->tactic == 0 ? is_faster (kind, shape) : shape->tactic == 2);
+  if (!kernel_winograd_fits (shape))
+    return false;
+  if (shape->tactic == 0)
+    return is_faster (kind, shape);
+
+  const Igemm g = kernel_igemm (direct, shape);
+
+  return !kernel_igemm_way (&g);
 }
 
 const char *
-kernel_winograd_tactic (const WinogradKind *kind, const KernelConvShape *shape, int tactic)
+kernel_winograd_tactic (const WinogradKind *kind, const IgemmKind *direct,
+    const KernelConvShape *shape, int tactic)
 {
   KernelConvShape chosen = *shape;
+  const char *name = kernel_igemm_tactic (direct, shape, tactic);
 
-  if (tactic < 0 || tactic > 2 || (tactic == 2 && !kernel_winograd_fits (shape)))
-    return NULL;
   chosen.tactic = tactic;
-  return kernel_winograd_chosen (kind, &chosen) ? "winograd 4x4" : "direct";
+  if (tactic == 0 ? kernel_winograd_chosen (kind, direct, &chosen)
+                  : !name && kernel_winograd_fits (shape) && tactic > 0 &&
+                        kernel_igemm_tactic (direct, shape, tactic - 1))
+    return "winograd 4x4";
+  return name;
 }
 
 static inline Place

@@ -137,11 +137,12 @@ size_t kernel_winograd_scratch (const WinogradKind *kind, const KernelConvShape 
 void kernel_winograd_run (const WinogradKind *kind, const KernelConvS8 *args, bool y_f32,
     KernelQueue *queue);
 
-/* conv_s8_tactic: 1 is the direct way, 2 is Winograd's where the shape fits; 0 is what should take
- * less time. */
-const char *kernel_winograd_tactic (const WinogradKind *kind, const KernelConvShape *shape,
-    int tactic);
-bool kernel_winograd_chosen (const WinogradKind *kind, const KernelConvShape *shape);
+/* conv_s8_tactic: the ways of `direct`, and behind them Winograd's where the shape fits; 0 is what
+ * should take less time of the first and the last. */
+const char *kernel_winograd_tactic (const WinogradKind *kind, const IgemmKind *direct,
+    const KernelConvShape *shape, int tactic);
+bool kernel_winograd_chosen (const WinogradKind *kind, const IgemmKind *direct,
+    const KernelConvShape *shape);
 
 /* As IGEMM_S8_SLOTS, with both ways. */
 /* clang-format off */
@@ -149,19 +150,19 @@ bool kernel_winograd_chosen (const WinogradKind *kind, const KernelConvShape *sh
   size_t kernel_conv_s8_pack_##suffix (const KernelConvShape *shape, int8_t zero_x,                \
       const int8_t *w, void *packed)                                                               \
   {                                                                                                \
-    return kernel_winograd_chosen (winograd, shape)                                                \
+    return kernel_winograd_chosen (winograd, kind_of (shape), shape)                               \
                ? kernel_winograd_pack (shape, zero_x, w, packed)                                   \
                : kernel_igemm_pack (kind_of (shape), shape, &zero_x, w, packed);                   \
   }                                                                                                \
   size_t kernel_conv_s8_scratch_##suffix (const KernelConvShape *shape, KernelQueue *queue)        \
   {                                                                                                \
-    return kernel_winograd_chosen (winograd, shape)                                                \
+    return kernel_winograd_chosen (winograd, kind_of (shape), shape)                               \
                ? kernel_winograd_scratch (winograd, shape, queue)                                            \
                : kernel_igemm_scratch (kind_of (shape), shape, queue);                             \
   }                                                                                                \
   static void run_##suffix (const KernelConvS8 *args, bool y_f32, KernelQueue *queue)              \
   {                                                                                                \
-    if (kernel_winograd_chosen (winograd, &args->shape))                                           \
+    if (kernel_winograd_chosen (winograd, kind_of (&args->shape), &args->shape))                   \
       kernel_winograd_run (winograd, args, y_f32, queue);                                          \
     else                                                                                           \
       kernel_igemm_s8 (kind_of (&args->shape), args, y_f32, queue);                                \
@@ -176,6 +177,6 @@ bool kernel_winograd_chosen (const WinogradKind *kind, const KernelConvShape *sh
   }                                                                                                \
   const char *kernel_conv_s8_tactic_##suffix (const KernelConvShape *shape, int tactic)            \
   {                                                                                                \
-    return kernel_winograd_tactic (winograd, shape, tactic);                                       \
+    return kernel_winograd_tactic (winograd, kind_of (shape), shape, tactic);                      \
   }
 /* clang-format on */

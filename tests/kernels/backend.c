@@ -257,20 +257,48 @@ test_pieces (void)
   }
 }
 
-/* Every shape has a way, and the numbers end. */
+/* Every shape has a way, the numbers end, and each name stands for one way, whatever the images. */
+static void
+check_tactics (KernelConvTacticFn name, KernelConvShape shape)
+{
+  const char *names[32] = {0};
+  int count = 0;
+
+  CHECK (name (&shape, 0) && !name (&shape, -1) && !name (&shape, 1000));
+  while (count < 31 && (names[count] = name (&shape, count + 1)))
+    count++;
+  CHECK (count < 31);
+  shape.n = 16;
+  for (int i = 0; i < count; i++) {
+    CHECK_STR (name (&shape, i + 1), names[i]);
+    for (int k = 0; k < i; k++)
+      CHECK (strcmp (names[i], names[k]) != 0);
+  }
+}
+
 static void
 test_tactics (void)
 {
-  const KernelConvShape shape = {1, 8, 8, 16, 8, 8, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1};
+  static const KernelConvShape shapes[] = {
+      {1, 8, 8, 16, 8, 8, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1},
+      {1, 56, 56, 64, 56, 56, 256, 1, 1, 1, 1, 1, 1, 0, 0, 1},
+      {1, 7, 7, 512, 7, 7, 512, 3, 3, 1, 1, 1, 1, 1, 1, 1},
+      {1, 9, 9, 24, 9, 9, 24, 3, 3, 1, 1, 2, 2, 2, 2, 24},
+      {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1},
+  };
 
   for (int i = 0; i < n_names; i++) {
     char why[128];
     KernelBackend *backend = kernel_open (names[i], why, sizeof why);
 
-    CHECK (backend->ops->conv_s8_tactic (&shape, 0) != NULL);
-    CHECK (backend->ops->conv_f32_tactic (&shape, 0) != NULL);
-    CHECK (backend->ops->conv_s8_tactic (&shape, 1000) == NULL);
-    CHECK (backend->ops->conv_f32_tactic (&shape, 1000) == NULL);
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+      KernelConvShape shape = shapes[k];
+
+      for (shape.threads = 0; shape.threads <= 4; shape.threads++) {
+        check_tactics (backend->ops->conv_s8_tactic, shape);
+        check_tactics (backend->ops->conv_f32_tactic, shape);
+      }
+    }
     kernel_close (backend);
   }
 }

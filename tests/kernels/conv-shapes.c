@@ -249,6 +249,7 @@ conv_shape (Harness *h, int i, KernelConvShape *s)
 {
   const bool chosen = choose (h, i, s);
 
+  s->threads = harness_range (h, 0, 4); /* whatever the queue has */
   harness_require (s->oh <= most_rows (s) && s->ow <= most_columns (s),
       "a convolution has a window without a pixel");
   return chosen;
@@ -259,6 +260,7 @@ conv_shape_large (int i, KernelConvShape *s)
 {
   if (i < COUNT (large))
     *s = large[i];
+  s->threads = i % 4 + 1;
   return i < COUNT (large);
 }
 

@@ -6,6 +6,7 @@
 #include "tests/kernels/conv-shapes.h"
 #include "tests/kernels/harness.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,9 +44,9 @@ count_weights (const KernelConvShape *s)
 static int
 describe (char *text, size_t size, const KernelConvShape *s)
 {
-  return snprintf (text, size, "n%d %dx%dx%d -> %dx%dx%d, %dx%d s%d,%d d%d,%d p%d,%d g%d", s->n,
+  return snprintf (text, size, "n%d %dx%dx%d -> %dx%dx%d, %dx%d s%d,%d d%d,%d p%d,%d g%d t%d", s->n,
       s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride_h, s->stride_w,
-      s->dilation_h, s->dilation_w, s->pad_top, s->pad_left, s->groups);
+      s->dilation_h, s->dilation_w, s->pad_top, s->pad_left, s->groups, s->threads);
 }
 
 /* Packed weights and scratch belong to one tactic. */
@@ -247,6 +248,7 @@ typedef struct {
   KernelConvF32 args;
   KernelConvShape largest;
   float *w;
+  const float *x, *b, *r; /* as the test made them: args has each back end's */
 } ConvF32;
 
 static size_t
@@ -273,6 +275,41 @@ tactic_f32 (const void *user, const KernelOps *ops, int tactic)
   return ops->conv_f32_tactic (&((const ConvF32 *) user)->args.shape, tactic);
 }
 
+static float *
+magnitudes (const float *x, size_t count)
+{
+  float *y = malloc (count * sizeof *y);
+
+  for (size_t i = 0; i < count; i++)
+    y[i] = fabsf (x[i]);
+  return y;
+}
+
+/* cuDNN adds in an order of its own: an output may differ by 1e-5 of what its terms are without their
+ * signs. */
+static void
+bound_f32 (const void *user, float *bound)
+{
+  const ConvF32 *conv = user;
+  const KernelConvShape *s = &conv->args.shape;
+  KernelConvF32 args = {.shape = *s, .y = bound, .lo = -INFINITY, .hi = INFINITY};
+  float *x = magnitudes (conv->x, count_inputs (s)), *w = magnitudes (conv->w, count_weights (s));
+  float *b = magnitudes (conv->b, s->oc);
+  float *r = conv->r ? magnitudes (conv->r, count_outputs (s)) : NULL;
+
+  args.x = x;
+  args.w = w;
+  args.b = b;
+  args.r = r;
+  kernel_conv_f32_ref (&args, NULL);
+  for (size_t i = 0; i < count_outputs (s); i++)
+    bound[i] = bound[i] * 1e-5f + FLT_MIN;
+  free (x);
+  free (w);
+  free (b);
+  free (r);
+}
+
 static void
 run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual residual)
 {
@@ -281,7 +318,7 @@ run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual 
   const size_t n_out = count_outputs (shape);
   char text[112];
   HarnessCase *c;
-  float *r = NULL;
+  float *x, *b, *r = NULL;
 
   describe (text, sizeof text, shape);
   c = harness_case (h, a, "%s, %s%s", text, harness_floats_name (kind),
@@ -294,9 +331,10 @@ run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual 
   conv.w = malloc (count_weights (shape) * sizeof *conv.w);
   harness_fill_f32 (h, conv.w, count_weights (shape), kind);
 
-  harness_fill_f32 (h, harness_in (c, HARNESS_F32, count_inputs (shape), &a->x),
-      count_inputs (shape), kind);
-  harness_fill_f32 (h, harness_in (c, HARNESS_F32, shape->oc, &a->b), shape->oc, kind);
+  x = harness_in (c, HARNESS_F32, count_inputs (shape), &a->x);
+  harness_fill_f32 (h, x, count_inputs (shape), kind);
+  b = harness_in (c, HARNESS_F32, shape->oc, &a->b);
+  harness_fill_f32 (h, b, shape->oc, kind);
   if (residual == RESIDUAL_IN_PLACE) {
     r = harness_in_out (c, HARNESS_F32, n_out, &a->y);
     harness_point (c, &a->r, r, 0);
@@ -307,9 +345,13 @@ run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual 
   }
   if (r)
     harness_fill_f32 (h, r, n_out, kind);
+  conv.x = x;
+  conv.b = b;
+  conv.r = r;
   harness_made_in (c, pack_f32, &conv, &a->w);
   harness_made_scratch (c, scratch_f32, &conv, &a->scratch);
   harness_tactics (c, tactic_f32, &conv, &a->shape.tactic);
+  harness_tolerance (c, "cudnn", bound_f32, &conv);
   harness_operations (c, 2.0 * n_out * count_weights (shape) / shape->oc);
   harness_run (c);
   free (conv.w);
