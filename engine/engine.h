@@ -318,6 +318,11 @@ KernelQueue *engine_exec_queue (EngineExec *exec);
 const char *engine_exec_tuning (const EngineExec *exec);
 /* Runs the first `batch` images and waits. ENGINE_ERROR_BACKEND names the failure. */
 gboolean engine_exec_run (EngineExec *exec, int batch, GError **error);
+/* The same in two halves: between them a device works, and the caller need not wait. Where kernels
+ * run on the caller's thread the first half does it all. After a start() that failed there is nothing
+ * to wait for. */
+gboolean engine_exec_start (EngineExec *exec, int batch, GError **error);
+gboolean engine_exec_wait (EngineExec *exec, GError **error);
 /* The first output of one image: engine_n_classes() floats in host memory, until the next run. */
 const float *engine_exec_output (EngineExec *exec, int image);
 

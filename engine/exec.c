@@ -214,8 +214,18 @@ run_recorded (EngineExec *exec, int batch)
   return NULL;
 }
 
+static gboolean
+succeed (const EngineExec *exec, const char *failure, GError **error)
+{
+  if (!failure)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed: %s",
+      exec->backend->name, failure);
+  return FALSE;
+}
+
 gboolean
-engine_exec_run (EngineExec *exec, int batch, GError **error)
+engine_exec_start (EngineExec *exec, int batch, GError **error)
 {
   const gboolean recorded = exec->recordings && !exec->profile && !exec->taps;
   const char *failure = NULL;
@@ -232,13 +242,22 @@ engine_exec_run (EngineExec *exec, int batch, GError **error)
     failure = engine_program_run (exec->program, batch, NULL);
   if (!failure && !recorded)
     fetch (exec, batch);
-  if (!failure)
-    failure = exec->backend->queue_wait (exec->queue);
-  if (!failure)
+  if (succeed (exec, failure, error))
     return TRUE;
-  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed: %s",
-      exec->backend->name, failure);
+  exec->backend->queue_wait (exec->queue); /* what is queued still reads the caller's pictures */
   return FALSE;
+}
+
+gboolean
+engine_exec_wait (EngineExec *exec, GError **error)
+{
+  return succeed (exec, exec->backend->queue_wait (exec->queue), error);
+}
+
+gboolean
+engine_exec_run (EngineExec *exec, int batch, GError **error)
+{
+  return engine_exec_start (exec, batch, error) && engine_exec_wait (exec, error);
 }
 
 void
