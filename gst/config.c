@@ -130,8 +130,9 @@ gst_int8_config_install (GObjectClass *klass)
   install_preprocess (klass);
   g_object_class_install_property (klass, GST_INT8_CONFIG_BACKEND,
       g_param_spec_string ("backend", "Back end",
-          "What computes: \"cpu\" (fast kernels of this CPU), \"ref\" (plain C, slow, the same "
-          "bytes), \"auto\" (cpu)",
+          "What computes: \"cpu\" (fast kernels of this CPU), \"cuda\" or \"cuda:N\" (int8infer: an "
+          "NVIDIA GPU, the same bytes; frames in memory:CUDAMemory stay there), \"ref\" (plain C, "
+          "slow, the same bytes), \"auto\" (int8infer: cuda where it opens, else cpu; int8calib: cpu)",
           "auto", SETTABLE));
   g_object_class_install_property (klass, GST_INT8_CONFIG_THREADS,
       g_param_spec_uint ("threads", "Threads",

@@ -38,7 +38,7 @@ gboolean
 gst_int8_frame_format_init (GstInt8FrameFormat *format, const GstCaps *caps, GError **error)
 {
   static const char advice[] =
-      "put \"videoconvert ! \" in front; " GST_INT8_FRAME_FORMATS " in system memory are taken";
+      "put \"videoconvert ! \" in front; " GST_INT8_FRAME_FORMATS " are taken";
   EngineImage *image = &format->image;
 
   *image = (EngineImage){0};
@@ -148,17 +148,27 @@ point_planes (GstInt8Frame *frame)
   return TRUE;
 }
 
+static gboolean
+map_frame (GstInt8Frame *frame, const GstInt8FrameFormat *format, GstBuffer *buffer,
+    const GstObject *context)
+{
+  frame->on_device = gst_int8_cuda_holds (context, buffer);
+  if (frame->on_device)
+    return gst_int8_cuda_map (&frame->map, &format->info, buffer);
+  return gst_video_frame_map (&frame->map, (GstVideoInfo *) &format->info, buffer,
+      GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF);
+}
+
 gboolean
 gst_int8_frame_map (GstInt8Frame *frame, const GstInt8FrameFormat *format, GstBuffer *buffer,
-    GError **error)
+    const GstObject *context, GError **error)
 {
   gboolean mapped;
 
   if (!check_meta (format, buffer, error))
     return FALSE;
   frame->image = format->image;
-  mapped = gst_video_frame_map (&frame->map, (GstVideoInfo *) &format->info, buffer,
-      GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF);
+  mapped = map_frame (frame, format, buffer, context);
   if (!mapped || !point_planes (frame)) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
         "a buffer of %" G_GSIZE_FORMAT " bytes does not hold a %s frame of %dx%d (%" G_GSIZE_FORMAT

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * frame.h: video frames in system memory as pictures of the engine. Nothing is copied, and nothing
- * is allocated per frame.
+ * frame.h: video frames as pictures of the engine, in system memory or where the back end reads them
+ * itself. Nothing is copied, and nothing is allocated per frame.
  *
  * GstVideoMeta (any stride and offset) and GstVideoCropMeta are honoured. Colours follow the caps'
  * colorimetry; where it is unknown, GStreamer's default for the frame's size.
  */
 #pragma once
 
-#include <gst/video/video.h>
 #include "engine/engine.h"
+#include "gst/cuda-context.h"
 
 G_BEGIN_DECLS
 
 #define GST_INT8_FRAME_FORMATS "{ NV12, I420, YV12, RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8 }"
-#define GST_INT8_FRAME_CAPS    GST_VIDEO_CAPS_MAKE (GST_INT8_FRAME_FORMATS)
+#define GST_INT8_FRAME_CAPS    GST_INT8_CUDA_CAPS (GST_INT8_FRAME_FORMATS)
 
 /* What is said of buffers that come without caps. */
 #define GST_INT8_FRAME_NO_CAPS                                                                     \
@@ -37,14 +37,18 @@ typedef struct {
   EngineImage image;
   EngineRect crop;
   gboolean has_crop;
+  gboolean on_device; /* its planes lie in the memory of the context */
 } GstInt8Frame;
 
-/* G_IO_ERROR_INVALID_ARGUMENT for a buffer that does not hold the frame its caps promise. */
+/* context: the GstCudaContext that the back end works in; frames in its memory are mapped there. NULL:
+ * every frame is mapped in system memory, to which those of a device are copied for it.
+ * G_IO_ERROR_INVALID_ARGUMENT for a buffer that does not hold the frame its caps promise. */
 gboolean gst_int8_frame_map (GstInt8Frame *frame, const GstInt8FrameFormat *format,
-    GstBuffer *buffer, GError **error);
+    GstBuffer *buffer, const GstObject *context, GError **error);
 void gst_int8_frame_unmap (GstInt8Frame *frame);
 
-/* Queues the work that writes the frame's tensor. The frame stays mapped until queue_wait(). */
+/* Queues the work that writes the frame's tensor. The frame, whose image must lie in the memory of the
+ * queue's back end, stays mapped until queue_wait(). */
 gboolean gst_int8_frame_preprocess (const GstInt8Frame *frame, EnginePreprocessor *preprocessor,
     KernelQueue *queue, void *tensor, GError **error);
 

@@ -173,7 +173,7 @@ preprocess (GstInt8Calib *self, GstBuffer *buffer, float *slot, GError **error)
   const char *why;
   gboolean ok;
 
-  if (!gst_int8_frame_map (&frame, &self->format, buffer, error))
+  if (!gst_int8_frame_map (&frame, &self->format, buffer, NULL, error))
     return FALSE;
   ok = gst_int8_frame_preprocess (&frame, self->preprocessor, self->queue, slot, error);
   why = self->backend->queue_wait (self->queue);

@@ -86,7 +86,7 @@ post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecis
       "layers-int8", G_TYPE_INT, report->build.layers_int8,
       "layers-fp32", G_TYPE_INT, report->build.layers_fp32,
       "tuned", G_TYPE_BOOLEAN, report->tuned,
-      "tactics", G_TYPE_STRING, gst_int8_runner_tactics (self->runner), NULL);
+      "tactics", G_TYPE_STRING, gst_int8_runner_tactics (self->batches[0].runner), NULL);
   /* clang-format on */
   GValue inferred = G_VALUE_INIT;
 
@@ -197,9 +197,7 @@ load_all (GstInt8Infer *self, const GstInt8InferSettings *settings, EngineReques
   engine = obtain (self, settings, &preprocess, report, error);
   if (!engine || g_cancellable_set_error_if_cancelled (self->cancellable, error))
     return FALSE;
-  self->runner = gst_int8_runner_new (engine, &preprocess, self->backend, self->batch_size,
-      settings->config.threads, error);
-  if (!self->runner ||
+  if (!gst_int8_infer_batches_new (self, engine, &preprocess, settings->config.threads, error) ||
       !load_labels (self, settings->labels, (guint) engine_n_classes (engine), error))
     return FALSE;
   self->model_name = model_name (settings->config.model);
@@ -290,10 +288,8 @@ gst_int8_infer_load_start (GstInt8Infer *self)
 
   g_mutex_lock (&self->lock);
   self->batch_size = settings.batch_size;
+  self->n_batches = self->backend->host_memory ? 1 : GST_INT8_INFER_BATCHES;
   self->capacity = settings.batch_size + 1;
-  self->batch = g_new0 (GstBuffer *, settings.batch_size);
-  self->timely = g_new0 (GstBuffer *, settings.batch_size);
-  self->arrived = g_new0 (gint64, settings.batch_size);
   self->error_posted = FALSE;
   self->load_state = GST_INT8_LOAD_BUSY;
   self->cancellable = g_cancellable_new ();
@@ -316,11 +312,8 @@ gst_int8_infer_load_join (GstInt8Infer *self)
     return;
   g_thread_join (g_steal_pointer (&self->loader));
   g_clear_object (&self->cancellable);
-  g_clear_pointer (&self->runner, gst_int8_runner_free);
+  gst_int8_infer_batches_free (self);
   g_clear_pointer (&self->labels, gst_int8_labels_free);
-  g_clear_pointer (&self->batch, g_free);
-  g_clear_pointer (&self->timely, g_free);
-  g_clear_pointer (&self->arrived, g_free);
   g_mutex_lock (&self->lock);
   self->load_state = GST_INT8_LOAD_NONE;
   g_mutex_unlock (&self->lock);

@@ -6,7 +6,8 @@
  *   gstint8infer-properties.c  properties
  *   gstint8infer-load.c        the thread that loads or builds the engine
  *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
- *   gstint8infer-task.c        the task of the source pad: batches, inference, metadata
+ *   gstint8infer-task.c        the task of the source pad: what comes next
+ *   gstint8infer-batch.c       the task's batches: inference, metadata, pushing
  *
  * Threads: upstream's streaming thread fills the queue, the task empties it, the loader makes the
  * network, applications set properties. `lock` guards what is marked so and is never held while
@@ -18,6 +19,7 @@
 #include <gst/base/gstqueuearray.h>
 
 #include "gst/config.h"
+#include "gst/cuda-context.h"
 #include "gst/frame.h"
 #include "gst/gstint8infer.h"
 #include "gst/meta.h"
@@ -76,6 +78,20 @@ typedef enum {
   GST_INT8_LOAD_FAILED /* its message has been posted */
 } GstInt8LoadState;
 
+/* Frames that go through the network together. The arrays have batch-size places. */
+typedef struct {
+  GstInt8Runner *runner;
+  GstInt8InferOptions options; /* as they were when it began */
+  GstBuffer **buffers;         /* owned */
+  gint64 *arrived;
+  guint n;
+  GstBuffer **timely; /* those of `buffers` that are not late: what runs */
+  guint n_timely;
+  gint64 begun;
+} GstInt8Batch;
+
+#define GST_INT8_INFER_BATCHES 2 /* under way at the same time, at the most */
+
 struct _GstInt8Infer {
   GstElement parent;
   GstPad *sinkpad, *srcpad;
@@ -84,6 +100,7 @@ struct _GstInt8Infer {
   GstInt8InferSettings settings;
   GstInt8InferOptions options;
 
+  GstInt8Cuda cuda;
   /* from READY on */
   KernelBackend *backend;
   GstInt8Stats stats;
@@ -94,7 +111,8 @@ struct _GstInt8Infer {
   GstQueueArray *items;
   guint n_buffers;      /* in items */
   guint capacity;       /* buffers that items may hold */
-  guint batch_size;     /* buffers that the task may hold */
+  guint batch_size;     /* buffers of one batch */
+  guint n_batches;      /* that the task may hold */
   GstFlowReturn result; /* of the source pad; OK while data flows */
   gboolean eos;         /* EOS was queued: upstream will not learn of errors from us any more */
   gboolean done;        /* downstream wants no more buffers; events still pass */
@@ -107,7 +125,8 @@ struct _GstInt8Infer {
   GCancellable *cancellable;
 
   /* written by the loader before READY, by nobody afterwards */
-  GstInt8Runner *runner;
+  /* a ring of n_batches; but for the runners and the arrays the task's */
+  GstInt8Batch batches[GST_INT8_INFER_BATCHES];
   GstInt8Labels *labels;
   const char *model_name; /* interned */
 
@@ -115,9 +134,7 @@ struct _GstInt8Infer {
   GstInt8FrameFormat format;
   gboolean has_format;
   GstSegment segment;
-  GstBuffer **batch;  /* batch_size */
-  gint64 *arrived;    /* batch_size */
-  GstBuffer **timely; /* batch_size: those of the batch that are not late */
+  guint first_batch, n_running; /* of the ring: those under way */
 };
 
 /* load: start() posts the error where it returns FALSE; cancel() returns at once; join() waits and
@@ -149,5 +166,20 @@ void gst_int8_infer_loop (gpointer self);
 /* Takes the format of frames to come from a CAPS event. FALSE when it cannot be taken. */
 gboolean gst_int8_infer_set_caps (GstInt8Infer *self, const GstCaps *caps, GError **error);
 void gst_int8_infer_reset_task (GstInt8Infer *self);
+/* Posts an error of the task and returns `result`. The pipeline stops; upstream is told with its next
+ * buffer. */
+GstFlowReturn gst_int8_infer_fail (GstInt8Infer *self, const GError *error, GstFlowReturn result);
+
+/* batch: new() in the loader, free() when no task runs, the others in the task, or when it is
+ * stopped. */
+gboolean gst_int8_infer_batches_new (GstInt8Infer *self, Engine *engine,
+    const EnginePreprocess *preprocess, guint threads, GError **error);
+void gst_int8_infer_batches_free (GstInt8Infer *self);
+/* Begins one with the buffers at the head of the queue, as many as it takes. */
+GstFlowReturn gst_int8_infer_batch_start (GstInt8Infer *self);
+/* Waits for the oldest and pushes it. */
+GstFlowReturn gst_int8_infer_batch_finish (GstInt8Infer *self);
+/* Waits for all and drops them. */
+void gst_int8_infer_batches_drop (GstInt8Infer *self);
 
 G_END_DECLS

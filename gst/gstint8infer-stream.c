@@ -142,6 +142,7 @@ flush_start (GstInt8Infer *self, GstEvent *event)
   g_mutex_unlock (&self->lock);
   /* Waits for the task: what it was working on is refused downstream. */
   gst_pad_pause_task (self->srcpad);
+  gst_int8_infer_batches_drop (self);
 
   g_mutex_lock (&self->lock);
   gst_int8_infer_flush_locked (self);
@@ -231,6 +232,8 @@ sink_query (GstPad *pad, GstObject *parent, GstQuery *query)
   GstInt8Infer *self = GST_INT8_INFER (parent);
   GstInt8PendingQuery pending = {.query = query};
 
+  if (gst_int8_cuda_answer_query (&self->cuda, GST_ELEMENT (self), query))
+    return TRUE;
   if (!GST_QUERY_IS_SERIALIZED (query))
     return gst_pad_query_default (pad, parent, query);
   g_mutex_lock (&self->lock);
@@ -286,6 +289,7 @@ src_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean act
     start_task (self);
   } else {
     ok = gst_pad_stop_task (pad);
+    gst_int8_infer_batches_drop (self);
     g_mutex_lock (&self->lock);
     gst_int8_infer_flush_locked (self);
     g_mutex_unlock (&self->lock);
@@ -352,6 +356,8 @@ src_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
   GstInt8Infer *self = GST_INT8_INFER (parent);
 
+  if (gst_int8_cuda_answer_query (&self->cuda, GST_ELEMENT (self), query))
+    return TRUE;
   switch (GST_QUERY_TYPE (query)) {
   case GST_QUERY_SCHEDULING:
     gst_query_add_scheduling_mode (query, GST_PAD_MODE_PUSH);

@@ -39,11 +39,54 @@
  */
 #include "gst/gstint8infer-private.h"
 
+#include <string.h>
+
 GST_DEBUG_CATEGORY (gst_int8_infer_debug);
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
 G_DEFINE_FINAL_TYPE (GstInt8Infer, gst_int8_infer, GST_TYPE_ELEMENT)
 GST_ELEMENT_REGISTER_DEFINE (int8infer, "int8infer", GST_RANK_NONE, GST_TYPE_INT8_INFER)
+
+/* A CUDA device, in the context that it has in this pipeline; else, or where the build knows none, in
+ * one of its own, where frames come from system memory. */
+static KernelBackend *
+open_cuda (GstInt8Infer *self, const char *asked, GError **error)
+{
+  const char *number = strchr (asked, ':'), *why = NULL;
+  g_autofree char *name = NULL;
+  KernelBackend *backend;
+
+  if (gst_int8_cuda_take (&self->cuda, GST_ELEMENT (self), number ? atoi (number + 1) : -1, &why))
+    name = gst_int8_cuda_backend_name (&self->cuda);
+  else
+    GST_INFO_OBJECT (self, "no CUDA context is shared with the pipeline: %s", why);
+  backend = engine_backend_open (name ? name : asked, error);
+  if (!backend)
+    gst_int8_cuda_drop (&self->cuda);
+  return backend;
+}
+
+static KernelBackend *
+open_any (GstInt8Infer *self, const GstInt8Config *config, GError **error)
+{
+  const char *asked = config->backend && *config->backend ? config->backend : "auto";
+  const gboolean any = g_str_equal (asked, "auto");
+  g_autoptr (GError) local = NULL;
+  KernelBackend *backend;
+
+  if (!any && !g_str_has_prefix (asked, "cuda"))
+    return gst_int8_config_open_backend (config, error);
+  backend = open_cuda (self, any ? "cuda" : asked, &local);
+  if (backend)
+    return backend;
+  if (any) {
+    GST_INFO_OBJECT (self, "the CPU computes: %s", local->message);
+    return gst_int8_config_open_backend (config, error);
+  }
+  g_set_error (error, local->domain, local->code, "%s; backend=auto takes what this machine has",
+      local->message);
+  return NULL;
+}
 
 static gboolean
 open_backend (GstInt8Infer *self)
@@ -54,7 +97,7 @@ open_backend (GstInt8Infer *self)
   GST_OBJECT_LOCK (self);
   gst_int8_config_copy (&self->settings.config, &config);
   GST_OBJECT_UNLOCK (self);
-  self->backend = gst_int8_config_open_backend (&config, &error);
+  self->backend = open_any (self, &config, &error);
   if (!self->backend) {
     gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
     return FALSE;
@@ -95,9 +138,20 @@ change_state (GstElement *element, GstStateChange transition)
     gst_int8_infer_load_cancel (self);
     gst_int8_infer_load_join (self);
   }
-  if (transition == GST_STATE_CHANGE_READY_TO_NULL)
+  if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
     g_clear_pointer (&self->backend, engine_backend_close);
+    gst_int8_cuda_drop (&self->cuda);
+  }
   return ret;
+}
+
+static void
+set_context (GstElement *element, GstContext *context)
+{
+  GstInt8Infer *self = GST_INT8_INFER (element);
+
+  gst_int8_cuda_set_context (&self->cuda, element, context);
+  GST_ELEMENT_CLASS (gst_int8_infer_parent_class)->set_context (element, context);
 }
 
 static void
@@ -107,6 +161,7 @@ finalize (GObject *object)
 
   gst_int8_infer_settings_clear (&self->settings);
   gst_int8_stats_clear (&self->stats);
+  gst_int8_cuda_clear (&self->cuda);
   gst_queue_array_free (self->items);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->changed);
@@ -123,6 +178,7 @@ gst_int8_infer_class_init (GstInt8InferClass *klass)
   object_class->finalize = finalize;
   gst_int8_infer_properties_install (object_class);
   element_class->change_state = change_state;
+  element_class->set_context = set_context;
   gst_int8_infer_pads_install (element_class);
   gst_element_class_set_static_metadata (element_class, "INT8 image classifier",
       "Filter/Analyzer/Video",
@@ -136,6 +192,7 @@ gst_int8_infer_init (GstInt8Infer *self)
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
   gst_int8_stats_init (&self->stats);
+  gst_int8_cuda_init (&self->cuda);
   self->items = gst_queue_array_new_for_struct (sizeof (GstInt8Item), 16);
   self->result = GST_FLOW_FLUSHING;
   gst_int8_infer_properties_init (self);

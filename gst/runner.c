@@ -2,22 +2,27 @@
 /* runner.c: frames through an engine. */
 #include "gst/runner.h"
 
+#include "gst/upload.h"
+
 #include <string.h>
 
 struct _GstInt8Runner {
   Engine *engine;
   KernelBackend *backend;
+  const GstObject *context;
   EngineExec *exec;
   EnginePreprocessor *preprocessor;
   guint max_batch, n_classes;
-  GstInt8Frame *frames;  /* max_batch */
-  float *scores;         /* n_classes */
-  GstInt8Class *classes; /* n_classes */
+  guint n_mapped;
+  GstInt8Frame *frames;   /* max_batch */
+  GstInt8Upload *uploads; /* max_batch */
+  float *scores;          /* n_classes */
+  GstInt8Class *classes;  /* n_classes */
 };
 
 GstInt8Runner *
 gst_int8_runner_new (Engine *engine, const EnginePreprocess *preprocess, KernelBackend *backend,
-    guint max_batch, guint threads, GError **error)
+    const GstObject *context, guint max_batch, guint threads, GError **error)
 {
   g_autoptr (GstInt8Runner) runner = g_new0 (GstInt8Runner, 1);
   EngineInputInfo input;
@@ -31,9 +36,11 @@ gst_int8_runner_new (Engine *engine, const EnginePreprocess *preprocess, KernelB
 
   runner->engine = engine_ref (engine);
   runner->backend = backend;
+  runner->context = context;
   runner->max_batch = max_batch;
   runner->n_classes = (guint) engine_n_classes (engine);
   runner->frames = g_new0 (GstInt8Frame, max_batch);
+  runner->uploads = g_new0 (GstInt8Upload, max_batch);
   runner->scores = g_new0 (float, runner->n_classes);
   runner->classes = g_new0 (GstInt8Class, runner->n_classes);
   runner->exec = engine_exec_new (engine, backend, (int) max_batch, (int) threads, error);
@@ -56,6 +63,9 @@ gst_int8_runner_free (GstInt8Runner *runner)
   if (runner->exec)
     engine_exec_free (runner->exec);
   engine_unref (runner->engine);
+  for (guint i = 0; i < runner->max_batch; i++)
+    gst_int8_upload_clear (&runner->uploads[i]);
+  g_free (runner->uploads);
   g_free (runner->frames);
   g_free (runner->scores);
   g_free (runner->classes);
@@ -68,30 +78,55 @@ gst_int8_runner_tactics (const GstInt8Runner *runner)
   return engine_exec_tuning (runner->exec);
 }
 
+static void
+unmap_all (GstInt8Runner *runner)
+{
+  while (runner->n_mapped > 0)
+    gst_int8_frame_unmap (&runner->frames[--runner->n_mapped]);
+}
+
+/* Queues the way of one frame into its place of the input. */
+static gboolean
+take_frame (GstInt8Runner *runner, const GstInt8FrameFormat *format, GstBuffer *buffer,
+    GError **error)
+{
+  const guint at = runner->n_mapped;
+  GstInt8Frame *frame = &runner->frames[at];
+  KernelQueue *queue = engine_exec_queue (runner->exec);
+
+  if (!gst_int8_frame_map (frame, format, buffer, runner->context, error))
+    return FALSE;
+  runner->n_mapped++;
+  if (!runner->backend->host_memory && !frame->on_device &&
+      !gst_int8_upload_image (&runner->uploads[at], runner->backend, queue, &frame->image, error))
+    return FALSE;
+  return gst_int8_frame_preprocess (frame, runner->preprocessor, queue,
+      engine_exec_input (runner->exec, (int) at), error);
+}
+
 gboolean
-gst_int8_runner_run (GstInt8Runner *runner, const GstInt8FrameFormat *format,
+gst_int8_runner_start (GstInt8Runner *runner, const GstInt8FrameFormat *format,
     GstBuffer *const *buffers, guint n, GError **error)
 {
   gboolean ok = TRUE;
-  guint mapped = 0;
 
-  g_return_val_if_fail (n >= 1 && n <= runner->max_batch, FALSE);
-  while (ok && mapped < n) {
-    GstInt8Frame *frame = &runner->frames[mapped];
-
-    ok = gst_int8_frame_map (frame, format, buffers[mapped], error);
-    if (!ok)
-      break;
-    ok = gst_int8_frame_preprocess (frame, runner->preprocessor, engine_exec_queue (runner->exec),
-        engine_exec_input (runner->exec, (int) mapped), error);
-    mapped++;
-  }
-  if (ok)
-    ok = engine_exec_run (runner->exec, (int) n, error);
-  else /* the first error is the one to report; what is queued still reads the frames */
+  g_return_val_if_fail (n >= 1 && n <= runner->max_batch && runner->n_mapped == 0, FALSE);
+  for (guint i = 0; ok && i < n; i++)
+    ok = take_frame (runner, format, buffers[i], error);
+  if (!ok) /* the first error is the one to report; what is queued still reads the frames */
     runner->backend->queue_wait (engine_exec_queue (runner->exec));
-  while (mapped > 0)
-    gst_int8_frame_unmap (&runner->frames[--mapped]);
+  ok = ok && engine_exec_start (runner->exec, (int) n, error);
+  if (!ok)
+    unmap_all (runner);
+  return ok;
+}
+
+gboolean
+gst_int8_runner_wait (GstInt8Runner *runner, GError **error)
+{
+  const gboolean ok = engine_exec_wait (runner->exec, error);
+
+  unmap_all (runner);
   return ok;
 }
 

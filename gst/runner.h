@@ -13,18 +13,24 @@ G_BEGIN_DECLS
 typedef struct _GstInt8Runner GstInt8Runner;
 
 /* For 1 .. max_batch frames at once. Takes a reference to the engine; the back end must outlive the
- * runner. threads: 0 for all CPUs. */
+ * runner, and so must context, the GstCudaContext that it works in (NULL: none). threads: 0 for all
+ * CPUs. Two runners of one engine share its weights; each has a queue of its own, so that a device
+ * computes for one while frames are made ready for the other. */
 GstInt8Runner *gst_int8_runner_new (Engine *engine, const EnginePreprocess *preprocess,
-    KernelBackend *backend, guint max_batch, guint threads, GError **error);
+    KernelBackend *backend, const GstObject *context, guint max_batch, guint threads,
+    GError **error);
 void gst_int8_runner_free (GstInt8Runner *runner); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Runner, gst_int8_runner_free)
 
 /* For people: whose choice of ways to compute convolutions this is. */
 const char *gst_int8_runner_tactics (const GstInt8Runner *runner);
 
-/* Preprocesses and runs n <= max_batch frames. */
-gboolean gst_int8_runner_run (GstInt8Runner *runner, const GstInt8FrameFormat *format,
+/* Preprocesses and runs n <= max_batch frames: start() returns as soon as the device can go on by
+ * itself (on a CPU: when all is done), wait() when the results are there. The buffers must stay until
+ * then. After a start() that failed nothing runs. */
+gboolean gst_int8_runner_start (GstInt8Runner *runner, const GstInt8FrameFormat *format,
     GstBuffer *const *buffers, guint n, GError **error);
+gboolean gst_int8_runner_wait (GstInt8Runner *runner, GError **error);
 
 /* Whether AUTO applies softmax: the network does not end in one itself. */
 typedef enum { GST_INT8_SOFTMAX_AUTO, GST_INT8_SOFTMAX_ON, GST_INT8_SOFTMAX_OFF } GstInt8Softmax;

@@ -177,9 +177,12 @@ test_element_new (const char *launch, GstBus **bus)
 TestElement
 test_infer_new (const char *launch, GstCaps *caps)
 {
+  const char *backend = g_getenv ("INT8_TEST_BACKEND");
   TestElement test;
 
   test.element = test_element_new (launch, &test.bus);
+  if (backend && !strstr (launch, "backend="))
+    g_object_set (test.element, "backend", backend, NULL);
   if (!strstr (launch, "model="))
     g_object_set (test.element, "model", test_model (), "calibration-table", test_table (), NULL);
   test.h = gst_harness_new_with_element (test.element, "sink", "src");

@@ -47,7 +47,8 @@ typedef struct {
 } TestElement;
 GstElement *test_element_new (const char *launch, GstBus **bus) G_GNUC_WARN_UNUSED_RESULT;
 /* int8infer in PLAYING with src caps set. launch: "int8infer precision=fp32 ..."; model and table
- * are set unless it says model= . */
+ * are set unless it says model= , and the back end of INT8_TEST_BACKEND (environment) unless it says
+ * backend= . */
 TestElement test_infer_new (const char *launch, GstCaps *caps);
 void test_element_free (TestElement *test);
 

@@ -109,7 +109,7 @@ tensor_error (const char *format, const Space *space)
       engine_preprocessor_new (&preprocess, 3, H, W, ENGINE_TYPE_F32, 1, 0, backend, &error);
   CHECK (gst_int8_frame_format_init (&frame_format, caps, &error));
   buffer = make_frame (&frame_format.info, space);
-  CHECK (gst_int8_frame_map (&frame, &frame_format, buffer, &error));
+  CHECK (gst_int8_frame_map (&frame, &frame_format, buffer, NULL, &error));
   CHECK (gst_int8_frame_preprocess (&frame, preprocessor, queue, tensor, &error));
   CHECK (backend->queue_wait (queue) == NULL);
   gst_int8_frame_unmap (&frame);
