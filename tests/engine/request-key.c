@@ -52,6 +52,52 @@ test_key (void)
       CHECK (!g_str_equal (keys[i], keys[j]));
 }
 
+/* Ranges by hand and layer rules count by what they say. */
+static void
+test_key_of_rules_and_ranges (void)
+{
+  begin ();
+  EngineRequest request = request_for (NULL);
+  g_autofree char *ranges = path_of ("ranges"), *rules = path_of ("rules");
+  g_autofree char *chosen = engine_layer_rules_path (table);
+  g_autofree char *option = g_strconcat ("@", rules, NULL);
+  char *keys[8] = {key (&request)};
+
+  write_file (ranges, "conv1: 1\n");
+  write_file (rules, "# ours\n  *:fp32\n");
+  write_file (chosen, "*:fp32");
+  request.dynamic_ranges = ranges;
+  keys[1] = key (&request);
+  write_file (ranges, "conv1: 2\n");
+  keys[2] = key (&request);
+  request.layer_precision = option;
+  keys[3] = key (&request);
+  request.layer_precision = "*:fp32,a:int8";
+  keys[4] = key (&request);
+  request.layer_precision = "*:fp32\n";
+  g_autofree char *same = key (&request);
+  CHECK_STR (same, keys[3]); /* a file or not, spelt so or so */
+  request.strict = TRUE;
+  keys[5] = key (&request);
+  request.strict = FALSE;
+  request.layer_precision = NULL;
+  request.precision = ENGINE_PRECISION_MIXED;
+  g_autofree char *mixed = key (&request);
+  CHECK_STR (mixed, keys[3]);
+  request.layer_precision = "a:int8";
+  g_autofree char *appended = key (&request);
+  CHECK_STR (appended, keys[4]);
+  request = request_for (NULL);
+  request.layer_precision = " ,\n# nothing\n";
+  g_autofree char *nothing = key (&request);
+  CHECK_STR (nothing, keys[0]);
+  for (int i = 0; keys[i]; i++)
+    for (int j = 0; j < i; j++)
+      CHECK (!g_str_equal (keys[i], keys[j]));
+  for (int i = 0; keys[i]; i++)
+    g_free (keys[i]);
+}
+
 /* --- Remembered hashes ---------------------------------------------------------------------- */
 
 static char *
@@ -175,6 +221,7 @@ main (void)
 {
   request_init ();
   RUN (test_key);
+  RUN (test_key_of_rules_and_ranges);
   RUN (test_hash_is_remembered);
   RUN (test_external_data_is_watched);
   RUN (test_fresh_model_is_not_remembered);
