@@ -22,6 +22,8 @@ calib_json_problem (const char *text, gsize size)
   gboolean quoted = FALSE;
   gsize depth = 0;
 
+  if (size == 0)
+    return "it is empty, and so no JSON";
   if (!g_utf8_validate (text, size, NULL))
     return "it is no UTF-8 text, which JSON must be";
   for (gsize i = 0; i < size; i++) {
@@ -179,7 +181,7 @@ calib_ort_json_parse (const char *text, gsize size, const char *name, char **not
     return NULL;
   }
   if (!json_parser_load_from_data (parser, text, size, &local)) {
-    calib_format_fail (error, name, 0, "%s", local->message);
+    calib_format_fail (error, name, 0, "it is no JSON: %s", local->message);
     return NULL;
   }
   JsonNode *node = json_parser_get_root (parser);

@@ -94,6 +94,8 @@ typedef struct {
   guint n_per_group; /* ncnn: layers with several scales */
 } Reader;
 
+#define ENDS_LIKE_TENSORRT "`%.80s` ends like a name of TensorRT's formats, which separate by `: `"
+
 static gboolean
 read_cache_line (char *text, guint line, gpointer data, GError **error)
 {
@@ -108,8 +110,7 @@ read_cache_line (char *text, guint line, gpointer data, GError **error)
     blank--;
   *blank = '\0';
   if (*text == '\0' || blank[-1] == ':')
-    return calib_format_fail (error, reader->name, line,
-        "`%.80s:` ends like a name of TensorRT's formats, which separate by `: `", text);
+    return calib_format_fail (error, reader->name, line, ENDS_LIKE_TENSORRT, text);
   return calib_format_add (reader->ranges, text, -t, t, reader->name, line, error);
 }
 
@@ -162,6 +163,8 @@ read_ncnn_line (char *text, guint line, gpointer data, GError **error)
   if (n == 0 || **words == '\0')
     return calib_format_fail (error, reader->name, line,
         "expected `layer scale`, scale being 127 / T, got `%.80s`", text);
+  if (g_str_has_suffix (*words, ":"))
+    return calib_format_fail (error, reader->name, line, ENDS_LIKE_TENSORRT, *words);
   if (is_weights (*words)) {
     reader->n_weights++;
     return TRUE;

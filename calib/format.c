@@ -36,9 +36,21 @@ calib_format_from_name (const char *name, CalibFormat *format)
 
 /* --- Which format ---------------------------------------------------------------------------- */
 
+/* A header that does not say TRT is a number; one with a colon would be the first entry of another
+ * format. */
+static gboolean
+has_header (const char *text, gsize size)
+{
+  const char *feed = size > 0 ? memchr (text, '\n', size) : NULL;
+
+  return feed && !memchr (text, ':', feed - text);
+}
+
 static gboolean
 reads_as (CalibFormat format, const char *text, gsize size)
 {
+  if (format == CALIB_FORMAT_TENSORRT && !has_header (text, size))
+    return FALSE;
   g_autofree char *note = NULL;
   g_autoptr (CalibDynamicRanges) ranges =
       calib_format_parse (format, text, size, NULL, &note, NULL);
@@ -210,7 +222,7 @@ calib_format_name_problem (CalibFormat format, const char *name)
     return "it has blanks at its ends";
   if (*name == '#' || g_str_has_prefix (name, "\xef\xbb\xbf"))
     return "a line would begin with it, and not be read as an entry";
-  if (format == CALIB_FORMAT_ORT_CACHE && name[n - 1] == ':')
+  if (format != CALIB_FORMAT_RANGES && name[n - 1] == ':')
     return "it ends with ':', as names of other formats do";
   if (format == CALIB_FORMAT_NCNN && strpbrk (name, " \t\r\v\f"))
     return "ncnn takes what is before the first blank for the name";

@@ -95,6 +95,42 @@ test_merge_drops_trt (void)
   CHECK (calib_statistics_tensor (s, "new", 0)->trt == NULL);
 }
 
+/* Tensors that are only there for TensorRT's histogram take no part in a merge, whoever has them; and
+ * they are what they were after saving. */
+static void
+test_merge_drops_tensors_for_trt (void)
+{
+  g_autofree char *folder = test_folder ();
+  g_autofree char *path = g_build_filename (folder, "x.int8stats", NULL);
+  g_autoptr (GError) error = NULL;
+  const float x[] = {1, 2};
+
+  for (guint with = 0; with < 4; with++) {
+    CalibStatistics *s[2];
+    for (guint i = 0; i < 2; i++) {
+      const gboolean trt = with >> i & 1;
+      s[i] = calib_statistics_new (NULL, trt ? CALIB_HISTOGRAM_TENSORRT : 0);
+      calib_histogram_add (calib_statistics_tensor (s[i], "a", 1), x, 2);
+      if (trt)
+        calib_histogram_add (calib_statistics_tensor_for_trt (s[i], "pool", 1), x, 2);
+      calib_histogram_add (calib_statistics_tensor (s[i], "b", 1), x, 2);
+      CHECK_INT (calib_statistics_n_tensors (s[i]), ==, trt ? 3 : 2);
+      CHECK_OK (calib_statistics_save (s[i], path, &error), error);
+      calib_statistics_free (s[i]);
+      s[i] = calib_statistics_load (path, &error);
+      CHECK_OK (s[i] && calib_statistics_n_tensors (s[i]) == (trt ? 3 : 2), error);
+    }
+    CHECK_OK (calib_statistics_merge (s[0], s[1], &error), error);
+    CHECK_INT (calib_statistics_flags (s[0]), ==, 0);
+    CHECK_INT (calib_statistics_n_tensors (s[0]), ==, 2);
+    CHECK (!calib_statistics_lookup (s[0], "pool"));
+    CHECK_STR (calib_statistics_name (s[0], 1), "b");
+    calib_statistics_free (s[0]);
+    calib_statistics_free (s[1]);
+  }
+  test_folder_remove (folder);
+}
+
 static void
 test_mismatches (void)
 {
@@ -465,6 +501,7 @@ main (void)
   RUN (test_tensors);
   RUN (test_merge);
   RUN (test_merge_drops_trt);
+  RUN (test_merge_drops_tensors_for_trt);
   RUN (test_mismatches);
   RUN (test_save_and_load);
   RUN (test_any_state_loads);

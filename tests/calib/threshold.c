@@ -357,6 +357,62 @@ test_mse (void)
   check_mse (outlier, CALIB_RANGE_FULL, "an outlier");
 }
 
+/* --- TensorRT's own ------------------------------------------------------------------------- */
+
+/* The definition: the fewest bins of 2048 over [0, R] that hold the quantile of all values. */
+static void
+test_legacy (void)
+{
+  static const double quantiles[] = {0, 0.5, 0.9, 0.999, 1, 0.999999};
+  Random r = {11};
+  g_autofree float *x = g_new (float, 20000);
+  g_autoptr (CalibHistogram) h = calib_histogram_new (0, CALIB_HISTOGRAM_TENSORRT);
+  float range = 0;
+
+  for (guint i = 0; i < 20000; i++) {
+    x[i] = i % 4 ? (float) random_normal (&r) : 0;
+    range = fmaxf (range, fabsf (x[i]));
+  }
+  calib_histogram_add (h, x, 20000);
+  for (guint q = 0; q < G_N_ELEMENTS (quantiles); q++) {
+    const CalibThresholdOptions options = {.method = CALIB_METHOD_LEGACY, .quantile = quantiles[q]};
+    const double wanted = (q == 0 ? 0.999999 : quantiles[q]) * 20000;
+    g_autoptr (GError) error = NULL;
+    CalibThreshold t;
+    guint k = 1;
+    for (; k < 2048; k++) {
+      guint below = 0;
+      for (guint i = 0; i < 20000; i++)
+        below += fabsf (x[i]) * (2048 / range) < k;
+      if (below >= wanted)
+        break;
+    }
+    CHECK_OK (calib_threshold (h, &options, &t, &error), error);
+    CHECK_INT (t.bin, ==, k);
+    CHECK (t.threshold == k * (range / 2048));
+  }
+}
+
+/* Version 1 of the entropy calibrator has the same objective. */
+static void
+test_entropy_is_entropy2 (void)
+{
+  const CalibThresholdOptions one = {.method = CALIB_METHOD_ENTROPY};
+  const CalibThresholdOptions two = {.method = CALIB_METHOD_ENTROPY2};
+  g_autoptr (CalibHistogram) h = calib_histogram_new (0, CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (GError) error = NULL;
+  CalibThreshold a, b;
+  Random r = {12};
+
+  for (guint i = 0; i < 5000; i++) {
+    const float x = (float) random_normal (&r);
+    calib_histogram_add (h, &x, 1);
+  }
+  CHECK_OK (calib_threshold (h, &one, &a, &error), error);
+  CHECK_OK (calib_threshold (h, &two, &b, &error), error);
+  CHECK (a.threshold == b.threshold && a.bin == b.bin && a.score == b.score && a.bin > 0);
+}
+
 /* --- What is no tensor to calibrate --------------------------------------------------------- */
 
 static void
@@ -386,9 +442,18 @@ test_errors (void)
   options.method = CALIB_METHOD_MINMAX;
   CHECK_OK (calib_threshold (h, &options, &t, &error), error);
   CHECK (t.threshold == 3);
-  options.method = CALIB_METHOD_ENTROPY2_TRT;
-  CHECK (!calib_threshold (h, &options, &t, &error));
-  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE, "entropy2-trt");
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++) {
+    options.method = m;
+    if (!(calib_method_flags (m) & CALIB_HISTOGRAM_TENSORRT))
+      continue;
+    CHECK (!calib_threshold (h, &options, &t, &error));
+    CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE, calib_method_name (m));
+  }
+  for (guint k = 0; k < 3; k++) {
+    options = (CalibThresholdOptions){CALIB_METHOD_LEGACY, 0, 0, (double[]){-0.1, 1.1, NAN}[k]};
+    CHECK (!calib_threshold (h, &options, &t, &error));
+    CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "quantile");
+  }
   for (guint k = 0; k < 4; k++) {
     options =
         (CalibThresholdOptions){CALIB_METHOD_PERCENTILE, (double[]){0, -1, 100.001, NAN}[k], 0};
@@ -449,6 +514,8 @@ main (void)
   RUN (test_percentile);
   RUN (test_percentile_is_decimal);
   RUN (test_mse);
+  RUN (test_legacy);
+  RUN (test_entropy_is_entropy2);
   RUN (test_errors);
   RUN (test_extremes);
   RUN (test_method_names);
