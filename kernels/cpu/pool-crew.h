@@ -48,6 +48,11 @@ struct KernelPool {
   int slots;
   atomic_int opened; /* slots, while a run is open: what helpers that look for a seat read */
   KernelPlace place; /* the caller's */
+  int64_t since;     /* when the burst of runs before the next rest began */
+  int64_t shared_ns; /* what one with helpers took */
+  bool alone;        /* this one is without */
+  int trials;        /* without, that took longer one after the other */
+  int pause;         /* bursts with helpers before the next trial */
 
   /* Hardly ever written. */
   _Alignas(64) int threads;
@@ -73,6 +78,13 @@ kernel_pool_left (uint64_t tasks)
  * its caller is long busy alone; when the caller rests, the next run may be a frame away. */
 #define KERNEL_POOL_POLL_NS 30000
 #define KERNEL_POOL_WAIT_NS 300000
+/* A burst of runs that is over in less may take hardly longer without helpers, which leaves their CPUs
+ * to the other threads of a pipeline. So a few are tried: if each takes longer by a quarter, and by what
+ * waking costs, so many others pass before the next trial. */
+#define KERNEL_POOL_BRIEF_NS  100000
+#define KERNEL_POOL_WAKING_NS 20000
+#define KERNEL_POOL_TRIALS    3
+#define KERNEL_POOL_PAUSE     500
 /* Polls between two looks at the clock. */
 #define KERNEL_POOL_POLLS 32
 

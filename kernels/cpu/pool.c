@@ -122,6 +122,32 @@ close_slots (KernelPool *pool)
   }
 }
 
+static void
+begin_burst (KernelPool *pool)
+{
+  kernel_crew_count (pool, true);
+  if (pool->threads > 1)
+    pool->since = kernel_pool_now ();
+}
+
+/* Whether the next one does without helpers. */
+static void
+end_burst (KernelPool *pool)
+{
+  const int64_t took = kernel_pool_now () - pool->since, shared = pool->shared_ns;
+
+  if (!pool->alone) {
+    pool->shared_ns = took;
+    pool->alone = took < KERNEL_POOL_BRIEF_NS && --pool->pause < 0;
+    pool->trials = 0;
+  } else if (took < shared + shared / 4 || took < shared + KERNEL_POOL_WAKING_NS) {
+    pool->trials = 0;
+  } else if (++pool->trials == KERNEL_POOL_TRIALS) {
+    pool->alone = false;
+    pool->pause = KERNEL_POOL_PAUSE;
+  }
+}
+
 /* `counted` for good: nothing is ever written, so that any number of threads may use it. */
 static KernelPool serial = {.threads = 1, .counted = true};
 
@@ -135,8 +161,8 @@ void
 kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
 {
   if (!atomic_load_explicit (&pool->counted, memory_order_relaxed))
-    kernel_crew_count (pool, true);
-  if (tasks <= 1 || pool->threads == 1) {
+    begin_burst (pool);
+  if (tasks <= 1 || pool->threads == 1 || pool->alone) {
     for (int task = 0; task < tasks; task++)
       fn (ctx, task, 0);
     return;
@@ -153,8 +179,11 @@ kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
 void
 kernel_pool_rest (KernelPool *pool)
 {
-  if (atomic_load_explicit (&pool->counted, memory_order_relaxed) && pool != &serial)
-    kernel_crew_count (pool, false);
+  if (!atomic_load_explicit (&pool->counted, memory_order_relaxed) || pool == &serial)
+    return;
+  if (pool->threads > 1)
+    end_burst (pool);
+  kernel_crew_count (pool, false);
 }
 
 typedef struct {
