@@ -90,6 +90,10 @@ struct HarnessCase {
   HarnessTacticFn tactic_name; /* or NULL */
   const void *tactic_user;
   int *tactic;
+  const char *bounded; /* how the names of tactics begin that need not be exact, or NULL */
+  HarnessBoundFn fill_bound;
+  const void *bound_user;
+  float *bound; /* of the outputs, once it was needed */
 };
 
 /* What the self-test does to outputs between a kernel and the comparison. */

@@ -150,6 +150,14 @@ harness_tactics (HarnessCase *c, HarnessTacticFn name, const void *user, int *ta
 }
 
 void
+harness_tolerance (HarnessCase *c, const char *tactics, HarnessBoundFn fill, const void *user)
+{
+  c->bounded = tactics;
+  c->fill_bound = fill;
+  c->bound_user = user;
+}
+
+void
 harness_operations (HarnessCase *c, double operations)
 {
   c->operations = operations;
@@ -163,6 +171,8 @@ harness_case_free (HarnessCase *c)
     free (c->buffers[i].expected);
   }
   c->n_buffers = 0;
+  free (c->bound);
+  c->bound = NULL;
 }
 
 void

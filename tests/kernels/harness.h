@@ -81,6 +81,11 @@ void harness_made_scratch (HarnessCase *c, HarnessMakeFn make, const void *user,
 typedef const char *(*HarnessTacticFn) (const void *user, const KernelOps *ops, int tactic);
 void harness_tactics (HarnessCase *c, HarnessTacticFn name, const void *user, int *tactic);
 
+/* Float outputs of the tactics whose name begins so may differ from ref's by bound[i] each, which
+ * fill() computes: NaN where the output must be NaN, infinity where nothing can be said. */
+typedef void (*HarnessBoundFn) (const void *user, float *bound);
+void harness_tolerance (HarnessCase *c, const char *tactics, HarnessBoundFn fill, const void *user);
+
 /* Operations of one call, for GOP/s in the bench; else GB/s of all buffers are printed. */
 void harness_operations (HarnessCase *c, double operations);
 
