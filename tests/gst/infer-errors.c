@@ -48,7 +48,7 @@ GST_START_TEST (test_settings)
   } cases[] = {
       {"model", "", "no model", "\"model\""},
       {"calibration-table", "", "calibration table", "int8calib model="},
-      {"backend", "cuda:0", "cuda:0", "backend=auto"},
+      {"backend", "cuda:999", "cuda:999", "backend=auto"},
       {"backend", "nonsense", "nonsense", "backend=auto"},
       {"mean", "1,two", "mean", "two"},
   };
