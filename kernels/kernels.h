@@ -52,7 +52,7 @@ typedef struct {
   int pad_top, pad_left;
   int groups; /* divides ic and oc; groups == ic == oc is depthwise */
   int tactic; /* which of the back end's ways: 0, its own choice, or one that conv_*_tactic() names.
-                 Packed weights belong to one; results do not depend on it. */
+                 Packed weights belong to one; results do not depend on it, but see conv_f32. */
   int threads; /* that a call will have, as far as is known: tactic 0 heeds it, and weights packed with
                   it belong to it too. 0: one. */
 } KernelConvShape;
@@ -79,7 +79,8 @@ typedef struct {
  *               t = t + r; y = min (max (t, lo), hi)
  * One chain of fused multiply-adds per output on every instruction set, so float results, and the
  * statistics made from them, are the same bytes on every machine. NaN propagates: comparisons are
- * written so that a NaN passes both bounds. */
+ * written so that a NaN passes both bounds. The one exception are tactics named "cudnn ...", which
+ * tactic 0 never takes: they add in another order, without reduced precision. */
 typedef struct {
   KernelConvShape shape;
   const float *x;

@@ -6,6 +6,7 @@
  * pushed when a function begins and popped when it ends: any thread may call, whatever context it
  * has made current for itself. The runtime, too, works in the context that is current.
  */
+#include "kernels/cuda/conv-cudnn.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/module.h"
 
@@ -180,6 +181,10 @@ cuda_close (KernelBackend *backend)
 {
   CudaBackend *cuda = (CudaBackend *) backend;
 
+  if (cuda->cudnn && kernel_cuda_enter (cuda, NULL)) {
+    kernel_cuda_cudnn_close (cuda);
+    kernel_cuda_leave (cuda);
+  }
   release_context (cuda);
   free (cuda);
 }
@@ -320,6 +325,9 @@ kernel_cuda_open (const char *version, int device, void *context, char *why, siz
     free (cuda);
     return NULL;
   }
+  kernel_cuda_cudnn_open (cuda);
+  snprintf (cuda->description + strlen (cuda->description),
+      sizeof cuda->description - strlen (cuda->description), ", %s", kernel_cuda_cudnn_about ());
   fill_backend (cuda);
   return &cuda->backend;
 }

@@ -3,12 +3,14 @@
  * conv.cu: which of the ways to convolve a shape takes. The slots that know no queue (packing, names)
  * exist once for each compute capability that makes a difference.
  */
+#include "kernels/cuda/conv-cudnn.h"
 #include "kernels/cuda/conv-gemm.h"
 #include "kernels/cuda/cuda.h"
 
 #define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 
-/* Best first. */
+/* Best first. Behind "plain": those that tactic 0 never takes, as making a plan of cuDNN takes up to a
+ * second. */
 static const CudaConvS8 *const ways_s8[] = {
     &kernel_conv_s8_cuda_depthwise,
     &kernel_conv_s8_cuda_depthwise_small,
@@ -33,11 +35,24 @@ static const CudaConvS8 *const ways_s8[] = {
     &kernel_conv_s8_cuda_mma_split4,
     &kernel_conv_s8_cuda_mma_split8,
     &kernel_conv_s8_cuda_plain,
+#ifdef INT8_CUDNN_HEADERS
+    &kernel_conv_s8_cuda_cudnn_1,
+    &kernel_conv_s8_cuda_cudnn_2,
+    &kernel_conv_s8_cuda_cudnn_3,
+    &kernel_conv_s8_cuda_cudnn_4,
+    &kernel_conv_s8_cuda_cudnn_5,
+#endif
 };
 
 static const CudaConvF32 *const ways_f32[] = {
     &kernel_conv_f32_cuda_tiles,
     &kernel_conv_f32_cuda_plain,
+#ifdef INT8_CUDNN_HEADERS
+    &kernel_conv_f32_cuda_cudnn_1,
+    &kernel_conv_f32_cuda_cudnn_2,
+    &kernel_conv_f32_cuda_cudnn_3,
+    &kernel_conv_f32_cuda_cudnn_4,
+#endif
 };
 
 /* Way number `tactic` of those that suit, from 1; the first for 0; NULL beyond the last. */

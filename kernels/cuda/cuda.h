@@ -24,6 +24,8 @@ extern "C" {
 
 /* --- The device ----------------------------------------------------------------------------- */
 
+typedef struct CudnnCache CudnnCache; /* cudnn-plans.c */
+
 typedef struct {
   KernelBackend backend; /* the first member: a KernelBackend * is one of these */
   KernelOps ops;
@@ -34,13 +36,15 @@ typedef struct {
   int sm;         /* of the code that runs there, as convolutions see it: 75, 80, 90, 100 or 120 */
   int multiprocessors;
   int shared_memory; /* most bytes of a block, after cudaFuncSetAttribute */
-  char name[24], description[160];
+  CudnnCache *cudnn; /* NULL: there is no cuDNN */
+  char name[24], description[320];
 } CudaBackend;
 
 struct KernelQueue {
   CudaBackend *cuda;
   cudaStream_t stream; /* non-blocking: independent of the legacy stream */
   const char *last;    /* the slot called last, for messages */
+  struct cudnnContext *cudnn; /* on that stream; NULL until a convolution may take cuDNN */
   bool recording;
   cudaEvent_t *marks;
   int n_marks;
@@ -85,8 +89,8 @@ void kernel_cuda_fill_conv (KernelOps *ops, int sm);
 /* --- Convolutions --------------------------------------------------------------------------- */
 
 /* One way to convolve. The lists in conv.cu are ordered: tactic 0 is the first that suits, 1, 2, ...
- * count those that suit. The last, "plain", suits everything. Packed weights and scratch are those
- * of the same entry. */
+ * count those that suit. "plain" suits everything; what comes behind it is for whoever times them.
+ * Packed weights and scratch are those of the same entry. */
 typedef struct {
   const char *name;
   /* Whether it can do this shape, whatever n, on a device of compute capability sm: 75, 80, 90,

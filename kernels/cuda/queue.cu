@@ -2,6 +2,7 @@
 /*
  * queue.cu: a queue is a stream and the first error in it; a recording is a CUDA graph; a mark is an event.
  */
+#include "kernels/cuda/conv-cudnn.h"
 #include "kernels/cuda/cuda.h"
 
 #include <stdio.h>
@@ -53,6 +54,7 @@ kernel_cuda_queue_free (KernelQueue *queue)
     return;
   if (kernel_cuda_enter (cuda, queue)) {
     cudaStreamSynchronize (queue->stream); /* there is nobody left to be told of a failure */
+    kernel_cuda_cudnn_queue_free (queue);
     cudaStreamDestroy (queue->stream);
     for (int i = 0; i < queue->n_marks; i++)
       cudaEventDestroy (queue->marks[i]);

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * conv-cudnn-check.cu: whether an int8 plan of cuDNN gives the bytes of conv-plain.cu.
+ *
+ * The data make rounding visible. In even channels accumulators are multiples of 64 and m is 2^-7: half
+ * of all t are ties. In odd ones b puts t of one output as near to a tie as a float can: whether the
+ * product was rounded before the sum decides it. The first and last two images are compared.
+ */
+#include "kernels/cuda/cudnn-plans.h"
+#include "kernels/cuda/vector.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IMAGES     2 /* compared at either end of the batch */
+#define MOST_TAKEN 16
+
+typedef struct {
+  KernelQueue queue; /* for the kernel of conv-plain.cu: only the stream is used */
+  KernelConvShape shape;
+  const CudnnConv *conv;
+  bool to_f32;
+  void *taken[MOST_TAKEN];
+  int n_taken;
+  cudaError_t error; /* the first */
+  size_t different;  /* bytes, or floats */
+} Check;
+
+/* --- Memory --------------------------------------------------------------------------------- */
+
+static void
+note (Check *check, cudaError_t error)
+{
+  if (check->error == cudaSuccess)
+    check->error = error;
+}
+
+/* In the order of the stream: nothing waits for it, so that other queues may be recording. */
+static void *
+take (Check *check, size_t size)
+{
+  void *memory = NULL;
+
+  if (check->n_taken == MOST_TAKEN)
+    note (check, cudaErrorMemoryAllocation);
+  if (check->error != cudaSuccess)
+    return NULL;
+  note (check, cudaMallocAsync (&memory, size > 0 ? size : 1, check->queue.stream));
+  if (memory)
+    check->taken[check->n_taken++] = memory;
+  return memory;
+}
+
+static void *
+take_copy (Check *check, const void *host, size_t size)
+{
+  void *memory = take (check, size);
+
+  if (memory)
+    note (check, cudaMemcpyAsync (memory, host, size, cudaMemcpyHostToDevice, check->queue.stream));
+  return memory;
+}
+
+/* --- Data ----------------------------------------------------------------------------------- */
+
+/* The finaliser of MurmurHash3, which is in the public domain. */
+static __host__ __device__ inline uint32_t
+scramble (uint32_t i)
+{
+  i = (i ^ (i >> 16)) * 0x85ebca6bu;
+  i = (i ^ (i >> 13)) * 0xc2b2ae35u;
+  return i ^ (i >> 16);
+}
+
+static __host__ __device__ inline int8_t
+random_s8 (size_t i, uint32_t seed)
+{
+  return (int8_t) scramble ((uint32_t) i * 2 + seed);
+}
+
+static __global__ void
+__launch_bounds__ (KERNEL_CUDA_THREADS) fill (int8_t *x, size_t first, size_t count, uint32_t seed)
+{
+  const size_t i = kernel_cuda_item ();
+
+  if (i < count)
+    x[i] = random_s8 (first + i, seed);
+}
+
+static void
+run_fill (Check *check, void *x, size_t first, size_t count, uint32_t seed)
+{
+  if (x)
+    fill<<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
+        check->queue.stream>>> ((int8_t *) x, first, count, seed);
+}
+
+#define SEED_X 0x10000001u
+#define SEED_R 0x20000001u
+
+static void
+make_weights (const KernelConvShape *s, int8_t *w)
+{
+  const size_t window = (size_t) s->kh * s->kw * (s->ic / s->groups);
+
+  for (size_t i = 0; i < window * s->oc; i++) {
+    const uint32_t random = scramble ((uint32_t) i + 0x30000001u);
+
+    if (i / window % 2 == 1)
+      w[i] = (int8_t) (random % 255 - 127);
+    else /* about four of a window are not zero */
+      w[i] = random / 2 % window < 4 ? (random & 1 ? 64 : -64) : 0;
+  }
+}
+
+/* acc: the sums of image 0. */
+static void
+aim (const KernelConvShape *s, const float *acc, bool with_r, float mr, float *m, float *b)
+{
+  const size_t pixels = (size_t) s->oh * s->ow;
+
+  for (int k = 0; k < s->oc; k++) {
+    const uint32_t random = scramble ((uint32_t) k + 0x40000001u);
+    const size_t i = random % pixels * s->oc + k;
+    float largest = 1;
+
+    if (k % 2 == 0) {
+      m[k] = 0x1p-7f;
+      b[k] = (float) ((int) (random >> 16) % 41 - 20);
+      continue;
+    }
+    for (size_t p = k; p < pixels * s->oc; p += s->oc)
+      largest = fmaxf (largest, fabsf (acc[p]));
+    m[k] = 100 / largest;
+    b[k] = (float) ((int) (random >> 16) % 200 - 100 + 0.5 - (double) acc[i] * m[k] -
+                    (with_r ? (double) random_s8 (i, SEED_R) * mr : 0));
+  }
+}
+
+/* --- Running -------------------------------------------------------------------------------- */
+
+static __global__ void
+__launch_bounds__ (KERNEL_CUDA_THREADS) count_different (const uint8_t *a, const uint8_t *b,
+    size_t count, unsigned long long *different)
+{
+  const size_t i = kernel_cuda_item ();
+
+  if (i < count && a[i] != b[i])
+    atomicAdd (different, 1);
+}
+
+static size_t
+outputs_of_image (const Check *check)
+{
+  return (size_t) check->shape.oh * check->shape.ow * check->shape.oc;
+}
+
+/* m and b on the host, from the sums of image 0 by the plain kernel. */
+static void
+make_factors (Check *check, KernelConvS8 args, bool with_r, float *m, float *b)
+{
+  const size_t size = outputs_of_image (check) * sizeof (float);
+  float *acc = (float *) malloc (size);
+
+  for (int k = 0; k < check->shape.oc; k++) {
+    m[k] = 1;
+    b[k] = 0;
+  }
+  args.shape.n = 1;
+  args.m = (const float *) take_copy (check, m, check->shape.oc * sizeof *m);
+  args.b = (const float *) take_copy (check, b, check->shape.oc * sizeof *b);
+  args.y = take (check, size);
+  if (!acc)
+    note (check, cudaErrorMemoryAllocation);
+  if (check->error == cudaSuccess) {
+    kernel_conv_s8_cuda_plain.run (&args, true, &check->queue);
+    note (check, cudaMemcpyAsync (acc, args.y, size, cudaMemcpyDeviceToHost, check->queue.stream));
+    note (check, cudaStreamSynchronize (check->queue.stream));
+  }
+  if (check->error == cudaSuccess)
+    aim (&check->shape, acc, with_r, args.mr, m, b);
+  free (acc);
+}
+
+/* The images first, first + 1 by the plain kernel against those of y. */
+static void
+compare (Check *check, KernelConvS8 args, int first, int images, bool with_r,
+    unsigned long long *different)
+{
+  const size_t element = check->to_f32 ? sizeof (float) : 1, one = outputs_of_image (check);
+  const uint8_t *y = (const uint8_t *) args.y + first * one * element;
+
+  args.shape.n = images;
+  args.x += (size_t) first * args.shape.ih * args.shape.iw * args.shape.ic;
+  args.y = take (check, images * one * element);
+  if (with_r) {
+    args.r = (const int8_t *) take (check, images * one);
+    run_fill (check, (void *) args.r, first * one, images * one, SEED_R);
+  }
+  if (check->error != cudaSuccess)
+    return;
+  kernel_conv_s8_cuda_plain.run (&args, check->to_f32, &check->queue);
+  count_different<<<kernel_cuda_blocks (images * one * element, KERNEL_CUDA_THREADS),
+      KERNEL_CUDA_THREADS, 0, check->queue.stream>>> (y, (const uint8_t *) args.y,
+      images * one * element, different);
+}
+
+/* The plan overwrites its residual, which engines have it do too. */
+static void
+run_both (Check *check, cudnnHandle_t handle, const CudnnPlan *plan, KernelConvS8 args,
+    const int8_t *w, bool with_r)
+{
+  const KernelConvShape *s = &check->shape;
+  const size_t size = s->n * outputs_of_image (check) * (check->to_f32 ? sizeof (float) : 1);
+  const int images = s->n < IMAGES ? s->n : IMAGES;
+  unsigned long long *different = (unsigned long long *) take (check, sizeof *different), found = 0;
+  CudnnPointers p = {.x = args.x, .w = w, .m = args.m, .b = args.b, .mr = &args.mr};
+
+  args.y = take (check, size);
+  p.r = p.y = args.y;
+  p.workspace = take (check, plan->workspace);
+  if (check->error != cudaSuccess)
+    return;
+  note (check, cudaMemsetAsync (different, 0, sizeof *different, check->queue.stream));
+  note (check, cudaMemsetAsync (args.y, 0x55, size, check->queue.stream));
+  if (with_r)
+    run_fill (check, args.y, 0, size, SEED_R);
+  if (kernel_cudnn_plan_run (plan, handle, &p) != CUDNN_STATUS_SUCCESS)
+    note (check, cudaErrorLaunchFailure);
+  compare (check, args, 0, images, with_r, different);
+  if (s->n > images)
+    compare (check, args, s->n - images, images, with_r, different);
+  note (check, cudaGetLastError ());
+  note (check, cudaMemcpyAsync (&found, different, sizeof found, cudaMemcpyDeviceToHost,
+                   check->queue.stream));
+  note (check, cudaStreamSynchronize (check->queue.stream));
+  check->different = found;
+}
+
+static void
+check_plan (Check *check, cudnnHandle_t handle, const CudnnPlan *plan, int8_t *w, int8_t *packed,
+    float *m, float *b)
+{
+  const KernelConvShape *s = &check->shape;
+  const size_t n_x = (size_t) s->n * s->ih * s->iw * s->ic;
+  const size_t n_w = (size_t) s->oc * s->kh * s->kw * (s->ic / s->groups);
+  const bool with_r = check->conv->steps & CUDNN_STEP_RESIDUAL;
+  const bool clamp = check->conv->steps & CUDNN_STEP_CLAMP;
+  KernelConvS8 args = {.shape = *s, .mr = with_r ? 0.5f : 0.0f};
+  const int8_t *plain_w;
+
+  args.lo = clamp ? (int8_t) check->conv->lo : INT8_MIN;
+  args.hi = clamp ? (int8_t) check->conv->hi : INT8_MAX;
+  make_weights (s, w);
+  plain_w = (const int8_t *) take_copy (check, w, n_w);
+  args.w = take_copy (check, packed, kernel_conv_s8_cuda_plain.pack (s, 0, w, packed));
+  args.x = (const int8_t *) take (check, n_x);
+  run_fill (check, (void *) args.x, 0, n_x, SEED_X);
+  make_factors (check, args, with_r, m, b);
+  args.m = (const float *) take_copy (check, m, s->oc * sizeof *m);
+  args.b = (const float *) take_copy (check, b, s->oc * sizeof *b);
+  if (check->error == cudaSuccess)
+    run_both (check, handle, plan, args, plain_w, with_r);
+}
+
+static KernelConvShape
+shape_of (const CudnnConv *c)
+{
+  return {.n = c->n,
+      .ih = c->ih,
+      .iw = c->iw,
+      .ic = c->ic,
+      .oh = c->oh,
+      .ow = c->ow,
+      .oc = c->oc,
+      .kh = c->kh,
+      .kw = c->kw,
+      .stride_h = c->stride_h,
+      .stride_w = c->stride_w,
+      .dilation_h = c->dilation_h,
+      .dilation_w = c->dilation_w,
+      .pad_top = c->pad_top,
+      .pad_left = c->pad_left,
+      .groups = c->groups};
+}
+
+bool
+kernel_cudnn_check (CudaBackend *cuda, cudnnHandle_t handle, cudaStream_t stream,
+    const CudnnPlan *plan, char *why, size_t why_size)
+{
+  const KernelConvShape shape = shape_of (&plan->conv);
+  Check check = {.queue = {.cuda = cuda, .stream = stream}, .shape = shape, .conv = &plan->conv};
+  const size_t n_w = (size_t) shape.oc * shape.kh * shape.kw * (shape.ic / shape.groups);
+  int8_t *w = (int8_t *) malloc (n_w);
+  int8_t *packed = (int8_t *) malloc (kernel_conv_s8_cuda_plain.pack (&shape, 0, NULL, NULL));
+  float *m = (float *) malloc (shape.oc * sizeof *m), *b = (float *) malloc (shape.oc * sizeof *b);
+
+  check.to_f32 = plan->conv.out == CUDNN_DATA_FLOAT;
+  if (w && packed && m && b)
+    check_plan (&check, handle, plan, w, packed, m, b);
+  else
+    note (&check, cudaErrorMemoryAllocation);
+  while (check.n_taken > 0)
+    cudaFreeAsync (check.taken[--check.n_taken], stream);
+  cudaStreamSynchronize (
+      stream); /* what it copies from is freed next; a failure is known already */
+  free (w);
+  free (packed);
+  free (m);
+  free (b);
+  if (check.error != cudaSuccess)
+    snprintf (why, why_size, "it could not be checked: %s", cudaGetErrorString (check.error));
+  else if (check.different > 0)
+    snprintf (why, why_size, "%zu bytes differ from the reference", check.different);
+  return check.error == cudaSuccess && check.different == 0;
+}
