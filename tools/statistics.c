@@ -2,6 +2,44 @@
 /* statistics.c: what can be done with statistics files, without the frames: tables and merging. */
 #include "tools/tool.h"
 
+/* The methods and what each needs, for --help. */
+static char *
+describe_methods (void)
+{
+  static const char *const meanings[CALIB_METHOD_COUNT] = {
+      [CALIB_METHOD_MINMAX] = "the greatest magnitude",
+      [CALIB_METHOD_ENTROPY2] = "TensorRT's objective",
+      [CALIB_METHOD_ENTROPY2_TRT] = "TensorRT's table, bin for bin",
+      [CALIB_METHOD_PERCENTILE] = "all but the greatest few magnitudes",
+      [CALIB_METHOD_MSE] = "least squared error (default)",
+      [CALIB_METHOD_ENTROPY] = "as entropy2, no ranges shared",
+      [CALIB_METHOD_LEGACY] = "TensorRT's 0.999999 quantile",
+  };
+  GString *text = g_string_new (
+      "Makes a calibration table from statistics that were collected earlier.\n\nMethods, and the "
+      "statistics that they need:");
+
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++)
+    g_string_append_printf (text, "\n  %-13s %-36s %s", calib_method_name (m), meanings[m],
+        calib_method_flags (m) & CALIB_HISTOGRAM_TENSORRT ? "TensorRT's histograms" : "any");
+  g_string_append (text,
+      "\nTensorRT's histograms are in statistics of int8calib with method entropy2-trt or legacy, of "
+      "one run: they depend on the order of frames and are lost by merging.");
+  return g_string_free (text, FALSE);
+}
+
+static gboolean
+read_method (const char *name, CalibMethod *method, GError **error)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  if (calib_method_from_name (name, method))
+    return TRUE;
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++)
+    g_string_append_printf (names, "%s%s", m > 0 ? ", " : "", calib_method_name (m));
+  return tool_usage (error, "there is no method %s: take one of %s", name, names->str);
+}
+
 gboolean
 tool_table (int argc, char **argv, GError **error)
 {
@@ -12,8 +50,8 @@ tool_table (int argc, char **argv, GError **error)
       {"stats", 's', 0, G_OPTION_ARG_FILENAME, &stats, "Statistics file of int8calib", "FILE"},
       {"model", 'm', 0, G_OPTION_ARG_FILENAME, &model_path, "The model they were made with",
           "FILE"},
-      {"method", 0, 0, G_OPTION_ARG_STRING, &method_name,
-          "minmax, entropy2, entropy2-trt, percentile, mse (default)", "METHOD"},
+      {"method", 0, 0, G_OPTION_ARG_STRING, &method_name, "One of the above; default mse",
+          "METHOD"},
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &percentile, "For percentile; default 99.99", "P"},
       {"trt-version", 0, 0, G_OPTION_ARG_INT, &trt_version, "Number in the header; default 8601",
           "N"},
@@ -22,13 +60,14 @@ tool_table (int argc, char **argv, GError **error)
   };
   CalibMethod method = CALIB_METHOD_MSE;
 
-  if (!tool_parse (&argc, &argv, entries, NULL,
-          "Makes a calibration table from statistics that were collected earlier.", error))
+  g_autofree char *summary = describe_methods ();
+
+  if (!tool_parse (&argc, &argv, entries, NULL, summary, error))
     return FALSE;
   if (!stats || !model_path || !output)
     return tool_usage (error, "--stats, --model and --output are needed");
-  if (method_name && !calib_method_from_name (method_name, &method))
-    return tool_usage (error, "there is no method %s", method_name);
+  if (method_name && !read_method (method_name, &method, error))
+    return FALSE;
   if (trt_version < 1)
     return tool_usage (error, "--trt-version must be above 0");
 
@@ -49,6 +88,20 @@ tool_table (int argc, char **argv, GError **error)
   return TRUE;
 }
 
+/* A file that is named twice would count twice. */
+static gboolean
+check_different (int n, char **paths, GError **error)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (int i = 0; i < n; i++) {
+    char *path = g_canonicalize_filename (paths[i], NULL);
+    if (!g_hash_table_add (seen, path))
+      return tool_usage (error, "%s is named twice, and its frames would count twice", paths[i]);
+  }
+  return TRUE;
+}
+
 gboolean
 tool_merge (int argc, char **argv, GError **error)
 {
@@ -64,6 +117,8 @@ tool_merge (int argc, char **argv, GError **error)
     return FALSE;
   if (argc < 2 || !output)
     return tool_usage (error, "--output and at least one statistics file are needed");
+  if (!check_different (argc - 1, argv + 1, error))
+    return FALSE;
 
   g_autoptr (CalibStatistics) sum = calib_statistics_load (argv[1], error);
   if (!sum)
