@@ -49,6 +49,11 @@ struct _EngineStep {
   union {                 /* activations and scratch are NULL here: run() sets them */
     KernelConvS8 conv_s8;
     KernelConvF32 conv_f32;
+    KernelConvF16 conv_f16;
+    KernelBinaryF16 binary_f16;
+    KernelUnaryF16 unary_f16;
+    KernelWidth width;
+    KernelPoolF16 pool_f16;
     KernelBinaryS8 binary_s8;
     KernelBinaryF32 binary_f32;
     KernelLutS8 lut;

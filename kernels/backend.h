@@ -23,6 +23,7 @@ extern const KernelOps kernel_ops_ref;
 size_t kernel_conv_s8_pack_ref (const KernelConvShape *shape, int8_t zero_x, const int8_t *w,
     void *packed);
 size_t kernel_conv_f32_pack_ref (const KernelConvShape *shape, const float *w, void *packed);
+size_t kernel_conv_f16_pack_ref (const KernelConvShape *shape, const float *w, void *packed);
 size_t kernel_conv_scratch_ref (const KernelConvShape *shape, KernelQueue *queue);
 const char *kernel_conv_tactic_ref (const KernelConvShape *shape, int tactic);
 

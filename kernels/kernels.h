@@ -191,9 +191,62 @@ typedef struct {
   float *y;
 } KernelPoolF32;
 
+/* --- Half precision ------------------------------------------------------------------------- */
+
+/* Bits of a binary16 (IEEE 754); kernels/half.h converts. A kernel _f16 computes what its namesake
+ * _f32 computes from the same values in float, and rounds the result once, half to even. Sums
+ * (convolutions, average pools) are float32, on devices in an order of their own: their results may
+ * differ from ref's by what that order makes of a sum. `ref` and devices have these kernels; `cpu`
+ * has none, being no faster with them. */
+typedef uint16_t KernelHalf;
+
+/* conv_f16: weights are rounded to half when they are packed; b stays float. */
+typedef struct {
+  KernelConvShape shape;
+  const KernelHalf *x;
+  const void *w;       /* made by conv_f16_pack() */
+  const float *b;      /* [oc] */
+  const KernelHalf *r; /* residual, or NULL; may be y itself */
+  KernelHalf *y;
+  void *scratch; /* conv_f16_scratch() bytes */
+  float lo, hi;
+} KernelConvF16;
+
+/* add_f16, mul_f16 */
+typedef struct {
+  int n, rows, c;
+  bool x2_broadcast;
+  const KernelHalf *x1, *x2;
+  KernelHalf *y;
+  float lo, hi;
+} KernelBinaryF16;
+
+/* unary_f16; y may be x. */
+typedef struct {
+  KernelUnary kind;
+  float alpha, beta;
+  size_t size;
+  const KernelHalf *x;
+  KernelHalf *y;
+} KernelUnaryF16;
+
+/* maxpool_f16, avgpool_f16 */
+typedef struct {
+  KernelPoolShape shape;
+  const KernelHalf *x;
+  KernelHalf *y;
+} KernelPoolF16;
+
+/* narrow_f16: y = half of float x. widen_f32: y = float of half x. */
+typedef struct {
+  size_t size;
+  const void *x;
+  void *y;
+} KernelWidth;
+
 /* --- Moving bytes --------------------------------------------------------------------------- */
 
-/* copy_s8, copy_f32: rows of `width` elements between two strides (in elements): concatenation.
+/* copy_s8, copy_f16, copy_f32: rows of `width` elements between two strides (in elements): concatenation.
  * lut (copy_s8 only): y = lut[x + 128], or NULL for plain bytes. */
 typedef struct {
   size_t rows, width, x_stride, y_stride;
@@ -202,7 +255,7 @@ typedef struct {
   const int8_t *lut;
 } KernelCopy;
 
-/* transpose_s8, transpose_f32: y's axis i is x's axis perm[i]. dims are x's. */
+/* transpose_s8, transpose_f16, transpose_f32: y's axis i is x's axis perm[i]. dims are x's. */
 typedef struct {
   int rank;
   int dims[KERNEL_MAX_RANK];
@@ -211,8 +264,8 @@ typedef struct {
   void *y;
 } KernelTranspose;
 
-/* pad_s8, pad_f32: constant padding (never negative) on every axis; dims are x's. The value is
- * given in the element's own type. */
+/* pad_s8, pad_f16, pad_f32: constant padding (never negative) on every axis; dims are x's. The value
+ * is given in the element's own type; pad_f16 rounds value_f32. */
 typedef struct {
   int rank;
   int dims[KERNEL_MAX_RANK];
@@ -339,10 +392,13 @@ typedef const char *(*KernelConvTacticFn) (const KernelConvShape *shape, int tac
 typedef struct {
   KernelConvS8PackFn conv_s8_pack;
   KernelConvF32PackFn conv_f32_pack;
+  KernelConvF32PackFn conv_f16_pack; /* of float weights */
   KernelConvScratchFn conv_s8_scratch;
   KernelConvScratchFn conv_f32_scratch;
+  KernelConvScratchFn conv_f16_scratch;
   KernelConvTacticFn conv_s8_tactic;
   KernelConvTacticFn conv_f32_tactic;
+  KernelConvTacticFn conv_f16_tactic;
 #define KERNEL_OP(name, Args) void (*name) (const Args *args, KernelQueue *queue);
 #include "kernel-ops.inc"
 #undef KERNEL_OP

@@ -225,6 +225,10 @@ static void
 cpu_fill (KernelOps *ops, unsigned flags)
 {
   *ops = kernel_ops_ref;
+#define KERNEL_OP(name, Args)
+#define KERNEL_OP_F16(name, Args) ops->name = NULL; /* ref's would be a hundred times slower than float */
+#include "kernels/kernel-ops.inc"
+#undef KERNEL_OP
 #define KERNEL(slot, suffix, flag)                                                                 \
   if ((flags & (flag)) == (flag))                                                                  \
     ops->slot = kernel_##slot##_##suffix;

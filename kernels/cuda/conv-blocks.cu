@@ -173,7 +173,7 @@ kernel_conv_blocks_pack (const KernelConvShape *s, int8_t zero_x, const int8_t *
     return blocks.size;
   memset (to, 0, blocks.size);
   pack_weights (s, &blocks, w, to);
-  if (blocks.corrections > blocks.row_class)
+  if (zero_x != 0 && blocks.corrections > blocks.row_class) /* else they are 0 */
     pack_corrections (s, &blocks, zero_x, w, to);
   return blocks.size;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * conv-mma.cuh: implicit GEMM on tensor cores from compute capability 8.0 on: cp.async into a ring
- * of swizzled tiles, ldmatrix, mma.sync m16n8k32 (int8, int32 accumulators).
+ * of swizzled tiles, ldmatrix, mma.sync m16n8k32 (int8, int32 accumulators) or m16n8k16 (half, float
+ * accumulators), which want the same bytes in the same places: channels are counted in bytes here.
  *
  * A block computes bm pixels x 64 wn channels with wm x wn warps; a warp has bm / wm pixels x 64
  * channels. A row of the A tile is one pixel's kb bytes of one tap, zero_x outside the image.
@@ -41,6 +42,15 @@ mma_multiply (int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
   asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, "
                "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
                : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+static __device__ __forceinline__ void
+mma_multiply (float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
+{
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, "
+               "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
@@ -154,8 +164,9 @@ template <int bm, int wm, int wn, int kb, int stages, int unit, int split> struc
     }
   }
 
+  template <typename Value>
   static __device__ __forceinline__ void
-  multiply (int (&acc)[tiles][8][4], uint32_t stage, int warp_m, int warp_n)
+  multiply (Value (&acc)[tiles][8][4], uint32_t stage, int warp_m, int warp_n)
   {
     const int lane = threadIdx.x % 32;
     const uint32_t from_b = stage + bytes_a + warp_n * 64 * kb;
@@ -182,8 +193,9 @@ template <int bm, int wm, int wn, int kb, int stages, int unit, int split> struc
 
   /* The ring: block k is multiplied while those up to k + stages - 1 are on their way. The first
    * weights do not wait for the kernel that makes x. */
+  template <typename Value>
   static __device__ __forceinline__ void
-  accumulate (int (&acc)[tiles][8][4], const ConvParams &p, int first, int n_block, int k,
+  accumulate (Value (&acc)[tiles][8][4], const ConvParams &p, int first, int n_block, int k,
       int k_end, uint32_t ring)
   {
     const int warp = threadIdx.x / 32;

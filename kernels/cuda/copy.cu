@@ -125,13 +125,26 @@ kernel_copy_s8_cuda (const KernelCopy *args, KernelQueue *queue)
   copy (args, sizeof (int8_t), queue);
 }
 
-void
-kernel_copy_f32_cuda (const KernelCopy *args, KernelQueue *queue)
+/* Without the table, which copy_s8 alone has. */
+static void
+copy_plain (const KernelCopy *args, size_t element, KernelQueue *queue)
 {
   KernelCopy plain = *args;
 
-  plain.lut = NULL; /* copy_s8 only */
-  copy (&plain, sizeof (float), queue);
+  plain.lut = NULL;
+  copy (&plain, element, queue);
+}
+
+void
+kernel_copy_f16_cuda (const KernelCopy *args, KernelQueue *queue)
+{
+  copy_plain (args, sizeof (KernelHalf), queue);
+}
+
+void
+kernel_copy_f32_cuda (const KernelCopy *args, KernelQueue *queue)
+{
+  copy_plain (args, sizeof (float), queue);
 }
 
 void

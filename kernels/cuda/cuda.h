@@ -85,6 +85,7 @@ bool kernel_cuda_limits (KernelQueue *queue, KernelLimits *limits);
 void kernel_cuda_fill_ops (KernelOps *ops, int sm);
 int kernel_cuda_conv_level (int compute_capability); /* the `sm` above, from 10 * major + minor */
 void kernel_cuda_fill_conv (KernelOps *ops, int sm);
+void kernel_cuda_fill_conv_f16 (KernelOps *ops, int sm);
 
 /* --- Convolutions --------------------------------------------------------------------------- */
 

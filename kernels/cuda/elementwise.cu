@@ -72,10 +72,11 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   store_s8<V> (a.y + i, x1);
 }
 
-template <int V, bool multiply>
+/* Floats or halves. */
+template <int V, bool multiply, typename Args>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
-    binary_f32 (const __grid_constant__ KernelBinaryF32 a, const Span span)
+    binary_float (const __grid_constant__ Args a, const Span span)
 {
   float x1[V], x2[V];
   size_t i;
@@ -121,21 +122,33 @@ kernel_mul_s8_cuda (const KernelBinaryS8 *args, KernelQueue *queue)
 void
 kernel_add_f32_cuda (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  LAUNCH (4, binary_is_wide (args, 4), binary_size (args), queue, binary_f32, false);
+  LAUNCH (4, binary_is_wide (args, 4), binary_size (args), queue, binary_float, false);
 }
 
 void
 kernel_mul_f32_cuda (const KernelBinaryF32 *args, KernelQueue *queue)
 {
-  LAUNCH (4, binary_is_wide (args, 4), binary_size (args), queue, binary_f32, true);
+  LAUNCH (4, binary_is_wide (args, 4), binary_size (args), queue, binary_float, true);
+}
+
+void
+kernel_add_f16_cuda (const KernelBinaryF16 *args, KernelQueue *queue)
+{
+  LAUNCH (8, binary_is_wide (args, 8), binary_size (args), queue, binary_float, false);
+}
+
+void
+kernel_mul_f16_cuda (const KernelBinaryF16 *args, KernelQueue *queue)
+{
+  LAUNCH (8, binary_is_wide (args, 8), binary_size (args), queue, binary_float, true);
 }
 
 /* --- Unary functions ------------------------------------------------------------------------ */
 
-template <int V>
+template <int V, typename Args>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
-    unary_f32 (const __grid_constant__ KernelUnaryF32 a, const Span span)
+    unary_float (const __grid_constant__ Args a, const Span span)
 {
   float x[V];
   size_t i;
@@ -149,12 +162,23 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   store_f32<V> (a.y + i, x);
 }
 
+template <typename Args>
+static bool
+is_wide (const Args *args)
+{
+  return kernel_cuda_aligned (args->x, 16) && kernel_cuda_aligned (args->y, 16);
+}
+
 void
 kernel_unary_f32_cuda (const KernelUnaryF32 *args, KernelQueue *queue)
 {
-  const bool wide = kernel_cuda_aligned (args->x, 16) && kernel_cuda_aligned (args->y, 16);
+  LAUNCH (4, is_wide (args), args->size, queue, unary_float);
+}
 
-  LAUNCH (4, wide, args->size, queue, unary_f32);
+void
+kernel_unary_f16_cuda (const KernelUnaryF16 *args, KernelQueue *queue)
+{
+  LAUNCH (8, is_wide (args), args->size, queue, unary_float);
 }
 
 /* --- Conversions ---------------------------------------------------------------------------- */
@@ -210,4 +234,44 @@ kernel_dequantise_f32_cuda (const KernelConvert *args, KernelQueue *queue)
   const bool wide = kernel_cuda_aligned (args->x, 4) && kernel_cuda_aligned (args->y, 16);
 
   LAUNCH (4, wide, args->size, queue, dequantise_f32);
+}
+
+template <int V>
+static __global__ void
+__launch_bounds__ (KERNEL_CUDA_THREADS)
+    narrow_f16 (const __grid_constant__ KernelWidth a, const Span span)
+{
+  float x[V];
+  size_t i;
+
+  if (!own_values<V> (span, &i))
+    return;
+  load_f32<V> (x, (const float *) a.x + i);
+  store_f32<V> ((KernelHalf *) a.y + i, x);
+}
+
+template <int V>
+static __global__ void
+__launch_bounds__ (KERNEL_CUDA_THREADS)
+    widen_f32 (const __grid_constant__ KernelWidth a, const Span span)
+{
+  float x[V];
+  size_t i;
+
+  if (!own_values<V> (span, &i))
+    return;
+  load_f32<V> (x, (const KernelHalf *) a.x + i);
+  store_f32<V> ((float *) a.y + i, x);
+}
+
+void
+kernel_narrow_f16_cuda (const KernelWidth *args, KernelQueue *queue)
+{
+  LAUNCH (8, is_wide (args), args->size, queue, narrow_f16);
+}
+
+void
+kernel_widen_f32_cuda (const KernelWidth *args, KernelQueue *queue)
+{
+  LAUNCH (8, is_wide (args), args->size, queue, widen_f32);
 }

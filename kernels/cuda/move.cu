@@ -153,7 +153,7 @@ transpose (const KernelTranspose *args, KernelQueue *queue)
       launch_gather<uint4> (args, &g, queue);
       return;
     }
-    if (sizeof (Element) == 1 && bits % 4 == 0) {
+    if (sizeof (Element) < 4 && bits % 4 == 0) {
       launch_gather<uint32_t> (args, &g, queue);
       return;
     }
@@ -165,6 +165,12 @@ void
 kernel_transpose_s8_cuda (const KernelTranspose *args, KernelQueue *queue)
 {
   transpose<uint8_t> (args, queue);
+}
+
+void
+kernel_transpose_f16_cuda (const KernelTranspose *args, KernelQueue *queue)
+{
+  transpose<KernelHalf> (args, queue);
 }
 
 void
@@ -268,6 +274,20 @@ kernel_pad_s8_cuda (const KernelPad *args, KernelQueue *queue)
     launch_pad (args, &p, 1, args->value_s8, queue);
     break;
   }
+}
+
+void
+kernel_pad_f16_cuda (const KernelPad *args, KernelQueue *queue)
+{
+  const KernelHalf value = kernel_half_of_f32 (args->value_f32);
+  const uint32_t word = value * 0x00010001u;
+  Pad p;
+
+  simplify_pad (args, &p);
+  if (pad_bits (args, &p, sizeof value) % 16 == 0)
+    launch_pad (args, &p, sizeof value, make_uint4 (word, word, word, word), queue);
+  else
+    launch_pad (args, &p, sizeof value, value, queue);
 }
 
 void

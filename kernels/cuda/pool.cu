@@ -102,10 +102,10 @@ kernel_maxpool_s8_cuda (const KernelPoolS8 *args, KernelQueue *queue)
 }
 
 /* Of equal values the first stays, and so does the first NaN, as in kernels/ref/maxpool.c. */
-template <int V>
+template <int V, typename Args>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
-    maxpool_f32 (const __grid_constant__ KernelPoolF32 a, size_t count)
+    maxpool_float (const __grid_constant__ Args a, size_t count)
 {
   float max[V], x[V];
   Output o;
@@ -125,20 +125,31 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   store_f32<V> (a.y + o.i, max);
 }
 
+/* Whether 16 bytes of floats or halves may be accessed at once. */
+template <typename Args>
 static bool
-is_wide_f32 (const KernelPoolF32 *args)
+is_wide (const Args *args)
 {
   return kernel_cuda_aligned (args->x, 16) && kernel_cuda_aligned (args->y, 16) &&
-         args->shape.c % 4 == 0;
+         args->shape.c * sizeof *args->x % 16 == 0;
 }
 
 void
 kernel_maxpool_f32_cuda (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  if (is_wide_f32 (args))
-    LAUNCH (4, queue, maxpool_f32);
+  if (is_wide (args))
+    LAUNCH (4, queue, maxpool_float);
   else
-    LAUNCH (1, queue, maxpool_f32);
+    LAUNCH (1, queue, maxpool_float);
+}
+
+void
+kernel_maxpool_f16_cuda (const KernelPoolF16 *args, KernelQueue *queue)
+{
+  if (is_wide (args))
+    LAUNCH (8, queue, maxpool_float);
+  else
+    LAUNCH (1, queue, maxpool_float);
 }
 
 /* --- Average -------------------------------------------------------------------------------- */
@@ -289,10 +300,10 @@ kernel_avgpool_s8_f32_cuda (const KernelPoolS8 *args, KernelQueue *queue)
 }
 
 /* One sum per output, in order: the bytes of ref. */
-template <int V>
+template <int V, typename Args>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
-    avgpool_f32 (const __grid_constant__ KernelPoolF32 a, size_t count)
+    avgpool_float (const __grid_constant__ Args a, size_t count)
 {
   float sum[V] = {0.0f}, x[V];
   Output o;
@@ -315,8 +326,17 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
 void
 kernel_avgpool_f32_cuda (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  if (is_wide_f32 (args))
-    LAUNCH (4, queue, avgpool_f32);
+  if (is_wide (args))
+    LAUNCH (4, queue, avgpool_float);
   else
-    LAUNCH (1, queue, avgpool_f32);
+    LAUNCH (1, queue, avgpool_float);
+}
+
+void
+kernel_avgpool_f16_cuda (const KernelPoolF16 *args, KernelQueue *queue)
+{
+  if (is_wide (args))
+    LAUNCH (8, queue, avgpool_float);
+  else
+    LAUNCH (1, queue, avgpool_float);
 }

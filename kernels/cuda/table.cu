@@ -25,4 +25,5 @@ kernel_cuda_fill_ops (KernelOps *ops, int sm)
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
   kernel_cuda_fill_conv (ops, sm);
+  kernel_cuda_fill_conv_f16 (ops, sm);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vector.h: V values at once between memory and registers: 1, 4 or 16 of int8, 1 or 4 of float. The
+ * vector.h: V values at once between memory and registers: 1, 4 or 16 of int8, 1 or 4 of float, 1 or 8 of half. The
  * widest that alignment allows is chosen on the host; loops over V unroll.
  */
 #pragma once
 
 #include "kernels/cuda/cuda.h"
+#include "kernels/half.h"
 
 /* i / d. The division of 64 bits takes a hundred instructions, and is seldom needed. */
 static __device__ inline size_t
@@ -154,5 +155,40 @@ store_f32 (float *y, const float *v)
 #pragma unroll
     for (int i = 0; i < V; i += 4)
       *(float4 *) (y + i) = make_float4 (v[i], v[i + 1], v[i + 2], v[i + 3]);
+  }
+}
+
+/* --- half, as floats ------------------------------------------------------------------------ */
+
+template <int V>
+static __device__ inline void
+load_f32 (float *v, const KernelHalf *x)
+{
+  if constexpr (V == 1) {
+    v[0] = kernel_half_to_f32 (x[0]);
+  } else {
+    static_assert (V == 8, "16 bytes");
+    const uint4 words = *(const uint4 *) x;
+    const uint32_t word[4] = {words.x, words.y, words.z, words.w};
+
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+      v[i] = kernel_half_to_f32 ((KernelHalf) (word[i / 2] >> 16 * (i % 2)));
+  }
+}
+
+template <int V>
+static __device__ inline void
+store_f32 (KernelHalf *y, const float *v)
+{
+  if constexpr (V == 1) {
+    y[0] = kernel_half_of_f32 (v[0]);
+  } else {
+    uint32_t word[4];
+
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+      word[i] = kernel_half_of_f32 (v[2 * i]) | (uint32_t) kernel_half_of_f32 (v[2 * i + 1]) << 16;
+    *(uint4 *) y = make_uint4 (word[0], word[1], word[2], word[3]);
   }
 }

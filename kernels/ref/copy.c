@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * copy.c: reference of copy_s8 and copy_f32: rows between two strides.
+ * copy.c: reference of copy_s8, copy_f16 and copy_f32: rows between two strides.
  */
 #include "kernels/backend.h"
 
@@ -18,10 +18,22 @@ kernel_copy_s8_ref (const KernelCopy *args, KernelQueue *queue)
   }
 }
 
+static void
+copy (const KernelCopy *args, size_t element)
+{
+  for (size_t row = 0; row < args->rows; row++)
+    memcpy ((char *) args->y + row * args->y_stride * element,
+        (const char *) args->x + row * args->x_stride * element, args->width * element);
+}
+
+void
+kernel_copy_f16_ref (const KernelCopy *args, KernelQueue *queue)
+{
+  copy (args, sizeof (KernelHalf));
+}
+
 void
 kernel_copy_f32_ref (const KernelCopy *args, KernelQueue *queue)
 {
-  for (size_t row = 0; row < args->rows; row++)
-    memcpy ((float *) args->y + row * args->y_stride,
-        (const float *) args->x + row * args->x_stride, args->width * sizeof (float));
+  copy (args, sizeof (float));
 }

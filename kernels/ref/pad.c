@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pad.c: reference of pad_s8 and pad_f32: constant padding.
+ * pad.c: reference of pad_s8, pad_f16 and pad_f32: constant padding.
  */
 #include "kernels/backend.h"
+#include "kernels/half.h"
 
 #include <string.h>
 
@@ -63,6 +64,14 @@ void
 kernel_pad_s8_ref (const KernelPad *args, KernelQueue *queue)
 {
   pad (args, &args->value_s8, sizeof args->value_s8);
+}
+
+void
+kernel_pad_f16_ref (const KernelPad *args, KernelQueue *queue)
+{
+  const KernelHalf value = kernel_half_of_f32 (args->value_f32);
+
+  pad (args, &value, sizeof value);
 }
 
 void

@@ -24,10 +24,13 @@ kernel_conv_tactic_ref (const KernelConvShape *shape, int tactic)
 const KernelOps kernel_ops_ref = {
     .conv_s8_pack = kernel_conv_s8_pack_ref,
     .conv_f32_pack = kernel_conv_f32_pack_ref,
+    .conv_f16_pack = kernel_conv_f16_pack_ref,
     .conv_s8_scratch = kernel_conv_scratch_ref,
     .conv_f32_scratch = kernel_conv_scratch_ref,
+    .conv_f16_scratch = kernel_conv_scratch_ref,
     .conv_s8_tactic = kernel_conv_tactic_ref,
     .conv_f32_tactic = kernel_conv_tactic_ref,
+    .conv_f16_tactic = kernel_conv_tactic_ref,
 #define KERNEL_OP(name, Args) .name = kernel_##name##_ref,
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP

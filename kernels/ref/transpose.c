@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * transpose.c: reference of transpose_s8 and transpose_f32.
+ * transpose.c: reference of transpose_s8, transpose_f16 and transpose_f32.
  */
 #include "kernels/backend.h"
 
@@ -35,6 +35,12 @@ void
 kernel_transpose_s8_ref (const KernelTranspose *args, KernelQueue *queue)
 {
   transpose (args, sizeof (int8_t));
+}
+
+void
+kernel_transpose_f16_ref (const KernelTranspose *args, KernelQueue *queue)
+{
+  transpose (args, sizeof (KernelHalf));
 }
 
 void

@@ -5,6 +5,8 @@
  */
 #include "tests/kernels/conv-shapes.h"
 
+#include <stdio.h>
+
 #define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 #define N_RANDOM     300
 #define N_DEPTHWISE  80
@@ -270,4 +272,47 @@ conv_shape_bench (int i, KernelConvShape *s)
   if (i < COUNT (networks))
     *s = networks[i];
   return i < COUNT (networks);
+}
+
+size_t
+conv_count_inputs (const KernelConvShape *s)
+{
+  return (size_t) s->n * s->ih * s->iw * s->ic;
+}
+
+size_t
+conv_count_outputs (const KernelConvShape *s)
+{
+  return (size_t) s->n * s->oh * s->ow * s->oc;
+}
+
+size_t
+conv_count_weights (const KernelConvShape *s)
+{
+  return (size_t) s->oc * s->kh * s->kw * (s->ic / s->groups);
+}
+
+int
+conv_describe (char *text, size_t size, const KernelConvShape *s)
+{
+  return snprintf (text, size, "n%d %dx%dx%d -> %dx%dx%d, %dx%d s%d,%d d%d,%d p%d,%d g%d t%d", s->n,
+      s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride_h, s->stride_w,
+      s->dilation_h, s->dilation_w, s->pad_top, s->pad_left, s->groups, s->threads);
+}
+
+KernelConvShape
+conv_with_tactic (const KernelConvShape *largest, const KernelConvShape *called)
+{
+  KernelConvShape shape = *largest;
+
+  shape.tactic = called->tactic;
+  return shape;
+}
+
+const char *
+conv_residual_name (Residual residual)
+{
+  static const char *const names[] = {"", ", residual", ", residual in place"};
+
+  return names[residual];
 }

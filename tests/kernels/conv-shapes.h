@@ -15,3 +15,13 @@ bool conv_shape_large (int i, KernelConvShape *shape);
 
 /* Layers of known networks. */
 bool conv_shape_bench (int i, KernelConvShape *shape);
+
+size_t conv_count_inputs (const KernelConvShape *shape);
+size_t conv_count_outputs (const KernelConvShape *shape);
+size_t conv_count_weights (const KernelConvShape *shape);
+int conv_describe (char *text, size_t size, const KernelConvShape *shape);
+/* Packed weights and scratch belong to one tactic: `largest` with that of the shape to be called. */
+KernelConvShape conv_with_tactic (const KernelConvShape *largest, const KernelConvShape *called);
+
+typedef enum { NO_RESIDUAL, RESIDUAL, RESIDUAL_IN_PLACE } Residual;
+const char *conv_residual_name (Residual residual); /* ", residual" */

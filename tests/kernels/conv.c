@@ -4,11 +4,9 @@
  */
 #include "kernels/backend.h"
 #include "tests/kernels/conv-shapes.h"
-#include "tests/kernels/harness.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* How m and b are made from the accumulators.
@@ -20,44 +18,6 @@
 typedef enum { SPREAD, HALVES, AIMED, WORST, AIMS } Aim;
 
 static const char *const aim_names[AIMS] = {"spread", "halves", "aimed", "worst"};
-
-typedef enum { NO_RESIDUAL, RESIDUAL, RESIDUAL_IN_PLACE } Residual;
-
-static size_t
-count_inputs (const KernelConvShape *s)
-{
-  return (size_t) s->n * s->ih * s->iw * s->ic;
-}
-
-static size_t
-count_outputs (const KernelConvShape *s)
-{
-  return (size_t) s->n * s->oh * s->ow * s->oc;
-}
-
-static size_t
-count_weights (const KernelConvShape *s)
-{
-  return (size_t) s->oc * s->kh * s->kw * (s->ic / s->groups);
-}
-
-static int
-describe (char *text, size_t size, const KernelConvShape *s)
-{
-  return snprintf (text, size, "n%d %dx%dx%d -> %dx%dx%d, %dx%d s%d,%d d%d,%d p%d,%d g%d t%d", s->n,
-      s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride_h, s->stride_w,
-      s->dilation_h, s->dilation_w, s->pad_top, s->pad_left, s->groups, s->threads);
-}
-
-/* Packed weights and scratch belong to one tactic. */
-static KernelConvShape
-with_tactic (const KernelConvShape *largest, const KernelConvShape *called)
-{
-  KernelConvShape shape = *largest;
-
-  shape.tactic = called->tactic;
-  return shape;
-}
 
 /* --- int8 ----------------------------------------------------------------------------------- */
 
@@ -71,7 +31,7 @@ static size_t
 pack_s8 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
   const ConvS8 *conv = user;
-  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
+  const KernelConvShape shape = conv_with_tactic (&conv->largest, &conv->args.shape);
 
   return ops->conv_s8_pack (&shape, conv->args.zero_x, conv->w, memory);
 }
@@ -80,7 +40,7 @@ static size_t
 scratch_s8 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
   const ConvS8 *conv = user;
-  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
+  const KernelConvShape shape = conv_with_tactic (&conv->largest, &conv->args.shape);
 
   return ops->conv_s8_scratch (&shape, queue);
 }
@@ -96,7 +56,7 @@ static float *
 find_accumulators (const ConvS8 *conv)
 {
   const KernelConvShape *s = &conv->args.shape;
-  float *acc = malloc (count_outputs (s) * sizeof *acc), *one = malloc (s->oc * sizeof *one);
+  float *acc = malloc (conv_count_outputs (s) * sizeof *acc), *one = malloc (s->oc * sizeof *one);
   float *zero = calloc (s->oc, sizeof *zero);
   KernelConvS8 args = conv->args;
 
@@ -118,7 +78,7 @@ static void
 aim (Harness *h, ConvS8 *conv, float *m, float *b, const int8_t *r)
 {
   const KernelConvShape *s = &conv->args.shape;
-  const size_t pixels = count_outputs (s) / s->oc;
+  const size_t pixels = conv_count_outputs (s) / s->oc;
   float *acc = find_accumulators (conv);
 
   for (int k = 0; k < s->oc; k++) {
@@ -138,10 +98,10 @@ static void
 fill_inputs (Harness *h, const ConvS8 *conv, int8_t *x, Aim how)
 {
   const KernelConvShape *s = &conv->args.shape;
-  const size_t window = count_weights (s) / s->oc;
+  const size_t window = conv_count_weights (s) / s->oc;
 
-  harness_fill_s8 (h, x, count_inputs (s), how == WORST ? HARNESS_EXTREMES : HARNESS_RANDOM);
-  for (size_t i = 0; i < count_weights (s); i++) {
+  harness_fill_s8 (h, x, conv_count_inputs (s), how == WORST ? HARNESS_EXTREMES : HARNESS_RANDOM);
+  for (size_t i = 0; i < conv_count_weights (s); i++) {
     if (how == HALVES) /* about four weights of a window are not zero */
       conv->w[i] = harness_random (h) % window < 4 ? (harness_random (h) & 1 ? 64 : -64) : 0;
     else if (how == WORST)
@@ -152,8 +112,8 @@ fill_inputs (Harness *h, const ConvS8 *conv, int8_t *x, Aim how)
   if (how == WORST && harness_random (h) & 1) { /* all products have one sign */
     const bool low = harness_random (h) & 1;
 
-    harness_fill_s8 (h, x, count_inputs (s), low ? HARNESS_LOW : HARNESS_HIGH);
-    for (size_t i = 0; i < count_weights (s); i++)
+    harness_fill_s8 (h, x, conv_count_inputs (s), low ? HARNESS_LOW : HARNESS_HIGH);
+    for (size_t i = 0; i < conv_count_weights (s); i++)
       conv->w[i] = harness_random (h) % 64 == 0 ? 127 : -127;
   }
 }
@@ -162,7 +122,7 @@ static void
 fill_factors (Harness *h, ConvS8 *conv, float *m, float *b, const int8_t *r, Aim how)
 {
   const KernelConvShape *s = &conv->args.shape;
-  const double typical = sqrt ((double) count_weights (s) / s->oc) * 74 * 73;
+  const double typical = sqrt ((double) conv_count_weights (s) / s->oc) * 74 * 73;
 
   for (int k = 0; k < s->oc; k++) {
     m[k] = how == HALVES ? 0x1p-7f : (float) (harness_uniform (h, 20, 100) / typical);
@@ -177,17 +137,15 @@ run_s8 (Harness *h, const KernelConvShape *shape, Aim how, Residual residual, bo
 {
   ConvS8 conv = {.args.shape = *shape, .largest = *shape};
   KernelConvS8 *a = &conv.args;
-  const size_t n_out = count_outputs (shape);
+  const size_t n_out = conv_count_outputs (shape);
   char text[112];
   HarnessCase *c;
   int8_t *x, *r = NULL;
   float *m, *b;
 
-  describe (text, sizeof text, shape);
+  conv_describe (text, sizeof text, shape);
   c = harness_case (h, a, "%s, %s%s", text, aim_names[how],
-      residual == RESIDUAL            ? ", residual"
-      : residual == RESIDUAL_IN_PLACE ? ", residual in place"
-                                      : "");
+      conv_residual_name (residual));
   conv.largest.n += harness_range (h, 0, 2);
   a->zero_x = harness_random (h) & 1 ? harness_range (h, -128, 127) : -128;
   if (how == HALVES)
@@ -195,9 +153,9 @@ run_s8 (Harness *h, const KernelConvShape *shape, Aim how, Residual residual, bo
   a->lo = harness_random (h) & 1 ? -128 : harness_range (h, -128, 0);
   a->hi = harness_random (h) & 1 ? 127 : harness_range (h, 0, 127);
   a->mr = residual == NO_RESIDUAL ? 0 : how == HALVES ? 0.5f : harness_uniform (h, 0.1f, 1.5f);
-  conv.w = malloc (count_weights (shape));
+  conv.w = malloc (conv_count_weights (shape));
 
-  x = harness_in (c, HARNESS_S8, count_inputs (shape), &a->x);
+  x = harness_in (c, HARNESS_S8, conv_count_inputs (shape), &a->x);
   m = harness_in (c, HARNESS_F32, shape->oc, &a->m);
   b = harness_in (c, HARNESS_F32, shape->oc, &a->b);
   if (residual == RESIDUAL_IN_PLACE) {
@@ -215,7 +173,7 @@ run_s8 (Harness *h, const KernelConvShape *shape, Aim how, Residual residual, bo
   harness_made_in (c, pack_s8, &conv, &a->w);
   harness_made_scratch (c, scratch_s8, &conv, &a->scratch);
   harness_tactics (c, tactic_s8, &conv, &a->shape.tactic);
-  harness_operations (c, 2.0 * n_out * count_weights (shape) / shape->oc);
+  harness_operations (c, 2.0 * n_out * conv_count_weights (shape) / shape->oc);
   harness_run (c);
   free (conv.w);
 }
@@ -255,7 +213,7 @@ static size_t
 pack_f32 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
   const ConvF32 *conv = user;
-  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
+  const KernelConvShape shape = conv_with_tactic (&conv->largest, &conv->args.shape);
 
   return ops->conv_f32_pack (&shape, conv->w, memory);
 }
@@ -264,7 +222,7 @@ static size_t
 scratch_f32 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
   const ConvF32 *conv = user;
-  const KernelConvShape shape = with_tactic (&conv->largest, &conv->args.shape);
+  const KernelConvShape shape = conv_with_tactic (&conv->largest, &conv->args.shape);
 
   return ops->conv_f32_scratch (&shape, queue);
 }
@@ -293,16 +251,16 @@ bound_f32 (const void *user, float *bound)
   const ConvF32 *conv = user;
   const KernelConvShape *s = &conv->args.shape;
   KernelConvF32 args = {.shape = *s, .y = bound, .lo = -INFINITY, .hi = INFINITY};
-  float *x = magnitudes (conv->x, count_inputs (s)), *w = magnitudes (conv->w, count_weights (s));
+  float *x = magnitudes (conv->x, conv_count_inputs (s)), *w = magnitudes (conv->w, conv_count_weights (s));
   float *b = magnitudes (conv->b, s->oc);
-  float *r = conv->r ? magnitudes (conv->r, count_outputs (s)) : NULL;
+  float *r = conv->r ? magnitudes (conv->r, conv_count_outputs (s)) : NULL;
 
   args.x = x;
   args.w = w;
   args.b = b;
   args.r = r;
   kernel_conv_f32_ref (&args, NULL);
-  for (size_t i = 0; i < count_outputs (s); i++)
+  for (size_t i = 0; i < conv_count_outputs (s); i++)
     bound[i] = bound[i] * 1e-5f + FLT_MIN;
   free (x);
   free (w);
@@ -315,24 +273,22 @@ run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual 
 {
   ConvF32 conv = {.args.shape = *shape, .largest = *shape};
   KernelConvF32 *a = &conv.args;
-  const size_t n_out = count_outputs (shape);
+  const size_t n_out = conv_count_outputs (shape);
   char text[112];
   HarnessCase *c;
   float *x, *b, *r = NULL;
 
-  describe (text, sizeof text, shape);
+  conv_describe (text, sizeof text, shape);
   c = harness_case (h, a, "%s, %s%s", text, harness_floats_name (kind),
-      residual == RESIDUAL            ? ", residual"
-      : residual == RESIDUAL_IN_PLACE ? ", residual in place"
-                                      : "");
+      conv_residual_name (residual));
   conv.largest.n += harness_range (h, 0, 2);
   a->lo = harness_random (h) & 1 ? -INFINITY : 0.0f;
   a->hi = harness_random (h) & 1 ? INFINITY : 6.0f;
-  conv.w = malloc (count_weights (shape) * sizeof *conv.w);
-  harness_fill_f32 (h, conv.w, count_weights (shape), kind);
+  conv.w = malloc (conv_count_weights (shape) * sizeof *conv.w);
+  harness_fill_f32 (h, conv.w, conv_count_weights (shape), kind);
 
-  x = harness_in (c, HARNESS_F32, count_inputs (shape), &a->x);
-  harness_fill_f32 (h, x, count_inputs (shape), kind);
+  x = harness_in (c, HARNESS_F32, conv_count_inputs (shape), &a->x);
+  harness_fill_f32 (h, x, conv_count_inputs (shape), kind);
   b = harness_in (c, HARNESS_F32, shape->oc, &a->b);
   harness_fill_f32 (h, b, shape->oc, kind);
   if (residual == RESIDUAL_IN_PLACE) {
@@ -352,7 +308,7 @@ run_f32 (Harness *h, const KernelConvShape *shape, HarnessFloats kind, Residual 
   harness_made_scratch (c, scratch_f32, &conv, &a->scratch);
   harness_tactics (c, tactic_f32, &conv, &a->shape.tactic);
   harness_tolerance (c, "cudnn", bound_f32, &conv);
-  harness_operations (c, 2.0 * n_out * count_weights (shape) / shape->oc);
+  harness_operations (c, 2.0 * n_out * conv_count_weights (shape) / shape->oc);
   harness_run (c);
   free (conv.w);
 }

@@ -2,6 +2,7 @@
 /*
  * harness-data.c: random numbers and the contents of buffers.
  */
+#include "kernels/half.h"
 #include "tests/kernels/harness-private.h"
 
 #include <float.h>
@@ -90,6 +91,18 @@ harness_fill_f32 (Harness *h, float *data, size_t count, HarnessFloats kind)
       data[i] = ldexpf (data[i], harness_range (h, -40, 38));
     else if (kind == HARNESS_SPECIAL && harness_random (h) % 8 == 0)
       data[i] = special (h);
+  }
+}
+
+void
+harness_fill_f16 (Harness *h, KernelHalf *data, size_t count, HarnessFloats kind)
+{
+  for (size_t i = 0; i < count; i++) {
+    data[i] = kernel_half_of_f32 (0.125f * harness_range (h, -16, 16));
+    if (kind == HARNESS_WIDE)
+      data[i] = (KernelHalf) (harness_random (h) & 0xfbff);
+    else if (kind == HARNESS_SPECIAL && harness_random (h) % 8 == 0)
+      data[i] = kernel_half_of_f32 (special (h));
   }
 }
 

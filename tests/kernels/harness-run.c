@@ -2,6 +2,7 @@
 /*
  * harness-run.c: running a case on ref and on the devices, comparing, reporting.
  */
+#include "kernels/half.h"
 #include "tests/kernels/harness-private.h"
 
 #include <math.h>
@@ -38,6 +39,27 @@ fail (HarnessCase *c, HarnessDevice *device, int queue, HarnessPlace place, cons
       device->backend->name, (unsigned long long) h->seed, h->n_cases);
 }
 
+/* Element i of floats or halves. */
+static float
+float_of (HarnessType type, const uint8_t *data, size_t i)
+{
+  KernelHalf half;
+  float value;
+
+  if (type == HARNESS_F16) {
+    memcpy (&half, data + i * sizeof half, sizeof half);
+    return kernel_half_to_f32 (half);
+  }
+  memcpy (&value, data + i * sizeof value, sizeof value);
+  return value;
+}
+
+static bool
+is_float (HarnessType type)
+{
+  return type == HARNESS_F16 || type == HARNESS_F32;
+}
+
 static void
 print_element (char *text, size_t size, HarnessType type, const uint8_t *data, size_t i)
 {
@@ -45,8 +67,9 @@ print_element (char *text, size_t size, HarnessType type, const uint8_t *data, s
   int32_t n;
 
   switch (type) {
+  case HARNESS_F16:
   case HARNESS_F32:
-    memcpy (&f, data + i * sizeof f, sizeof f);
+    f = float_of (type, data, i);
     snprintf (text, size, "%a (%.9g)", f, f);
     break;
   case HARNESS_I32:
@@ -240,15 +263,10 @@ static bool
 equal (HarnessType type, const uint8_t *a, const uint8_t *b, size_t i)
 {
   const size_t size = harness_type_size (type);
-  float fa, fb;
 
   if (memcmp (a + i * size, b + i * size, size) == 0)
     return true;
-  if (type != HARNESS_F32)
-    return false;
-  memcpy (&fa, a + i * size, size);
-  memcpy (&fb, b + i * size, size);
-  return isnan (fa) && isnan (fb);
+  return is_float (type) && isnan (float_of (type, a, i)) && isnan (float_of (type, b, i));
 }
 
 /* NULL where the tactic has to be exact. */
@@ -322,10 +340,8 @@ digest_output (uint64_t digest, const HarnessBuffer *b)
   const size_t size = harness_type_size (b->type);
 
   for (size_t i = 0; i < b->count; i++) {
-    float f = 0;
+    const float f = is_float (b->type) ? float_of (b->type, b->expected, i) : 0;
 
-    if (b->type == HARNESS_F32)
-      memcpy (&f, b->expected + i * size, size);
     digest = isnan (f) ? hash_bytes (digest, (const uint8_t *) "NaN", 3)
                        : hash_bytes (digest, b->expected + i * size, size);
   }

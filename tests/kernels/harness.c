@@ -67,7 +67,13 @@ harness_case (Harness *h, const void *args, const char *description, ...)
 size_t
 harness_type_size (HarnessType type)
 {
-  return type == HARNESS_F32 ? sizeof (float) : type == HARNESS_I32 ? sizeof (int32_t) : 1;
+  static const size_t sizes[] = {[HARNESS_S8] = 1,
+      [HARNESS_U8] = 1,
+      [HARNESS_I32] = sizeof (int32_t),
+      [HARNESS_F16] = sizeof (KernelHalf),
+      [HARNESS_F32] = sizeof (float)};
+
+  return sizes[type];
 }
 
 void

@@ -38,12 +38,12 @@ typedef struct {
 } HarnessTest;
 
 extern const HarnessTest harness_conv[], harness_elementwise[], harness_pool[], harness_move[],
-    harness_softmax[], harness_pixels[];
+    harness_softmax[], harness_pixels[], harness_half[];
 
 /* --- Cases ---------------------------------------------------------------------------------- */
 
-/* HARNESS_F32 is compared bit for bit too, but any NaN equals any NaN. */
-typedef enum { HARNESS_S8, HARNESS_U8, HARNESS_I32, HARNESS_F32 } HarnessType;
+/* HARNESS_F16 and HARNESS_F32 are compared bit for bit too, but any NaN equals any NaN. */
+typedef enum { HARNESS_S8, HARNESS_U8, HARNESS_I32, HARNESS_F16, HARNESS_F32 } HarnessType;
 
 /* Starts a case of the kernel under test and gives it its own random sequence. `args` is the
  * kernel's argument struct; it must live until harness_run(). The description is printed when the
@@ -122,4 +122,7 @@ typedef enum {
   HARNESS_FLOATS_COUNT
 } HarnessFloats;
 void harness_fill_f32 (Harness *h, float *data, size_t count, HarnessFloats kind);
+/* Plain ones are multiples of 1/8 in -2 .. 2: float sums of their products are exact in any order, up to
+ * a million. Wide ones have any bits that are finite. */
+void harness_fill_f16 (Harness *h, KernelHalf *data, size_t count, HarnessFloats kind);
 const char *harness_floats_name (HarnessFloats kind);

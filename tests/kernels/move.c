@@ -16,6 +16,8 @@ fill (Harness *h, HarnessType type, void *data, size_t count)
 {
   if (type == HARNESS_F32)
     harness_fill_f32 (h, data, count, HARNESS_SPECIAL);
+  else if (type == HARNESS_F16)
+    harness_fill_f16 (h, data, count, HARNESS_SPECIAL);
   else
     harness_fill_s8 (h, data, count, HARNESS_RANDOM);
 }
@@ -61,6 +63,12 @@ static void
 test_copy_s8 (Harness *h)
 {
   test_copy (h, HARNESS_S8);
+}
+
+static void
+test_copy_f16 (Harness *h)
+{
+  test_copy (h, HARNESS_F16);
 }
 
 static void
@@ -156,6 +164,12 @@ test_transpose_s8 (Harness *h)
 }
 
 static void
+test_transpose_f16 (Harness *h)
+{
+  test_transpose (h, HARNESS_F16);
+}
+
+static void
 test_transpose_f32 (Harness *h)
 {
   test_transpose (h, HARNESS_F32);
@@ -216,6 +230,12 @@ test_pad_s8 (Harness *h)
 }
 
 static void
+test_pad_f16 (Harness *h)
+{
+  test_pad (h, HARNESS_F16);
+}
+
+static void
 test_pad_f32 (Harness *h)
 {
   test_pad (h, HARNESS_F32);
@@ -234,6 +254,12 @@ bench_copy_s8 (Harness *h)
 }
 
 static void
+bench_copy_f16 (Harness *h)
+{
+  run_copy (h, HARNESS_F16, 56 * 56, 64, 0, 64, false);
+}
+
+static void
 bench_copy_f32 (Harness *h)
 {
   run_copy (h, HARNESS_F32, 56 * 56, 64, 0, 64, false);
@@ -243,6 +269,12 @@ static void
 bench_transpose_s8 (Harness *h)
 {
   run_transpose (h, HARNESS_S8, &bench_layout);
+}
+
+static void
+bench_transpose_f16 (Harness *h)
+{
+  run_transpose (h, HARNESS_F16, &bench_layout);
 }
 
 static void
@@ -258,6 +290,12 @@ bench_pad_s8 (Harness *h)
 }
 
 static void
+bench_pad_f16 (Harness *h)
+{
+  run_pad (h, HARNESS_F16, &bench_image);
+}
+
+static void
 bench_pad_f32 (Harness *h)
 {
   run_pad (h, HARNESS_F32, &bench_image);
@@ -265,10 +303,13 @@ bench_pad_f32 (Harness *h)
 
 const HarnessTest harness_move[] = {
     {"copy_s8", test_copy_s8, bench_copy_s8},
+    {"copy_f16", test_copy_f16, bench_copy_f16},
     {"copy_f32", test_copy_f32, bench_copy_f32},
     {"transpose_s8", test_transpose_s8, bench_transpose_s8},
+    {"transpose_f16", test_transpose_f16, bench_transpose_f16},
     {"transpose_f32", test_transpose_f32, bench_transpose_f32},
     {"pad_s8", test_pad_s8, bench_pad_s8},
+    {"pad_f16", test_pad_f16, bench_pad_f16},
     {"pad_f32", test_pad_f32, bench_pad_f32},
     {0},
 };

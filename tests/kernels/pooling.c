@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pooling.c: maximum and average pools, int8 and float.
+ * pooling.c: maximum and average pools, int8, half and float.
  */
 #include "tests/kernels/harness.h"
 
@@ -167,6 +167,40 @@ test_f32 (Harness *h, bool dilated)
 }
 
 static void
+run_f16 (Harness *h, const KernelPoolShape *shape, HarnessFloats kind)
+{
+  KernelPoolF16 a = {.shape = *shape};
+  char text[112];
+  HarnessCase *c;
+
+  describe (text, sizeof text, shape);
+  c = harness_case (h, &a, "%s, %s", text, harness_floats_name (kind));
+  harness_fill_f16 (h, harness_in (c, HARNESS_F16, count_inputs (shape), &a.x),
+      count_inputs (shape), kind);
+  harness_out (c, HARNESS_F16, count_outputs (shape), &a.y);
+  harness_run (c);
+}
+
+static void
+test_maxpool_f16 (Harness *h)
+{
+  KernelPoolShape shape;
+
+  for (int i = 0; choose (h, i, true, &shape); i++)
+    run_f16 (h, &shape, i % HARNESS_FLOATS_COUNT);
+}
+
+/* Plain ones only: devices may add in another order. */
+static void
+test_avgpool_f16 (Harness *h)
+{
+  KernelPoolShape shape;
+
+  for (int i = 0; choose (h, i, false, &shape); i++)
+    run_f16 (h, &shape, HARNESS_PLAIN);
+}
+
+static void
 test_maxpool_f32 (Harness *h)
 {
   test_f32 (h, true);
@@ -213,11 +247,20 @@ bench_f32 (Harness *h)
   run_f32 (h, &bench_global, HARNESS_PLAIN);
 }
 
+static void
+bench_f16 (Harness *h)
+{
+  run_f16 (h, &bench_window, HARNESS_PLAIN);
+  run_f16 (h, &bench_global, HARNESS_PLAIN);
+}
+
 const HarnessTest harness_pool[] = {
     {"maxpool_s8", test_maxpool_s8, bench_maxpool_s8},
+    {"maxpool_f16", test_maxpool_f16, bench_f16},
     {"maxpool_f32", test_maxpool_f32, bench_f32},
     {"avgpool_s8", test_avgpool_s8, bench_avgpool_s8},
     {"avgpool_s8_f32", test_avgpool_s8_f32, bench_avgpool_s8_f32},
+    {"avgpool_f16", test_avgpool_f16, bench_f16},
     {"avgpool_f32", test_avgpool_f32, bench_f32},
     {0},
 };
