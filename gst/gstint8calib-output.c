@@ -61,10 +61,11 @@ check_merge (const GstInt8CalibSettings *settings, GError **error)
 {
   g_auto (GStrv) paths = merge_paths (settings);
 
-  if (paths[0] && settings->method == CALIB_METHOD_ENTROPY2_TRT) {
-    g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
-        "method=entropy2-trt depends on the order of frames, so statistics cannot be merged "
-        "for it; take method=entropy2");
+  if (paths[0] && (calib_method_flags (settings->method) & CALIB_HISTOGRAM_TENSORRT)) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
+        "method=%s depends on the order of frames, so statistics cannot be merged for it; take "
+        "method=entropy2",
+        calib_method_name (settings->method));
     return FALSE;
   }
   for (char **path = paths; *path; path++)
@@ -235,19 +236,20 @@ load_statistics (GstInt8Calib *self, const char *path, GError **error)
 static gboolean
 check_method (GstInt8Calib *self, const CalibStatistics *statistics, GError **error)
 {
-  const CalibThresholdOptions options = {.method = CALIB_METHOD_ENTROPY2_TRT};
+  const CalibThresholdOptions options = {.method = self->run.method};
   g_autoptr (GError) reason = NULL;
   CalibThreshold threshold;
 
-  if (self->run.method != CALIB_METHOD_ENTROPY2_TRT || calib_statistics_n_tensors (statistics) == 0)
+  if (!(calib_method_flags (self->run.method) & CALIB_HISTOGRAM_TENSORRT) ||
+      calib_statistics_n_tensors (statistics) == 0)
     return TRUE;
   if (!calib_threshold (calib_statistics_lookup (statistics, calib_statistics_name (statistics, 0)),
           &options, &threshold, &reason) &&
       g_error_matches (reason, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE)) {
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
-        "%s was begun with another method than entropy2-trt, which needs statistics of its "
-        "own; name another file, or take method=entropy2",
-        self->run.statistics);
+        "%s was begun with another method than %s, which needs statistics of its own; name another "
+        "file, or take method=entropy2",
+        self->run.statistics, calib_method_name (self->run.method));
     return FALSE;
   }
   return TRUE;
@@ -290,9 +292,7 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
         self->run.statistics, calib_statistics_provenance (statistics)->frames);
     return g_steal_pointer (&statistics);
   }
-  return calib_statistics_new (&provenance, self->run.method == CALIB_METHOD_ENTROPY2_TRT
-                                                ? CALIB_HISTOGRAM_TENSORRT
-                                                : CALIB_HISTOGRAM_DEFAULT);
+  return calib_statistics_new (&provenance, calib_method_flags (self->run.method));
 }
 
 gboolean

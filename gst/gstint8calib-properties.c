@@ -54,6 +54,10 @@ method_type (void)
       {CALIB_METHOD_PERCENTILE, "All but the greatest few magnitudes (see percentile)",
           "percentile"},
       {CALIB_METHOD_MSE, "Least squared error of quantisation", "mse"},
+      {CALIB_METHOD_ENTROPY, "As entropy2, but tensors share no ranges: TensorRT's version 1",
+          "entropy"},
+      {CALIB_METHOD_LEGACY, "TensorRT's legacy calibrator: 0.999999 of all values, bin for bin",
+          "legacy"},
       {0, NULL, NULL},
   };
   static gsize type;
@@ -257,8 +261,8 @@ install_method (GObjectClass *klass)
           1, 999999, DEFAULT_TRT_VERSION, SETTABLE));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
-          "Frames that go through the network at once; only method=entropy2-trt depends on it", 1,
-          256, DEFAULT_BATCH_SIZE, SETTABLE));
+          "Frames that go through the network at once; only entropy2-trt and legacy depend on it",
+          1, 256, DEFAULT_BATCH_SIZE, SETTABLE));
 }
 
 static void

@@ -17,6 +17,8 @@ static const struct {
     {"int8calib method=percentile threads=2", CALIB_METHOD_PERCENTILE, 5},
     {"int8calib method=entropy2 batch-size=64", CALIB_METHOD_ENTROPY2, 1},
     {"int8calib method=entropy2-trt batch-size=4", CALIB_METHOD_ENTROPY2_TRT, 4},
+    {"int8calib method=entropy", CALIB_METHOD_ENTROPY, 1},
+    {"int8calib method=legacy batch-size=4", CALIB_METHOD_LEGACY, 4},
 };
 
 /* The element's table is that of the engine on the same frames; batch sizes and threads differ on

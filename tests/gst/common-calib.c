@@ -76,8 +76,7 @@ test_expected_table (guint first, guint n, CalibMethod method, guint batch)
 {
   g_autoptr (EngineModel) model = engine_model_load (test_model (), NULL);
   KernelBackend *backend = kernel_open ("ref", NULL, 0);
-  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL,
-      method == CALIB_METHOD_ENTROPY2_TRT ? CALIB_HISTOGRAM_TENSORRT : CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, calib_method_flags (method));
   EngineCalibrator *calibrator = engine_calibrator_new (model, backend, batch, 1, statistics, NULL);
   g_autoptr (CalibTable) table = NULL;
   g_autoptr (GError) error = NULL;
