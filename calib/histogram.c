@@ -54,6 +54,23 @@ calib_histogram_drop_trt (CalibHistogram *h)
   h->only_for_trt = FALSE;
 }
 
+void
+calib_histogram_clear (CalibHistogram *h)
+{
+  h->n = h->n_zero = h->n_nonfinite = 0;
+  h->min = h->max = 0;
+  h->exponent = 0;
+  h->low_bound = 0;
+  memset (h->bins, 0, sizeof h->bins);
+  if (h->channels > 0) {
+    memset (h->high, 0, h->channels * sizeof *h->high);
+    memset (h->low, 0, h->channels * sizeof *h->low);
+  }
+  g_clear_pointer (&h->channel_nonfinite, g_free);
+  if (h->trt)
+    memset (h->trt, 0, sizeof *h->trt);
+}
+
 /* --- Exponent ------------------------------------------------------------------------------- */
 
 /* |x| / 2^e lies in [8192, 16384) for the largest |x|, unless the smallest exponent is wider. */

@@ -108,6 +108,8 @@ gsize calib_histogram_memory (const CalibHistogram *histogram);
 gboolean calib_histogram_merge_overflows (const CalibHistogram *histogram,
     const CalibHistogram *from);
 void calib_histogram_drop_trt (CalibHistogram *histogram);
+/* As new, in the same memory. */
+void calib_histogram_clear (CalibHistogram *histogram);
 
 /* --- Channel sums: channel-sums.c ----------------------------------------------------------- */
 

@@ -16,10 +16,20 @@
 
 #include <math.h>
 
+/* Statistics of the caller's, with their histograms of what is observed, by number. */
+typedef struct {
+  CalibStatistics *statistics;
+  CalibHistogram **histograms;
+} Target;
+
 struct _EngineCalibrator {
+  EngineModel *model;
   EngineExec *exec;
-  CalibStatistics *statistics; /* the caller's */
-  GHashTable *histograms;      /* name to CalibHistogram, of what is observed */
+  GHashTable
+      *numbers;       /* name of what is observed to its number, from 1 on; names are the graph's */
+  GArray *observed;   /* int: values, by number */
+  GPtrArray *targets; /* of Target: all that were ever asked for */
+  const Target *to[2]; /* where activations go; the second may be NULL */
   int batch, waiting;
 };
 
@@ -72,10 +82,59 @@ check_provenance (const EngineModel *model, const CalibStatistics *statistics, G
 static void
 tap (const EngineTap *tap, gpointer data)
 {
-  CalibHistogram *histogram = g_hash_table_lookup (data, tap->name);
+  const EngineCalibrator *calibrator = data;
+  const int number = GPOINTER_TO_INT (g_hash_table_lookup (calibrator->numbers, tap->name));
 
-  if (histogram)
-    calib_histogram_add (histogram, tap->x, tap->n * tap->elements);
+  for (guint i = 0; number && i < G_N_ELEMENTS (calibrator->to); i++)
+    if (calibrator->to[i])
+      calib_histogram_add (calibrator->to[i]->histograms[number - 1], tap->x,
+          tap->n * tap->elements);
+}
+
+static void
+free_target (gpointer data)
+{
+  Target *target = data;
+
+  g_free (target->histograms);
+  g_free (target);
+}
+
+/* Made once for each statistics, so that going from one to the other costs nothing. */
+static const Target *
+find_target (EngineCalibrator *calibrator, CalibStatistics *statistics)
+{
+  const EngineGraph *graph = calibrator->model->graph;
+  const GArray *observed = calibrator->observed;
+  Target *target;
+
+  for (guint i = 0; i < calibrator->targets->len; i++) {
+    target = calibrator->targets->pdata[i];
+    if (target->statistics == statistics)
+      return target;
+  }
+  target = g_new (Target, 1);
+  target->statistics = statistics;
+  target->histograms = g_new (CalibHistogram *, observed->len);
+  for (guint i = 0; i < observed->len; i++)
+    target->histograms[i] = histogram_of (statistics, graph,
+        engine_graph_value (graph, g_array_index (observed, int, i)));
+  g_ptr_array_add (calibrator->targets, target);
+  return target;
+}
+
+static void
+find_observed (EngineCalibrator *calibrator, const CalibStatistics *statistics)
+{
+  const EngineGraph *graph = calibrator->model->graph;
+
+  for (int v = 0; v < (int) graph->values->len; v++) {
+    if (!is_observed (graph, statistics, v))
+      continue;
+    g_array_append_val (calibrator->observed, v);
+    g_hash_table_insert (calibrator->numbers, engine_graph_value (graph, v)->name,
+        GINT_TO_POINTER (calibrator->observed->len));
+  }
 }
 
 EngineCalibrator *
@@ -101,21 +160,28 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
     return NULL;
 
   calibrator = g_new0 (EngineCalibrator, 1);
-  calibrator->statistics = statistics;
+  calibrator->model = engine_model_ref (model);
   calibrator->batch = batch;
-  calibrator->histograms = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  calibrator->numbers = g_hash_table_new (g_str_hash, g_str_equal);
+  calibrator->observed = g_array_new (FALSE, FALSE, sizeof (int));
+  calibrator->targets = g_ptr_array_new_with_free_func (free_target);
   calibrator->exec =
-      engine_exec_new_tapped (engine, backend, batch, threads, tap, calibrator->histograms, error);
+      engine_exec_new_tapped (engine, backend, batch, threads, tap, calibrator, error);
   if (!calibrator->exec)
     return NULL;
-  for (guint v = 0; v < model->graph->values->len; v++) {
-    const EngineValue *value = engine_graph_value (model->graph, v);
-
-    if (is_observed (model->graph, statistics, v))
-      g_hash_table_insert (calibrator->histograms, g_strdup (value->name),
-          histogram_of (statistics, model->graph, value));
-  }
+  find_observed (calibrator, statistics);
+  engine_calibrator_set_statistics (calibrator, statistics, NULL);
   return g_steal_pointer (&calibrator);
+}
+
+void
+engine_calibrator_set_statistics (EngineCalibrator *calibrator, CalibStatistics *statistics,
+    CalibStatistics *also)
+{
+  g_return_if_fail (calibrator->waiting == 0);
+
+  calibrator->to[0] = find_target (calibrator, statistics);
+  calibrator->to[1] = also ? find_target (calibrator, also) : NULL;
 }
 
 void
@@ -124,7 +190,10 @@ engine_calibrator_free (EngineCalibrator *calibrator)
   if (!calibrator)
     return;
   engine_exec_free (calibrator->exec);
-  g_hash_table_unref (calibrator->histograms);
+  g_ptr_array_unref (calibrator->targets);
+  g_array_unref (calibrator->observed);
+  g_hash_table_unref (calibrator->numbers);
+  engine_model_unref (calibrator->model);
   g_free (calibrator);
 }
 
@@ -151,7 +220,9 @@ engine_calibrator_flush (EngineCalibrator *calibrator, GError **error)
   calibrator->waiting = 0;
   if (!engine_exec_run (calibrator->exec, images, error))
     return FALSE;
-  calib_statistics_add_frames (calibrator->statistics, images);
+  for (guint i = 0; i < G_N_ELEMENTS (calibrator->to); i++)
+    if (calibrator->to[i])
+      calib_statistics_add_frames (calibrator->to[i]->statistics, images);
   return TRUE;
 }
 

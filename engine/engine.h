@@ -77,6 +77,10 @@ EngineCalibrator *engine_calibrator_new (EngineModel *model, KernelBackend *back
 void engine_calibrator_free (EngineCalibrator *calibrator); /* drops images not yet run */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineCalibrator, engine_calibrator_free)
 
+/* Between two batches: whatever comes next is added to these statistics, and to `also` unless it is
+ * NULL. They outlive the calibrator. Nothing is allocated for statistics that it has met before. */
+void engine_calibrator_set_statistics (EngineCalibrator *calibrator, CalibStatistics *statistics,
+    CalibStatistics *also);
 /* Where the next image goes: float, NHWC, in host memory. */
 float *engine_calibrator_input (EngineCalibrator *calibrator);
 /* The image is there. Runs the batch and adds its activations when it is full. */

@@ -187,6 +187,42 @@ test_continued (void)
   CHECK (g_bytes_equal (a, b));
 }
 
+/* Between batches activations go elsewhere, or to two at once; the parts are the whole. */
+static void
+test_other_statistics (void)
+{
+  g_autoptr (EngineModel) model = branchy_model ();
+  g_autoptr (CalibStatistics) once = calibrate (model, ref, 2, 1, 6);
+  g_autoptr (CalibStatistics) last = calibrate (model, ref, 2, 1, 0);
+  g_autoptr (CalibStatistics) a = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (CalibStatistics) b = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (CalibStatistics) c = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (EngineCalibrator) calibrator = engine_calibrator_new (model, cpu, 2, 2, a, NULL);
+
+  for (int i = 0; i < 6; i++) {
+    if (i == 2)
+      engine_calibrator_set_statistics (calibrator, b, NULL);
+    if (i == 4)
+      engine_calibrator_set_statistics (calibrator, a, c);
+    fill (engine_calibrator_input (calibrator), model, i);
+    CHECK (engine_calibrator_push (calibrator, NULL));
+  }
+  CHECK_INT (calib_statistics_provenance (a)->frames, ==, 4);
+  CHECK_INT (calib_statistics_provenance (b)->frames, ==, 2);
+  CHECK_INT (calib_statistics_provenance (c)->frames, ==, 2);
+  CHECK (calib_statistics_merge (a, b, NULL));
+  g_autoptr (GBytes) expected = bytes_of (once), got = bytes_of (a);
+  CHECK (g_bytes_equal (expected, got));
+
+  engine_calibrator_set_statistics (calibrator, last, NULL);
+  for (int i = 4; i < 6; i++) {
+    fill (engine_calibrator_input (calibrator), model, i);
+    CHECK (engine_calibrator_push (calibrator, NULL));
+  }
+  g_autoptr (GBytes) expected_last = bytes_of (last), also = bytes_of (c);
+  CHECK (g_bytes_equal (expected_last, also));
+}
+
 static void
 test_statistics_of_another_model (void)
 {
@@ -350,6 +386,7 @@ main (void)
   RUN (test_not_finite);
   RUN (test_many_channels);
   RUN (test_continued);
+  RUN (test_other_statistics);
   RUN (test_statistics_of_another_model);
   RUN (test_device_is_refused);
   RUN (test_entries);
