@@ -122,6 +122,7 @@ engine_unref (Engine *engine)
     return;
   engine_graph_free (engine->graph);
   engine_provenance_clear (&engine->provenance);
+  engine_build_report_clear (&engine->notes);
   g_clear_pointer (&engine->tactics, g_ptr_array_unref);
   g_free (engine);
 }
@@ -229,8 +230,18 @@ engine_build_report_clear (EngineBuildReport *report)
   *report = (EngineBuildReport){0};
 }
 
+static GPtrArray *
+copy_lines (const GPtrArray *lines)
+{
+  GPtrArray *copy = NULL;
+
+  for (guint i = 0; lines && i < lines->len; i++)
+    engine_report_add (&copy, "%s", (const char *) lines->pdata[i]);
+  return copy;
+}
+
 void
-engine_count_layers (const Engine *engine, EngineBuildReport *report)
+engine_report (const Engine *engine, EngineBuildReport *report)
 {
   g_autoptr (GArray) layers = engine_layers (engine);
 
@@ -240,6 +251,10 @@ engine_count_layers (const Engine *engine, EngineBuildReport *report)
     else
       report->layers_fp32++;
   }
+  report->inferred = copy_lines (engine->notes.inferred);
+  report->obeyed = copy_lines (engine->notes.obeyed);
+  report->refused = copy_lines (engine->notes.refused);
+  report->unmatched = copy_lines (engine->notes.unmatched);
 }
 
 /* What a back end and the elements rely on, beyond what every graph must have. */
@@ -305,34 +320,44 @@ precision_of (const EngineBuildOptions *options)
              : options->precision;
 }
 
+/* The graph that is executed. */
+static EngineGraph *
+build_graph (const EngineModel *model, const EnginePassContext *context, GError **error)
+{
+  g_autoptr (EngineGraph) graph = engine_graph_copy (model->graph);
+
+  if ((context->options->precision != ENGINE_PRECISION_FP32 &&
+          !engine_passes_int8 (graph, context, error)) ||
+      !engine_graph_is_executable (graph, error)) {
+    g_prefix_error (error, "%s: ", model->path);
+    return NULL;
+  }
+  return g_steal_pointer (&graph);
+}
+
 Engine *
 engine_build (const EngineModel *model, const EngineBuildOptions *options,
     EngineBuildReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
     GError **error)
 {
-  g_autoptr (EngineGraph) graph = NULL;
+  EngineBuildReport notes = {0};
+  const EnginePassContext context = {options, &notes, progress, data, cancellable};
   EngineProvenance provenance;
+  EngineGraph *graph;
   Engine *engine;
 
   if (!check_options (options, error) || g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
 
-  graph = engine_graph_copy (model->graph);
-  if (options->precision != ENGINE_PRECISION_FP32) {
-    const EnginePassContext context = {options, report, progress, data, cancellable};
-
-    if (!engine_passes_int8 (graph, &context, error)) {
-      g_prefix_error (error, "%s: ", model->path);
-      return NULL;
-    }
-  }
-  if (!engine_graph_is_executable (graph, error)) {
-    g_prefix_error (error, "%s: ", model->path);
+  graph = build_graph (model, &context, error);
+  if (!graph) {
+    engine_build_report_clear (&notes);
     return NULL;
   }
   provenance = provenance_of (model, options);
-  engine = engine_new (g_steal_pointer (&graph), precision_of (options), &provenance);
+  engine = engine_new (graph, precision_of (options), &provenance);
+  engine->notes = notes;
   if (report)
-    engine_count_layers (engine, report);
+    engine_report (engine, report);
   return engine;
 }

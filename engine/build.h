@@ -34,7 +34,8 @@ struct _Engine {
   EngineGraph *graph; /* verified */
   EnginePrecision precision;
   EngineProvenance provenance;
-  GPtrArray *tactics; /* EngineTactics, or NULL: the one part that changes; see tactics.c */
+  EngineBuildReport notes; /* what building it had to say; layers are not counted in it */
+  GPtrArray *tactics;      /* EngineTactics, or NULL: the one part that changes; see tactics.c */
 };
 
 /* Takes graph and the contents of provenance. */
@@ -49,5 +50,5 @@ gboolean engine_graph_ends_in_softmax (const EngineGraph *graph);
 
 /* Adds a line to a list of the report, which is made at need. */
 void engine_report_add (GPtrArray **list, const char *format, ...) G_GNUC_PRINTF (2, 3);
-/* Adds the layers of each precision to the report. */
-void engine_count_layers (const Engine *engine, EngineBuildReport *report);
+/* The whole report of an engine, built or loaded. report is zeroed, and cleared by the caller. */
+void engine_report (const Engine *engine, EngineBuildReport *report);

@@ -398,3 +398,4 @@ void engine_softmax (float *x, int n);
 G_END_DECLS
 
 #include "engine/compare.h"
+#include "engine/report.h"

@@ -106,6 +106,22 @@ write_provenance (EngineFile__Engine *message, const EngineProvenance *provenanc
   message->builder = provenance->builder;
 }
 
+static void
+write_lines (const GPtrArray *lines, size_t *n, char ***out)
+{
+  *n = lines ? lines->len : 0;
+  *out = lines ? (char **) lines->pdata : NULL;
+}
+
+static void
+write_notes (EngineFile__Engine *message, const EngineBuildReport *notes)
+{
+  write_lines (notes->inferred, &message->n_inferred, &message->inferred);
+  write_lines (notes->obeyed, &message->n_obeyed, &message->obeyed);
+  write_lines (notes->refused, &message->n_refused, &message->refused);
+  write_lines (notes->unmatched, &message->n_unmatched, &message->unmatched);
+}
+
 static EngineFile__Tactics *
 write_tactics (const EngineTactics *tactics)
 {
@@ -135,6 +151,7 @@ engine_file_pack (const Engine *engine, const char *key, gsize *message_size, gs
   engine_file__engine__init (&message);
   message.precision = (char *) engine_precision_name (engine->precision);
   write_provenance (&message, &engine->provenance, key);
+  write_notes (&message, &engine->notes);
   message.n_inputs = graph->inputs->len;
   message.inputs = (uint32_t *) graph->inputs->data;
   message.n_outputs = graph->outputs->len;
@@ -338,6 +355,27 @@ read_provenance (const EngineFile__Engine *message)
   };
 }
 
+static GPtrArray *
+read_lines (char *const *lines, gsize n)
+{
+  GPtrArray *list = NULL;
+
+  for (gsize i = 0; i < n; i++)
+    engine_report_add (&list, "%s", lines[i]);
+  return list;
+}
+
+static EngineBuildReport
+read_notes (const EngineFile__Engine *message)
+{
+  return (EngineBuildReport){
+      .inferred = read_lines (message->inferred, message->n_inferred),
+      .obeyed = read_lines (message->obeyed, message->n_obeyed),
+      .refused = read_lines (message->refused, message->n_refused),
+      .unmatched = read_lines (message->unmatched, message->n_unmatched),
+  };
+}
+
 /* Taken as it is: what it means is asked when somebody wants it. */
 static void
 read_tactics (Engine *engine, const EngineFile__Tactics *in)
@@ -363,6 +401,7 @@ read_engine (const EngineFile__Engine *message, GBytes *constants, GError **erro
     return NULL;
   provenance = read_provenance (message);
   engine = engine_new (g_steal_pointer (&graph), (EnginePrecision) precision, &provenance);
+  engine->notes = read_notes (message);
   for (gsize i = 0; i < message->n_tactics; i++)
     read_tactics (engine, message->tactics[i]);
   return engine;

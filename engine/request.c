@@ -188,8 +188,7 @@ make (Obtain *o, const char *reason, GError **error)
         "model '%s' changed while it was read; try again", o->request->model);
     return NULL;
   }
-  engine = engine_build (o->inputs.model, &options, &o->report->build, o->progress, o->data,
-      o->cancellable, error);
+  engine = engine_build (o->inputs.model, &options, NULL, o->progress, o->data, o->cancellable, error);
   if (!engine)
     return NULL;
   engine_provenance_clear (&engine->provenance);
@@ -341,8 +340,8 @@ engine_obtain (const EngineRequest *request, EngineRequestReport *report,
       g_clear_pointer (&engine, engine_unref);
     engine_live_end (o.name);
   }
-  if (engine && !o.report->built)
-    engine_count_layers (engine, &o.report->build);
+  if (engine)
+    engine_report (engine, &o.report->build);
   o.report->seconds = (g_get_monotonic_time () - start) / 1e6;
   engine_request_report_clear (&ignored);
   return engine;

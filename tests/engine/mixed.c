@@ -271,7 +271,7 @@ test_random_networks (void)
     g_autoptr (Engine) mixed = net_engine_with (graph, &options);
     EngineBuildReport report = {0};
 
-    engine_count_layers (mixed, &report);
+    engine_report (mixed, &report);
     both += report.layers_int8 > 0 && report.layers_fp32 > 0;
     check_same_ranges (mixed, plain, &compared);
     check_exact (mixed, seed);

@@ -42,6 +42,8 @@ test_layer_precision (void)
     check_loaded (&loaded);
     check_layers (&loaded, 4, 3);
     CHECK_INT (engine_precision (loaded.engine), ==, ENGINE_PRECISION_MIXED);
+    CHECK_INT (loaded.report.build.obeyed->len, ==, 2);
+    CHECK_STR (loaded.report.build.unmatched->pdata[0], "rule no such layer:fp32");
   }
   request.strict = TRUE;
   {
