@@ -119,7 +119,8 @@ error_code (const GError *error, GQuark *domain, int *code)
     if (error->code == ENGINE_ERROR_BACKEND) {
       *domain = GST_LIBRARY_ERROR;
       *code = GST_LIBRARY_ERROR_FAILED;
-    } else if (error->code == ENGINE_ERROR_RANGE || error->code == ENGINE_ERROR_MISMATCH) {
+    } else if (error->code == ENGINE_ERROR_RANGE || error->code == ENGINE_ERROR_MISMATCH ||
+               error->code == ENGINE_ERROR_RULES) {
       *code = GST_RESOURCE_ERROR_SETTINGS;
     } else if (error->code == ENGINE_ERROR_MEMORY) {
       *code = GST_RESOURCE_ERROR_NO_SPACE_LEFT;

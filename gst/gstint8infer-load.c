@@ -68,11 +68,30 @@ post_build_end (Build *build, const GError *error)
   g_clear_pointer (&build->reason, g_free);
 }
 
+static void
+set_lines (GstStructure *fields, const char *name, const GPtrArray *lines)
+{
+  GValue array = G_VALUE_INIT;
+
+  if (!lines)
+    return;
+  gst_value_array_init (&array, lines->len);
+  for (guint i = 0; i < lines->len; i++) {
+    GValue line = G_VALUE_INIT;
+
+    g_value_init (&line, G_TYPE_STRING);
+    g_value_set_string (&line, g_ptr_array_index (lines, i));
+    gst_value_array_append_and_take_value (&array, &line);
+  }
+  gst_structure_take_value (fields, name, &array);
+}
+
 /* The element message "int8-engine": built (gboolean), reason (string; built only), path (string;
  * where the file could be kept), seconds (gdouble: from the start to the first frame's turn),
  * precision and backend (string), layers-int8, layers-fp32 (gint), tuned (gboolean: timed now), tactics
- * (string: whose choice they are), inferred (array of string: tensors whose range came from another's;
- * where there are such). */
+ * (string: whose choice they are). Arrays of string, where there are such: inferred (tensors
+ * whose range came from another's), obeyed (layers with a rule of layer-precision), refused (what cannot
+ * be had), unmatched (rules and ranges by hand that nothing has). */
 static void
 post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecision precision,
     double seconds)
@@ -88,23 +107,15 @@ post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecis
       "tuned", G_TYPE_BOOLEAN, report->tuned,
       "tactics", G_TYPE_STRING, gst_int8_runner_tactics (self->batches[0].runner), NULL);
   /* clang-format on */
-  GValue inferred = G_VALUE_INIT;
 
   if (report->built && report->reason)
     gst_structure_set (fields, "reason", G_TYPE_STRING, report->reason, NULL);
   if (report->path)
     gst_structure_set (fields, "path", G_TYPE_STRING, report->path, NULL);
-  if (report->build.inferred && report->build.inferred->len > 0) {
-    gst_value_array_init (&inferred, report->build.inferred->len);
-    for (guint i = 0; i < report->build.inferred->len; i++) {
-      GValue name = G_VALUE_INIT;
-
-      g_value_init (&name, G_TYPE_STRING);
-      g_value_set_string (&name, g_ptr_array_index (report->build.inferred, i));
-      gst_value_array_append_and_take_value (&inferred, &name);
-    }
-    gst_structure_take_value (fields, "inferred", &inferred);
-  }
+  set_lines (fields, "inferred", report->build.inferred);
+  set_lines (fields, "obeyed", report->build.obeyed);
+  set_lines (fields, "refused", report->build.refused);
+  set_lines (fields, "unmatched", report->build.unmatched);
 
   GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
   gst_element_post_message (GST_ELEMENT (self),
@@ -127,12 +138,39 @@ resolve_preprocess (const GstInt8InferSettings *settings, EnginePreprocess *prep
   return gst_int8_config_preprocess (&settings->config, input.channels, preprocess, error);
 }
 
+/* An empty text is none. */
+static const char *
+given (const char *text)
+{
+  return text && *text ? text : NULL;
+}
+
+/* What was asked for and is not so; `strict` makes it an error. */
+static void
+warn_about_rules (GstInt8Infer *self, const EngineBuildReport *report)
+{
+  const guint refused = report->refused ? report->refused->len : 0;
+  const guint unmatched = report->unmatched ? report->unmatched->len : 0;
+
+  if (refused)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+        ("not as asked: %s", (const char *) report->refused->pdata[0]),
+        ("%u such; the message int8-engine lists them, strict=true makes them errors", refused));
+  if (unmatched)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+        ("%s matches nothing", (const char *) report->unmatched->pdata[0]),
+        ("%u such; the message int8-engine lists them, strict=true makes them errors", unmatched));
+}
+
 static Engine *
 obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
     const EnginePreprocess *preprocess, EngineRequestReport *report, GError **error)
 {
   const EngineRequest request = {.model = settings->config.model,
-      .table = settings->precision == ENGINE_PRECISION_INT8 ? settings->table : NULL,
+      .table = settings->precision == ENGINE_PRECISION_FP32 ? NULL : given (settings->table),
+      .dynamic_ranges = given (settings->dynamic_ranges),
+      .layer_precision = given (settings->layer_precision),
+      .strict = settings->strict,
       .engine = settings->engine,
       .force = settings->force_table,
       .precision = settings->precision,
@@ -150,6 +188,8 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
   post_build_end (&build, failure);
   if (engine && report->warning)
     GST_ELEMENT_WARNING (self, RESOURCE, FAILED, ("%s", report->warning), (NULL));
+  if (engine)
+    warn_about_rules (self, &report->build);
   if (failure)
     g_propagate_error (error, g_steal_pointer (&failure));
   return engine;
@@ -259,10 +299,11 @@ check_settings (GstInt8Infer *self, const GstInt8InferSettings *settings)
         ("no model: set the property \"model\" to the path of an ONNX classifier"), (NULL));
     return FALSE;
   }
-  if (settings->precision == ENGINE_PRECISION_INT8 && (!settings->table || !*settings->table)) {
+  if (settings->precision != ENGINE_PRECISION_FP32 && !given (settings->table) &&
+      !given (settings->dynamic_ranges)) {
     GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
-        ("INT8 needs a calibration table for %s: set \"calibration-table\", or precision=fp32. "
-         "A table is made with: gst-launch-1.0 filesrc location=VIDEO ! decodebin ! videoconvert ! "
+        ("INT8 needs a calibration table for %s: set \"calibration-table\" or \"dynamic-ranges\", or "
+         "precision=fp32. A table is made with: gst-launch-1.0 filesrc location=VIDEO ! decodebin ! videoconvert ! "
          "int8calib model=%s table=%s.table eos-when-done=true",
             model, model, model),
         ("the preprocessing properties of int8calib and int8infer must be the same"));

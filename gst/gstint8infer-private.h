@@ -41,8 +41,8 @@ typedef enum {
 /* What decides the engine; read once, when the element goes to PAUSED. */
 typedef struct {
   GstInt8Config config;
-  char *labels, *table, *engine;
-  gboolean force_table, tune;
+  char *labels, *table, *engine, *dynamic_ranges, *layer_precision;
+  gboolean force_table, strict, tune;
   EnginePrecision precision;
   EngineRanges ranges;
   guint batch_size;

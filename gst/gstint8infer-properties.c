@@ -6,8 +6,11 @@ enum {
   PROP_LABELS = GST_INT8_CONFIG_LAST + 1,
   PROP_CALIBRATION_TABLE,
   PROP_FORCE_TABLE,
+  PROP_DYNAMIC_RANGES,
   PROP_ENGINE,
   PROP_PRECISION,
+  PROP_LAYER_PRECISION,
+  PROP_STRICT,
   PROP_RANGES,
   PROP_BATCH_SIZE,
   PROP_TUNE,
@@ -31,8 +34,10 @@ static GType
 precision_type (void)
 {
   static const GEnumValue values[] = {
-      {ENGINE_PRECISION_INT8, "8-bit integers; needs calibration-table", "int8"},
+      {ENGINE_PRECISION_INT8, "8-bit integers; needs calibration-table or dynamic-ranges", "int8"},
       {ENGINE_PRECISION_FP32, "32-bit floats", "fp32"},
+      {ENGINE_PRECISION_MIXED, "int8, but for the layers that <calibration-table>.precision names",
+          "mixed"},
       {0, NULL, NULL},
   };
   static gsize type;
@@ -102,6 +107,8 @@ gst_int8_infer_settings_copy (const GstInt8InferSettings *from, GstInt8InferSett
   to->labels = g_strdup (from->labels);
   to->table = g_strdup (from->table);
   to->engine = g_strdup (from->engine);
+  to->dynamic_ranges = g_strdup (from->dynamic_ranges);
+  to->layer_precision = g_strdup (from->layer_precision);
 }
 
 void
@@ -111,6 +118,8 @@ gst_int8_infer_settings_clear (GstInt8InferSettings *settings)
   g_clear_pointer (&settings->labels, g_free);
   g_clear_pointer (&settings->table, g_free);
   g_clear_pointer (&settings->engine, g_free);
+  g_clear_pointer (&settings->dynamic_ranges, g_free);
+  g_clear_pointer (&settings->layer_precision, g_free);
 }
 
 static void
@@ -133,11 +142,20 @@ set_setting (GstInt8InferSettings *settings, guint id, const GValue *value)
   case PROP_FORCE_TABLE:
     settings->force_table = g_value_get_boolean (value);
     return TRUE;
+  case PROP_DYNAMIC_RANGES:
+    take_string (&settings->dynamic_ranges, value);
+    return TRUE;
   case PROP_ENGINE:
     take_string (&settings->engine, value);
     return TRUE;
   case PROP_PRECISION:
     settings->precision = g_value_get_enum (value);
+    return TRUE;
+  case PROP_LAYER_PRECISION:
+    take_string (&settings->layer_precision, value);
+    return TRUE;
+  case PROP_STRICT:
+    settings->strict = g_value_get_boolean (value);
     return TRUE;
   case PROP_RANGES:
     settings->ranges = g_value_get_enum (value);
@@ -166,11 +184,20 @@ get_setting (const GstInt8InferSettings *settings, guint id, GValue *value)
   case PROP_FORCE_TABLE:
     g_value_set_boolean (value, settings->force_table);
     return TRUE;
+  case PROP_DYNAMIC_RANGES:
+    g_value_set_string (value, settings->dynamic_ranges);
+    return TRUE;
   case PROP_ENGINE:
     g_value_set_string (value, settings->engine);
     return TRUE;
   case PROP_PRECISION:
     g_value_set_enum (value, settings->precision);
+    return TRUE;
+  case PROP_LAYER_PRECISION:
+    g_value_set_string (value, settings->layer_precision);
+    return TRUE;
+  case PROP_STRICT:
+    g_value_set_boolean (value, settings->strict);
     return TRUE;
   case PROP_RANGES:
     g_value_set_enum (value, settings->ranges);
@@ -295,13 +322,18 @@ install_settings (GObjectClass *klass)
           NULL, flags));
   g_object_class_install_property (klass, PROP_CALIBRATION_TABLE,
       g_param_spec_string ("calibration-table", "Calibration table",
-          "Path of the table that int8calib or TensorRT wrote for this model; must be set for "
-          "precision=int8",
+          "Path of the table that int8calib or TensorRT wrote for this model; needed for "
+          "precision=int8, unless dynamic-ranges has them all",
           NULL, flags));
   g_object_class_install_property (klass, PROP_FORCE_TABLE,
       g_param_spec_boolean ("force-table", "Force table",
           "Use the calibration table although its provenance (<table>.json) says that it was made for another model or preprocessing",
           FALSE, flags));
+  g_object_class_install_property (klass, PROP_DYNAMIC_RANGES,
+      g_param_spec_string ("dynamic-ranges", "Dynamic ranges",
+          "Path of ranges by hand, which go before those of the table: a line \"TENSOR: T\" or "
+          "\"TENSOR: MIN MAX\" each. \"gst-int8-1.0 build --write-tensors\" writes the names",
+          NULL, flags));
   g_object_class_install_property (klass, PROP_ENGINE,
       g_param_spec_string ("engine", "Engine file",
           "Where the built engine is kept (unset = in the user's cache folder, named by the "
@@ -311,6 +343,17 @@ install_settings (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_PRECISION,
       g_param_spec_enum ("precision", "Precision", "Arithmetic of the network", precision_type (),
           ENGINE_PRECISION_INT8, flags));
+  g_object_class_install_property (klass, PROP_LAYER_PRECISION,
+      g_param_spec_string ("layer-precision", "Layer precision",
+          "Precision and output type of single layers, as in \"*:fp32,conv1:int8,fc:output=fp32\": "
+          "names of layers or of their output tensors, with * and ?; later entries win. Or @ and the "
+          "path of a file with an entry a line. Goes before <calibration-table>.precision",
+          NULL, flags));
+  g_object_class_install_property (klass, PROP_STRICT,
+      g_param_spec_boolean ("strict", "Strict",
+          "What layer-precision and dynamic-ranges ask for and cannot have is an error, rather than "
+          "named in the message int8-engine: a name that nothing has, a precision without a kernel",
+          FALSE, flags));
   g_object_class_install_property (klass, PROP_RANGES,
       g_param_spec_enum ("ranges", "Ranges", "How the 256 levels of an INT8 tensor are spent",
           ranges_type (), ENGINE_RANGES_FULL, flags));
