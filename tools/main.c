@@ -69,7 +69,7 @@ tool_precision (const char *name, EnginePrecision *precision, GError **error)
       *precision = i;
       return TRUE;
     }
-  return tool_usage (error, "--precision is int8 or fp32, not %s", name);
+  return tool_usage (error, "--precision is int8, fp32 or mixed, not %s", name);
 }
 
 gboolean
