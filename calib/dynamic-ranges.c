@@ -129,7 +129,7 @@ read_line (char *text, guint line, gpointer data, GError **error)
     return calib_format_fail (error, reader->name, line,
         "expected `name: T` or `name: min max` with finite numbers, got `%.80s`", text);
   *colon = '\0';
-  g_strchomp (text);
+  calib_format_chomp (text);
   if (*text == '\0')
     return calib_format_fail (error, reader->name, line,
         "there is no tensor's name before the last `:`");

@@ -207,55 +207,45 @@ calib_ort_json_parse (const char *text, gsize size, const char *name, char **not
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
+/* By hand: json-glib 1.6 writes 1e-05 as "1e-05.0", which no parser takes. */
 static void
-add_class (JsonBuilder *builder, const char *name)
+append_extreme (GString *text, const char *member, double x)
 {
-  json_builder_set_member_name (builder, "CLS");
-  json_builder_add_string_value (builder, name);
+  char number[CALIB_NUMBER_SIZE];
+
+  g_string_append_printf (text,
+      "\"%s\": {\"data\": %s, \"dtype\": \"float32\", \"CLS\": \"numpy.array\"}, ", member,
+      calib_format_number (number, x));
 }
 
 static void
-add_extreme (JsonBuilder *builder, const char *member, double x)
+append_name (GString *text, const char *name)
 {
-  json_builder_set_member_name (builder, member);
-  json_builder_begin_object (builder);
-  json_builder_set_member_name (builder, "data");
-  json_builder_add_double_value (builder, x);
-  json_builder_set_member_name (builder, "dtype");
-  json_builder_add_string_value (builder, "float32");
-  add_class (builder, "numpy.array");
-  json_builder_end_object (builder);
+  g_autoptr (JsonNode) node = json_node_init_string (json_node_alloc (), name);
+  g_autofree char *quoted = json_to_string (node, FALSE);
+
+  g_string_append (text, quoted);
 }
 
+/* Two numbers a tensor are what the method MinMax holds, however they were found. */
 char *
 calib_ort_json_to_string (const CalibDynamicRanges *ranges)
 {
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  GString *text = g_string_new ("{\"CLS\": \"TensorsData\",\n \"calibration_method\": "
+                                "{\"CLS\": \"CalibrationMethod\", "
+                                "\"value\": \"CalibrationMethod.MinMax\"},\n \"data\": {");
 
-  json_builder_begin_object (builder);
-  add_class (builder, "TensorsData");
-  json_builder_set_member_name (builder, "data");
-  json_builder_begin_object (builder);
   for (guint i = 0; i < calib_dynamic_ranges_n_entries (ranges); i++) {
     double lo, hi;
-    json_builder_set_member_name (builder, calib_dynamic_ranges_entry (ranges, i, &lo, &hi));
-    json_builder_begin_object (builder);
-    add_extreme (builder, "lowest", lo);
-    add_extreme (builder, "highest", hi);
-    add_class (builder, "TensorData");
-    json_builder_end_object (builder);
-  }
-  json_builder_end_object (builder);
-  /* two numbers a tensor are what MinMax holds, however they were found */
-  json_builder_set_member_name (builder, "calibration_method");
-  json_builder_begin_object (builder);
-  add_class (builder, "CalibrationMethod");
-  json_builder_set_member_name (builder, "value");
-  json_builder_add_string_value (builder, "CalibrationMethod.MinMax");
-  json_builder_end_object (builder);
-  json_builder_end_object (builder);
+    const char *name = calib_dynamic_ranges_entry (ranges, i, &lo, &hi);
 
-  g_autoptr (JsonNode) root = json_builder_get_root (builder);
-  g_autofree char *json = json_to_string (root, TRUE);
-  return g_strconcat (json, "\n", NULL);
+    g_string_append (text, i > 0 ? ",\n  " : "\n  ");
+    append_name (text, name);
+    g_string_append (text, ": {");
+    append_extreme (text, "lowest", lo);
+    append_extreme (text, "highest", hi);
+    g_string_append (text, "\"CLS\": \"TensorData\"}");
+  }
+  g_string_append (text, "\n }}\n");
+  return g_string_free (text, FALSE);
 }

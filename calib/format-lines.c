@@ -31,6 +31,15 @@ is_blank (char c)
   return c == ' ' || c == '\t' || c == '\r';
 }
 
+void
+calib_format_chomp (char *text)
+{
+  gsize n = strlen (text);
+
+  while (n > 0 && is_blank (text[n - 1]))
+    text[--n] = '\0';
+}
+
 gboolean
 calib_format_lines (const char *text, gsize size, const char *name, CalibLineFn each, gpointer data,
     GError **error)
@@ -106,10 +115,9 @@ read_cache_line (char *text, guint line, gpointer data, GError **error)
   if (!blank || !calib_format_read_number (blank + 1, &t) || t < 0)
     return calib_format_fail (error, reader->name, line,
         "expected `name T`, T being the largest magnitude of the tensor, got `%.80s`", text);
-  while (blank > text && is_blank (blank[-1]))
-    blank--;
   *blank = '\0';
-  if (*text == '\0' || blank[-1] == ':')
+  calib_format_chomp (text);
+  if (*text == '\0' || g_str_has_suffix (text, ":"))
     return calib_format_fail (error, reader->name, line, ENDS_LIKE_TENSORRT, text);
   return calib_format_add (reader->ranges, text, -t, t, reader->name, line, error);
 }

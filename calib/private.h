@@ -167,6 +167,8 @@ const char *calib_json_problem (const char *text, gsize size);
 typedef gboolean (*CalibLineFn) (char *text, guint line, gpointer data, GError **error);
 gboolean calib_format_lines (const char *text, gsize size, const char *name, CalibLineFn each,
     gpointer data, GError **error);
+/* Takes blanks, tabs and carriage returns off the end: those that lines are freed of. */
+void calib_format_chomp (char *text);
 /* A finite number, and nothing else, of decimal digits. */
 gboolean calib_format_read_number (const char *text, double *number);
 /* Why the name cannot stand in a file of the format, or NULL. */

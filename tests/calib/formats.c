@@ -188,6 +188,38 @@ test_json (void)
   CHECK (note && strstr (note, "1 tensors have a range for each channel") &&
          strstr (note, "SmoothQuant"));
   check_refused (CALIB_FORMAT_ORT_JSON, refused, G_N_ELEMENTS (refused));
+
+  g_autoptr (CalibDynamicRanges) small = calib_dynamic_ranges_new ();
+  g_autofree char *written_note = NULL;
+  calib_dynamic_ranges_set (small, "a \"b\"", -1e-5, 2e22);
+  g_autofree char *text =
+      calib_format_to_string (CALIB_FORMAT_ORT_JSON, small, NULL, &written_note, &error);
+  CHECK (text && strstr (text, "\"a \\\"b\\\"\": {\"lowest\": {\"data\": -1e-05, ") &&
+         strstr (text, "\"data\": 2e+22, "));
+}
+
+/* Cut after any byte JSON is an error. Files of lines may end anywhere; whatever is left of them is read,
+ * or refused with the last line. */
+static void
+test_truncation (void)
+{
+  static const char *const texts[CALIB_FORMAT_COUNT] = {
+      "TRT-8601-EntropyCalibration2\na: 3c010a14\nb: 2\n",
+      "a: 1.5\nb: -1 2\n",
+      new_json,
+      "a b 1.5\nc 2e-3\n",
+      "conv_param_0 1 2 \nconv 3.5 \n",
+  };
+  for (guint f = 0; f < CALIB_FORMAT_COUNT; f++) {
+    for (gsize n = 0; n < strlen (texts[f]); n++) {
+      g_autofree char *cut = g_strndup (texts[f], n), *note = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CalibDynamicRanges) ranges = parse (f, cut, &note, &error);
+      CHECK (!ranges == !!error);
+      if (f == CALIB_FORMAT_ORT_JSON && ranges)
+        CHECK_FAIL ("accepted: %s", cut);
+    }
+  }
 }
 
 /* --- Names ---------------------------------------------------------------------------------- */
@@ -353,6 +385,7 @@ main (void)
   RUN (test_cache);
   RUN (test_ncnn);
   RUN (test_json);
+  RUN (test_truncation);
   RUN (test_names);
   RUN (test_guess);
   RUN (test_words_survive);

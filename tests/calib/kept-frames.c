@@ -229,6 +229,12 @@ test_damage (void)
       calib_statistics_parse (g_bytes_get_data (file, NULL), g_bytes_get_size (file), "x", &error);
   CHECK_OK (loaded && calib_statistics_n_kept (loaded) == 2, error);
 
+  for (gsize n = 0; n < sizeof good; n++) { /* cut, and the size and checksum put right */
+    g_autoptr (GBytes) cut = file_of (0x100, good, n);
+    CHECK (!calib_statistics_parse (g_bytes_get_data (cut, NULL), g_bytes_get_size (cut), "x",
+        &error));
+    CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "kept frames");
+  }
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GBytes) bad = file_of (cases[i].flags, cases[i].bytes, cases[i].size);
     g_autoptr (CalibStatistics) s =

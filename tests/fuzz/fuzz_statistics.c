@@ -29,10 +29,16 @@ fuzz_seed (unsigned index, size_t *size)
   static const float values[] = {1, -2, 0, 0.5f, 3e9f, -0.0f, 1e-40f, 7, 7.5f, NAN, -0.25f,
       INFINITY};
   const CalibProvenance provenance = {(char *) "abc", NULL, (char *) "source", (char *) "", 300};
-  if (index >= 4)
+  if (index >= 6)
     return NULL;
   g_autoptr (CalibStatistics) s =
       calib_statistics_new (index == 0 ? NULL : &provenance, index & CALIB_HISTOGRAM_TENSORRT);
+  if (index >= 4)
+    calib_statistics_keep_frames (s, index);
+  for (guint n = 1; n < 12; n += 3)
+    calib_statistics_offer_frame (s, values, n);
+  if (index == 5)
+    calib_statistics_tensor_for_trt (s, "pool", 1);
   for (guint t = 0; t < index; t++) {
     char name[] = {'a' + t, ':', '0', 0};
     CalibHistogram *h = calib_statistics_tensor (s, name, t);
@@ -54,6 +60,7 @@ use (const CalibStatistics *s, guint seed)
   const CalibHistogram *h = calib_statistics_lookup (s, calib_statistics_name (s, 0));
   /* one method an input: they take milliseconds */
   const CalibMethod method = seed % (4 * CALIB_METHOD_COUNT);
+  FUZZ_REQUIRE (calib_statistics_n_kept (s) <= calib_statistics_keeps (s));
   if (method < CALIB_METHOD_COUNT) {
     g_autoptr (GError) error = NULL;
     const CalibThresholdOptions options = {method, 99.9, seed & 64 ? CALIB_RANGE_FULL : 0};
@@ -62,6 +69,11 @@ use (const CalibStatistics *s, guint seed)
       FUZZ_REQUIRE (t.threshold >= 0 && isfinite (t.threshold));
     else
       FUZZ_REQUIRE (error->domain == CALIB_ERROR);
+  }
+  for (guint i = 0; i < calib_statistics_n_kept (s); i++) {
+    gsize n;
+    const float *x = calib_statistics_kept (s, i, &n);
+    FUZZ_REQUIRE (x && n > 0);
   }
   for (guint c = 0; c < h->channels; c++) {
     const double mean = calib_histogram_channel_mean (h, c);
