@@ -67,33 +67,51 @@ own_sums (const EngineTensorPair *pair)
   return pair->alone.n > 0 ? &pair->alone : &pair->sums;
 }
 
+/* The noise of rounding the outputs to their steps, at the most: zeros are exact. */
+static double
+rounding_of_values (const EngineTensorPair *pair)
+{
+  return (double) own_sums (pair)->n * pair->scale * pair->scale / 12;
+}
+
 static char *
 explain (const EngineTensorPair *pair, const EngineTensorScore *score)
 {
   const EngineTensorSums *own = own_sums (pair);
+  char text[G_ASCII_DTOSTR_BUF_SIZE], rms[G_ASCII_DTOSTR_BUF_SIZE];
 
   if (!score->int8)
-    return g_strdup ("rounding of its input and weights");
+    return g_strdup ("rounding of its weights and input");
   if (own->clipped > MOSTLY * own->noise)
-    return g_strdup_printf ("clipping: %.2g %% of its values are beyond the range and make %.0f %% "
-                            "of the noise",
-        100.0 * (double) own->saturated / (double) own->n, 100 * own->clipped / own->noise);
+    return g_strdup_printf (
+        "clipping: %s %% of its values are beyond the range and make %.0f %% of "
+        "the noise",
+        g_ascii_formatd (text, sizeof text, "%.2g",
+            100.0 * (double) own->saturated / (double) own->n),
+        100 * own->clipped / own->noise);
   if (score->dead * 100 >= score->channels * DEAD_PERCENT)
     return g_strdup_printf ("rounding: %u of %u channels are always 0", score->dead,
         score->channels);
   if (score->levels <= FEW_LEVELS)
     return g_strdup_printf ("rounding: %u of 256 levels are in use", score->levels);
-  return g_strdup ("rounding of its weights and values");
+  if (rounding_of_values (pair) > MOSTLY * own->noise)
+    return g_strdup_printf ("rounding: steps of %s are wide for its values, whose RMS is %s",
+        g_ascii_formatd (text, sizeof text, "%.3g", pair->scale),
+        g_ascii_formatd (rms, sizeof rms, "%.3g", sqrt (own->signal / (double) own->n)));
+  return g_strdup ("rounding of its weights and input");
 }
 
 static char *
 wider_range (const EngineTensorPair *pair)
 {
   const EngineTensorSums *own = own_sums (pair);
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
 
   if (!pair->int8 || own->clipped <= MOSTLY * own->noise)
     return NULL;
-  return g_strdup_printf ("%s: %.9g", pair->name, own->largest);
+  /* It is read back: no locale. */
+  return g_strconcat (pair->name, ": ", g_ascii_formatd (text, sizeof text, "%.9g", own->largest),
+      NULL);
 }
 
 static EngineSuspect *
