@@ -66,25 +66,46 @@ choose_header (const Convert *convert, const char *text, gsize size)
   return calib_table_header (CALIB_METHOD_MINMAX, 8601);
 }
 
-/* The side file goes with the ranges, as it is: it says where they come from. */
-static gboolean
-copy_provenance (const char *in, const char *out, gboolean *copied, GError **error)
+/* Whether `path` has a provenance beside it; -1 with an error where it is damaged. */
+static int
+has_provenance (const char *path, GError **error)
 {
-  g_autofree char *from = g_strconcat (in, ".json", NULL), *to = g_strconcat (out, ".json", NULL);
-  g_autofree char *text = NULL;
   g_autoptr (GError) local = NULL;
   CalibProvenance provenance;
-  gsize size;
+  const gboolean has = calib_provenance_load (path, &provenance, &local);
 
-  *copied = calib_provenance_load (in, &provenance, &local);
   if (local) {
     g_propagate_error (error, g_steal_pointer (&local));
-    return FALSE;
+    return -1;
   }
-  if (!*copied)
-    return TRUE;
   calib_provenance_clear (&provenance);
-  text = calib_file_read (from, MAX_FILE_SIZE, "provenance file", &size, error);
+  return has;
+}
+
+/* What is written must neither replace a provenance nor lie beside one of something else. */
+static gboolean
+check_output (const char *out, gboolean copies, GError **error)
+{
+  g_autofree char *stem =
+      g_str_has_suffix (out, ".json") ? g_strndup (out, strlen (out) - 5) : NULL;
+
+  if (stem && has_provenance (stem, NULL) > 0)
+    return tool_usage (error, "%s is the provenance of %s: choose another name", out, stem);
+  if (!copies && has_provenance (out, NULL) > 0)
+    return tool_usage (error,
+        "%s.json would no longer be the provenance of %s: remove it, or choose another name", out,
+        out);
+  return TRUE;
+}
+
+/* The side file goes with the ranges, as it is: it says where they come from. */
+static gboolean
+copy_provenance (const char *in, const char *out, GError **error)
+{
+  g_autofree char *from = g_strconcat (in, ".json", NULL), *to = g_strconcat (out, ".json", NULL);
+  gsize size;
+  g_autofree char *text = calib_file_read (from, MAX_FILE_SIZE, "provenance file", &size, error);
+
   return text && calib_file_replace (to, text, size, error);
 }
 
@@ -135,26 +156,26 @@ static gboolean
 convert_file (Convert *convert, const char *in, const char *out, GError **error)
 {
   g_autofree char *text = NULL, *output = NULL;
-  gboolean copied = FALSE;
+  const int copies = has_provenance (in, error);
   gsize size;
   guint n = 0;
 
+  if (copies < 0 || !check_output (out, copies, error))
+    return FALSE;
   text = calib_file_read (in, MAX_FILE_SIZE, "file of ranges", &size, error);
   if (!text)
     return FALSE;
-  if (convert->from ? !read_format ("--from", convert->from, &convert->in, error)
-                    : !calib_format_guess (text, size, in, &convert->in, error)) {
-    if (!convert->from)
-      g_prefix_error (error, "--from is needed: ");
+  if (!convert->from && !calib_format_guess (text, size, in, &convert->in, error)) {
+    g_prefix_error (error, "--from is needed: ");
     return FALSE;
   }
   output = convert_text (convert, text, size, in, &n, error);
   if (!output || !calib_file_replace (out, output, strlen (output), error) ||
-      !copy_provenance (in, out, &copied, error))
+      (copies && !copy_provenance (in, out, error)))
     return FALSE;
   g_print ("%s: %u tensors, %s%s to %s%s\n", out, n, calib_format_name (convert->in),
       convert->from ? "" : " (by its contents)", calib_format_name (convert->out),
-      copied ? ", with the provenance beside it" : "");
+      copies ? ", with the provenance beside it" : "");
   if (convert->out == CALIB_FORMAT_NCNN)
     g_print (
         "ncnn's tables are by layer, and have the scale of its input: rename the tensors to the "
@@ -186,6 +207,8 @@ tool_convert (int argc, char **argv, GError **error)
     ok = tool_usage (error, "one file to read and one to write are needed");
   else if (ok && convert.header && (!*convert.header || strchr (convert.header, '\n')))
     ok = tool_usage (error, "--header is one line");
+  if (ok && convert.from)
+    ok = read_format ("--from", convert.from, &convert.in, error);
   ok = ok && output_format (&convert, argv[2], error) &&
        convert_file (&convert, argv[1], argv[2], error);
   g_free (convert.from);
