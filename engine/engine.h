@@ -209,17 +209,20 @@ char *engine_dump (const Engine *engine);
  * 0); they differ in what they turn into int8 kernels, and in what they refuse. docs/ACCURACY.md
  * has what each makes of it.
  *
- *   tensorrt     TensorRT 8 to 11. Zero point 0 everywhere: the engine's ranges must be symmetric.
- *                Biases are float (a DequantizeLinear of int32 is refused:
- *                github.com/onnx/onnx-tensorrt/issues/850). The residual of an add comes from a
- *                DequantizeLinear, and nothing is quantised between a convolution, its add and its
- *                activation, so that they become one kernel (docs.nvidia.com: TensorRT, "Explicit
- *                Quantization"; TensorFlow-Quantization toolkit, "Add Custom QDQ Insertion Case").
- *                The inputs and output of a concat, and of whatever passes bytes on, have one scale.
- *   onnxruntime  Biases are int32 at scale s_x s_w. A convolution whose result is added to something
- *                is quantised before, with a range in which nothing is clipped that counts: its int8
- *                kernels write int8 only.
- *   openvino     As tensorrt, with any zero point. */
+ *   tensorrt     TensorRT 8 to 11. Activations are int8 with zero point 0: the engine's ranges must be
+ *                symmetric. Biases are float: a DequantizeLinear of int32 is refused
+ *                (github.com/onnx/onnx-tensorrt/issues/850, github.com/NVIDIA/TensorRT/issues/3360).
+ *                Both inputs of an add are dequantised, and nothing is quantised between a
+ *                convolution, its add and its activation, so that they become one kernel
+ *                (docs.nvidia.com/deeplearning/tensorrt, "Explicit Quantization", and
+ *                "Add Custom QDQ Insertion Case" of the TensorFlow-Quantization toolkit). All inputs
+ *                of a concat have its scale, and so have what goes into and comes out of a max pool,
+ *                reshape, transpose or slice: equal scales are one initialiser.
+ *   onnxruntime  Activations are uint8. Biases are int32 at scale s_x s_w. Its int8 convolutions write
+ *                int8 only: a sum that a residual is added to is quantised before, in a range outside
+ *                which the residual makes no difference. It costs up to two bits there; `exact`
+ *                leaves these convolutions to float kernels.
+ *   openvino     Activations are uint8. Else as tensorrt, with any zero point. */
 typedef enum {
   ENGINE_EXPORT_TENSORRT,
   ENGINE_EXPORT_ONNXRUNTIME,
@@ -230,7 +233,8 @@ const char *engine_export_target_name (EngineExportTarget target); /* "tensorrt"
 
 typedef struct {
   EngineExportTarget target;
-  int batch; /* of the input; 0: any, "N" */
+  gboolean exact; /* onnxruntime: nothing is rounded that our engine does not round */
+  int batch;      /* of the input; 0: any, "N" */
 } EngineExportOptions;
 
 /* Writes what the INT8 engine executes as an ONNX file: batch norms folded, the tensors with the

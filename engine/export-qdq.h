@@ -14,6 +14,7 @@
 
 /* What the reader of the file wants; see export-qdq.c. */
 typedef struct {
+  gboolean uint8;             /* activations are uint8, 128 above int8 */
   gboolean bias_int32;        /* at scale s_x s_w, else float */
   gboolean split_residual;    /* a convolution's sum is quantised before the residual is added */
   gboolean requantise_concat; /* inputs of a concat get its scale before it */

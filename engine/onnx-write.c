@@ -202,9 +202,9 @@ engine_onnx_writer_tensor (EngineOnnxWriter *writer, const char *name, int type,
     const int *dims, void *data, gsize size)
 {
   EngineOnnx__TensorProto *tensor = new_TensorProto (writer);
-  const gsize element = type == ENGINE_ONNX_INT8    ? 1
-                        : type == ENGINE_ONNX_INT64 ? sizeof (gint64)
-                                                    : sizeof (gint32);
+  const gsize element = type == ENGINE_ONNX_INT8 || type == ENGINE_ONNX_UINT8 ? 1
+                        : type == ENGINE_ONNX_INT64                           ? sizeof (gint64)
+                                                                              : sizeof (gint32);
 
   to_little_endian (data, size, element);
   tensor->name = keep_text (writer, name);

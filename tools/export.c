@@ -61,6 +61,10 @@ tool_export (int argc, char **argv, GError **error)
           "R"},
       {"preprocess", 0, 0, G_OPTION_ARG_STRING, &preset,
           "imagenet, imagenet-caffe, unit or raw: gives the input its exact range", "PRESET"},
+      {"exact", 0, 0, G_OPTION_ARG_NONE, &options.exact,
+          "For onnxruntime: round nothing that our engine does not round; convolutions before an "
+          "add run in float then, and slower",
+          NULL},
       {"batch", 'b', 0, G_OPTION_ARG_INT, &options.batch, "Images of the input; default: any", "N"},
       {"force", 0, 0, G_OPTION_ARG_NONE, &force,
           "Use a table made for another model or preprocessing", NULL},

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * run-int8.c: runs a model in INT8 on images, for comparison with other runtimes.
+ * run-int8.c: calibrates a model, and runs it in INT8, on images from standard input: this engine's
+ * side of compare-qdq.py.
  *
- *   run-int8 MODEL.onnx TABLE full|symmetric < images > outputs
+ *   run-int8 calibrate MODEL.onnx TABLE < images                      method mse
+ *   run-int8 run MODEL.onnx TABLE full|symmetric < images > outputs
  *
  * float32, images as [h w c], one after the other until the end of the input.
  */
@@ -10,10 +12,55 @@
 #include <string.h>
 
 #include "engine/engine.h"
-#include "engine/graph.h"
 #include "engine/quant.h"
 
 #define BATCH 16
+
+/* FALSE at the end of the input. */
+static gboolean
+read_image (float *image, gsize elements)
+{
+  return fread (image, sizeof (float), elements, stdin) == elements;
+}
+
+static gsize
+image_elements (const EngineInputInfo *info)
+{
+  return (gsize) info->height * info->width * info->channels;
+}
+
+/* --- calibrate ------------------------------------------------------------------------------- */
+
+static gboolean
+push_all (EngineCalibrator *calibrator, const EngineModel *model, GError **error)
+{
+  EngineInputInfo info;
+
+  engine_model_input (model, &info);
+  while (read_image (engine_calibrator_input (calibrator), image_elements (&info)))
+    if (!engine_calibrator_push (calibrator, error))
+      return FALSE;
+  return engine_calibrator_flush (calibrator, error);
+}
+
+static gboolean
+calibrate (const char *path, const char *table_path, GError **error)
+{
+  g_autoptr (EngineModel) model = engine_model_load (path, error);
+  KernelBackend *backend = model ? engine_backend_open ("cpu", error) : NULL;
+  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (EngineCalibrator) calibrator =
+      backend ? engine_calibrator_new (model, backend, 1, 0, statistics, error) : NULL;
+  g_autoptr (CalibTable) table = NULL;
+
+  if (calibrator && push_all (calibrator, model, error))
+    table = engine_calibration_table (model, statistics, CALIB_METHOD_MSE, 0, 8601, error);
+  g_clear_pointer (&calibrator, engine_calibrator_free);
+  engine_backend_close (backend);
+  return table && calib_table_save (table, table_path, error);
+}
+
+/* --- run ------------------------------------------------------------------------------------- */
 
 typedef struct {
   Engine *engine;
@@ -23,23 +70,18 @@ typedef struct {
   float *image;
 } Runner;
 
-static void
-quantise (const Runner *r, int image)
-{
-  gint8 *to = engine_exec_input (r->exec, image);
-
-  for (gsize i = 0; i < r->elements; i++)
-    to[i] = engine_quant_level (&r->quant, r->image[i]);
-}
-
-/* Up to a batch of images; returns how many there were. */
+/* Up to a batch of images, quantised; returns how many there were. */
 static int
 read_batch (const Runner *r)
 {
   int n = 0;
 
-  while (n < BATCH && fread (r->image, sizeof (float), r->elements, stdin) == r->elements)
-    quantise (r, n++);
+  for (; n < BATCH && read_image (r->image, r->elements); n++) {
+    gint8 *to = engine_exec_input (r->exec, n);
+
+    for (gsize i = 0; i < r->elements; i++)
+      to[i] = engine_quant_level (&r->quant, r->image[i]);
+  }
   return n;
 }
 
@@ -78,7 +120,7 @@ run (const char *model, const char *table, EngineRanges ranges, GError **error)
 
     engine_input (engine, &info);
     (void) engine_input_type (engine, &r.quant.scale, &r.quant.zero);
-    r.elements = (gsize) info.height * info.width * info.channels;
+    r.elements = image_elements (&info);
     r.image = g_new (float, r.elements);
     ok = run_all (&r, error);
     g_free (r.image);
@@ -92,14 +134,20 @@ int
 main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
-  const gboolean symmetric = argc == 4 && strcmp (argv[3], "symmetric") == 0;
+  gboolean ok;
 
-  if (argc != 4 || (!symmetric && strcmp (argv[3], "full") != 0)) {
-    fprintf (stderr, "usage: run-int8 MODEL.onnx TABLE full|symmetric < images > outputs\n");
+  if (argc == 4 && strcmp (argv[1], "calibrate") == 0) {
+    ok = calibrate (argv[2], argv[3], &error);
+  } else if (argc == 5 && strcmp (argv[1], "run") == 0 &&
+             (strcmp (argv[4], "full") == 0 || strcmp (argv[4], "symmetric") == 0)) {
+    ok = run (argv[2], argv[3],
+        strcmp (argv[4], "full") == 0 ? ENGINE_RANGES_FULL : ENGINE_RANGES_SYMMETRIC, &error);
+  } else {
+    fprintf (stderr, "usage: run-int8 calibrate MODEL TABLE < images\n"
+                     "       run-int8 run MODEL TABLE full|symmetric < images > outputs\n");
     return 2;
   }
-  if (run (argv[1], argv[2], symmetric ? ENGINE_RANGES_SYMMETRIC : ENGINE_RANGES_FULL, &error))
-    return 0;
-  fprintf (stderr, "%s\n", error->message);
-  return 1;
+  if (error)
+    fprintf (stderr, "%s\n", error->message);
+  return ok ? 0 : 1;
 }
