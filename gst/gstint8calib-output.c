@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * gstint8calib-output.c: what a calibration leaves behind: the statistics file, the table and its
- * provenance, messages; and what can be refused before it begins.
+ * provenance; and what can be refused before it begins.
  */
 #include "gst/gstint8calib-private.h"
 
@@ -101,6 +101,13 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
         settings->table);
     return FALSE;
   }
+  if (settings->auto_stop && calib_method_flags (settings->method)) {
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE,
+        "auto-stop looks at parts of the frames, but method=%s depends on the order of all of them; take "
+        "max-frames, or another method",
+        calib_method_name (settings->method));
+    return FALSE;
+  }
   return gst_int8_config_preprocess (&settings->config, 0, &preprocess, error) &&
          check_merge (settings, error) &&
          (!settings->table || gst_int8_calib_table_is_there (settings) ||
@@ -113,46 +120,6 @@ gst_int8_calib_table_is_there (const GstInt8CalibSettings *settings)
 {
   return settings->table && settings->table_exists == GST_INT8_TABLE_EXISTS_USE &&
          g_file_test (settings->table, G_FILE_TEST_IS_REGULAR);
-}
-
-/* --- The message ----------------------------------------------------------------------------- */
-
-typedef struct {
-  guint64 frames, n_nonfinite;
-  guint n_tensors;
-  gboolean skipped;
-} Outcome;
-
-/* "int8-calibration-done": skipped (gboolean: the table was there), table and statistics (string,
- * where written), frames (guint64: in the statistics, with those continued and merged), dropped
- * (guint64: came while the worker was busy), tensors (guint: entries of the table), method
- * (string), seconds (gdouble), non-finite (guint64: NaN and infinite activations). */
-static void
-post_done (GstInt8Calib *self, const Outcome *outcome)
-{
-  const double seconds = (double) (g_get_monotonic_time () - self->begun) * 1e-6;
-  /* clang-format off */
-  GstStructure *fields = gst_structure_new ("int8-calibration-done",
-      "skipped", G_TYPE_BOOLEAN, outcome->skipped,
-      "frames", G_TYPE_UINT64, outcome->frames,
-      "tensors", G_TYPE_UINT, outcome->n_tensors,
-      "method", G_TYPE_STRING, calib_method_name (self->run.method),
-      "seconds", G_TYPE_DOUBLE, outcome->skipped ? 0.0 : seconds,
-      "non-finite", G_TYPE_UINT64, outcome->n_nonfinite, NULL);
-  /* clang-format on */
-  guint64 dropped;
-
-  g_mutex_lock (&self->lock);
-  dropped = self->dropped;
-  g_mutex_unlock (&self->lock);
-  gst_structure_set (fields, "dropped", G_TYPE_UINT64, dropped, NULL);
-  if (self->run.table)
-    gst_structure_set (fields, "table", G_TYPE_STRING, self->run.table, NULL);
-  if (self->run.statistics && !outcome->skipped)
-    gst_structure_set (fields, "statistics", G_TYPE_STRING, self->run.statistics, NULL);
-  GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (GST_OBJECT (self), fields));
 }
 
 /* --- An existing table ----------------------------------------------------------------------- */
@@ -201,7 +168,8 @@ gst_int8_calib_use_table (GstInt8Calib *self, GError **error)
       self->run.table);
   /* Twice: gst-launch shows the second. */
   GST_ELEMENT_INFO (self, RESOURCE, SETTINGS, ("%s", text), ("%s", text));
-  post_done (self, &(Outcome){.skipped = TRUE, .n_tensors = calib_table_n_entries (table)});
+  gst_int8_calib_post_done (self,
+      &(GstInt8CalibOutcome){.skipped = TRUE, .n_tensors = calib_table_n_entries (table)});
   return TRUE;
 }
 
@@ -298,8 +266,13 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
 gboolean
 gst_int8_calib_save_statistics (GstInt8Calib *self, GError **error)
 {
-  return !self->run.statistics ||
-         calib_statistics_save (self->statistics, self->run.statistics, error);
+  g_autoptr (CalibStatistics) sum = NULL;
+
+  if (!self->run.statistics)
+    return TRUE;
+  if (self->convergence && !(sum = calib_convergence_sum (self->convergence, error)))
+    return FALSE;
+  return calib_statistics_save (sum ? sum : self->statistics, self->run.statistics, error);
 }
 
 /* --- The table ------------------------------------------------------------------------------- */
@@ -354,7 +327,7 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
 gboolean
 gst_int8_calib_complete (GstInt8Calib *self, GError **error)
 {
-  Outcome outcome = {0};
+  GstInt8CalibOutcome outcome = {0};
 
   /* The file holds this element's frames only: merged ones would count twice when continued. */
   if (self->processed > 0 && !gst_int8_calib_save_statistics (self, error))
@@ -371,6 +344,6 @@ gst_int8_calib_complete (GstInt8Calib *self, GError **error)
   outcome.n_nonfinite = warn_of_odd_tensors (self);
   if (self->run.table && !write_table (self, &outcome.n_tensors, error))
     return FALSE;
-  post_done (self, &outcome);
+  gst_int8_calib_post_done (self, &outcome);
   return TRUE;
 }

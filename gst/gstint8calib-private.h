@@ -2,7 +2,9 @@
 /*
  * gstint8calib-private.h: what the files of int8calib share.
  *
- *   gstint8calib.c             class, states, and the sink: frames become tensors in slots
+ *   gstint8calib.c             class and states, and the ends of a stream
+ *   gstint8calib-frames.c      the sink: frames, or objects on them, become tensors in slots
+ *   gstint8calib-messages.c    how far it is and why it ended: progress, "int8-calibration-done"
  *   gstint8calib-properties.c  properties
  *   gstint8calib-worker.c      the thread that takes tensors from the slots through the network
  *   gstint8calib-output.c      statistics, table and messages; what can be refused beforehand
@@ -13,9 +15,12 @@
  */
 #pragma once
 
+#include "calib/convergence.h"
 #include "gst/config.h"
 #include "gst/frame.h"
 #include "gst/gstint8calib.h"
+#include "gst/regions.h"
+#include "gst/sampler.h"
 
 G_BEGIN_DECLS
 
@@ -30,6 +35,8 @@ typedef enum {
   GST_INT8_TABLE_EXISTS_REFUSE
 } GstInt8TableExists;
 
+typedef enum { GST_INT8_PROCESS_FRAME, GST_INT8_PROCESS_OBJECTS } GstInt8ProcessMode;
+
 /* Read once, when the element goes to PAUSED. */
 typedef struct {
   GstInt8Config config;
@@ -41,8 +48,13 @@ typedef struct {
   guint trt_version;
   guint batch_size;
   guint max_frames; /* 0: no limit */
+  gboolean auto_stop;
   guint interval;
   GstClockTime min_gap;
+  double scene_change; /* 0: not looked at */
+  GstInt8ProcessMode process_mode;
+  char *object_class; /* names between ';'; NULL: all */
+  guint object_min_width, object_min_height;
   guint checkpoint_interval; /* frames; 0: never */
   gboolean eos_when_done;
 } GstInt8CalibSettings;
@@ -54,6 +66,14 @@ typedef enum {
   GST_INT8_CALIB_DONE,  /* files written, message posted; frames are dropped */
   GST_INT8_CALIB_FAILED /* its message has been posted */
 } GstInt8CalibPhase;
+
+/* Why the calibration ended. */
+typedef enum {
+  GST_INT8_CALIB_BY_MAX_FRAMES,
+  GST_INT8_CALIB_BY_EOS,
+  GST_INT8_CALIB_BY_FINISH,
+  GST_INT8_CALIB_CONVERGED
+} GstInt8CalibReason;
 
 struct _GstInt8Calib {
   GstBaseSink parent;
@@ -73,32 +93,34 @@ struct _GstInt8Calib {
   gboolean upstream_known; /* source and live are set, or nothing will come */
   gboolean live;
   char *source;
-  gboolean unlocked;  /* the base class wants its streaming thread back */
-  gboolean finish;    /* no more frames: make the table */
+  gboolean unlocked; /* the base class wants its streaming thread back */
+  gboolean finish;   /* no more frames: make the table */
+  GstInt8CalibReason reason;
   gboolean stop;      /* leave, keeping what there is */
   guint head, filled; /* slots [head, head + filled) hold tensors, in a ring */
-  guint64 taken;      /* frames put into slots */
-  guint64 dropped;    /* frames of a live source that found no slot */
+  GstInt8Sampler sampler;
+  CalibConvergenceState convergence_state; /* of the last check */
 
   /* made by the worker before RUNNING; then the streaming thread's */
   float *slots[GST_INT8_CALIB_SLOTS];
   gsize slot_size; /* bytes */
+  EngineInputInfo input;
   EnginePreprocessor *preprocessor;
   KernelQueue *queue;
 
   /* the streaming thread */
   GstInt8FrameFormat format;
   gboolean has_format;
-  guint64 seen;           /* frames that came */
-  GstClockTime last_time; /* of the newest frame taken */
+  GstInt8RegionFilter filter; /* made with the run */
 
   /* the worker */
   EngineModel *model;
   EnginePreprocess preprocess;
   CalibStatistics *statistics;
   EngineCalibrator *calibrator;
-  guint64 processed; /* frames of this run that went into the calibrator */
-  gint64 begun;      /* g_get_monotonic_time() of the first frame */
+  CalibConvergence *convergence; /* NULL without auto-stop */
+  guint64 processed;             /* frames of this run that went into the calibrator */
+  gint64 begun;                  /* g_get_monotonic_time() of the first frame */
 };
 
 /* properties */
@@ -106,6 +128,13 @@ void gst_int8_calib_properties_install (GObjectClass *klass);
 void gst_int8_calib_properties_init (GstInt8Calib *self);
 void gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to);
 void gst_int8_calib_settings_clear (GstInt8CalibSettings *settings);
+
+/* frames: render() of the base class. */
+GstFlowReturn gst_int8_calib_render (GstBaseSink *sink, GstBuffer *buffer);
+/* Posts the error; returns `result`. */
+GstFlowReturn gst_int8_calib_fail (GstInt8Calib *self, const GError *error, GstFlowReturn result);
+/* Waits for something that only the worker or an unlock brings about; lock held. */
+GstFlowReturn gst_int8_calib_wait_locked (GstInt8Calib *self);
 
 /* worker: start() posts the error where it returns FALSE; stop() tells it to leave; join() waits
  * and frees the run. */
@@ -121,9 +150,22 @@ gboolean gst_int8_calib_table_is_there (const GstInt8CalibSettings *settings);
 gboolean gst_int8_calib_use_table (GstInt8Calib *self, GError **error);
 /* New statistics, or those of the file, continued. Also tries the files to be merged. */
 CalibStatistics *gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error);
-/* Writes the statistics file, if there is to be one. */
+/* Writes the statistics file, if there is to be one, with all frames so far. */
 gboolean gst_int8_calib_save_statistics (GstInt8Calib *self, GError **error);
 /* Writes all files and posts "int8-calibration-done". */
 gboolean gst_int8_calib_complete (GstInt8Calib *self, GError **error);
+
+/* messages */
+typedef struct {
+  guint64 frames, n_nonfinite;
+  guint n_tensors;
+  gboolean skipped;
+} GstInt8CalibOutcome;
+void gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome);
+void gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int percent);
+/* With auto-stop: why it ended here, or what was still changing. */
+void gst_int8_calib_post_convergence (GstInt8Calib *self);
+/* The property "calib-stats". */
+GstStructure *gst_int8_calib_stats (GstInt8Calib *self);
 
 G_END_DECLS

@@ -17,12 +17,11 @@
 static gboolean
 make_slots (GstInt8Calib *self, GError **error)
 {
-  EngineInputInfo input;
+  const EngineInputInfo *input = &self->input;
 
-  engine_model_input (self->model, &input);
-  self->slot_size = sizeof (float) * input.height * input.width * input.channels;
-  self->preprocessor = engine_preprocessor_new (&self->preprocess, input.channels, input.height,
-      input.width, ENGINE_TYPE_F32, 1, 0, self->backend, error);
+  self->slot_size = sizeof (float) * input->height * input->width * input->channels;
+  self->preprocessor = engine_preprocessor_new (&self->preprocess, input->channels, input->height,
+      input->width, ENGINE_TYPE_F32, 1, 0, self->backend, error);
   if (!self->preprocessor)
     return FALSE;
   self->queue = self->backend->queue_new (self->backend, 1);
@@ -44,13 +43,27 @@ static gboolean
 load_model (GstInt8Calib *self, GError **error)
 {
   const GstInt8Config *config = &self->run.config;
-  EngineInputInfo input;
 
   self->model = engine_model_load (config->model, error);
   if (!self->model)
     return FALSE;
-  engine_model_input (self->model, &input);
-  return gst_int8_config_preprocess (config, input.channels, &self->preprocess, error);
+  engine_model_input (self->model, &self->input);
+  return gst_int8_config_preprocess (config, self->input.channels, &self->preprocess, error);
+}
+
+static void
+start_sampler (GstInt8Calib *self)
+{
+  GstInt8SamplerSettings settings = {.interval = self->run.interval,
+      .min_gap = self->run.min_gap,
+      .scene_change = self->run.scene_change};
+  double lo, hi;
+
+  engine_preprocess_range (&self->preprocess, self->input.channels, &lo, &hi);
+  settings.range = hi - lo;
+  g_mutex_lock (&self->lock);
+  self->sampler.settings = settings;
+  g_mutex_unlock (&self->lock);
 }
 
 /* FALSE when the element stops first. */
@@ -75,7 +88,19 @@ make_calibrator (GstInt8Calib *self, GError **error)
     return FALSE;
   self->calibrator = engine_calibrator_new (self->model, self->backend, (int) self->run.batch_size,
       (int) self->run.config.threads, self->statistics, error);
-  return self->calibrator && make_slots (self, error);
+  if (!self->calibrator)
+    return FALSE;
+  if (self->run.auto_stop) {
+    const CalibThresholdOptions options = {.method = self->run.method,
+        .percentile = self->run.percentile};
+
+    self->convergence =
+        calib_convergence_new (self->statistics, &options, self->run.config.threads, error);
+    if (!self->convergence)
+      return FALSE;
+  }
+  start_sampler (self);
+  return make_slots (self, error);
 }
 
 static void
@@ -89,21 +114,6 @@ set_phase (GstInt8Calib *self, GstInt8CalibPhase phase)
 
 /* --- Frames ---------------------------------------------------------------------------------- */
 
-static void
-post_progress (GstInt8Calib *self, GstProgressType type, int percent)
-{
-  const guint max = self->run.max_frames;
-  const char *what = type == GST_PROGRESS_TYPE_COMPLETE ? "calibrated" : "calibrating";
-  g_autofree char *text = NULL;
-
-  if (max && type != GST_PROGRESS_TYPE_COMPLETE)
-    text = g_strdup_printf ("%s: %" G_GUINT64_FORMAT " of %u frames", what, self->processed, max);
-  else
-    text = g_strdup_printf ("%s: %" G_GUINT64_FORMAT " frames", what, self->processed);
-  gst_int8_progress_post (GST_ELEMENT (self), type,
-      &(GstInt8Progress){.code = "calibration", .text = text, .percent = percent});
-}
-
 /* One message per percent, or per 25 frames where the end is not known. */
 static void
 post_frames_done (GstInt8Calib *self)
@@ -112,9 +122,9 @@ post_frames_done (GstInt8Calib *self)
   const guint64 done = self->processed;
 
   if (!max && done % 25 == 0)
-    post_progress (self, GST_PROGRESS_TYPE_CONTINUE, -1);
+    gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_CONTINUE, -1);
   else if (max && done * 100 / max != (done - 1) * 100 / max)
-    post_progress (self, GST_PROGRESS_TYPE_CONTINUE, (int) (done * 100 / max));
+    gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_CONTINUE, (int) (done * 100 / max));
 }
 
 /* Between two batches only: a flush would change what entropy2-trt takes for a batch. */
@@ -127,10 +137,64 @@ checkpoint_is_due (const GstInt8Calib *self)
          self->processed / interval != (self->processed - batch) / interval;
 }
 
+/* With auto-stop every batch goes to a part of the statistics. */
+static void
+begin_batch (GstInt8Calib *self)
+{
+  const guint batch = self->run.batch_size;
+  CalibStatistics *part, *newest;
+
+  if (!self->convergence || self->processed % batch != 0)
+    return;
+  calib_convergence_targets (self->convergence, batch, &part, &newest);
+  engine_calibrator_set_statistics (self->calibrator, part, newest);
+}
+
+/* No frame after the one that settled it: what is in the slots came too late. */
+static void
+stop_converged (GstInt8Calib *self)
+{
+  g_mutex_lock (&self->lock);
+  self->finish = TRUE;
+  self->reason = GST_INT8_CALIB_CONVERGED;
+  self->sampler.counts.taken -= self->filled;
+  self->sampler.counts.late += self->filled;
+  self->filled = 0;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+end_batch (GstInt8Calib *self)
+{
+  CalibConvergenceState state;
+
+  if (!self->convergence || self->processed % self->run.batch_size != 0)
+    return;
+  calib_convergence_added (self->convergence, self->run.batch_size);
+  if (!calib_convergence_is_due (self->convergence))
+    return;
+  calib_convergence_check (self->convergence);
+  calib_convergence_state (self->convergence, &state);
+  /* It is told after the convergence is gone. */
+  state.tensor = g_intern_string (state.tensor);
+  state.jackknife_tensor = g_intern_string (state.jackknife_tensor);
+  state.clipping_tensor = g_intern_string (state.clipping_tensor);
+  state.drift_tensor = g_intern_string (state.drift_tensor);
+  g_mutex_lock (&self->lock);
+  self->convergence_state = state;
+  g_mutex_unlock (&self->lock);
+  if (state.compared)
+    gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_CONTINUE, -1);
+  if (state.converged)
+    stop_converged (self);
+}
+
 /* The frame at the head of the ring, through the network. */
 static gboolean
 process_frame (GstInt8Calib *self, GError **error)
 {
+  begin_batch (self);
   memcpy (engine_calibrator_input (self->calibrator), self->slots[self->head], self->slot_size);
   g_mutex_lock (&self->lock);
   self->head = (self->head + 1) % GST_INT8_CALIB_SLOTS;
@@ -141,6 +205,7 @@ process_frame (GstInt8Calib *self, GError **error)
   if (!engine_calibrator_push (self->calibrator, error))
     return FALSE;
   self->processed++;
+  end_batch (self);
   post_frames_done (self);
   return !checkpoint_is_due (self) || gst_int8_calib_save_statistics (self, error);
 }
@@ -184,6 +249,30 @@ checkpoint (GstInt8Calib *self, GError **error)
   return TRUE;
 }
 
+/* There will be no more frames. */
+static gboolean
+finish (GstInt8Calib *self, GError **error)
+{
+  const guint max = self->run.max_frames;
+
+  if (!engine_calibrator_flush (self->calibrator, error))
+    return FALSE;
+  g_mutex_lock (&self->lock);
+  if (max && self->processed >= max && self->reason != GST_INT8_CALIB_CONVERGED)
+    self->reason = GST_INT8_CALIB_BY_MAX_FRAMES;
+  g_mutex_unlock (&self->lock);
+  if (self->convergence) {
+    gst_int8_calib_post_convergence (self);
+    if (!calib_convergence_finish (self->convergence, error))
+      return FALSE;
+    g_clear_pointer (&self->convergence, calib_convergence_free);
+  }
+  if (!gst_int8_calib_complete (self, error))
+    return FALSE;
+  gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_COMPLETE, 100);
+  return TRUE;
+}
+
 /* TRUE when the calibration is complete; FALSE without error when the element stopped. */
 static gboolean
 calibrate (GstInt8Calib *self, GError **error)
@@ -197,7 +286,7 @@ calibrate (GstInt8Calib *self, GError **error)
 
   set_phase (self, GST_INT8_CALIB_RUNNING);
   self->begun = g_get_monotonic_time ();
-  post_progress (self, GST_PROGRESS_TYPE_START, 0);
+  gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_START, 0);
   for (;;) {
     switch (wait_for_work (self)) {
     case NEXT_FRAME:
@@ -205,11 +294,7 @@ calibrate (GstInt8Calib *self, GError **error)
         return FALSE;
       break;
     case NEXT_FINISH:
-      if (!engine_calibrator_flush (self->calibrator, error) ||
-          !gst_int8_calib_complete (self, error))
-        return FALSE;
-      post_progress (self, GST_PROGRESS_TYPE_COMPLETE, 100);
-      return TRUE;
+      return finish (self, error);
     case NEXT_STOP:
       checkpoint (self, error);
       return FALSE;
@@ -248,8 +333,13 @@ gst_int8_calib_worker_start (GstInt8Calib *self)
   self->phase = GST_INT8_CALIB_LOADING;
   self->upstream_known = self->live = self->unlocked = self->finish = self->stop = FALSE;
   self->head = self->filled = 0;
-  self->taken = self->dropped = self->seen = self->processed = 0;
-  self->last_time = GST_CLOCK_TIME_NONE;
+  self->processed = 0;
+  gst_int8_sampler_init (&self->sampler, &(GstInt8SamplerSettings){.interval = self->run.interval});
+  self->convergence_state = (CalibConvergenceState){0};
+  self->filter = (GstInt8RegionFilter){
+      .classes = self->run.object_class ? g_strsplit (self->run.object_class, ";", -1) : NULL,
+      .min_width = (int) self->run.object_min_width,
+      .min_height = (int) self->run.object_min_height};
   self->has_format = FALSE;
   self->worker = g_thread_new ("int8calib", worker_thread, self);
   return TRUE;
@@ -271,6 +361,8 @@ gst_int8_calib_worker_join (GstInt8Calib *self)
     return;
   g_thread_join (g_steal_pointer (&self->worker));
   g_clear_pointer (&self->calibrator, engine_calibrator_free);
+  g_clear_pointer (&self->convergence, calib_convergence_free);
+  g_clear_pointer (&self->filter.classes, g_strfreev);
   g_clear_pointer (&self->statistics, calib_statistics_free);
   g_clear_pointer (&self->model, engine_model_unref);
   g_clear_pointer (&self->preprocessor, engine_preprocessor_free);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gstint8calib.c: the element int8calib: its documentation, its class, its states, and the sink
- * that turns frames into tensors for the worker.
+ * gstint8calib.c: the element int8calib: its documentation, its class and its states, and how a
+ * stream ends.
  */
 /**
  * SECTION:element-int8calib
@@ -50,14 +50,7 @@ GST_ELEMENT_REGISTER_DEFINE (int8calib, "int8calib", GST_RANK_NONE, GST_TYPE_INT
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK,
     GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
 
-/* --- Frames ---------------------------------------------------------------------------------- */
-
-static GstFlowReturn
-fail (GstInt8Calib *self, const GError *error, GstFlowReturn result)
-{
-  gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
-  return result;
-}
+/* --- Caps ------------------------------------------------------------------------------------ */
 
 static gboolean
 set_caps (GstBaseSink *sink, GstCaps *caps)
@@ -67,7 +60,7 @@ set_caps (GstBaseSink *sink, GstCaps *caps)
 
   self->has_format = gst_int8_frame_format_init (&self->format, caps, &error);
   if (!self->has_format)
-    fail (self, error, GST_FLOW_NOT_NEGOTIATED);
+    gst_int8_calib_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
   return self->has_format;
 }
 
@@ -79,149 +72,24 @@ propose_allocation (GstBaseSink *sink, GstQuery *query)
   return TRUE;
 }
 
-/* Whether upstream is live, and where its frames come from; asked with the first frame. */
-static void
-ask_upstream (GstInt8Calib *self)
-{
-  GstPad *pad = GST_BASE_SINK_PAD (self);
-  g_autoptr (GstQuery) latency = gst_query_new_latency ();
-  g_autoptr (GstQuery) uri = gst_query_new_uri ();
-  g_autofree char *source = NULL;
-  gboolean live = FALSE;
-
-  if (gst_pad_peer_query (pad, latency))
-    gst_query_parse_latency (latency, &live, NULL, NULL);
-  if (gst_pad_peer_query (pad, uri))
-    gst_query_parse_uri (uri, &source);
-  g_mutex_lock (&self->lock);
-  self->live = live;
-  self->source = g_steal_pointer (&source);
-  self->upstream_known = TRUE;
-  g_cond_broadcast (&self->changed);
-  g_mutex_unlock (&self->lock);
-  GST_DEBUG_OBJECT (self, "upstream is %slive", live ? "" : "not ");
-}
-
-/* Every interval-th frame, and not before min-gap has passed. */
-static gboolean
-is_wanted (GstInt8Calib *self, GstBuffer *buffer)
-{
-  const GstClockTime time = GST_BUFFER_PTS (buffer), last = self->last_time;
-
-  if (self->seen++ % self->run.interval != 0)
-    return FALSE;
-  if (self->run.min_gap == 0 || !GST_CLOCK_TIME_IS_VALID (time) || !GST_CLOCK_TIME_IS_VALID (last))
-    return TRUE;
-  /* Time that runs backwards is a seek. */
-  return time < last || time - last >= self->run.min_gap;
-}
-
-/* Waits for something that only the worker or an unlock brings about; lock held. The base class
- * gets its thread back where it asks for it, and lends it again in PLAYING. */
-static GstFlowReturn
-wait_locked (GstInt8Calib *self)
-{
-  GstFlowReturn result = GST_FLOW_OK;
-
-  if (!self->unlocked) {
-    g_cond_wait (&self->changed, &self->lock);
-    return GST_FLOW_OK;
-  }
-  g_mutex_unlock (&self->lock);
-  result = gst_base_sink_wait_preroll (GST_BASE_SINK (self));
-  g_mutex_lock (&self->lock);
-  return result;
-}
-
-typedef enum { SLOT_FOUND, SLOT_NONE } Slot;
-
-/* Finds where the next tensor goes. SLOT_NONE: the frame is not to be taken, and `result` is what
- * render() returns. */
-static Slot
-find_slot (GstInt8Calib *self, float **slot, GstFlowReturn *result)
-{
-  const guint max = self->run.max_frames;
-  Slot found = SLOT_NONE;
-
-  *result = GST_FLOW_OK;
-  g_mutex_lock (&self->lock);
-  while (*result == GST_FLOW_OK) {
-    if (self->phase == GST_INT8_CALIB_FAILED) {
-      *result = GST_FLOW_ERROR;
-    } else if (self->phase == GST_INT8_CALIB_DONE || self->finish || (max && self->taken >= max)) {
-      *result = self->run.eos_when_done ? GST_FLOW_EOS : GST_FLOW_OK;
-      break;
-    } else if (self->phase == GST_INT8_CALIB_RUNNING && self->filled < GST_INT8_CALIB_SLOTS) {
-      *slot = self->slots[(self->head + self->filled) % GST_INT8_CALIB_SLOTS];
-      found = SLOT_FOUND;
-      break;
-    } else if (self->live) {
-      self->dropped++;
-      break;
-    } else {
-      *result = wait_locked (self);
-    }
-  }
-  g_mutex_unlock (&self->lock);
-  return found;
-}
-
-static gboolean
-preprocess (GstInt8Calib *self, GstBuffer *buffer, float *slot, GError **error)
-{
-  GstInt8Frame frame;
-  const char *why;
-  gboolean ok;
-
-  if (!gst_int8_frame_map (&frame, &self->format, buffer, NULL, error))
-    return FALSE;
-  ok = gst_int8_frame_preprocess (&frame, self->preprocessor, self->queue, slot, error);
-  why = self->backend->queue_wait (self->queue);
-  gst_int8_frame_unmap (&frame);
-  if (ok && why) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "preprocessing failed: %s", why);
-    return FALSE;
-  }
-  return ok;
-}
-
-static GstFlowReturn
-render (GstBaseSink *sink, GstBuffer *buffer)
-{
-  GstInt8Calib *self = GST_INT8_CALIB (sink);
-  g_autoptr (GError) error = NULL;
-  GstFlowReturn result = GST_FLOW_OK;
-  float *slot;
-
-  if (!self->has_format) {
-    g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, GST_INT8_FRAME_NO_CAPS);
-    return fail (self, error, GST_FLOW_NOT_NEGOTIATED);
-  }
-  if (!self->upstream_known)
-    ask_upstream (self);
-  if (!is_wanted (self, buffer) || find_slot (self, &slot, &result) == SLOT_NONE)
-    return result;
-  if (!preprocess (self, buffer, slot, &error))
-    return fail (self, error, GST_FLOW_ERROR);
-
-  self->last_time = GST_BUFFER_PTS (buffer);
-  g_mutex_lock (&self->lock);
-  self->filled++;
-  self->taken++;
-  g_cond_broadcast (&self->changed);
-  g_mutex_unlock (&self->lock);
-  return GST_FLOW_OK;
-}
-
 /* --- The end --------------------------------------------------------------------------------- */
+
+static void
+end_frames (GstInt8Calib *self, GstInt8CalibReason reason)
+{
+  g_mutex_lock (&self->lock);
+  if (!self->finish) {
+    self->finish = TRUE;
+    self->reason = reason;
+  }
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
 
 static void
 request_finish (GstInt8Calib *self)
 {
-  g_mutex_lock (&self->lock);
-  self->finish = TRUE;
-  g_cond_broadcast (&self->changed);
-  g_mutex_unlock (&self->lock);
+  end_frames (self, GST_INT8_CALIB_BY_FINISH);
 }
 
 /* EOS is posted by the base class after this returns: after "int8-calibration-done". */
@@ -234,13 +102,13 @@ wait_event (GstBaseSink *sink, GstEvent *event)
   result = GST_BASE_SINK_CLASS (gst_int8_calib_parent_class)->wait_event (sink, event);
   if (result != GST_FLOW_OK || GST_EVENT_TYPE (event) != GST_EVENT_EOS)
     return result;
-  request_finish (self);
+  end_frames (self, GST_INT8_CALIB_BY_EOS);
   g_mutex_lock (&self->lock);
   while (result == GST_FLOW_OK && self->phase != GST_INT8_CALIB_DONE) {
     if (self->phase == GST_INT8_CALIB_FAILED)
       result = GST_FLOW_ERROR;
     else
-      result = wait_locked (self);
+      result = gst_int8_calib_wait_locked (self);
   }
   g_mutex_unlock (&self->lock);
   return result;
@@ -281,7 +149,7 @@ open_backend (GstInt8Calib *self)
   GST_OBJECT_UNLOCK (self);
   self->backend = gst_int8_config_open_backend (&config, &error);
   if (!self->backend)
-    fail (self, error, GST_FLOW_ERROR);
+    gst_int8_calib_fail (self, error, GST_FLOW_ERROR);
   return self->backend != NULL;
 }
 
@@ -354,7 +222,7 @@ gst_int8_calib_class_init (GstInt8CalibClass *klass)
   element_class->change_state = change_state;
   sink_class->set_caps = set_caps;
   sink_class->propose_allocation = propose_allocation;
-  sink_class->render = render;
+  sink_class->render = gst_int8_calib_render;
   sink_class->wait_event = wait_event;
   sink_class->unlock = unlock;
   sink_class->unlock_stop = unlock_stop;

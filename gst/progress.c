@@ -2,6 +2,13 @@
 /* progress.c: posting progress messages. */
 #include "gst/progress.h"
 
+static gboolean
+add_field (GQuark name, const GValue *value, gpointer fields)
+{
+  gst_structure_id_set_value (fields, name, value);
+  return TRUE;
+}
+
 void
 gst_int8_progress_post (GstElement *element, GstProgressType type, const GstInt8Progress *progress)
 {
@@ -15,5 +22,7 @@ gst_int8_progress_post (GstElement *element, GstProgressType type, const GstInt8
     gst_structure_set (fields, "reason", G_TYPE_STRING, progress->reason, NULL);
   if (progress->layer)
     gst_structure_set (fields, "layer", G_TYPE_STRING, progress->layer, NULL);
+  if (progress->fields)
+    gst_structure_foreach (progress->fields, add_field, fields);
   gst_element_post_message (element, message);
 }
