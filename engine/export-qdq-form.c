@@ -46,7 +46,7 @@ engine_export_axis (const EngineExport *x, int value, const EngineExportForm *fo
 {
   const int leading = n_leading (form), n_channels = value_of (x, value)->rank - leading;
 
-  if (form->n_spatial == 0)
+  if (form->n_spatial == 0 || axis == 0)
     return axis;
   return axis >= leading ? 1 + axis - leading : n_channels + axis;
 }
