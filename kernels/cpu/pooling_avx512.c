@@ -70,20 +70,21 @@ pool_range (const KernelPoolF32 *args, size_t begin, size_t end, float start, Ta
 {
   const int channels = args->shape.c;
 
-  for (size_t i = begin; i < end; i++) {
-    const PoolingWindow w = pooling_window (&args->shape, i);
+  while (begin < end) {
+    const PoolingPart part = pooling_part (&args->shape, &begin, end);
+    const PoolingWindow w = pooling_window (&args->shape, part.pixel);
     const float *x = args->x;
-    float *y = args->y + i * channels;
-    int c = 0;
+    float *y = args->y + part.pixel * channels;
+    int c = part.c;
 
-    for (; c + 128 <= channels; c += 128)
+    for (; c + 128 <= part.last; c += 128)
       pool_lanes (&w, x + c, y + c, 8, 0xffff, start, tap, finish);
-    for (; c + 64 <= channels; c += 64)
+    for (; c + 64 <= part.last; c += 64)
       pool_lanes (&w, x + c, y + c, 4, 0xffff, start, tap, finish);
-    for (; c + 16 <= channels; c += 16)
+    for (; c + 16 <= part.last; c += 16)
       pool_lanes (&w, x + c, y + c, 1, 0xffff, start, tap, finish);
-    if (c < channels)
-      pool_lanes (&w, x + c, y + c, 1, lanes_mask (channels - c), start, tap, finish);
+    if (c < part.last)
+      pool_lanes (&w, x + c, y + c, 1, lanes_mask (part.last - c), start, tap, finish);
   }
 }
 
@@ -102,13 +103,11 @@ average_range (const void *ctx, size_t begin, size_t end)
 void
 kernel_maxpool_f32_avx512 (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  kernel_pool_range (queue->pool, max_range, args, pooling_pixels (&args->shape),
-      pooling_grain (&args->shape));
+  pooling_run (queue->pool, max_range, args, &args->shape);
 }
 
 void
 kernel_avgpool_f32_avx512 (const KernelPoolF32 *args, KernelQueue *queue)
 {
-  kernel_pool_range (queue->pool, average_range, args, pooling_pixels (&args->shape),
-      pooling_grain (&args->shape));
+  pooling_run (queue->pool, average_range, args, &args->shape);
 }
