@@ -48,7 +48,8 @@ struct KernelPool {
   int slots;
   atomic_int opened; /* slots, while a run is open: what helpers that look for a seat read */
   KernelPlace place; /* the caller's */
-  int64_t since;     /* when the burst of runs before the next rest began */
+  int64_t since;     /* when this burst of runs began */
+  int64_t rested;    /* the last kernel_pool_rest(); before `since` where there was none yet */
   int64_t shared_ns; /* what one with helpers took */
   bool alone;        /* this one is without */
   int trials;        /* without, that took longer one after the other */
@@ -78,9 +79,10 @@ kernel_pool_left (uint64_t tasks)
  * its caller is long busy alone; when the caller rests, the next run may be a frame away. */
 #define KERNEL_POOL_POLL_NS 30000
 #define KERNEL_POOL_WAIT_NS 300000
-/* A burst of runs that is over in less may take hardly longer without helpers, which leaves their CPUs
- * to the other threads of a pipeline. So a few are tried: if each takes longer by a quarter, and by what
- * waking costs, so many others pass before the next trial. */
+/* A burst of runs, with rests of less than the gap among them, that is over in less may take hardly longer
+ * without helpers, which leaves their CPUs to the other threads of a pipeline. So a few are tried: if
+ * each takes longer by a quarter, and by what waking costs, so many others pass before the next trial. */
+#define KERNEL_POOL_GAP_NS    2000
 #define KERNEL_POOL_BRIEF_NS  100000
 #define KERNEL_POOL_WAKING_NS 20000
 #define KERNEL_POOL_TRIALS    3

@@ -122,19 +122,11 @@ close_slots (KernelPool *pool)
   }
 }
 
+/* Whether the next burst does without helpers. */
 static void
-begin_burst (KernelPool *pool)
+judge_burst (KernelPool *pool)
 {
-  kernel_crew_count (pool, true);
-  if (pool->threads > 1)
-    pool->since = kernel_pool_now ();
-}
-
-/* Whether the next one does without helpers. */
-static void
-end_burst (KernelPool *pool)
-{
-  const int64_t took = kernel_pool_now () - pool->since, shared = pool->shared_ns;
+  const int64_t took = pool->rested - pool->since, shared = pool->shared_ns;
 
   if (!pool->alone) {
     pool->shared_ns = took;
@@ -146,6 +138,34 @@ end_burst (KernelPool *pool)
     pool->alone = false;
     pool->pause = KERNEL_POOL_PAUSE;
   }
+}
+
+static void
+begin_work (KernelPool *pool)
+{
+  kernel_crew_count (pool, true);
+  if (pool->threads == 1)
+    return;
+
+  const int64_t now = kernel_pool_now ();
+
+  if (pool->rested > pool->since) {
+    if (now - pool->rested < KERNEL_POOL_GAP_NS)
+      return;
+    judge_burst (pool);
+  }
+  pool->since = now;
+}
+
+/* One that goes on and on takes helpers after all. */
+static bool
+is_alone (KernelPool *pool)
+{
+  if (pool->alone && kernel_pool_now () - pool->since > 2 * KERNEL_POOL_BRIEF_NS) {
+    pool->alone = false;
+    pool->pause = KERNEL_POOL_PAUSE;
+  }
+  return pool->alone;
 }
 
 /* `counted` for good: nothing is ever written, so that any number of threads may use it. */
@@ -161,8 +181,8 @@ void
 kernel_pool_run (KernelPool *pool, KernelPoolFn fn, const void *ctx, int tasks)
 {
   if (!atomic_load_explicit (&pool->counted, memory_order_relaxed))
-    begin_burst (pool);
-  if (tasks <= 1 || pool->threads == 1 || pool->alone) {
+    begin_work (pool);
+  if (tasks <= 1 || pool->threads == 1 || is_alone (pool)) {
     for (int task = 0; task < tasks; task++)
       fn (ctx, task, 0);
     return;
@@ -182,7 +202,7 @@ kernel_pool_rest (KernelPool *pool)
   if (!atomic_load_explicit (&pool->counted, memory_order_relaxed) || pool == &serial)
     return;
   if (pool->threads > 1)
-    end_burst (pool);
+    pool->rested = kernel_pool_now ();
   kernel_crew_count (pool, false);
 }
 

@@ -315,6 +315,7 @@ others_of (KernelPool *pool, int turns, int bursts)
       atomic_store (&busy.others, 0);
     kernel_pool_run (pool, busy_task, &busy, 8);
     kernel_pool_rest (pool);
+    usleep (10); /* else the next is of the same burst */
   }
   return atomic_load (&busy.others);
 }
