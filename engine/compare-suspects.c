@@ -14,6 +14,7 @@
 
 #define MOSTLY       0.5 /* this share of the noise is what the trouble is called after */
 #define FEW_LEVELS   48
+#define WIDE         16 /* a step is, from this part of the values' RMS on */
 #define DEAD_PERCENT 10
 
 static void
@@ -74,6 +75,12 @@ rounding_of_values (const EngineTensorPair *pair)
   return (double) own_sums (pair)->n * pair->scale * pair->scale / 12;
 }
 
+static double
+rms_of (const EngineTensorSums *sums)
+{
+  return sqrt (sums->signal / (double) sums->n);
+}
+
 static char *
 explain (const EngineTensorPair *pair, const EngineTensorScore *score)
 {
@@ -94,11 +101,13 @@ explain (const EngineTensorPair *pair, const EngineTensorScore *score)
         score->channels);
   if (score->levels <= FEW_LEVELS)
     return g_strdup_printf ("rounding: %u of 256 levels are in use", score->levels);
-  if (rounding_of_values (pair) > MOSTLY * own->noise)
+  if (rounding_of_values (pair) > MOSTLY * own->noise && pair->scale * WIDE > rms_of (own))
     return g_strdup_printf ("rounding: steps of %s are wide for its values, whose RMS is %s",
         g_ascii_formatd (text, sizeof text, "%.3g", pair->scale),
-        g_ascii_formatd (rms, sizeof rms, "%.3g", sqrt (own->signal / (double) own->n)));
-  return g_strdup ("rounding of its weights and input");
+        g_ascii_formatd (rms, sizeof rms, "%.3g", rms_of (own)));
+  return g_strdup (rounding_of_values (pair) > MOSTLY * own->noise
+                       ? "rounding of its values"
+                       : "rounding of its weights and input");
 }
 
 static char *

@@ -18,6 +18,7 @@ static const struct {
     {"build", "build an engine file from a model and a calibration table", tool_build},
     {"export", "write an INT8 engine as an ONNX file with QuantizeLinear and DequantizeLinear",
         tool_export},
+    {"compare", "what INT8 costs on pictures, layer by layer, and what would help", tool_compare},
     {"bench", "time an engine on this machine", tool_bench},
 };
 

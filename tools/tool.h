@@ -28,4 +28,5 @@ gboolean tool_merge (int argc, char **argv, GError **error);
 gboolean tool_convert (int argc, char **argv, GError **error);
 gboolean tool_build (int argc, char **argv, GError **error);
 gboolean tool_export (int argc, char **argv, GError **error);
+gboolean tool_compare (int argc, char **argv, GError **error);
 gboolean tool_bench (int argc, char **argv, GError **error);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* compare-run.c: candidates, their engines, and the frames that go through all of them. */
+#include "tools/compare.h"
+
+#include <string.h>
+
+static void
+candidate_free (gpointer data)
+{
+  CompareCandidate *candidate = data;
+
+  g_free (candidate->label);
+  g_free (candidate->method);
+  g_clear_pointer (&candidate->table, calib_table_free);
+  calib_provenance_clear (&candidate->provenance);
+  engine_comparison_free (candidate->comparison);
+  engine_unref (candidate->engine);
+  g_free (candidate);
+}
+
+void
+compare_clear (Compare *compare)
+{
+  g_clear_pointer (&compare->candidates, g_ptr_array_unref);
+  g_clear_pointer (&compare->images, g_ptr_array_unref);
+  g_clear_pointer (&compare->statistics, calib_statistics_free);
+  engine_layer_rules_free (compare->rules);
+  g_clear_pointer (&compare->dynamic_ranges, calib_dynamic_ranges_free);
+  engine_backend_close (compare->backend);
+  engine_model_unref (compare->model);
+  g_free (compare->model_path);
+}
+
+/* --- Candidates ----------------------------------------------------------------------------- */
+
+static void
+add_candidate (Compare *compare, const char *label, const char *method, CalibTable *table,
+    const CalibProvenance *provenance)
+{
+  CompareCandidate *candidate = g_new0 (CompareCandidate, 1);
+
+  if (!compare->candidates)
+    compare->candidates = g_ptr_array_new_with_free_func (candidate_free);
+  candidate->label = g_strdup (label);
+  candidate->method = g_strdup (method);
+  candidate->table = table;
+  candidate->provenance = (CalibProvenance){
+      .model_sha256 = g_strdup (provenance->model_sha256),
+      .preprocess_sha256 = g_strdup (provenance->preprocess_sha256),
+      .source = g_strdup (provenance->source),
+      .tool = g_strdup (provenance->tool),
+      .frames = provenance->frames,
+  };
+  g_ptr_array_add (compare->candidates, candidate);
+}
+
+/* What is not known is not compared. */
+static gboolean
+check_provenance (const Compare *compare, const char *label, const CalibProvenance *provenance,
+    GError **error)
+{
+  g_autofree char *preprocess = engine_preprocess_sha256 (&compare->preprocess);
+  const char *other = NULL;
+
+  if (provenance->model_sha256 &&
+      !g_str_equal (provenance->model_sha256, engine_model_sha256 (compare->model)))
+    other = "model";
+  else if (provenance->preprocess_sha256 &&
+           !g_str_equal (provenance->preprocess_sha256, preprocess))
+    other = "preprocessing";
+  if (!other || compare->force)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
+      "'%s' was made with another %s; calibrate again, or use it as it is with --force", label,
+      other);
+  return FALSE;
+}
+
+gboolean
+compare_add_table (Compare *compare, const char *path, GError **error)
+{
+  g_autoptr (CalibTable) table = calib_table_load (path, error);
+  CalibProvenance provenance = {0};
+  g_autoptr (GError) cause = NULL;
+
+  if (!table)
+    return FALSE;
+  if (!calib_provenance_load (path, &provenance, &cause) && cause) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return FALSE;
+  }
+  const gboolean ok = check_provenance (compare, path, &provenance, error);
+  if (ok)
+    add_candidate (compare, path, NULL, g_steal_pointer (&table), &provenance);
+  calib_provenance_clear (&provenance);
+  return ok;
+}
+
+gboolean
+compare_add_method (Compare *compare, const char *name, GError **error)
+{
+  const CalibProvenance *provenance = calib_statistics_provenance (compare->statistics);
+  CalibMethod method;
+  CalibTable *table;
+
+  if (!calib_method_from_name (name, &method))
+    return tool_usage (error, "there is no method %s", name);
+  if (!check_provenance (compare, "the statistics", provenance, error))
+    return FALSE;
+  table = engine_calibration_table (compare->model, compare->statistics, method,
+      compare->percentile, 8601, error);
+  if (!table) {
+    g_prefix_error (error, "%s: ", name);
+    return FALSE;
+  }
+  add_candidate (compare, name, name, table, provenance);
+  return TRUE;
+}
+
+CompareCandidate *
+compare_best (const Compare *compare)
+{
+  CompareCandidate *best = g_ptr_array_index (compare->candidates, 0);
+  EngineAgreementScore least, score;
+
+  engine_comparison_score (best->comparison, &least);
+  for (guint i = 1; i < compare->candidates->len; i++) {
+    CompareCandidate *candidate = g_ptr_array_index (compare->candidates, i);
+
+    engine_comparison_score (candidate->comparison, &score);
+    if (score.kl_mean < least.kl_mean) {
+      least = score;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/* --- Running -------------------------------------------------------------------------------- */
+
+static EngineBuildOptions
+options_of (const Compare *compare, const CompareCandidate *candidate)
+{
+  EngineBuildOptions options = compare->build;
+
+  options.table = candidate->table;
+  return options;
+}
+
+static gboolean
+prepare (Compare *compare, Engine *exact, CompareCandidate *candidate, GError **error)
+{
+  const EngineBuildOptions options = options_of (compare, candidate);
+  const EngineCompareOptions how = {.preprocess = &compare->preprocess,
+      .keep = compare->alone,
+      .threads = compare->threads};
+
+  candidate->engine = engine_build (compare->model, &options, NULL, NULL, NULL, NULL, error);
+  if (candidate->engine)
+    candidate->comparison =
+        engine_comparison_new (exact, candidate->engine, compare->backend, &how, error);
+  if (!candidate->comparison)
+    g_prefix_error (error, "%s: ", candidate->label);
+  return candidate->comparison != NULL;
+}
+
+typedef struct {
+  const Compare *compare;
+  EnginePreprocessor *preprocessor;
+  KernelQueue *queue;
+  gsize values;
+  guint done, total;
+} Frames;
+
+static gboolean
+push_frame (const EngineImage *image, const char *path, gpointer data, GError **error)
+{
+  Frames *frames = data;
+  const GPtrArray *candidates = frames->compare->candidates;
+  const CompareCandidate *first = g_ptr_array_index (candidates, 0);
+  float *tensor = engine_comparison_input (first->comparison);
+  const char *failure;
+
+  if (!engine_preprocessor_run (frames->preprocessor, image, NULL, frames->queue, tensor, error)) {
+    g_prefix_error (error, "'%s': ", path);
+    return FALSE;
+  }
+  failure = frames->compare->backend->queue_wait (frames->queue);
+  if (failure) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed: %s",
+        frames->compare->backend->name, failure);
+    return FALSE;
+  }
+  for (guint i = 0; i < candidates->len; i++) {
+    EngineComparison *comparison =
+        ((CompareCandidate *) g_ptr_array_index (candidates, i))->comparison;
+
+    if (i > 0)
+      memcpy (engine_comparison_input (comparison), tensor, frames->values * sizeof *tensor);
+    if (!engine_comparison_push (comparison, error))
+      return FALSE;
+  }
+  frames->done++;
+  tool_progress (MIN (frames->done, frames->total), frames->total, path, NULL);
+  return TRUE;
+}
+
+gboolean
+compare_run (Compare *compare, GError **error)
+{
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32};
+  g_autoptr (Engine) exact = engine_build (compare->model, &options, NULL, NULL, NULL, NULL, error);
+  EngineInputInfo input;
+  gboolean ok;
+
+  if (!exact)
+    return FALSE;
+  for (guint i = 0; i < compare->candidates->len; i++)
+    if (!prepare (compare, exact, g_ptr_array_index (compare->candidates, i), error))
+      return FALSE;
+  engine_model_input (compare->model, &input);
+  g_autoptr (EnginePreprocessor) preprocessor = engine_preprocessor_new (&compare->preprocess,
+      input.channels, input.height, input.width, ENGINE_TYPE_F32, 1, 0, compare->backend, error);
+  if (!preprocessor)
+    return FALSE;
+  Frames frames = {.compare = compare,
+      .preprocessor = preprocessor,
+      .queue = compare->backend->queue_new (compare->backend, compare->threads),
+      .values = (gsize) input.height * input.width * input.channels,
+      .total = compare->max_frames > 0 ? MIN (compare->max_frames, compare->images->len)
+                                       : compare->images->len};
+  if (!frames.queue) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' could not make a queue",
+        compare->backend->name);
+    return FALSE;
+  }
+  ok = tool_images_read (compare->images, compare->max_frames, push_frame, &frames, error);
+  g_clear_pointer (&preprocessor, engine_preprocessor_free);
+  compare->backend->queue_free (frames.queue);
+  return ok;
+}
+
+gboolean
+compare_run_alone (Compare *compare, CompareCandidate *candidate, GError **error)
+{
+  const EngineBuildOptions options = options_of (compare, candidate);
+
+  return engine_comparison_alone (candidate->comparison, compare->model, &options, tool_progress,
+      NULL, NULL, error);
+}

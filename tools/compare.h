@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * compare.h: what the command compare measures, and the ways to tell it.
+ *
+ *   compare.c        options
+ *   compare-run.c    engines and frames
+ *   compare-print.c  as text
+ *   compare-json.c   as JSON
+ */
+#pragma once
+
+#include "tools/images.h"
+#include "tools/tool.h"
+
+/* One calibration: a table that was read, or made from statistics with a method. */
+typedef struct {
+  char *label;  /* "photos.table", "mse" */
+  char *method; /* NULL: not known */
+  CalibTable *table;
+  CalibProvenance provenance;
+  Engine *engine;
+  EngineComparison *comparison;
+} CompareCandidate;
+
+typedef struct {
+  char *model_path;
+  EngineModel *model;
+  EnginePreprocess preprocess;
+  EngineBuildOptions build; /* without a table; refers to rules and dynamic_ranges */
+  EngineLayerRules *rules;
+  CalibDynamicRanges *dynamic_ranges;
+  CalibStatistics *statistics; /* or NULL */
+  double percentile;
+  gboolean force;
+  KernelBackend *backend;
+  int threads;
+  guint max_frames, alone; /* alone: frames for each layer by itself; 0: not done */
+  GPtrArray *images;       /* paths */
+  GPtrArray *candidates;   /* CompareCandidate */
+} Compare;
+
+/* Reads a table and what it is known to be made of. */
+gboolean compare_add_table (Compare *compare, const char *path, GError **error);
+/* Makes a table from the statistics. */
+gboolean compare_add_method (Compare *compare, const char *name, GError **error);
+/* Builds the engines and runs all frames. */
+gboolean compare_run (Compare *compare, GError **error);
+/* Runs layers alone. */
+gboolean compare_run_alone (Compare *compare, CompareCandidate *candidate, GError **error);
+/* The one with the least mean divergence. */
+CompareCandidate *compare_best (const Compare *compare);
+void compare_clear (Compare *compare);
+
+/* A line each, where there are several; else a block. */
+void compare_print_networks (const Compare *compare);
+/* The layers that do the most damage (0: all), and what to do. */
+void compare_print_layers (const CompareCandidate *candidate, guint top);
+
+gboolean compare_write_json (const Compare *compare, const CompareCandidate *detailed,
+    const char *path, GError **error);
