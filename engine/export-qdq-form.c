@@ -238,14 +238,13 @@ engine_export_reshape (EngineExport *x, const EngineNode *node)
   int dims[ENGINE_EXPORT_MAX_RANK];
 
   to.tensor = NULL;
-  if (from.n_spatial == 0 || !begins_with_picture (v, &to) || x->reserved[output]) {
+  if (from.n_spatial == 0 || !begins_with_picture (v, &to)) {
     to = plain_form;
     if (from.n_spatial == 0 || !is_plain_in_memory (x, input, &from))
       from = engine_export_plain (x, input);
     /* A picture of one pixel is one in either order. */
     const EngineExportForm picture = picture_form (v);
-    if (!x->reserved[output] && v->dims[0] == 1 && v->rank > 2 && v->rank <= 4 &&
-        is_plain_in_memory (x, output, &picture))
+    if (v->dims[0] == 1 && v->rank > 2 && v->rank <= 4 && is_plain_in_memory (x, output, &picture))
       to = picture;
   }
 
@@ -320,7 +319,7 @@ engine_export_transpose (EngineExport *x, const EngineNode *node)
   for (gsize i = 0; i < G_N_ELEMENTS (candidates) && !from->merged; i++) {
     EngineExportForm form = candidates[i];
 
-    if (!is_same_tensor (x, node, &form) || (x->reserved[node->output] && form.n_spatial))
+    if (!is_same_tensor (x, node, &form))
       continue;
     form.tensor = from->tensor;
     engine_export_alias (x, node->output, &form);

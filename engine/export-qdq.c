@@ -125,14 +125,27 @@ known_value (const EngineGraph *graph, int output)
   return engine_graph_node (graph, producer)->inputs[0];
 }
 
+/* Whether it has one order of axes only. */
+static gboolean
+is_vector (const EngineValue *value)
+{
+  int axes = 0;
+
+  for (int i = 1; i < value->rank; i++)
+    axes += value->dims[i] > 1;
+  return axes <= 1;
+}
+
+/* Names of outputs are nobody else's. Other outputs than vectors may have to be turned first. */
 static void
 reserve_names (EngineExport *x)
 {
   for (guint i = 0; i < x->graph->outputs->len; i++) {
     const int value = known_value (x->graph, g_array_index (x->graph->outputs, int, i));
 
-    if (!x->reserved[value])
-      x->reserved[value] = engine_export_name (x, value, "");
+    x->output_names[i] = engine_export_name (x, value, "");
+    if (is_vector (engine_graph_value (x->graph, value)))
+      x->reserved[value] = x->output_names[i];
   }
 }
 
@@ -162,18 +175,20 @@ add_input (EngineExport *x, int batch)
   engine_export_define (x, input, name, &form);
 }
 
+/* As stored, which is the model's order. */
 static void
 add_outputs (EngineExport *x, int batch)
 {
   for (guint i = 0; i < x->graph->outputs->len; i++) {
     const int output = g_array_index (x->graph->outputs, int, i);
-    const EngineExportForm *form = &x->forms[output];
-    const char *name = x->reserved[known_value (x->graph, output)];
+    const gboolean vector = is_vector (engine_graph_value (x->graph, output));
+    const EngineExportForm form = vector ? x->forms[output] : engine_export_plain (x, output);
+    const char *name = x->output_names[i];
     int dims[ENGINE_EXPORT_MAX_RANK];
-    const int rank = engine_export_dims (x, output, form, dims);
+    const int rank = engine_export_dims (x, output, &form, dims);
 
-    if (!g_str_equal (form->tensor, name))
-      engine_export_op (x, "Identity", form->tensor, NULL, name);
+    if (!g_str_equal (form.tensor, name))
+      engine_export_op (x, "Identity", form.tensor, NULL, name);
     with_batch (dims, batch);
     engine_onnx_writer_output (x->writer, name, rank, dims);
   }
@@ -190,6 +205,8 @@ add_metadata (EngineExport *x, const Engine *engine, EngineExportTarget target)
       {"gst-int8.for", engine_export_target_name (target)},
       {"gst-int8.model-sha256", from->model},
       {"gst-int8.table-sha256", from->table},
+      {"gst-int8.dynamic-ranges-sha256", from->dynamic_ranges},
+      {"gst-int8.layer-rules", from->rules},
       {"gst-int8.preprocess", from->preprocess},
       {"gst-int8.options", from->options},
   };
@@ -252,6 +269,7 @@ engine_export_qdq_bytes (const Engine *engine, const EngineExportOptions *option
       .plains = g_new0 (EngineExportForm, n),
       .pictures = g_new0 (EngineExportForm, n),
       .reserved = g_new0 (const char *, n),
+      .output_names = g_new0 (const char *, engine->graph->outputs->len),
       .quants = g_array_new (FALSE, FALSE, sizeof (EngineExportQuant)),
   };
   GBytes *bytes = NULL;
@@ -263,6 +281,7 @@ engine_export_qdq_bytes (const Engine *engine, const EngineExportOptions *option
   g_free (x.plains);
   g_free (x.pictures);
   g_free (x.reserved);
+  g_free (x.output_names);
   g_array_unref (x.quants);
   return bytes;
 }

@@ -43,6 +43,7 @@ typedef struct {
   EngineExportForm *forms;             /* per value: as its node made it */
   EngineExportForm *plains, *pictures; /* per value: converted, once it was needed */
   const char **reserved;               /* per value: the name of the network's output that it is */
+  const char **output_names;           /* per output */
   GArray *quants; /* EngineExportQuant: one pair of initialisers for equal ones */
 } EngineExport;
 

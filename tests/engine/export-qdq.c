@@ -314,7 +314,7 @@ test_reshape_of_pictures (void)
       "QDQ Conv Transpose Reshape Softmax");
   check_ops (export_of (net_finish (other, net_softmax (other, rows)), "input 127",
                  ENGINE_RANGES_SYMMETRIC, tensorrt),
-      "QDQ Conv Reshape Softmax");
+      "QDQ Conv Reshape Softmax Identity");
 }
 
 /* --- Other layers --------------------------------------------------------------------------- */
@@ -332,7 +332,7 @@ test_functions (void)
   x = net_unary (net, x, KERNEL_UNARY_CLIP, -1, 1);
   x = net_unary (net, x, KERNEL_UNARY_CLIP, 0, INFINITY);
   x = net_pad (net, x, 1, 0);
-  g_autoptr (OnnxModel) model = export_of (net_finish (net, net_conv (net, x, (NetConv){.oc = 1})),
+  g_autoptr (OnnxModel) model = export_of (net_finish (net, net_dense (net, x, 2)),
       "input 1, unary1 1, unary2 1, unary3 1, unary4 1, unary5 1, unary6 1",
       ENGINE_RANGES_SYMMETRIC, tensorrt);
 
@@ -363,9 +363,12 @@ test_functions (void)
       "pad7 = Pad unary6_dq pad7_pads pad7_value\n"
       "pad7_q = QuantizeLinear pad7 input_scale input_zero_point\n"
       "pad7_dq = DequantizeLinear pad7_q input_scale input_zero_point\n"
+      "conv8_input = Flatten pad7_dq\n"
+      "pad7_flat_q = QuantizeLinear conv8_input input_scale input_zero_point\n"
+      "pad7_flat_dq = DequantizeLinear pad7_flat_q input_scale input_zero_point\n"
       "conv8_w_dq = DequantizeLinear conv8_w conv8_w_scale conv8_w_zero_point axis=0\n"
-      "conv8 = Conv pad7_dq conv8_w_dq conv8_b kernel_shape=1,1 strides=1,1 pads=0,0,0,0 dilations=1,1 group=1\n"
-      "output conv8 N 1 4 4\n");
+      "conv8 = Gemm pad7_flat_dq conv8_w_dq conv8_b transB=1\n"
+      "output conv8 N 2\n");
 }
 
 static void
@@ -421,8 +424,8 @@ static void
 test_output_name (void)
 {
   g_autoptr (Net) net = net_new (1);
-  const int x = net_conv (net, net_input (net, 2, 2, 1), (NetConv){.oc = 1});
-  const int y = net_conv (net, x, (NetConv){.oc = 1, .residual = x});
+  const int x = net_conv (net, net_input (net, 1, 1, 3), (NetConv){.oc = 3});
+  const int y = net_conv (net, x, (NetConv){.oc = 3, .residual = x});
   EngineExportOptions options = tensorrt;
 
   options.batch = 4;
@@ -430,7 +433,7 @@ test_output_name (void)
       ENGINE_RANGES_SYMMETRIC, options);
 
   check_text (model, FALSE,
-      "input input 4 1 2 2\n"
+      "input input 4 3 1 1\n"
       "input_q = QuantizeLinear input input_scale input_zero_point\n"
       "input_dq = DequantizeLinear input_q input_scale input_zero_point\n"
       "conv1_w_dq = DequantizeLinear conv1_w conv1_w_scale conv1_w_zero_point axis=0\n"
@@ -442,7 +445,7 @@ test_output_name (void)
       "conv2_float = Add conv2_conv conv1_dq\n"
       "conv2_q = QuantizeLinear conv2_float conv2_scale conv2_zero_point\n"
       "conv2 = DequantizeLinear conv2_q conv2_scale conv2_zero_point\n"
-      "output conv2 4 1 2 2\n");
+      "output conv2 4 3 1 1\n");
 }
 
 static const char *

@@ -37,6 +37,8 @@ engine_of (EngineGraph *graph, const char *ranges, EngineRanges kind)
   EngineProvenance provenance = {.key = g_strdup (""),
       .model = g_strdup ("m0"),
       .table = g_strdup ("t0"),
+      .dynamic_ranges = g_strdup (""),
+      .rules = g_strdup (""),
       .preprocess = g_strdup (""),
       .options = g_strdup ("precision=int8"),
       .builder = g_strdup ("b0")};
