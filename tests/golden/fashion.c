@@ -8,7 +8,7 @@
 #define DATA "/usr/share/datasets/fashion-mnist/"
 
 static void
-check_model (const char *name, int least, CalibMethod exempt)
+check_model (const char *name, int least, guint exempt)
 {
   const char *source = g_getenv ("INT8_SOURCE_DIR");
   g_autofree char *path = g_build_filename (source ? source : ".", "data", name, NULL);
@@ -28,7 +28,7 @@ check_model (const char *name, int least, CalibMethod exempt)
 static void
 test_lenet (void)
 {
-  check_model ("fashion-lenet.onnx", 9050, CALIB_METHOD_COUNT);
+  check_model ("fashion-lenet.onnx", 9050, 0);
 }
 
 /* TensorRT's entropy objective cuts the stem's output at 8 % of its range (bin 165 of 2048) and that of every
@@ -37,7 +37,8 @@ test_lenet (void)
 static void
 test_resnet (void)
 {
-  check_model ("fashion-resnet.onnx", 9250, CALIB_METHOD_ENTROPY2);
+  check_model ("fashion-resnet.onnx", 9250,
+      1u << CALIB_METHOD_ENTROPY2 | 1u << CALIB_METHOD_ENTROPY);
 }
 
 int
