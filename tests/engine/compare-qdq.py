@@ -39,7 +39,8 @@ try:
     import onnxruntime
     import openvino
 except ImportError as missing:
-    print(f"SKIP {missing}: pip install onnx onnxruntime openvino")
+    print(f"SKIP {missing}: pip install onnx onnxruntime openvino, and have that python3 first in PATH")
+    print("0 passed, 0 failed, 1 skipped")
     sys.exit(77)
 
 
@@ -282,6 +283,7 @@ def main():
     parser.add_argument("--data", default=os.environ.get("INT8_TEST_DATA", os.path.join(ROOT, "..", "shared", "data")),
                         help="labelled photos and networks (default: INT8_TEST_DATA)")
     parser.add_argument("--networks", help="also all NAME.onnx with a NAME.table of a folder (tests/bench/networks.py)")
+    parser.add_argument("--own", action="store_true", help="only the networks of data/ (on Fashion-MNIST)")
     parser.add_argument("--only", help="networks with this in their name")
     parser.add_argument("--targets", default="onnxruntime,exact,openvino,tensorrt", help="rule sets (default: %(default)s)")
     parser.add_argument("--ranges", default="full", help="full or symmetric, but for tensorrt")
@@ -293,7 +295,8 @@ def main():
     print("| network | for | runtime | frames | same, % | right (ours), % | SQNR, dB | int8 layers | ms |")
     print("|---|---|---|---|---|---|---|---|---|")
     compare.labelled(OWN_NETWORKS, ROOT)
-    compare.labelled(DATA_NETWORKS, options.data)
+    if not options.own:
+        compare.labelled(DATA_NETWORKS, options.data)
     if options.networks:
         compare.folder(options.networks, options.data)
     for failure in compare.failures:
