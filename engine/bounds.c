@@ -120,6 +120,8 @@ node_bounds (const EngineNode *node, const Bounds *of)
   case ENGINE_OP_TRANSPOSE:
   case ENGINE_OP_QUANTISE:
   case ENGINE_OP_DEQUANTISE:
+  case ENGINE_OP_NARROW:
+  case ENGINE_OP_WIDEN:
     return x;
   case ENGINE_OP_AFFINE:
   case ENGINE_OP_COUNT:

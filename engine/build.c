@@ -13,7 +13,7 @@
 const char *
 engine_precision_name (EnginePrecision precision)
 {
-  static const char *const names[] = {"int8", "fp32", "mixed"};
+  static const char *const names[] = {"int8", "fp32", "mixed", "fp16"};
 
   return precision < ENGINE_PRECISION_COUNT ? names[precision] : "?";
 }
@@ -48,12 +48,18 @@ engine_provenance_copy (EngineProvenance *to, const EngineProvenance *from)
   };
 }
 
+gboolean
+engine_precision_is_int8 (EnginePrecision precision)
+{
+  return precision == ENGINE_PRECISION_INT8 || precision == ENGINE_PRECISION_MIXED;
+}
+
 /* Mixed precision is int8 with rules, which have a text of their own. */
 char *
 engine_options_text (EnginePrecision precision, EngineRanges ranges, gboolean strict)
 {
-  if (precision == ENGINE_PRECISION_FP32)
-    return g_strdup ("precision=fp32");
+  if (!engine_precision_is_int8 (precision))
+    return g_strdup_printf ("precision=%s", engine_precision_name (precision));
   return g_strdup_printf ("precision=int8 ranges=%s%s",
       ranges == ENGINE_RANGES_FULL ? "full" : "symmetric", strict ? " strict" : "");
 }
@@ -76,7 +82,7 @@ sha256_of (char *text)
 static EngineProvenance
 provenance_of (const EngineModel *model, const EngineBuildOptions *options)
 {
-  const gboolean int8 = options->precision != ENGINE_PRECISION_FP32;
+  const gboolean int8 = engine_precision_is_int8 (options->precision);
 
   return (EngineProvenance){
       .key = g_strdup (""),
@@ -246,10 +252,17 @@ engine_report (const Engine *engine, EngineBuildReport *report)
   g_autoptr (GArray) layers = engine_layers (engine);
 
   for (guint i = 0; i < layers->len; i++) {
-    if (g_array_index (layers, EngineLayer, i).precision == ENGINE_PRECISION_INT8)
+    switch (g_array_index (layers, EngineLayer, i).precision) {
+    case ENGINE_PRECISION_INT8:
       report->layers_int8++;
-    else
+      break;
+    case ENGINE_PRECISION_FP16:
+      report->layers_fp16++;
+      break;
+    default:
       report->layers_fp32++;
+      break;
+    }
   }
   report->inferred = copy_lines (engine->notes.inferred);
   report->obeyed = copy_lines (engine->notes.obeyed);
@@ -292,7 +305,7 @@ check_options (const EngineBuildOptions *options, GError **error)
 {
   const gboolean rules = options->rules && engine_layer_rules_n_entries (options->rules) > 0;
 
-  if (options->precision == ENGINE_PRECISION_FP32 && rules) {
+  if (rules && !engine_precision_is_int8 (options->precision)) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
         "layer rules choose between int8 and fp32: they need precision int8 or mixed");
     return FALSE;
@@ -302,7 +315,8 @@ check_options (const EngineBuildOptions *options, GError **error)
         "mixed precision needs layer rules such as 'conv1:fp32'");
     return FALSE;
   }
-  if (options->precision != ENGINE_PRECISION_FP32 && !options->table && !options->dynamic_ranges) {
+  if (engine_precision_is_int8 (options->precision) && !options->table &&
+      !options->dynamic_ranges) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
         "INT8 needs a calibration table or dynamic ranges: make a table with int8calib, or choose "
         "precision fp32");
@@ -325,9 +339,10 @@ static EngineGraph *
 build_graph (const EngineModel *model, const EnginePassContext *context, GError **error)
 {
   g_autoptr (EngineGraph) graph = engine_graph_copy (model->graph);
+  const EnginePrecision precision = context->options->precision;
 
-  if ((context->options->precision != ENGINE_PRECISION_FP32 &&
-          !engine_passes_int8 (graph, context, error)) ||
+  if ((engine_precision_is_int8 (precision) && !engine_passes_int8 (graph, context, error)) ||
+      (precision == ENGINE_PRECISION_FP16 && !engine_passes_fp16 (graph, context, error)) ||
       !engine_graph_is_executable (graph, error)) {
     g_prefix_error (error, "%s: ", model->path);
     return NULL;

@@ -26,6 +26,8 @@ typedef struct {
 
 void engine_provenance_clear (EngineProvenance *provenance);
 void engine_provenance_copy (EngineProvenance *to, const EngineProvenance *from);
+/* Whether an engine of this precision has int8 layers, and so needs ranges. */
+gboolean engine_precision_is_int8 (EnginePrecision precision);
 char *engine_options_text (EnginePrecision precision, EngineRanges ranges, gboolean strict);
 const char *engine_builder_text (void);
 

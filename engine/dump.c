@@ -34,7 +34,7 @@ append_type (GString *out, const EngineValue *value)
 {
   static const char *const ranges[] = {"symmetric", "full", "affine"};
 
-  g_string_append (out, value->type == ENGINE_TYPE_S8 ? "s8 " : "f32 ");
+  g_string_append_printf (out, "%s ", engine_type_name (value->type));
   append_dims (out, value->dims, value->rank);
   if (value->type != ENGINE_TYPE_S8 || value->data)
     return;

@@ -101,9 +101,10 @@ typedef enum {
   ENGINE_PRECISION_INT8,
   ENGINE_PRECISION_FP32,
   ENGINE_PRECISION_MIXED, /* int8, but where layer rules say otherwise */
+  ENGINE_PRECISION_FP16,  /* halves; runs where a back end has them: devices and ref */
   ENGINE_PRECISION_COUNT
 } EnginePrecision;
-const char *engine_precision_name (EnginePrecision precision); /* "int8", "fp32", "mixed" */
+const char *engine_precision_name (EnginePrecision precision); /* "int8", "fp32", "mixed", "fp16" */
 
 typedef enum {
   ENGINE_RANGES_FULL,     /* full and affine ranges where a tensor allows them; the most accurate */
@@ -157,7 +158,7 @@ typedef struct {
 GArray *engine_model_layers (const EngineModel *model);
 
 typedef struct {
-  EnginePrecision precision; /* mixed needs rules, int8 may have them, fp32 takes none */
+  EnginePrecision precision; /* mixed needs rules, int8 may have them, fp32 and fp16 take none */
   EngineRanges ranges;
   const CalibTable *table; /* INT8: a range for every tensor that needs one, or NULL: from ... */
   const CalibDynamicRanges *dynamic_ranges; /* ranges by hand, which go before the table's; or NULL */
@@ -168,7 +169,7 @@ typedef struct {
 } EngineBuildOptions;
 
 typedef struct {
-  int layers_int8, layers_fp32; /* nodes that compute; reshapes do not count */
+  int layers_int8, layers_fp32, layers_fp16; /* nodes that compute; reshapes do not count */
   /* char *, or NULL for none */
   GPtrArray *obeyed;    /* layers with a rule: "conv1: fp32 (conv*:fp32)" */
   GPtrArray *refused;   /* "softmax5: int8 (*:int8): there is no such kernel"; a range by hand that
@@ -350,8 +351,8 @@ typedef struct {
  * same time, in any order. */
 typedef void (*EngineTapFn) (const EngineTap *tap, gpointer data);
 /* An exec whose every run calls a tap: layer by layer, with memory for all activations of many layers
- * (256 MiB of them, or of one layer and the batch where that is more). Only on back ends with
- * host_memory. Calibration and layer comparison stand on it. */
+ * (256 MiB of them, or of one layer and the batch where that is more). Not of FP16 engines, and only on
+ * back ends with host_memory. Calibration and layer comparison stand on it. */
 EngineExec *engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, EngineTapFn tap, gpointer data, GError **error);
 

@@ -84,11 +84,26 @@ fill (EngineExec *exec, const EngineProgramOptions *options, int threads, GError
   return TRUE;
 }
 
+static gboolean
+check_precision (const Engine *engine, const KernelBackend *backend, GError **error)
+{
+  if (engine->precision != ENGINE_PRECISION_FP16 || backend->ops->conv_f16)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+      "back end '%s' has no kernels of halves, being no faster with them: take precision fp32, or "
+      "back end 'cuda'",
+      backend->name);
+  return FALSE;
+}
+
 EngineExec *
 engine_exec_new_full (Engine *engine, KernelBackend *backend, int max_batch, int threads,
     const EngineProgramOptions *options, GError **error)
 {
   g_return_val_if_fail (max_batch >= 1, NULL);
+
+  if (!check_precision (engine, backend, error))
+    return NULL;
 
   g_autoptr (EngineExec) exec = g_new0 (EngineExec, 1);
   exec->engine = engine_ref (engine);
@@ -111,7 +126,7 @@ engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch, i
   const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
   EngineExec *exec;
 
-  g_return_val_if_fail (backend->host_memory, NULL);
+  g_return_val_if_fail (backend->host_memory && engine->precision != ENGINE_PRECISION_FP16, NULL);
 
   g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, ENGINE_TAPS_BYTES);
   const EngineProgramOptions options = {.schedule = &by_layer, .kept = taps->kept};

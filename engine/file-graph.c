@@ -20,7 +20,7 @@
 #define MAX_NODES  32768
 #define MAX_VALUES (8 * MAX_NODES)
 
-static const char *const type_names[] = {"f32", "s8"};
+static const char *const type_names[] = {"f32", "s8", "f16"}; /* in the order of EngineType */
 static const char *const range_names[] = {"symmetric", "full", "affine"};
 
 /* The index of a name in a list, or -1. */
@@ -387,7 +387,7 @@ read_tactics (Engine *engine, const EngineFile__Tactics *in)
 static Engine *
 read_engine (const EngineFile__Engine *message, GBytes *constants, GError **error)
 {
-  static const char *const precisions[] = {"int8", "fp32", "mixed"};
+  static const char *const precisions[] = {"int8", "fp32", "mixed", "fp16"};
   const int precision = index_of (precisions, G_N_ELEMENTS (precisions), message->precision);
   g_autoptr (EngineGraph) graph = engine_graph_new ();
   EngineProvenance provenance;

@@ -141,6 +141,8 @@ pass_parameters (Numbers *numbers, EngineNode *node)
   case ENGINE_OP_RESHAPE:
   case ENGINE_OP_QUANTISE:
   case ENGINE_OP_DEQUANTISE:
+  case ENGINE_OP_NARROW:
+  case ENGINE_OP_WIDEN:
   case ENGINE_OP_COUNT:
     break;
   }

@@ -22,7 +22,21 @@ engine_op_name (EngineOp op)
 gsize
 engine_type_size (EngineType type)
 {
-  return type == ENGINE_TYPE_S8 ? 1 : sizeof (float);
+  static const gsize sizes[] = {[ENGINE_TYPE_F32] = sizeof (float),
+      [ENGINE_TYPE_S8] = 1,
+      [ENGINE_TYPE_F16] = sizeof (KernelHalf)};
+
+  return sizes[type];
+}
+
+const char *
+engine_type_name (EngineType type)
+{
+  static const char *const names[] = {[ENGINE_TYPE_F32] = "f32",
+      [ENGINE_TYPE_S8] = "s8",
+      [ENGINE_TYPE_F16] = "f16"};
+
+  return names[type];
 }
 
 gint64

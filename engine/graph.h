@@ -160,13 +160,14 @@ engine_graph_node (const EngineGraph *graph, int node)
 
 gint64 engine_value_elements (const EngineValue *value); /* of one image */
 gsize engine_type_size (EngineType type);
+const char *engine_type_name (EngineType type); /* "f32", "s8", "f16" */
 const char *engine_op_name (EngineOp op);
 /* n h w c of a value of rank 2 to 4, as ENGINE_CONV_X says. */
 void engine_value_nhwc (const EngineValue *value, int nhwc[4]);
 
 /* Computes the dims of the node's output from its inputs and parameters (RESHAPE: checks that the
  * elements agree with dims already set; CONV and pools with one output pixel: an output that
- * already has rank 2 keeps it, [n oc]). QUANTISE and DEQUANTISE set the type too. ENGINE_ERROR_MODEL
+ * already has rank 2 keeps it, [n oc]). Conversions set the type too. ENGINE_ERROR_MODEL
  * names the node and what does not fit. */
 gboolean engine_graph_infer_shape (EngineGraph *graph, EngineNode *node, GError **error);
 /* The same without storing them; rank and dims are untouched on error. */

@@ -51,6 +51,14 @@ engine_model_layers (const EngineModel *model)
   return layers;
 }
 
+static EnginePrecision
+precision_of (EngineType type)
+{
+  return type == ENGINE_TYPE_S8    ? ENGINE_PRECISION_INT8
+         : type == ENGINE_TYPE_F16 ? ENGINE_PRECISION_FP16
+                                   : ENGINE_PRECISION_FP32;
+}
+
 GArray *
 engine_layers (const Engine *engine)
 {
@@ -60,8 +68,7 @@ engine_layers (const Engine *engine)
   for (guint i = 0; i < graph->nodes->len; i++) {
     const EngineNode *node = engine_graph_node (graph, i);
     const EngineType x = engine_graph_value (graph, node->inputs[0])->type;
-    const EngineLayer layer =
-        layer_of (graph, node, x == ENGINE_TYPE_S8 ? ENGINE_PRECISION_INT8 : ENGINE_PRECISION_FP32);
+    const EngineLayer layer = layer_of (graph, node, precision_of (x));
 
     if (engine_op_computes (node->op))
       g_array_append_val (layers, layer);

@@ -20,6 +20,10 @@ static const EnginePass int8_passes[] = {
     {"lut", engine_pass_lut},
 };
 
+static const EnginePass fp16_passes[] = {
+    {"halve", engine_pass_halve},
+};
+
 static void
 dump_if_wanted (const EngineGraph *graph, const char *name)
 {
@@ -60,4 +64,10 @@ gboolean
 engine_passes_int8 (EngineGraph *graph, const EnginePassContext *context, GError **error)
 {
   return run_passes (graph, int8_passes, G_N_ELEMENTS (int8_passes), context, error);
+}
+
+gboolean
+engine_passes_fp16 (EngineGraph *graph, const EnginePassContext *context, GError **error)
+{
+  return run_passes (graph, fp16_passes, G_N_ELEMENTS (fp16_passes), context, error);
 }

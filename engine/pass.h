@@ -4,6 +4,7 @@
  *
  *   import -> fold -> fuse          engine_passes_float(): what calibration observes and names
  *          -> quantise -> lut       engine_passes_int8():  what an INT8 engine executes
+ *          -> halve                 engine_passes_fp16():  what an FP16 engine executes
  *
  * A pass is a function that changes a graph; pass.c holds the ordered table, read top to bottom,
  * runs engine_graph_verify() after each, and prints the graph after the pass named in
@@ -41,5 +42,9 @@ gboolean engine_pass_fuse_clamp (EngineGraph *, const EnginePassContext *, GErro
 gboolean engine_pass_quantise (EngineGraph *, const EnginePassContext *, GError **);
 gboolean engine_pass_lut (EngineGraph *, const EnginePassContext *, GError **);
 
+/* The FP16 pass. */
+gboolean engine_pass_halve (EngineGraph *, const EnginePassContext *, GError **);
+
 gboolean engine_passes_float (EngineGraph *graph, GError **error);
 gboolean engine_passes_int8 (EngineGraph *graph, const EnginePassContext *context, GError **error);
+gboolean engine_passes_fp16 (EngineGraph *graph, const EnginePassContext *context, GError **error);

@@ -83,10 +83,14 @@ bytes_of (const EngineGraph *graph, int value)
 static void
 describe_conv (const EngineProgram *program, const EngineStep *step, EngineStepInfo *info)
 {
-  const gboolean s8 = step->slot != ENGINE_SLOT_conv_f32;
-  const KernelConvShape *shape = s8 ? &step->conv_s8.shape : &step->conv_f32.shape;
-  const KernelConvTacticFn tactic =
-      s8 ? program->backend->ops->conv_s8_tactic : program->backend->ops->conv_f32_tactic;
+  const KernelOps *ops = program->backend->ops;
+  const gboolean f32 = step->slot == ENGINE_SLOT_conv_f32, f16 = step->slot == ENGINE_SLOT_conv_f16;
+  const KernelConvShape *shape = f32   ? &step->conv_f32.shape
+                                 : f16 ? &step->conv_f16.shape
+                                       : &step->conv_s8.shape;
+  const KernelConvTacticFn tactic = f32   ? ops->conv_f32_tactic
+                                    : f16 ? ops->conv_f16_tactic
+                                          : ops->conv_s8_tactic;
 
   info->kh = shape->kh;
   info->kw = shape->kw;
@@ -95,6 +99,14 @@ describe_conv (const EngineProgram *program, const EngineStep *step, EngineStepI
   info->tactic = tactic ? tactic (shape, shape->tactic) : NULL;
   info->operations = 2.0 * shape->n * shape->oh * shape->ow * shape->oc * shape->kh * shape->kw *
                      (shape->ic / shape->groups);
+}
+
+static const KernelPoolShape *
+pool_shape (const EngineStep *step, EngineType type)
+{
+  return type == ENGINE_TYPE_S8    ? &step->pool_s8.shape
+         : type == ENGINE_TYPE_F16 ? &step->pool_f16.shape
+                                   : &step->pool_f32.shape;
 }
 
 static void
@@ -112,8 +124,9 @@ count_bytes (const EngineProgram *program, const EngineStep *step, EngineStepInf
   const EngineGraph *graph = program->graph;
   const EngineNode *node = engine_graph_node (graph, step->node);
 
-  if (step->slot == ENGINE_SLOT_copy_s8 || step->slot == ENGINE_SLOT_copy_f32) {
-    const gsize size = step->slot == ENGINE_SLOT_copy_s8 ? 1 : sizeof (float);
+  if (step->slot == ENGINE_SLOT_copy_s8 || step->slot == ENGINE_SLOT_copy_f16 ||
+      step->slot == ENGINE_SLOT_copy_f32) {
+    const gsize size = engine_type_size (engine_graph_value (graph, node->output)->type);
     info->image_bytes = 2.0 * (double) (step->copy.rows * step->copy.width * size);
     return;
   }
@@ -149,9 +162,7 @@ engine_exec_step (const EngineExec *exec, guint i, EngineStepInfo *info)
   if (node->op == ENGINE_OP_CONV)
     describe_conv (program, step, info);
   else if (node->op == ENGINE_OP_MAXPOOL || node->op == ENGINE_OP_AVGPOOL)
-    describe_pool (engine_graph_value (program->graph, node->inputs[0])->type == ENGINE_TYPE_S8
-                       ? &step->pool_s8.shape
-                       : &step->pool_f32.shape,
+    describe_pool (pool_shape (step, engine_graph_value (program->graph, node->inputs[0])->type),
         info);
   count_bytes (program, step, info);
 }

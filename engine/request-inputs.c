@@ -169,12 +169,13 @@ engine_request_inputs_read (EngineRequestInputs *inputs, const EngineRequest *re
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_MODEL, "no model is given");
     return FALSE;
   }
-  if (request->precision != ENGINE_PRECISION_FP32) {
+  if (engine_precision_is_int8 (request->precision)) {
     if (!read_for_int8 (inputs, request, error))
       return FALSE;
   } else if (request->layer_precision) {
-    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
-        "layer precision is given, and precision fp32, which leaves nothing to choose: take int8");
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
+        "layer precision is given, and precision %s, which leaves nothing to choose: take int8",
+        engine_precision_name (request->precision));
     return FALSE;
   }
   wanted->model = engine_hash_model (request->model, cache_folder, &inputs->model, note, error);

@@ -336,6 +336,8 @@ output_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError
   case ENGINE_OP_SOFTMAX:
   case ENGINE_OP_QUANTISE:
   case ENGINE_OP_DEQUANTISE:
+  case ENGINE_OP_NARROW:
+  case ENGINE_OP_WIDEN:
     *y = shape_of (graph, node->inputs[0]);
     return TRUE;
   case ENGINE_OP_COUNT:
@@ -387,7 +389,9 @@ engine_graph_infer_shape (EngineGraph *graph, EngineNode *node, GError **error)
     return FALSE;
   if (node->op == ENGINE_OP_QUANTISE)
     y->type = ENGINE_TYPE_S8;
-  else if (node->op == ENGINE_OP_DEQUANTISE)
+  else if (node->op == ENGINE_OP_NARROW)
+    y->type = ENGINE_TYPE_F16;
+  else if (node->op == ENGINE_OP_DEQUANTISE || node->op == ENGINE_OP_WIDEN)
     y->type = ENGINE_TYPE_F32;
   return TRUE;
 }

@@ -34,10 +34,10 @@ conv_shape (const EngineGraph *graph, const EngineNode *node)
   };
 }
 
-static gboolean
-is_s8 (const EngineGraph *graph, const EngineNode *node)
+static EngineType
+conv_type (const EngineGraph *graph, const EngineNode *node)
 {
-  return engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->type == ENGINE_TYPE_S8;
+  return engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->type;
 }
 
 KernelConvShape
@@ -46,10 +46,10 @@ engine_step_conv_shape (const EngineGraph *graph, int i)
   return conv_shape (graph, engine_graph_node (graph, i));
 }
 
-gboolean
-engine_step_conv_is_s8 (const EngineGraph *graph, int i)
+EngineType
+engine_step_conv_type (const EngineGraph *graph, int i)
 {
-  return is_s8 (graph, engine_graph_node (graph, i));
+  return conv_type (graph, engine_graph_node (graph, i));
 }
 
 /* With the way to compute it, and what the back end's own choice of one depends on. */
@@ -69,8 +69,10 @@ engine_step_conv_scratch (const EngineProgram *program, int i, int images, Kerne
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
   const KernelOps *ops = program->backend->ops;
-  const KernelConvScratchFn scratch =
-      is_s8 (program->graph, node) ? ops->conv_s8_scratch : ops->conv_f32_scratch;
+  const KernelConvScratchFn of_type[] = {[ENGINE_TYPE_F32] = ops->conv_f32_scratch,
+      [ENGINE_TYPE_S8] = ops->conv_s8_scratch,
+      [ENGINE_TYPE_F16] = ops->conv_f16_scratch};
+  const KernelConvScratchFn scratch = of_type[conv_type (program->graph, node)];
   KernelConvShape shape = shape_of_step (program, i);
 
   shape.n *= images;
@@ -83,6 +85,16 @@ typedef struct {
   const KernelConvShape *shape;
 } Packing;
 
+/* Bytes, and the packed weights unless `packed` is NULL. */
+static gsize
+pack_into (const KernelOps *ops, EngineType type, const KernelConvShape *shape, int zero,
+    const void *w, void *packed)
+{
+  if (type == ENGINE_TYPE_S8)
+    return ops->conv_s8_pack (shape, zero, w, packed);
+  return (type == ENGINE_TYPE_F16 ? ops->conv_f16_pack : ops->conv_f32_pack) (shape, w, packed);
+}
+
 /* Weights in the order that the back end's kernel wants. */
 static void *
 pack (gpointer data, gsize *size, GError **error)
@@ -93,29 +105,29 @@ pack (gpointer data, gsize *size, GError **error)
   const KernelOps *ops = program->backend->ops;
   const EngineGraph *graph = program->graph;
   const EngineNode *node = engine_graph_node (graph, packing->node);
-  const gboolean s8 = is_s8 (graph, node);
+  const EngineType type = conv_type (graph, node);
   const int zero = engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->quant.zero;
   const void *w =
       g_bytes_get_data (engine_graph_value (graph, node->inputs[ENGINE_CONV_W])->data, NULL);
 
-  if (s8 ? !ops->conv_s8_pack : !ops->conv_f32_pack) {
+  if (type == ENGINE_TYPE_S8    ? !ops->conv_s8_pack
+      : type == ENGINE_TYPE_F16 ? !ops->conv_f16_pack || !ops->conv_f16
+                                : !ops->conv_f32_pack) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
-        "back end '%s' cannot pack the weights of layer '%s'; choose another back end",
-        program->backend->name, node->name);
+        "back end '%s' has no convolution of %s, which layer '%s' needs; choose another back end or "
+        "precision",
+        program->backend->name, engine_type_name (type), node->name);
     return NULL;
   }
 
-  *size = s8 ? ops->conv_s8_pack (shape, zero, w, NULL) : ops->conv_f32_pack (shape, w, NULL);
+  *size = pack_into (ops, type, shape, zero, w, NULL);
   void *packed = g_try_malloc (MAX (*size, 1));
   if (!packed) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
         "no memory for %" G_GSIZE_FORMAT " bytes of weights of layer '%s'", *size, node->name);
     return NULL;
   }
-  if (s8)
-    ops->conv_s8_pack (shape, zero, w, packed);
-  else
-    ops->conv_f32_pack (shape, w, packed);
+  pack_into (ops, type, shape, zero, w, packed);
   return packed;
 }
 
@@ -201,11 +213,38 @@ conv_f32 (EngineProgram *program, int i, const KernelConvShape *shape, GError **
   return TRUE;
 }
 
+static gboolean
+conv_f16 (EngineProgram *program, int i, const KernelConvShape *shape, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const int r = node->inputs[ENGINE_CONV_R];
+  KernelConvF16 args = {.shape = *shape, .lo = node->conv.lo, .hi = node->conv.hi};
+
+  args.w = packed_weights (program, i, shape, error);
+  args.b = args.w ? channel_constant (program, i, ENGINE_CONV_B, shape->oc, error) : NULL;
+  if (!args.b)
+    return FALSE;
+
+  EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_conv_f16, error);
+  if (!step)
+    return FALSE;
+  step->conv_f16 = args;
+  if (r != ENGINE_NONE)
+    step->x2 = engine_step_operand (program, r, 0);
+  return TRUE;
+}
+
 gboolean
 engine_step_conv (EngineProgram *program, int i, GError **error)
 {
   const KernelConvShape shape = shape_of_step (program, i);
 
-  return engine_step_conv_is_s8 (program->graph, i) ? conv_s8 (program, i, &shape, error)
-                                                    : conv_f32 (program, i, &shape, error);
+  switch (engine_step_conv_type (program->graph, i)) {
+  case ENGINE_TYPE_S8:
+    return conv_s8 (program, i, &shape, error);
+  case ENGINE_TYPE_F16:
+    return conv_f16 (program, i, &shape, error);
+  default:
+    return conv_f32 (program, i, &shape, error);
+  }
 }

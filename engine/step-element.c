@@ -57,24 +57,26 @@ binary_s8 (EngineProgram *program, int i, GError **error)
   return TRUE;
 }
 
+/* Floats or halves. */
 static gboolean
-binary_f32 (EngineProgram *program, int i, GError **error)
+binary_float (EngineProgram *program, int i, EngineSlot slot, EngineType type, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[1]);
   const EngineValue *y = engine_graph_value (program->graph, node->output);
-  EngineStep *step = engine_step_add (program, i,
-      node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_f32 : ENGINE_SLOT_mul_f32, error);
+  const gboolean broadcast = engine_value_elements (x2) != engine_value_elements (y);
+  const float lo = node->binary.lo, hi = node->binary.hi;
+  EngineStep *step = engine_step_add (program, i, slot, error);
+  int n, rows, c;
 
   if (!step)
     return FALSE;
-
-  KernelBinaryF32 *args = &step->binary_f32;
-  split_dims (y, &args->n, &args->rows, &args->c);
+  split_dims (y, &n, &rows, &c);
   step->x2 = engine_step_operand (program, node->inputs[1], 0);
-  args->x2_broadcast = engine_value_elements (x2) != engine_value_elements (y);
-  args->lo = node->binary.lo;
-  args->hi = node->binary.hi;
+  if (type == ENGINE_TYPE_F16)
+    step->binary_f16 = (KernelBinaryF16){n, rows, c, broadcast, .lo = lo, .hi = hi};
+  else
+    step->binary_f32 = (KernelBinaryF32){n, rows, c, broadcast, .lo = lo, .hi = hi};
   return TRUE;
 }
 
@@ -82,9 +84,13 @@ gboolean
 engine_step_binary (EngineProgram *program, int i, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
-  const EngineValue *y = engine_graph_value (program->graph, node->output);
+  const EngineType type = engine_graph_value (program->graph, node->output)->type;
 
-  return y->type == ENGINE_TYPE_S8 ? binary_s8 (program, i, error) : binary_f32 (program, i, error);
+  if (type == ENGINE_TYPE_S8)
+    return binary_s8 (program, i, error);
+  return binary_float (program, i,
+      node->op == ENGINE_OP_ADD ? ENGINE_SLOT_OF (add, type) : ENGINE_SLOT_OF (mul, type), type,
+      error);
 }
 
 gboolean
@@ -104,12 +110,20 @@ engine_step_unary (EngineProgram *program, int i, GError **error)
       return FALSE;
   }
 
-  EngineStep *step =
-      engine_step_add (program, i, s8 ? ENGINE_SLOT_lut_s8 : ENGINE_SLOT_unary_f32, error);
+  EngineStep *step = engine_step_add (program, i,
+      s8                           ? ENGINE_SLOT_lut_s8
+      : x->type == ENGINE_TYPE_F16 ? ENGINE_SLOT_unary_f16
+                                   : ENGINE_SLOT_unary_f32,
+      error);
   if (!step)
     return FALSE;
   if (s8)
     step->lut = (KernelLutS8){.size = engine_value_elements (x), .lut = lut};
+  else if (x->type == ENGINE_TYPE_F16)
+    step->unary_f16 = (KernelUnaryF16){.kind = node->unary.kind,
+        .alpha = node->unary.alpha,
+        .beta = node->unary.beta,
+        .size = engine_value_elements (x)};
   else
     step->unary = (KernelUnaryF32){.kind = node->unary.kind,
         .alpha = node->unary.alpha,
@@ -136,6 +150,20 @@ engine_step_convert (EngineProgram *program, int i, GError **error)
       .m = quantise ? (float) (1.0 / quant->scale) : quant->scale,
       .zero = quant->zero,
   };
+  return TRUE;
+}
+
+gboolean
+engine_step_width (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  EngineStep *step = engine_step_add (program, i,
+      node->op == ENGINE_OP_NARROW ? ENGINE_SLOT_narrow_f16 : ENGINE_SLOT_widen_f32, error);
+
+  if (!step)
+    return FALSE;
+  step->width.size =
+      engine_value_elements (engine_graph_value (program->graph, node->inputs[0]));
   return TRUE;
 }
 

@@ -44,14 +44,12 @@ engine_step_pool (EngineProgram *program, int i, GError **error)
   const EngineValue *y = engine_graph_value (program->graph, node->output);
   const gboolean s8 = x->type == ENGINE_TYPE_S8, s8_y = y->type == ENGINE_TYPE_S8;
   const KernelPoolShape shape = pool_shape (program->graph, node);
-  EngineSlot slot;
+  EngineSlot slot = ENGINE_SLOT_OF (avgpool, x->type);
 
   if (node->op == ENGINE_OP_MAXPOOL)
-    slot = s8 ? ENGINE_SLOT_maxpool_s8 : ENGINE_SLOT_maxpool_f32;
-  else
-    slot = !s8    ? ENGINE_SLOT_avgpool_f32
-           : s8_y ? ENGINE_SLOT_avgpool_s8
-                  : ENGINE_SLOT_avgpool_s8_f32;
+    slot = ENGINE_SLOT_OF (maxpool, x->type);
+  else if (s8 && !s8_y)
+    slot = ENGINE_SLOT_avgpool_s8_f32;
 
   EngineStep *step = engine_step_add (program, i, slot, error);
   if (!step)
@@ -63,6 +61,8 @@ engine_step_pool (EngineProgram *program, int i, GError **error)
         .zero_x = x->quant.zero,
         .zero_y = s8_y ? y->quant.zero : 0,
     };
+  else if (x->type == ENGINE_TYPE_F16)
+    step->pool_f16 = (KernelPoolF16){.shape = shape};
   else
     step->pool_f32 = (KernelPoolF32){.shape = shape};
   return TRUE;
@@ -109,8 +109,7 @@ engine_step_concat (EngineProgram *program, int i, GError **error)
       if (!lut)
         return FALSE;
     }
-    EngineStep *step =
-        engine_step_add (program, i, s8 ? ENGINE_SLOT_copy_s8 : ENGINE_SLOT_copy_f32, error);
+    EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_OF (copy, y->type), error);
     if (!step)
       return FALSE;
     step->copy = (KernelCopy){
@@ -132,10 +131,8 @@ engine_step_slice (EngineProgram *program, int i, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
-  const gboolean s8 = x->type == ENGINE_TYPE_S8;
   gsize rows, x_width;
-  EngineStep *step =
-      engine_step_add (program, i, s8 ? ENGINE_SLOT_copy_s8 : ENGINE_SLOT_copy_f32, error);
+  EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_OF (copy, x->type), error);
 
   if (!step)
     return FALSE;
@@ -158,8 +155,7 @@ engine_step_transpose (EngineProgram *program, int i, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
-  EngineStep *step = engine_step_add (program, i,
-      x->type == ENGINE_TYPE_S8 ? ENGINE_SLOT_transpose_s8 : ENGINE_SLOT_transpose_f32, error);
+  EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_OF (transpose, x->type), error);
 
   if (!step)
     return FALSE;
@@ -176,9 +172,7 @@ engine_step_pad (EngineProgram *program, int i, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
   const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
-  const gboolean s8 = x->type == ENGINE_TYPE_S8;
-  EngineStep *step =
-      engine_step_add (program, i, s8 ? ENGINE_SLOT_pad_s8 : ENGINE_SLOT_pad_f32, error);
+  EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_OF (pad, x->type), error);
 
   if (!step)
     return FALSE;
@@ -189,7 +183,7 @@ engine_step_pad (EngineProgram *program, int i, GError **error)
   memcpy (args->before, node->pad.before, x->rank * sizeof (int));
   memcpy (args->after, node->pad.after, x->rank * sizeof (int));
   args->value_f32 = node->pad.value;
-  if (s8)
+  if (x->type == ENGINE_TYPE_S8)
     args->value_s8 = engine_quant_level (&x->quant, node->pad.value);
   return TRUE;
 }

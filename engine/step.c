@@ -238,6 +238,9 @@ add_node (EngineProgram *program, int i, GError **error)
   case ENGINE_OP_QUANTISE:
   case ENGINE_OP_DEQUANTISE:
     return engine_step_convert (program, i, error);
+  case ENGINE_OP_NARROW:
+  case ENGINE_OP_WIDEN:
+    return engine_step_width (program, i, error);
   case ENGINE_OP_AFFINE: /* the fuse pass leaves none */
   case ENGINE_OP_COUNT:
     break;

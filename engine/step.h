@@ -19,6 +19,11 @@ typedef enum {
 #undef KERNEL_OP
   ENGINE_SLOT_COUNT
 } EngineSlot;
+/* The slot of an op that has one for every type. */
+#define ENGINE_SLOT_OF(op, type)                                                                   \
+  ((type) == ENGINE_TYPE_S8    ? ENGINE_SLOT_##op##_s8                                             \
+   : (type) == ENGINE_TYPE_F16 ? ENGINE_SLOT_##op##_f16                                            \
+                               : ENGINE_SLOT_##op##_f32)
 
 typedef void (*EngineKernelFn) (void); /* called through the type of its slot only */
 
@@ -141,12 +146,13 @@ gboolean engine_step_transpose (EngineProgram *program, int node, GError **error
 gboolean engine_step_pad (EngineProgram *program, int node, GError **error);
 gboolean engine_step_softmax (EngineProgram *program, int node, GError **error);
 gboolean engine_step_convert (EngineProgram *program, int node, GError **error);
+gboolean engine_step_width (EngineProgram *program, int node, GError **error);
 
 /* A value as an operand, from byte `inner` of each image on. */
 EngineOperand engine_step_operand (const EngineProgram *program, int value, gsize inner);
 /* A convolution for one image, with tactic 0, and whether its input is int8. */
 KernelConvShape engine_step_conv_shape (const EngineGraph *graph, int node);
-gboolean engine_step_conv_is_s8 (const EngineGraph *graph, int node);
+EngineType engine_step_conv_type (const EngineGraph *graph, int node); /* of its input */
 /* Scratch of the convolution's kernel for so many images. */
 gsize engine_step_conv_scratch (const EngineProgram *program, int node, int images,
     KernelQueue *queue);

@@ -86,8 +86,10 @@ const char *
 engine_ways_name (const EngineWays *ways, int node, int tactic)
 {
   const KernelOps *ops = ways->backend->ops;
-  const KernelConvTacticFn name =
-      engine_step_conv_is_s8 (ways->graph, node) ? ops->conv_s8_tactic : ops->conv_f32_tactic;
+  const KernelConvTacticFn of_type[] = {[ENGINE_TYPE_F32] = ops->conv_f32_tactic,
+      [ENGINE_TYPE_S8] = ops->conv_s8_tactic,
+      [ENGINE_TYPE_F16] = ops->conv_f16_tactic};
+  const KernelConvTacticFn name = of_type[engine_step_conv_type (ways->graph, node)];
   KernelConvShape shape = engine_step_conv_shape (ways->graph, node);
 
   shape.threads = node < ways->schedule.cut ? 1 : ways->schedule.lanes;

@@ -207,8 +207,9 @@ verify_conv_types (const EngineGraph *graph, const EngineNode *node, GError **er
   const int vectors[] = {b, m};
   const int oc = engine_graph_value (graph, node->inputs[ENGINE_CONV_W])->dims[0];
 
-  if (!type_is (graph, node->inputs[ENGINE_CONV_W], x) ||
-      !type_is (graph, node->inputs[ENGINE_CONV_R], x) || (x == ENGINE_TYPE_F32 && y != x))
+  /* Weights of halves are floats until a back end packs them. */
+  if (!type_is (graph, node->inputs[ENGINE_CONV_W], x == ENGINE_TYPE_F16 ? ENGINE_TYPE_F32 : x) ||
+      !type_is (graph, node->inputs[ENGINE_CONV_R], x) || (x != ENGINE_TYPE_S8 && y != x))
     return REFUSE_NODE ("input, weights, residual and output differ in type");
   if ((x == ENGINE_TYPE_S8) != (m != ENGINE_NONE) || (x == ENGINE_TYPE_S8 && b == ENGINE_NONE))
     return REFUSE_NODE ("int8 needs both m and b, float takes no m");
@@ -239,13 +240,17 @@ verify_types (const EngineGraph *graph, const EngineNode *node, GError **error)
   if (node->op == ENGINE_OP_CONV)
     return verify_conv_types (graph, node, error);
   if (node->op == ENGINE_OP_QUANTISE)
-    ok = !s8 && y->type == ENGINE_TYPE_S8;
+    ok = x->type == ENGINE_TYPE_F32 && y->type == ENGINE_TYPE_S8;
   else if (node->op == ENGINE_OP_DEQUANTISE)
     ok = s8 && y->type == ENGINE_TYPE_F32;
+  else if (node->op == ENGINE_OP_NARROW)
+    ok = x->type == ENGINE_TYPE_F32 && y->type == ENGINE_TYPE_F16;
+  else if (node->op == ENGINE_OP_WIDEN)
+    ok = x->type == ENGINE_TYPE_F16 && y->type == ENGINE_TYPE_F32;
   else if (node->op == ENGINE_OP_AVGPOOL)
-    ok = s8 || y->type == ENGINE_TYPE_F32;
+    ok = ok || (s8 && y->type == ENGINE_TYPE_F32);
   else if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_AFFINE)
-    ok = ok && !s8;
+    ok = ok && x->type == ENGINE_TYPE_F32;
   for (int i = 1; i < node->n_inputs; i++)
     ok = ok && type_is (graph, node->inputs[i], x->type);
   if (node->op == ENGINE_OP_UNARY && node->n_inputs == 2) /* int8 gets its table in pass-lut.c */

@@ -103,6 +103,7 @@ post_engine (GstInt8Infer *self, const EngineRequestReport *report, EnginePrecis
       "precision", G_TYPE_STRING, engine_precision_name (precision),
       "backend", G_TYPE_STRING, self->backend->name,
       "layers-int8", G_TYPE_INT, report->build.layers_int8,
+      "layers-fp16", G_TYPE_INT, report->build.layers_fp16,
       "layers-fp32", G_TYPE_INT, report->build.layers_fp32,
       "tuned", G_TYPE_BOOLEAN, report->tuned,
       "tactics", G_TYPE_STRING, gst_int8_runner_tactics (self->batches[0].runner), NULL);

@@ -35,6 +35,7 @@ precision_type (void)
 {
   static const GEnumValue values[] = {
       {ENGINE_PRECISION_INT8, "8-bit integers; needs calibration-table or dynamic-ranges", "int8"},
+      {ENGINE_PRECISION_FP16, "16-bit floats, on a GPU", "fp16"},
       {ENGINE_PRECISION_FP32, "32-bit floats", "fp32"},
       {ENGINE_PRECISION_MIXED, "int8, but for the layers that <calibration-table>.precision names",
           "mixed"},

@@ -41,7 +41,7 @@ parse (Arguments *a, int argc, char **argv, GError **error)
           "Write the names of all tensors, one a line, as --dynamic-ranges has them (- is standard "
           "output)", "FILE"},
       {"precision", 0, 0, G_OPTION_ARG_STRING, &a->precision,
-          "int8 (default), fp32 or mixed: int8 with the rules in <table>.precision", "P"},
+          "int8 (default), fp32, fp16 (for GPUs) or mixed: int8 with the rules in <table>.precision", "P"},
       {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &a->layer_precision,
           "NAME:int8, NAME:fp32, NAME:output=fp32 ..., separated by commas; * and ? in names; later ones "
           "win. Or a file of them, one a line", "TEXT|@FILE"},
@@ -100,10 +100,12 @@ print_report (const EngineRequestReport *report)
 {
   if (report->warning)
     g_printerr ("warning: %s\n", report->warning);
-  g_print ("%s: %s%s, %.2f s, %d layers int8, %d fp32\n",
-      report->path ? report->path : "(not kept)", report->built ? report->reason : "up to date",
-      report->tuned ? ", tuned" : "", report->seconds, report->build.layers_int8,
-      report->build.layers_fp32);
+  g_print ("%s: %s%s, %.2f s, %d layers int8, %d fp32", report->path ? report->path : "(not kept)",
+      report->built ? report->reason : "up to date", report->tuned ? ", tuned" : "", report->seconds,
+      report->build.layers_int8, report->build.layers_fp32);
+  if (report->build.layers_fp16 > 0)
+    g_print (", %d fp16", report->build.layers_fp16);
+  g_print ("\n");
   print_lines ("rule obeyed by", report->build.obeyed);
   print_lines ("range inferred:", report->build.inferred);
   print_lines ("refused:", report->build.refused);

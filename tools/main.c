@@ -70,7 +70,7 @@ tool_precision (const char *name, EnginePrecision *precision, GError **error)
       *precision = i;
       return TRUE;
     }
-  return tool_usage (error, "--precision is int8, fp32 or mixed, not %s", name);
+  return tool_usage (error, "--precision is int8, mixed, fp16 or fp32, not %s", name);
 }
 
 gboolean

@@ -443,7 +443,9 @@ net_engine_with (const EngineGraph *graph, const EngineBuildOptions *options)
   EngineGraph *copy = engine_graph_copy (graph);
   EngineProvenance provenance = test_provenance ();
 
-  if (!engine_passes_int8 (copy, &context, &error))
+  if (engine_precision_is_int8 (options->precision) && !engine_passes_int8 (copy, &context, &error))
+    stop ("net_engine_with", error);
+  if (options->precision == ENGINE_PRECISION_FP16 && !engine_passes_fp16 (copy, &context, &error))
     stop ("net_engine_with", error);
   return engine_new (copy, options->precision, &provenance);
 }

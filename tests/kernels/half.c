@@ -186,8 +186,11 @@ run_narrow (Harness *h, size_t size, HarnessFloats kind)
   float *x = harness_in (c, HARNESS_F32, size, &a.x);
 
   harness_fill_f32 (h, x, size, kind);
-  for (size_t i = 0; i < size && kind == HARNESS_PLAIN; i++) /* ties, and the ends of the range */
-    x[i] = ldexpf (harness_range (h, -4100, 4100) + 0.5f, harness_range (h, -30, 5));
+  for (size_t i = 0; i < size && kind == HARNESS_PLAIN; i++) { /* ties, and the ends of the range */
+    const int exponent = harness_range (h, -30, 5);
+
+    x[i] = ldexpf (harness_range (h, -4100, 4100) + 0.5f, exponent);
+  }
   harness_out (c, HARNESS_F16, size, &a.y);
   harness_run (c);
 }

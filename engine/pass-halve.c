@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pass-halve.c: an FP16 engine's activations become halves, all but the image that comes in, and the
+ * end of the network from the first softmax on. Weights stay floats: back ends round them when they
+ * pack.
+ */
+#include "engine/pass.h"
+
+#include <string.h>
+
+typedef struct {
+  EngineGraph *graph;
+  int n_values, n_nodes; /* of the float graph; what the pass adds lies behind */
+  gboolean *float_nodes; /* per node */
+  int *twin;             /* per value: the same in the other type, or ENGINE_NONE */
+} Halver;
+
+static gboolean
+is_constant (const EngineGraph *graph, int value)
+{
+  return value == ENGINE_NONE || engine_graph_value (graph, value)->data;
+}
+
+/* A softmax, and what reads nothing but floats that a node has made. */
+static gboolean
+works_on_floats (const Halver *h, const EngineNode *node)
+{
+  if (node->op == ENGINE_OP_SOFTMAX)
+    return TRUE;
+  for (int k = 0; k < node->n_inputs; k++) {
+    const int producer = is_constant (h->graph, node->inputs[k])
+                             ? ENGINE_NONE
+                             : engine_graph_value (h->graph, node->inputs[k])->producer;
+
+    if (!is_constant (h->graph, node->inputs[k]) &&
+        (producer == ENGINE_NONE || !h->float_nodes[producer]))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static int
+twin_of (Halver *h, int value)
+{
+  const EngineValue *v = engine_graph_value (h->graph, value);
+  const gboolean narrow = v->type == ENGINE_TYPE_F32;
+
+  if (h->twin[value] != ENGINE_NONE)
+    return h->twin[value];
+
+  g_autofree char *name = g_strdup_printf ("%s (%s)", v->name, narrow ? "half" : "float");
+  const EngineNode *node = engine_graph_add_node (h->graph,
+      narrow ? ENGINE_OP_NARROW : ENGINE_OP_WIDEN, name, &value, 1, name);
+  EngineValue *made = engine_graph_value (h->graph, node->output);
+
+  v = engine_graph_value (h->graph, value); /* the addition may have moved it */
+  made->rank = v->rank;
+  memcpy (made->dims, v->dims, sizeof made->dims);
+  made->type = narrow ? ENGINE_TYPE_F16 : ENGINE_TYPE_F32;
+  return h->twin[value] = node->output;
+}
+
+static void
+convert_inputs (Halver *h, int i)
+{
+  const EngineType wanted = h->float_nodes[i] ? ENGINE_TYPE_F32 : ENGINE_TYPE_F16;
+
+  for (int k = 0; k < engine_graph_node (h->graph, i)->n_inputs; k++) {
+    const int input = engine_graph_node (h->graph, i)->inputs[k];
+
+    if (is_constant (h->graph, input) || engine_graph_value (h->graph, input)->type == wanted)
+      continue;
+    const int twin = twin_of (h, input);
+    engine_graph_node (h->graph, i)->inputs[k] = twin;
+  }
+}
+
+static void
+halve (Halver *h)
+{
+  GArray *outputs = h->graph->outputs;
+
+  for (int i = 0; i < h->n_nodes; i++) {
+    const EngineNode *node = engine_graph_node (h->graph, i);
+
+    h->float_nodes[i] = works_on_floats (h, node);
+    if (!h->float_nodes[i])
+      engine_graph_value (h->graph, node->output)->type = ENGINE_TYPE_F16;
+  }
+  for (int i = 0; i < h->n_nodes; i++)
+    convert_inputs (h, i);
+  for (guint i = 0; i < outputs->len; i++)
+    if (engine_graph_value (h->graph, g_array_index (outputs, int, i))->type == ENGINE_TYPE_F16) {
+      const int twin = twin_of (h, g_array_index (outputs, int, i));
+
+      g_array_index (outputs, int, i) = twin;
+    }
+  engine_graph_compact (h->graph);
+}
+
+gboolean
+engine_pass_halve (EngineGraph *graph, const EnginePassContext *context, GError **error)
+{
+  const int n_values = graph->values->len, n_nodes = graph->nodes->len;
+  Halver h = {graph, n_values, n_nodes, g_new0 (gboolean, n_nodes), g_new (int, n_values)};
+
+  for (int v = 0; v < n_values; v++)
+    h.twin[v] = ENGINE_NONE;
+  halve (&h);
+  g_free (h.float_nodes);
+  g_free (h.twin);
+  return TRUE;
+}
