@@ -198,3 +198,21 @@ engine_geometry (const EnginePreprocess *preprocess, int width, int height, int 
   }
   return TRUE;
 }
+
+gboolean
+engine_image_same_format (const EngineImage *a, const EngineImage *b)
+{
+  if (a->kind != b->kind || a->width != b->width || a->height != b->height ||
+      a->n_planes != b->n_planes)
+    return FALSE;
+  for (int i = 0; i < a->n_planes; i++)
+    if (a->planes[i].width != b->planes[i].width || a->planes[i].height != b->planes[i].height ||
+        a->planes[i].step != b->planes[i].step)
+      return FALSE;
+  for (int j = 0; j < (a->kind == ENGINE_IMAGE_GREY ? 1 : 3); j++)
+    if (a->component[j].plane != b->component[j].plane ||
+        a->component[j].offset != b->component[j].offset)
+      return FALSE;
+  return a->kind != ENGINE_IMAGE_YUV || (memcmp (a->matrix, b->matrix, sizeof a->matrix) == 0 &&
+                                            memcmp (a->offset, b->offset, sizeof a->offset) == 0);
+}

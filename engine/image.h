@@ -11,6 +11,9 @@
 gboolean engine_image_region (const EngineImage *image, const EngineRect *region,
     EngineImage *result, GError **error);
 
+/* Whether all that the set-up of a preprocessor depends on is the same. */
+gboolean engine_image_same_format (const EngineImage *a, const EngineImage *b);
+
 /* The picture is resized to full_w x full_h as a whole; of that, out_w x out_h from (from_x,
  * from_y) on are needed, and lie at (at_x, at_y) of the input. */
 typedef struct {

@@ -149,6 +149,12 @@ typedef struct {
 
 typedef struct _EnginePreprocessor EnginePreprocessor;
 
+/* The way of one picture from host memory to a back end with memory of its own. */
+typedef struct _EngineUpload EngineUpload;
+EngineUpload *engine_upload_new (KernelBackend *backend); /* which must outlive it */
+void engine_upload_free (EngineUpload *upload);           /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineUpload, engine_upload_free)
+
 /* For tensors of one image, NHWC. ENGINE_TYPE_S8: q = clamp (rint (y / scale + zero), -128, 127),
  * computed in double; ENGINE_TYPE_F32 ignores scale and zero. The description is copied; the back
  * end must outlive the preprocessor. */
@@ -176,5 +182,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePreprocessor, engine_preprocessor_free)
  * change, the queue is waited for, and memory grows to the largest yet seen. */
 gboolean engine_preprocessor_run (EnginePreprocessor *preprocessor, const EngineImage *image,
     const EngineRect *region, KernelQueue *queue, void *tensor, GError **error);
+/* The same for a picture in host memory: what of it is read is copied at once, so that the picture may
+ * go, and brought to the device. One upload serves one picture until queue_wait(). NULL is run(). */
+gboolean engine_preprocessor_run_from_host (EnginePreprocessor *preprocessor,
+    const EngineImage *image, const EngineRect *region, EngineUpload *upload, KernelQueue *queue,
+    void *tensor, GError **error);
 
 G_END_DECLS

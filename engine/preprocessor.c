@@ -10,6 +10,7 @@
  */
 #include "engine/image.h"
 #include "engine/engine.h"
+#include "engine/upload.h"
 
 #include <math.h>
 #include <string.h>
@@ -88,24 +89,6 @@ stage_table (const EnginePreprocessor *p, const EngineImage *image, guint8 *to)
 }
 
 /* --- Setting up ----------------------------------------------------------------------------- */
-
-static gboolean
-same_format (const EngineImage *a, const EngineImage *b)
-{
-  if (a->kind != b->kind || a->width != b->width || a->height != b->height ||
-      a->n_planes != b->n_planes)
-    return FALSE;
-  for (int i = 0; i < a->n_planes; i++)
-    if (a->planes[i].width != b->planes[i].width || a->planes[i].height != b->planes[i].height ||
-        a->planes[i].step != b->planes[i].step)
-      return FALSE;
-  for (int j = 0; j < (a->kind == ENGINE_IMAGE_GREY ? 1 : 3); j++)
-    if (a->component[j].plane != b->component[j].plane ||
-        a->component[j].offset != b->component[j].offset)
-      return FALSE;
-  return a->kind != ENGINE_IMAGE_YUV || (memcmp (a->matrix, b->matrix, sizeof a->matrix) == 0 &&
-                                            memcmp (a->offset, b->offset, sizeof a->offset) == 0);
-}
 
 static gsize
 place (gsize *end, gsize size)
@@ -313,11 +296,39 @@ set_up (EnginePreprocessor *p, const EngineImage *image, KernelQueue *queue, GEr
   return TRUE;
 }
 
+/* To the device: no more than is read. */
+static gboolean
+fetch (const EnginePreprocessor *p, EngineUpload *upload, KernelQueue *queue, EngineImage *image,
+    GError **error)
+{
+  EngineRect parts[3] = {0};
+
+  for (int i = 0; i < image->n_planes; i++) {
+    const Plane *plane = &p->planes[i];
+    const KernelResizeAxis *h = &plane->h, *v = &plane->v;
+
+    if (plane->used && plane->direct)
+      parts[i] = (EngineRect){0, 0, image->planes[i].width, image->planes[i].height};
+    else if (plane->used)
+      parts[i] = (EngineRect){h->begin, v->begin, h->end - h->begin, v->end - v->begin};
+  }
+  return engine_upload_planes (upload, queue, image, parts, error);
+}
+
 /* --- Public --------------------------------------------------------------------------------- */
 
 gboolean
 engine_preprocessor_run (EnginePreprocessor *preprocessor, const EngineImage *image,
     const EngineRect *region, KernelQueue *queue, void *tensor, GError **error)
+{
+  return engine_preprocessor_run_from_host (preprocessor, image, region, NULL, queue, tensor,
+      error);
+}
+
+gboolean
+engine_preprocessor_run_from_host (EnginePreprocessor *preprocessor, const EngineImage *image,
+    const EngineRect *region, EngineUpload *upload, KernelQueue *queue, void *tensor,
+    GError **error)
 {
   EnginePreprocessor *p = preprocessor;
   const KernelOps *ops = p->backend->ops;
@@ -326,7 +337,9 @@ engine_preprocessor_run (EnginePreprocessor *preprocessor, const EngineImage *im
 
   if (!engine_image_region (image, region, &part, error))
     return FALSE;
-  if (!same_format (&part, &p->format) && !set_up (p, &part, queue, error))
+  if (!engine_image_same_format (&part, &p->format) && !set_up (p, &part, queue, error))
+    return FALSE;
+  if (upload && !fetch (p, upload, queue, &part, error))
     return FALSE;
 
   for (int i = 0; i < part.n_planes; i++)

@@ -1,11 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* upload.c: pictures to a device; see upload.h. */
-#include "gst/upload.h"
+/*
+ * upload.c: pictures in host memory, on their way to a back end with memory of its own: through memory
+ * that the device reads itself, so that the copy runs while the caller goes on.
+ */
+#include "engine/upload.h"
+
+#include "engine/engine.h"
 
 #include <string.h>
 
-void
-gst_int8_upload_clear (GstInt8Upload *upload)
+/* Both grow to the largest picture yet seen. */
+struct _EngineUpload {
+  KernelBackend *backend;
+  guint8 *host, *device;
+  gsize size;
+};
+
+EngineUpload *
+engine_upload_new (KernelBackend *backend)
+{
+  EngineUpload *upload = g_new0 (EngineUpload, 1);
+
+  upload->backend = backend;
+  return upload;
+}
+
+static void
+release (EngineUpload *upload)
 {
   KernelBackend *backend = upload->backend;
 
@@ -15,16 +36,27 @@ gst_int8_upload_clear (GstInt8Upload *upload)
     backend->host_free (backend, upload->host);
   else
     g_free (upload->host);
-  *upload = (GstInt8Upload){0};
+  upload->host = upload->device = NULL;
+  upload->size = 0;
+}
+
+void
+engine_upload_free (EngineUpload *upload)
+{
+  if (!upload)
+    return;
+  release (upload);
+  g_free (upload);
 }
 
 static gboolean
-reserve (GstInt8Upload *upload, KernelBackend *backend, gsize size, GError **error)
+reserve (EngineUpload *upload, gsize size, GError **error)
 {
+  KernelBackend *backend = upload->backend;
+
   if (upload->size >= size)
     return TRUE;
-  gst_int8_upload_clear (upload);
-  upload->backend = backend;
+  release (upload);
   upload->host = backend->host_alloc ? backend->host_alloc (backend, size) : g_try_malloc (size);
   upload->device = upload->host ? backend->alloc (backend, size) : NULL;
   if (upload->device) {
@@ -32,57 +64,56 @@ reserve (GstInt8Upload *upload, KernelBackend *backend, gsize size, GError **err
     return TRUE;
   }
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
-      "back end '%s' has no %.1f MiB for a frame on its way to the device%s: make batch-size or the "
-      "frames smaller",
-      backend->name, size / 1048576.0, upload->host ? "" : ", page-locked");
-  gst_int8_upload_clear (upload);
+      "back end '%s' has no %.1f MiB%s for a picture on its way to the device: make the batch or the "
+      "pictures smaller",
+      backend->name, size / 1048576.0, upload->host ? "" : " of page-locked memory");
+  release (upload);
   return FALSE;
-}
-
-static gsize
-row_bytes (const EnginePlane *plane)
-{
-  return (gsize) plane->width * plane->step;
 }
 
 /* Between the beginnings of rows: as dense as alignment allows. */
 static gsize
-row_stride (const EnginePlane *plane)
+row_stride (const EnginePlane *plane, const EngineRect *part)
 {
-  return (row_bytes (plane) + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
+  return ((gsize) part->width * plane->step + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
 }
 
 static void
-copy_plane (guint8 *to, const EnginePlane *plane)
+copy_part (guint8 *to, const EnginePlane *plane, const EngineRect *part)
 {
-  const gsize bytes = row_bytes (plane), stride = row_stride (plane);
+  const gsize bytes = (gsize) part->width * plane->step, stride = row_stride (plane, part);
+  const guint8 *from = plane->data + part->y * plane->stride + (gssize) part->x * plane->step;
 
   if (plane->stride == (gssize) stride) {
-    memcpy (to, plane->data, stride * (gsize) (plane->height - 1) + bytes);
+    memcpy (to, from, stride * (gsize) (part->height - 1) + bytes);
     return;
   }
-  for (int row = 0; row < plane->height; row++)
-    memcpy (to + (gsize) row * stride, plane->data + row * plane->stride, bytes);
+  for (int row = 0; row < part->height; row++)
+    memcpy (to + (gsize) row * stride, from + row * plane->stride, bytes);
 }
 
 gboolean
-gst_int8_upload_image (GstInt8Upload *upload, KernelBackend *backend, KernelQueue *queue,
-    EngineImage *image, GError **error)
+engine_upload_planes (EngineUpload *upload, KernelQueue *queue, EngineImage *image,
+    const EngineRect parts[3], GError **error)
 {
   gsize size = 0, at = 0;
 
   for (int p = 0; p < image->n_planes; p++)
-    size += row_stride (&image->planes[p]) * (gsize) image->planes[p].height;
-  if (!reserve (upload, backend, size, error))
+    if (parts[p].width > 0)
+      size += row_stride (&image->planes[p], &parts[p]) * (gsize) parts[p].height;
+  if (!reserve (upload, size, error))
     return FALSE;
   for (int p = 0; p < image->n_planes; p++) {
     EnginePlane *plane = &image->planes[p];
+    const EngineRect *part = &parts[p];
 
-    copy_plane (upload->host + at, plane);
-    plane->stride = (gssize) row_stride (plane);
-    plane->data = upload->device + at;
-    at += (gsize) plane->stride * (gsize) plane->height;
+    if (part->width == 0)
+      continue;
+    copy_part (upload->host + at, plane, part);
+    plane->stride = (gssize) row_stride (plane, part);
+    plane->data = upload->device + at - part->y * plane->stride - (gssize) part->x * plane->step;
+    at += (gsize) plane->stride * (gsize) part->height;
   }
-  backend->upload (queue, upload->device, upload->host, size);
+  upload->backend->upload (queue, upload->device, upload->host, size);
   return TRUE;
 }

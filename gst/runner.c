@@ -2,8 +2,6 @@
 /* runner.c: frames through an engine. */
 #include "gst/runner.h"
 
-#include "gst/upload.h"
-
 #include <string.h>
 
 struct _GstInt8Runner {
@@ -14,10 +12,11 @@ struct _GstInt8Runner {
   EnginePreprocessor *preprocessor;
   guint max_batch, n_classes;
   guint n_mapped;
-  GstInt8Frame *frames;   /* max_batch */
-  GstInt8Upload *uploads; /* max_batch */
-  float *scores;          /* n_classes */
-  GstInt8Class *classes;  /* n_classes */
+  GstInt8Frame *frames; /* max_batch */
+  EngineUpload *
+      *uploads;          /* max_batch, where frames have to be brought to the back end; else NULL */
+  float *scores;         /* n_classes */
+  GstInt8Class *classes; /* n_classes */
 };
 
 GstInt8Runner *
@@ -40,7 +39,10 @@ gst_int8_runner_new (Engine *engine, const EnginePreprocess *preprocess, KernelB
   runner->max_batch = max_batch;
   runner->n_classes = (guint) engine_n_classes (engine);
   runner->frames = g_new0 (GstInt8Frame, max_batch);
-  runner->uploads = g_new0 (GstInt8Upload, max_batch);
+  if (!backend->host_memory)
+    runner->uploads = g_new0 (EngineUpload *, max_batch);
+  for (guint i = 0; runner->uploads && i < max_batch; i++)
+    runner->uploads[i] = engine_upload_new (backend);
   runner->scores = g_new0 (float, runner->n_classes);
   runner->classes = g_new0 (GstInt8Class, runner->n_classes);
   runner->exec = engine_exec_new (engine, backend, (int) max_batch, (int) threads, error);
@@ -63,8 +65,8 @@ gst_int8_runner_free (GstInt8Runner *runner)
   if (runner->exec)
     engine_exec_free (runner->exec);
   engine_unref (runner->engine);
-  for (guint i = 0; i < runner->max_batch; i++)
-    gst_int8_upload_clear (&runner->uploads[i]);
+  for (guint i = 0; runner->uploads && i < runner->max_batch; i++)
+    engine_upload_free (runner->uploads[i]);
   g_free (runner->uploads);
   g_free (runner->frames);
   g_free (runner->scores);
@@ -92,16 +94,14 @@ take_frame (GstInt8Runner *runner, const GstInt8FrameFormat *format, GstBuffer *
 {
   const guint at = runner->n_mapped;
   GstInt8Frame *frame = &runner->frames[at];
-  KernelQueue *queue = engine_exec_queue (runner->exec);
 
   if (!gst_int8_frame_map (frame, format, buffer, runner->context, error))
     return FALSE;
   runner->n_mapped++;
-  if (!runner->backend->host_memory && !frame->on_device &&
-      !gst_int8_upload_image (&runner->uploads[at], runner->backend, queue, &frame->image, error))
-    return FALSE;
-  return gst_int8_frame_preprocess (frame, runner->preprocessor, queue,
-      engine_exec_input (runner->exec, (int) at), error);
+  return engine_preprocessor_run_from_host (runner->preprocessor, &frame->image,
+      frame->has_crop ? &frame->crop : NULL,
+      runner->uploads && !frame->on_device ? runner->uploads[at] : NULL,
+      engine_exec_queue (runner->exec), engine_exec_input (runner->exec, (int) at), error);
 }
 
 gboolean

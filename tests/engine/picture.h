@@ -155,13 +155,11 @@ tensor_of (const char *text, EngineType type, float scale, int zero, int channel
   return tensor;
 }
 
-/* Runs `tests` on every back end there is. */
+/* Runs `tests` on every back end of these that there is. */
 static inline int
-picture_main (void (*tests) (void))
+picture_main_on (const char *const *names, void (*tests) (void))
 {
-  static const char *const names[] = {"ref", "cpu"};
-
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
+  for (gsize i = 0; names[i]; i++) {
     char why[256] = "";
 
     backend = kernel_open (names[i], why, sizeof why);
@@ -177,4 +175,10 @@ picture_main (void (*tests) (void))
     kernel_close (backend);
   }
   return check_done ();
+}
+
+static inline int
+picture_main (void (*tests) (void))
+{
+  return picture_main_on ((const char *const[]){"ref", "cpu", NULL}, tests);
 }
