@@ -37,7 +37,6 @@ gst_int8_cuda_clear (GstInt8Cuda *cuda)
 gboolean
 gst_int8_cuda_take (GstInt8Cuda *cuda, GstElement *element, int device, const char **why)
 {
-  GstCudaContext *context;
   gboolean taken;
 
   if (!gst_cuda_load_library ()) {
@@ -48,9 +47,9 @@ gst_int8_cuda_take (GstInt8Cuda *cuda, GstElement *element, int device, const ch
   if (device != cuda->device)
     gst_clear_object (&cuda->context);
   cuda->device = device;
-  context = (GstCudaContext *) cuda->context;
-  taken = gst_cuda_ensure_element_context (element, device, &context) && context;
-  cuda->context = (GstObject *) context;
+  /* In its place at once: the messages that this posts may set it, from this thread. */
+  taken = gst_cuda_ensure_element_context (element, device, (GstCudaContext **) &cuda->context) &&
+          cuda->context;
   g_rec_mutex_unlock (&cuda->lock);
   if (!taken)
     *why = "GStreamer makes no CUDA context for that device; see nvidia-smi and "
@@ -72,12 +71,8 @@ gst_int8_cuda_backend_name (GstInt8Cuda *cuda)
 void
 gst_int8_cuda_set_context (GstInt8Cuda *cuda, GstElement *element, GstContext *context)
 {
-  GstCudaContext *taken;
-
   g_rec_mutex_lock (&cuda->lock);
-  taken = (GstCudaContext *) cuda->context;
-  gst_cuda_handle_set_context (element, context, cuda->device, &taken);
-  cuda->context = (GstObject *) taken;
+  gst_cuda_handle_set_context (element, context, cuda->device, (GstCudaContext **) &cuda->context);
   g_rec_mutex_unlock (&cuda->lock);
 }
 

@@ -7,6 +7,8 @@
 #include "tests/gst/common.h"
 
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define FRAMES 24
 
@@ -171,6 +173,15 @@ can_upload (const char *format)
   return can;
 }
 
+static gboolean
+three_planes (const char *format)
+{
+  const GstVideoFormatInfo *info =
+      gst_video_format_get_info (gst_video_format_from_string (format));
+
+  return GST_VIDEO_FORMAT_INFO_N_PLANES (info) == 3;
+}
+
 /* The frames stay on the device from cudaupload on, and lie there with GstCudaMemory's own strides. */
 GST_START_TEST (test_uploaded)
 {
@@ -185,7 +196,8 @@ GST_START_TEST (test_uploaded)
     g_autofree char *on_host = source_of (f, __i__, "");
     Results got, expected;
 
-    if (!can_upload (formats[f]))
+    /* Of an odd height GStreamer 1.22 uploads planes of chroma without their last row. */
+    if (!can_upload (formats[f]) || (sizes[__i__].height % 2 && three_planes (formats[f])))
       continue;
     n++;
     got = run (on_device, cuda);
@@ -200,19 +212,31 @@ GST_START_TEST (test_uploaded)
 }
 GST_END_TEST;
 
+/* Before GStreamer 1.24 nvh264dec is another one, without CUDA memory. */
+static const char *
+decoder_name (void)
+{
+  GstElementFactory *old = gst_element_factory_find ("nvh264sldec");
+
+  if (!old)
+    return "nvh264dec";
+  gst_object_unref (old);
+  return "nvh264sldec";
+}
+
 /* What the decoder makes is taken where it lies. The clip: 24 frames of 200x120, B-frames among
  * them. */
 GST_START_TEST (test_decoded)
 {
-  g_autofree char *source =
-      g_strdup_printf ("filesrc location=%s/tests/gst/clip.h264 ! h264parse ! nvh264dec ! "
-                       "video/x-raw(memory:CUDAMemory)",
-          g_getenv ("INT8_SOURCE_DIR"));
+  const char *decoder = decoder_name ();
+  g_autofree char *source = g_strdup_printf (
+      "filesrc location=%s/tests/gst/clip.h264 ! h264parse ! %s ! video/x-raw(memory:CUDAMemory)",
+      g_getenv ("INT8_SOURCE_DIR"), decoder);
   g_autofree char *through_host = g_strconcat (source, " ! cudadownload ! video/x-raw", NULL);
   g_autofree char *cpu = colours ("cpu", "");
   Results expected;
 
-  if (!have ("nvh264dec") || !have ("h264parse") || !have ("cudadownload"))
+  if (!have (decoder) || !have ("h264parse") || !have ("cudadownload"))
     return;
   expected = run (through_host, cpu);
   fail_unless_equals_int (expected.n, FRAMES);
@@ -299,16 +323,29 @@ make_suite (void)
   return suite;
 }
 
+/* In a process of its own: every test is one, and a driver does not survive its process's fork. */
+static gboolean
+device_opens (void)
+{
+  const pid_t child = fork ();
+  int status = -1;
+
+  if (child == 0) {
+    char why[256] = "";
+    KernelBackend *backend = kernel_open ("cuda", why, sizeof why);
+
+    if (!backend) {
+      printf ("SKIP cuda: %s\n", why);
+      fflush (stdout);
+    }
+    _exit (backend ? 0 : 77);
+  }
+  g_assert_true (child > 0 && waitpid (child, &status, 0) == child);
+  return WIFEXITED (status) && WEXITSTATUS (status) == 0;
+}
+
 int
 main (int argc, char **argv)
 {
-  char why[256] = "";
-  KernelBackend *backend = kernel_open ("cuda", why, sizeof why);
-
-  if (!backend) {
-    printf ("SKIP cuda: %s\n", why);
-    return 77;
-  }
-  kernel_close (backend);
-  return test_main (argc, argv, "cuda", make_suite);
+  return device_opens () ? test_main (argc, argv, "cuda", make_suite) : 77;
 }
