@@ -286,14 +286,15 @@ gboolean calib_dynamic_ranges_save (const CalibDynamicRanges *ranges, const char
 /* --- Formats of other tools --------------------------------------------------------------------- */
 
 typedef enum {
-  CALIB_FORMAT_TENSORRT,  /* a CalibTable */
-  CALIB_FORMAT_RANGES,    /* CalibDynamicRanges */
-  CALIB_FORMAT_ORT_JSON,  /* ONNX Runtime's calibration.json */
-  CALIB_FORMAT_ORT_CACHE, /* ONNX Runtime's calibration.cache: `name T` a line */
-  CALIB_FORMAT_NCNN,      /* ncnn's table: `layer 127/T` a line */
+  CALIB_FORMAT_TENSORRT,        /* a CalibTable */
+  CALIB_FORMAT_RANGES,          /* CalibDynamicRanges */
+  CALIB_FORMAT_ORT_JSON,        /* ONNX Runtime's calibration.json */
+  CALIB_FORMAT_ORT_CACHE,       /* ONNX Runtime's calibration.cache: `name T` a line */
+  CALIB_FORMAT_ORT_FLATBUFFERS, /* ONNX Runtime's calibration.flatbuffers: the same, binary */
+  CALIB_FORMAT_NCNN,            /* ncnn's table: `layer 127/T` a line */
   CALIB_FORMAT_COUNT
 } CalibFormat;
-/* "tensorrt", "ranges", "onnxruntime-json", "onnxruntime-cache", "ncnn". */
+/* "tensorrt", "ranges", "onnxruntime-json", "onnxruntime-cache", "onnxruntime-flatbuffers", "ncnn". */
 const char *calib_format_name (CalibFormat format);
 gboolean calib_format_from_name (const char *name, CalibFormat *format);
 
@@ -309,11 +310,11 @@ gboolean calib_format_guess (const char *text, gsize size, const char *path, Cal
 CalibDynamicRanges *calib_format_parse (CalibFormat format, const char *text, gsize size,
     const char *name, char **note, GError **error);
 
-/* The text of a file. header is that of a TensorRT table, and of no meaning to the others. Formats
+/* The contents of a file, terminated by a 0 that *size does not count. header is that of a TensorRT table, and of no meaning to the others. Formats
  * that know symmetric ranges only get the larger magnitude; *note says of how many that was, and
  * what else the format cannot hold. CALIB_ERROR_FORMAT where that is a name. */
-char *calib_format_to_string (CalibFormat format, const CalibDynamicRanges *ranges,
-    const char *header, char **note, GError **error);
+char *calib_format_write (CalibFormat format, const CalibDynamicRanges *ranges, const char *header,
+    gsize *size, char **note, GError **error);
 
 /* The provenance of a table: JSON in `<path>.json`, beside it. method is calib_method_name(). */
 gboolean calib_provenance_save (const CalibProvenance *provenance, const char *method,

@@ -197,11 +197,13 @@ calib_dynamic_ranges_to_string (const CalibDynamicRanges *ranges)
 gboolean
 calib_dynamic_ranges_save (const CalibDynamicRanges *ranges, const char *path, GError **error)
 {
+  gsize size;
   g_autofree char *note = NULL;
-  g_autofree char *text = calib_format_to_string (CALIB_FORMAT_RANGES, ranges, NULL, &note, error);
+  g_autofree char *text =
+      calib_format_write (CALIB_FORMAT_RANGES, ranges, NULL, &size, &note, error);
   if (!text) {
     g_prefix_error (error, "%s: ", path);
     return FALSE;
   }
-  return calib_file_replace (path, text, strlen (text), error);
+  return calib_file_replace (path, text, size, error);
 }

@@ -12,6 +12,7 @@ static const char *const format_names[CALIB_FORMAT_COUNT] = {
     [CALIB_FORMAT_RANGES] = "ranges",
     [CALIB_FORMAT_ORT_JSON] = "onnxruntime-json",
     [CALIB_FORMAT_ORT_CACHE] = "onnxruntime-cache",
+    [CALIB_FORMAT_ORT_FLATBUFFERS] = "onnxruntime-flatbuffers",
     [CALIB_FORMAT_NCNN] = "ncnn",
 };
 
@@ -197,6 +198,8 @@ calib_format_parse (CalibFormat format, const char *text, gsize size, const char
     return calib_ort_json_parse (text, size, name, note, error);
   case CALIB_FORMAT_ORT_CACHE:
     return calib_ort_cache_parse (text, size, name, error);
+  case CALIB_FORMAT_ORT_FLATBUFFERS:
+    return calib_ort_flatbuffers_parse (text, size, name, error);
   case CALIB_FORMAT_NCNN:
     return calib_ncnn_parse (text, size, name, note, error);
   case CALIB_FORMAT_COUNT:
@@ -212,6 +215,8 @@ calib_format_name_problem (CalibFormat format, const char *name)
 
   if (n == 0)
     return "it is empty";
+  if (format == CALIB_FORMAT_ORT_FLATBUFFERS)
+    return NULL;
   if (format == CALIB_FORMAT_ORT_JSON)
     return g_utf8_validate (name, n, NULL) ? NULL : "it is no UTF-8, which JSON must be";
   if (strchr (name, '\n'))
@@ -266,11 +271,37 @@ numbers_to_string (const CalibDynamicRanges *ranges, gboolean inverse, guint *ze
   return g_string_free (text, FALSE);
 }
 
-char *
-calib_format_to_string (CalibFormat format, const CalibDynamicRanges *ranges, const char *header,
-    char **note, GError **error)
+/* What the format does not say of these ranges; NULL where it says all. */
+static char *
+describe_losses (CalibFormat format, const CalibDynamicRanges *ranges, guint zero)
 {
-  guint asymmetric = 0, zero = 0;
+  g_autoptr (GString) note = g_string_new (NULL);
+  guint asymmetric = 0;
+
+  if (format == CALIB_FORMAT_RANGES || format == CALIB_FORMAT_ORT_JSON)
+    return NULL;
+  for (guint i = 0; i < calib_dynamic_ranges_n_entries (ranges); i++) {
+    double lo, hi;
+
+    calib_dynamic_ranges_entry (ranges, i, &lo, &hi);
+    asymmetric += lo != -hi;
+  }
+  if (asymmetric > 0)
+    g_string_append_printf (note,
+        "%u ranges are not symmetric, which this format cannot say: the larger magnitude counts",
+        asymmetric);
+  if (zero > 0)
+    g_string_append_printf (note,
+        "%s%u tensors that are always 0 are left out: they have no 127 / T", note->len ? "; " : "",
+        zero);
+  return note->len > 0 ? g_strdup (note->str) : NULL;
+}
+
+char *
+calib_format_write (CalibFormat format, const CalibDynamicRanges *ranges, const char *header,
+    gsize *size, char **note, GError **error)
+{
+  guint zero = 0;
   char *text = NULL;
 
   g_return_val_if_fail ((guint) format < CALIB_FORMAT_COUNT, NULL);
@@ -282,9 +313,14 @@ calib_format_to_string (CalibFormat format, const CalibDynamicRanges *ranges, co
     text = table_of_ranges (ranges, header, error);
     break;
   case CALIB_FORMAT_RANGES:
-    return calib_dynamic_ranges_to_string (ranges);
+    text = calib_dynamic_ranges_to_string (ranges);
+    break;
   case CALIB_FORMAT_ORT_JSON:
-    return calib_ort_json_to_string (ranges);
+    text = calib_ort_json_to_string (ranges);
+    break;
+  case CALIB_FORMAT_ORT_FLATBUFFERS:
+    text = calib_ort_flatbuffers_write (ranges, size);
+    break;
   case CALIB_FORMAT_ORT_CACHE:
   case CALIB_FORMAT_NCNN:
     text = numbers_to_string (ranges, format == CALIB_FORMAT_NCNN, &zero);
@@ -292,20 +328,9 @@ calib_format_to_string (CalibFormat format, const CalibDynamicRanges *ranges, co
   case CALIB_FORMAT_COUNT:
     break;
   }
-  for (guint i = 0; i < calib_dynamic_ranges_n_entries (ranges); i++) {
-    double lo, hi;
-
-    calib_dynamic_ranges_entry (ranges, i, &lo, &hi);
-    asymmetric += lo != -hi;
-  }
-  if (text && asymmetric > 0)
-    *note = g_strdup_printf ("%u ranges are not symmetric, which this format cannot say: the "
-                             "larger magnitude counts",
-        asymmetric);
-  if (text && zero > 0) {
-    g_autofree char *first = *note;
-    *note = g_strdup_printf ("%s%s%u tensors that are always 0 are left out: they have no 127 / T",
-        first ? first : "", first ? "; " : "", zero);
-  }
+  if (text && format != CALIB_FORMAT_ORT_FLATBUFFERS)
+    *size = strlen (text);
+  if (text)
+    *note = describe_losses (format, ranges, zero);
   return text;
 }

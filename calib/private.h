@@ -182,6 +182,9 @@ CalibDynamicRanges *calib_ort_json_parse (const char *text, gsize size, const ch
 char *calib_ort_json_to_string (const CalibDynamicRanges *ranges);
 CalibDynamicRanges *calib_ort_cache_parse (const char *text, gsize size, const char *name,
     GError **error);
+CalibDynamicRanges *calib_ort_flatbuffers_parse (const char *data, gsize size, const char *name,
+    GError **error);
+char *calib_ort_flatbuffers_write (const CalibDynamicRanges *ranges, gsize *size);
 CalibDynamicRanges *calib_ncnn_parse (const char *text, gsize size, const char *name, char **note,
     GError **error);
 

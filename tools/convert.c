@@ -9,6 +9,8 @@
 typedef struct {
   char *from, *to, *header; /* options */
   CalibFormat in, out;
+  guint n;    /* tensors */
+  gsize size; /* of what is written */
 } Convert;
 
 static char *
@@ -40,6 +42,7 @@ output_format (Convert *convert, const char *path, GError **error)
   } suffixes[] = {
       {".json", CALIB_FORMAT_ORT_JSON},
       {".txt", CALIB_FORMAT_RANGES},
+      {".flatbuffers", CALIB_FORMAT_ORT_FLATBUFFERS},
   };
 
   if (convert->to)
@@ -111,22 +114,23 @@ copy_provenance (const char *in, const char *out, GError **error)
 
 /* A table as a table: words that are no range stay what they are. */
 static char *
-rewrite_table (const Convert *convert, const char *text, gsize size, const char *in, guint *n,
-    GError **error)
+rewrite_table (Convert *convert, const char *text, gsize size, const char *in, GError **error)
 {
   g_autoptr (CalibTable) table = calib_table_parse (text, size, in, error);
-  g_autofree char *written = table ? calib_table_to_string (table) : NULL;
+  g_autofree char *same = table ? calib_table_to_string (table) : NULL;
+  char *written;
 
   if (!table)
     return NULL;
-  *n = calib_table_n_entries (table);
-  return convert->header ? g_strconcat (convert->header, strchr (written, '\n'), NULL)
-                         : g_steal_pointer (&written);
+  written = convert->header ? g_strconcat (convert->header, strchr (same, '\n'), NULL)
+                            : g_steal_pointer (&same);
+  convert->n = calib_table_n_entries (table);
+  convert->size = strlen (written);
+  return written;
 }
 
 static char *
-convert_text (Convert *convert, const char *text, gsize size, const char *in, guint *n,
-    GError **error)
+convert_text (Convert *convert, const char *text, gsize size, const char *in, GError **error)
 {
   g_autofree char *read_note = NULL, *write_note = NULL, *header = NULL;
   g_autoptr (CalibDynamicRanges) ranges =
@@ -136,17 +140,17 @@ convert_text (Convert *convert, const char *text, gsize size, const char *in, gu
   if (!ranges)
     return NULL;
   if (convert->in == CALIB_FORMAT_TENSORRT && convert->out == CALIB_FORMAT_TENSORRT)
-    return rewrite_table (convert, text, size, in, n, error);
+    return rewrite_table (convert, text, size, in, error);
   if (read_note)
     g_print ("%s: %s\n", in, read_note);
-  *n = calib_dynamic_ranges_n_entries (ranges);
-  if (*n == 0) {
+  convert->n = calib_dynamic_ranges_n_entries (ranges);
+  if (convert->n == 0) {
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
         "%s has no range of any tensor, so there is nothing to convert", in);
     return NULL;
   }
   header = choose_header (convert, text, size);
-  output = calib_format_to_string (convert->out, ranges, header, &write_note, error);
+  output = calib_format_write (convert->out, ranges, header, &convert->size, &write_note, error);
   if (output && write_note)
     g_print ("%s\n", write_note);
   return output;
@@ -158,7 +162,6 @@ convert_file (Convert *convert, const char *in, const char *out, GError **error)
   g_autofree char *text = NULL, *output = NULL;
   const int copies = has_provenance (in, error);
   gsize size;
-  guint n = 0;
 
   if (copies < 0 || !check_output (out, copies, error))
     return FALSE;
@@ -169,11 +172,11 @@ convert_file (Convert *convert, const char *in, const char *out, GError **error)
     g_prefix_error (error, "--from is needed: ");
     return FALSE;
   }
-  output = convert_text (convert, text, size, in, &n, error);
-  if (!output || !calib_file_replace (out, output, strlen (output), error) ||
+  output = convert_text (convert, text, size, in, error);
+  if (!output || !calib_file_replace (out, output, convert->size, error) ||
       (copies && !copy_provenance (in, out, error)))
     return FALSE;
-  g_print ("%s: %u tensors, %s%s to %s%s\n", out, n, calib_format_name (convert->in),
+  g_print ("%s: %u tensors, %s%s to %s%s\n", out, convert->n, calib_format_name (convert->in),
       convert->from ? "" : " (by its contents)", calib_format_name (convert->out),
       copies ? ", with the provenance beside it" : "");
   if (convert->out == CALIB_FORMAT_NCNN)
@@ -188,8 +191,9 @@ tool_convert (int argc, char **argv, GError **error)
 {
   g_autofree char *names = list_formats ();
   g_autofree char *summary = g_strdup_printf (
-      "Converts calibration tables and files of ranges. FORMAT is one of %s. That of IN is told "
-      "from its contents, that of OUT from .json (onnxruntime-json) or .txt (ranges).",
+      "Converts calibration tables and files of ranges. FORMAT is one of %s. That of IN is told from "
+      "its contents, that of OUT from .json (onnxruntime-json), .flatbuffers "
+      "(onnxruntime-flatbuffers) or .txt (ranges).",
       names);
   Convert convert = {0};
   const GOptionEntry entries[] = {

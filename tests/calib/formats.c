@@ -23,6 +23,14 @@ check_range (const CalibDynamicRanges *ranges, const char *name, double lo, doub
     CHECK_FAIL ("'%s': %.17g .. %.17g, expected %.17g .. %.17g", name, a, b, lo, hi);
 }
 
+static char *
+write_text (CalibFormat format, const CalibDynamicRanges *ranges, const char *header, char **note,
+    GError **error)
+{
+  gsize size;
+  return calib_format_write (format, ranges, header, &size, note, error);
+}
+
 typedef struct {
   const char *text, *message;
 } Refused;
@@ -57,13 +65,12 @@ test_tensorrt (void)
   CHECK (note && strstr (note, "1 tensors"));
 
   calib_dynamic_ranges_set (ranges, "far", -3, 254);
-  g_autofree char *text =
-      calib_format_to_string (CALIB_FORMAT_TENSORRT, ranges, "H", &written_note, &error);
+  g_autofree char *text = write_text (CALIB_FORMAT_TENSORRT, ranges, "H", &written_note, &error);
   CHECK_STR (text, "H\na: 3c010a14\nc:0: 0\nfar: 40000000\n");
   CHECK (written_note && strstr (written_note, "1 ranges are not symmetric"));
   calib_dynamic_ranges_set (ranges, "far", -1e300, 1e300);
   g_clear_pointer (&written_note, g_free);
-  CHECK (!calib_format_to_string (CALIB_FORMAT_TENSORRT, ranges, "H", &written_note, &error));
+  CHECK (!write_text (CALIB_FORMAT_TENSORRT, ranges, "H", &written_note, &error));
   CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "'far'");
 }
 
@@ -90,8 +97,7 @@ test_cache (void)
   check_range (ranges, "(Unnamed Layer* 0) [Convolution]_output", 0, 0);
   check_range (ranges, "input:0", -1e-5, 1e-5);
   CHECK (!note);
-  g_autofree char *text =
-      calib_format_to_string (CALIB_FORMAT_ORT_CACHE, ranges, NULL, &written_note, &error);
+  g_autofree char *text = write_text (CALIB_FORMAT_ORT_CACHE, ranges, NULL, &written_note, &error);
   CHECK_STR (text, "data_0 2.008338\n(Unnamed Layer* 0) [Convolution]_output 0\ninput:0 1e-05\n");
   check_refused (CALIB_FORMAT_ORT_CACHE, refused, G_N_ELEMENTS (refused));
 }
@@ -123,8 +129,7 @@ test_ncnn (void)
   CHECK (note && strstr (note, "2 layers (_param_)") && strstr (note, "1 layers have several"));
 
   calib_dynamic_ranges_set (ranges, "zero", 0, 0);
-  g_autofree char *text =
-      calib_format_to_string (CALIB_FORMAT_NCNN, ranges, NULL, &written_note, &error);
+  g_autofree char *text = write_text (CALIB_FORMAT_NCNN, ranges, NULL, &written_note, &error);
   CHECK_STR (text, "conv1 63.5\ngroup 127\nmy_param_x 127\n");
   CHECK (written_note && strstr (written_note, "always 0"));
   check_refused (CALIB_FORMAT_NCNN, refused, G_N_ELEMENTS (refused));
@@ -192,10 +197,88 @@ test_json (void)
   g_autoptr (CalibDynamicRanges) small = calib_dynamic_ranges_new ();
   g_autofree char *written_note = NULL;
   calib_dynamic_ranges_set (small, "a \"b\"", -1e-5, 2e22);
-  g_autofree char *text =
-      calib_format_to_string (CALIB_FORMAT_ORT_JSON, small, NULL, &written_note, &error);
+  g_autofree char *text = write_text (CALIB_FORMAT_ORT_JSON, small, NULL, &written_note, &error);
   CHECK (text && strstr (text, "\"a \\\"b\\\"\": {\"lowest\": {\"data\": -1e-05, ") &&
          strstr (text, "\"data\": 2e+22, "));
+}
+
+/* --- ONNX Runtime's flatbuffers -------------------------------------------------------------- */
+
+static void
+test_flatbuffers (void)
+{
+  g_autoptr (CalibDynamicRanges) ranges = calib_dynamic_ranges_new ();
+  g_autofree char *note = NULL, *read_note = NULL;
+  g_autoptr (GError) error = NULL;
+  CalibFormat guessed;
+  gsize size;
+
+  calib_dynamic_ranges_set (ranges, "a", -0.5, 2);
+  calib_dynamic_ranges_set (ranges, "tw\no, four", -1e-5, 1e-5);
+  calib_dynamic_ranges_set (ranges, "zero", 0, 0);
+  g_autofree char *bytes =
+      calib_format_write (CALIB_FORMAT_ORT_FLATBUFFERS, ranges, NULL, &size, &note, &error);
+  CHECK_OK (bytes != NULL, error);
+  CHECK (note && strstr (note, "1 ranges are not symmetric"));
+  CHECK_OK (calib_format_guess (bytes, size, "x.table", &guessed, &error), error);
+  CHECK_INT (guessed, ==, CALIB_FORMAT_ORT_FLATBUFFERS);
+  g_autoptr (CalibDynamicRanges) again =
+      calib_format_parse (guessed, bytes, size, NULL, &read_note, &error);
+  CHECK_OK (again && calib_dynamic_ranges_n_entries (again) == 3, error);
+  if (again) {
+    check_range (again, "a", -2, 2);
+    check_range (again, "tw\no, four", -1e-5, 1e-5);
+    check_range (again, "zero", 0, 0);
+  }
+
+  /* cut anywhere but in the zeros at its end it is an error, as is an entry with another number */
+  for (gsize n = 0; n < size - 3; n++) {
+    g_autofree char *cut = g_memdup2 (bytes, n);
+    if (calib_format_parse (CALIB_FORMAT_ORT_FLATBUFFERS, cut, n, NULL, &read_note, &error))
+      CHECK_FAIL ("%u of %u bytes were accepted", (guint) n, (guint) size);
+    CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "onnxruntime-flatbuffers: ");
+  }
+  char *number = NULL;
+  for (gsize i = 0; i + 5 < size; i++)
+    if (memcmp (bytes + i, "1e-05", 5) == 0)
+      number = bytes + i;
+  CHECK (number != NULL);
+  if (number)
+    *number = '-';
+  CHECK (!calib_format_parse (CALIB_FORMAT_ORT_FLATBUFFERS, bytes, size, NULL, &read_note, &error));
+  CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "entry 1");
+}
+
+/* The file that ONNX Runtime wrote of SqueezeNet. */
+static void
+test_real_flatbuffers (void)
+{
+  g_autofree char *path =
+      test_data ("calibration-tables/ort_format_squeezenet/squeezenet_calibration.flatbuffers");
+  g_autofree char *bytes = NULL, *note = NULL, *written_note = NULL;
+  g_autoptr (GError) error = NULL;
+  CalibFormat guessed;
+  gsize size, n;
+
+  if (!path)
+    SKIP ("calibration-tables is not in INT8_TEST_DATA");
+  CHECK (g_file_get_contents (path, &bytes, &size, NULL));
+  CHECK_OK (calib_format_guess (bytes, size, path, &guessed, &error), error);
+  CHECK_INT (guessed, ==, CALIB_FORMAT_ORT_FLATBUFFERS);
+  g_autoptr (CalibDynamicRanges) ranges =
+      calib_format_parse (guessed, bytes, size, path, &note, &error);
+  CHECK_OK (ranges && calib_dynamic_ranges_n_entries (ranges) == 66, error);
+  if (!ranges)
+    return;
+  check_range (ranges, "data_0", -1, 1);
+  check_range (ranges, "fire2/expand1x1_1", -4.193192481994629, 4.193192481994629);
+  check_range (ranges, "conv10_1", -20.257797241210938, 20.257797241210938);
+  g_autofree char *written = calib_format_write (guessed, ranges, NULL, &n, &written_note, &error);
+  g_autoptr (CalibDynamicRanges) again =
+      calib_format_parse (guessed, written, n, path, &note, &error);
+  g_autofree char *a = calib_dynamic_ranges_to_string (ranges);
+  g_autofree char *b = again ? calib_dynamic_ranges_to_string (again) : NULL;
+  CHECK_STR (b, a);
 }
 
 /* Cut after any byte JSON is an error. Files of lines may end anywhere; whatever is left of them is read,
@@ -208,6 +291,7 @@ test_truncation (void)
       "a: 1.5\nb: -1 2\n",
       new_json,
       "a b 1.5\nc 2e-3\n",
+      "", /* test_flatbuffers() */
       "conv_param_0 1 2 \nconv 3.5 \n",
   };
   for (guint f = 0; f < CALIB_FORMAT_COUNT; f++) {
@@ -228,36 +312,38 @@ static void
 test_names (void)
 {
   static const struct {
-    const char *name, *formats; /* t r j c n: those that can hold it */
+    const char *name, *formats; /* t r j c f n: those that can hold it */
   } names[] = {
-      {"conv1", "trjcn"},
-      {"input_1:0", "trjcn"},
-      {"(Unnamed Layer* 0) [Convolution]_output", "trjc"},
-      {"a: b", "trjc"},
-      {"a:", "trj"},
-      {" a", "tj"},
-      {"a\t", "tj"},
-      {"#1", "tj"},
-      {"two\nlines", "j"},
-      {"\xff", "trcn"},
-      {"\"quoted\\", "trjcn"},
+      {"conv1", "trjcfn"},
+      {"input_1:0", "trjcfn"},
+      {"(Unnamed Layer* 0) [Convolution]_output", "trjcf"},
+      {"a: b", "trjcf"},
+      {"a:", "trjf"},
+      {" a", "tjf"},
+      {"a\t", "tjf"},
+      {"#1", "tjf"},
+      {"two\nlines", "jf"},
+      {"\xff", "trcfn"},
+      {"\"quoted\\", "trjcfn"},
       {"", ""},
   };
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     for (guint f = 0; f < CALIB_FORMAT_COUNT; f++) {
       g_autoptr (CalibDynamicRanges) ranges = calib_dynamic_ranges_new ();
       g_autoptr (GError) error = NULL;
-      g_autofree char *note = NULL, *text = NULL;
+      g_autofree char *note = NULL, *again_note = NULL, *text = NULL;
+      gsize size;
       calib_dynamic_ranges_set (ranges, names[i].name, -127, 127);
-      text = calib_format_to_string (f, ranges, "H", &note, &error);
-      if (!text != !strchr (names[i].formats, "trjcn"[f]))
+      text = calib_format_write (f, ranges, "H", &size, &note, &error);
+      if (!text != !strchr (names[i].formats, "trjcfn"[f]))
         CHECK_FAIL ("'%s' in %s: %s", names[i].name, calib_format_name (f),
             text ? text : error->message);
       if (!text) {
         CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "rename it in the model");
         continue;
       }
-      g_autoptr (CalibDynamicRanges) again = parse (f, text, &note, &error);
+      g_autoptr (CalibDynamicRanges) again =
+          calib_format_parse (f, text, size, NULL, &again_note, &error);
       CHECK_OK (again != NULL, error);
       if (again)
         check_range (again, names[i].name, -127, 127);
@@ -328,13 +414,14 @@ check_words (const char *table, gsize size, const char *path)
   CHECK_INT (guessed, ==, CALIB_FORMAT_TENSORRT);
   for (guint f = 0; ranges && f < CALIB_FORMAT_COUNT; f++) {
     g_autofree char *first = NULL, *second = NULL;
-    g_autofree char *text = calib_format_to_string (f, ranges, "H", &first, &error);
+    gsize n;
+    g_autofree char *text = calib_format_write (f, ranges, "H", &n, &first, &error);
     if (!text) {
       CHECK_INT (f, ==, CALIB_FORMAT_NCNN); /* blanks in names */
       g_clear_error (&error);
       continue;
     }
-    g_autoptr (CalibDynamicRanges) again = parse (f, text, &second, &error);
+    g_autoptr (CalibDynamicRanges) again = calib_format_parse (f, text, n, NULL, &second, &error);
     CHECK_OK (again != NULL, error);
     for (guint i = 0; again && i < calib_dynamic_ranges_n_entries (ranges); i++) {
       double lo, hi, l, h;
@@ -385,6 +472,8 @@ main (void)
   RUN (test_cache);
   RUN (test_ncnn);
   RUN (test_json);
+  RUN (test_flatbuffers);
+  RUN (test_real_flatbuffers);
   RUN (test_truncation);
   RUN (test_names);
   RUN (test_guess);

@@ -24,10 +24,31 @@ static const char *const seeds[] = {
     "\"CalibrationMethod.MinMax\"}, \"smooth_quant\": true}",
 };
 
+static uint8_t *
+flatbuffers_seed (size_t *size)
+{
+  g_autoptr (CalibDynamicRanges) ranges = calib_dynamic_ranges_new ();
+  g_autofree char *note = NULL;
+  gsize n;
+
+  calib_dynamic_ranges_set (ranges, "data_0", -1, 1);
+  calib_dynamic_ranges_set (ranges, "conv1_1", -3.32, 3.32);
+  calib_dynamic_ranges_set (ranges, "x", 0, 0);
+  g_autofree char *bytes =
+      calib_format_write (CALIB_FORMAT_ORT_FLATBUFFERS, ranges, NULL, &n, &note, NULL);
+  uint8_t *seed = malloc (n);
+  if (seed)
+    memcpy (seed, bytes, n);
+  *size = n;
+  return seed;
+}
+
 uint8_t *
 fuzz_seed (unsigned index, size_t *size)
 {
-  if (index >= G_N_ELEMENTS (seeds))
+  if (index == G_N_ELEMENTS (seeds))
+    return flatbuffers_seed (size);
+  if (index > G_N_ELEMENTS (seeds))
     return NULL;
   *size = strlen (seeds[index]);
   return (uint8_t *) strdup (seeds[index]);
@@ -39,7 +60,8 @@ write_and_read (CalibFormat format, const CalibDynamicRanges *ranges)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *note = NULL, *note_again = NULL;
-  g_autofree char *text = calib_format_to_string (format, ranges, "header", &note, &error);
+  gsize size;
+  g_autofree char *text = calib_format_write (format, ranges, "header", &size, &note, &error);
 
   FUZZ_REQUIRE (!text == !!error);
   if (!text) {
@@ -48,7 +70,7 @@ write_and_read (CalibFormat format, const CalibDynamicRanges *ranges)
     return;
   }
   g_autoptr (CalibDynamicRanges) again =
-      calib_format_parse (format, text, strlen (text), NULL, &note_again, &error);
+      calib_format_parse (format, text, size, NULL, &note_again, &error);
   FUZZ_REQUIRE (again);
   for (guint i = 0; i < calib_dynamic_ranges_n_entries (ranges); i++) {
     double lo, hi, l, h;
@@ -62,7 +84,7 @@ write_and_read (CalibFormat format, const CalibDynamicRanges *ranges)
     }
     if (format == CALIB_FORMAT_RANGES || format == CALIB_FORMAT_ORT_JSON)
       FUZZ_REQUIRE (l == lo && h == hi);
-    else if (format == CALIB_FORMAT_ORT_CACHE)
+    else if (format == CALIB_FORMAT_ORT_CACHE || format == CALIB_FORMAT_ORT_FLATBUFFERS)
       FUZZ_REQUIRE (h == t && l == -t);
     else if (format == CALIB_FORMAT_TENSORRT)
       FUZZ_REQUIRE ((float) (h / 127) == (float) (t / 127));
