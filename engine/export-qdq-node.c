@@ -316,6 +316,17 @@ export_pool (EngineExport *x, const EngineNode *node)
 
 /* -------------------------------------------------------------------------------------------- */
 
+/* A float value that int8 layers read, too: a pair of its own. */
+static void
+export_quantise (EngineExport *x, const EngineNode *node)
+{
+  EngineExportForm form = x->forms[node->inputs[0]];
+
+  form.tensor = engine_export_pair (x, node->inputs[0], form.tensor,
+      &engine_graph_value (x->graph, node->output)->quant, "_int8");
+  engine_export_alias (x, node->output, &form);
+}
+
 gboolean
 engine_export_node (EngineExport *x, const EngineNode *node, GError **error)
 {
@@ -352,8 +363,7 @@ engine_export_node (EngineExport *x, const EngineNode *node, GError **error)
     export_softmax (x, node);
     return TRUE;
   case ENGINE_OP_QUANTISE:
-    engine_export_define (x, node->output, x->forms[node->inputs[0]].tensor,
-        &x->forms[node->inputs[0]]);
+    export_quantise (x, node);
     return TRUE;
   case ENGINE_OP_DEQUANTISE:
     engine_export_alias (x, node->output, &x->forms[node->inputs[0]]);

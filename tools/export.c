@@ -2,6 +2,28 @@
 /* export.c: a calibrated network as an ONNX file for other runtimes. */
 #include "tools/tool.h"
 
+typedef struct {
+  char *model, *table, *dynamic_ranges, *output, *target;
+  char *precision, *layer_precision, *ranges, *preset;
+  gboolean strict, force;
+  EngineExportOptions options;
+} Arguments;
+
+static void
+arguments_clear (Arguments *a)
+{
+  g_free (a->model);
+  g_free (a->table);
+  g_free (a->dynamic_ranges);
+  g_free (a->output);
+  g_free (a->target);
+  g_free (a->precision);
+  g_free (a->layer_precision);
+  g_free (a->ranges);
+  g_free (a->preset);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Arguments, arguments_clear)
+
 static gboolean
 parse_target (const char *name, EngineExportTarget *target, GError **error)
 {
@@ -10,95 +32,123 @@ parse_target (const char *name, EngineExportTarget *target, GError **error)
       *target = i;
       return TRUE;
     }
-  return tool_usage (error, "--for is tensorrt, onnxruntime or openvino, not %s", name);
-}
-
-static void
-print_inferred (const EngineBuildReport *build)
-{
-  for (guint i = 0; build->inferred && i < build->inferred->len; i++)
-    g_print ("range  %s\n", (const char *) g_ptr_array_index (build->inferred, i));
+  return tool_usage (error, "--for is onnxruntime, openvino or tensorrt, not %s", name);
 }
 
 static gboolean
-export_request (const EngineRequest *request, const EngineExportOptions *options,
-    const char *output, GError **error)
+parse (Arguments *a, int argc, char **argv, GError **error)
 {
-  EngineRequestReport report = {0};
-  g_autoptr (Engine) engine =
-      engine_obtain (request, &report, NULL, tool_progress, NULL, NULL, error);
-  const gboolean ok = engine && engine_export_qdq (engine, options, output, error);
-
-  if (report.warning)
-    g_printerr ("warning: %s\n", report.warning);
-  if (ok) {
-    print_inferred (&report.build);
-    g_print ("%s: for %s, %s ranges, %d layers int8, %d fp32\n", output,
-        engine_export_target_name (options->target),
-        request->ranges == ENGINE_RANGES_FULL ? "full" : "symmetric", report.build.layers_int8,
-        report.build.layers_fp32);
-  }
-  engine_request_report_clear (&report);
-  return ok;
-}
-
-gboolean
-tool_export (int argc, char **argv, GError **error)
-{
-  g_autofree char *model = NULL, *table = NULL, *output = NULL, *target = NULL;
-  g_autofree char *ranges = NULL, *preset = NULL;
-  gboolean force = FALSE;
-  EngineExportOptions options = {.target = ENGINE_EXPORT_ONNXRUNTIME};
+  /* clang-format off */
   const GOptionEntry entries[] = {
-      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &model, "ONNX classifier; or as the argument",
-          "FILE"},
-      {"table", 't', 0, G_OPTION_ARG_FILENAME, &table, "Calibration table", "FILE"},
-      {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "ONNX file to write", "FILE"},
-      {"for", 0, 0, G_OPTION_ARG_STRING, &target,
+      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model, "ONNX classifier; or as the argument", "FILE"},
+      {"table", 't', 0, G_OPTION_ARG_FILENAME, &a->table, "Calibration table", "FILE"},
+      {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &a->dynamic_ranges,
+          "Ranges by hand, a line NAME: T or NAME: MIN MAX each; they go before the table's", "FILE"},
+      {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "ONNX file to write", "FILE"},
+      {"for", 0, 0, G_OPTION_ARG_STRING, &a->target,
           "Whose rules to follow: onnxruntime (default), openvino or tensorrt", "RUNTIME"},
-      {"ranges", 0, 0, G_OPTION_ARG_STRING, &ranges,
-          "full or symmetric; default: symmetric for tensorrt, which takes no other, else full",
-          "R"},
-      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &preset,
+      {"exact", 0, 0, G_OPTION_ARG_NONE, &a->options.exact,
+          "For onnxruntime: round nothing that our engine does not round; convolutions before an add run "
+          "in float then, and slower", NULL},
+      {"ranges", 0, 0, G_OPTION_ARG_STRING, &a->ranges,
+          "full or symmetric; default: symmetric for tensorrt, which takes no other, else full", "R"},
+      {"precision", 0, 0, G_OPTION_ARG_STRING, &a->precision,
+          "int8 (default), or mixed: int8 with the rules in <table>.precision", "P"},
+      {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &a->layer_precision,
+          "NAME:int8, NAME:fp32 ..., as for build: what is fp32 has no Q and DQ", "TEXT|@FILE"},
+      {"strict", 0, 0, G_OPTION_ARG_NONE, &a->strict,
+          "Names that nothing has, and precisions without a kernel, are errors", NULL},
+      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &a->preset,
           "imagenet, imagenet-caffe, unit or raw: gives the input its exact range", "PRESET"},
-      {"exact", 0, 0, G_OPTION_ARG_NONE, &options.exact,
-          "For onnxruntime: round nothing that our engine does not round; convolutions before an "
-          "add run in float then, and slower",
-          NULL},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &options.batch, "Images of the input; default: any", "N"},
-      {"force", 0, 0, G_OPTION_ARG_NONE, &force,
+      {"batch", 'b', 0, G_OPTION_ARG_INT, &a->options.batch, "Images of the input; default: any", "N"},
+      {"force", 0, 0, G_OPTION_ARG_NONE, &a->force,
           "Use a table made for another model or preprocessing", NULL},
       {NULL},
   };
-  EnginePreprocess preprocess;
-  EngineRequest request = {.precision = ENGINE_PRECISION_INT8, .no_cache = TRUE};
+  /* clang-format on */
 
+  a->options.target = ENGINE_EXPORT_ONNXRUNTIME;
   if (!tool_parse (&argc, &argv, entries, "[MODEL]",
           "Writes the INT8 network as an ONNX file with QuantizeLinear and DequantizeLinear.\n"
           "Images go in as float, [n c h w].",
           error))
     return FALSE;
-  if (argc > 2 || (argc == 2 && model))
+  if (argc > 2 || (argc == 2 && a->model))
     return tool_usage (error, "one model is exported at a time");
   if (argc == 2)
-    model = g_strdup (argv[1]);
-  if (!model || !table || !output)
-    return tool_usage (error, "a model, --table and --output are needed");
-  if (options.batch < 0)
+    a->model = g_strdup (argv[1]);
+  if (!a->model || !a->output || (!a->table && !a->dynamic_ranges))
+    return tool_usage (error, "a model, --output, and --table or --dynamic-ranges are needed");
+  if (a->options.batch < 0)
     return tool_usage (error, "--batch must not be below 0");
-  if (target && !parse_target (target, &options.target, error))
+  return !a->target || parse_target (a->target, &a->options.target, error);
+}
+
+static gboolean
+make_request (const Arguments *a, EnginePreprocess *preprocess, EngineRequest *request,
+    GError **error)
+{
+  const gboolean tensorrt = a->options.target == ENGINE_EXPORT_TENSORRT;
+
+  *request = (EngineRequest){.model = a->model,
+      .table = a->table,
+      .dynamic_ranges = a->dynamic_ranges,
+      .layer_precision = a->layer_precision,
+      .strict = a->strict,
+      .no_cache = TRUE,
+      .force = a->force};
+  if (!tool_precision (a->precision ? a->precision : "int8", &request->precision, error) ||
+      !tool_ranges (a->ranges  ? a->ranges
+                    : tensorrt ? "symmetric"
+                               : "full",
+          &request->ranges, error))
     return FALSE;
-  if (!ranges)
-    ranges = g_strdup (options.target == ENGINE_EXPORT_TENSORRT ? "symmetric" : "full");
-  if (!tool_ranges (ranges, &request.ranges, error))
-    return FALSE;
-  if (preset) {
-    if (!engine_preprocess_preset (&preprocess, preset))
-      return tool_usage (error, "there is no preset %s", preset);
-    request.preprocess = &preprocess;
+  if (a->preset) {
+    if (!engine_preprocess_preset (preprocess, a->preset))
+      return tool_usage (error, "there is no preset %s", a->preset);
+    request->preprocess = preprocess;
   }
-  request.model = model;
-  request.table = table;
-  request.force = force;
-  return export_request (&request, &options, output, error);
+  return TRUE;
+}
+
+static void
+print_lines (const char *what, const GPtrArray *lines)
+{
+  for (guint i = 0; lines && i < lines->len; i++)
+    g_print ("  %s %s\n", what, (const char *) lines->pdata[i]);
+}
+
+static void
+print_report (const Arguments *a, EngineRanges ranges, const EngineBuildReport *build)
+{
+  g_print ("%s: for %s, %s ranges, %d layers int8, %d fp32\n", a->output,
+      engine_export_target_name (a->options.target),
+      ranges == ENGINE_RANGES_FULL ? "full" : "symmetric", build->layers_int8, build->layers_fp32);
+  print_lines ("rule obeyed by", build->obeyed);
+  print_lines ("range inferred:", build->inferred);
+  print_lines ("refused:", build->refused);
+  print_lines ("matches nothing:", build->unmatched);
+}
+
+gboolean
+tool_export (int argc, char **argv, GError **error)
+{
+  g_auto (Arguments) a = {0};
+  EnginePreprocess preprocess;
+  EngineRequest request;
+  EngineRequestReport report = {0};
+
+  if (!parse (&a, argc, argv, error) || !make_request (&a, &preprocess, &request, error))
+    return FALSE;
+
+  g_autoptr (Engine) engine =
+      engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
+  const gboolean ok = engine && engine_export_qdq (engine, &a.options, a.output, error);
+
+  if (report.warning)
+    g_printerr ("warning: %s\n", report.warning);
+  if (ok)
+    print_report (&a, request.ranges, &report.build);
+  engine_request_report_clear (&report);
+  return ok;
 }

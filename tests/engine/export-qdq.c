@@ -196,6 +196,27 @@ test_range_before_a_residual (void)
   CHECK (zero && *zero->raw_data.data == (int) rint (12.75 * 255 / 18.75));
 }
 
+/* A float layer has float weights, and pairs are only where int8 layers read. */
+static void
+test_float_layer (void)
+{
+  g_autoptr (Net) net = net_new (1);
+  const int a = net_conv (net, net_input (net, 4, 4, 2), (NetConv){.oc = 2});
+  const int b = net_conv (net, a, (NetConv){.oc = 2, .hi = INFINITY});
+  const int c = net_conv (net, b, (NetConv){.oc = 2});
+  g_autoptr (EngineLayerRules) rules = engine_layer_rules_parse ("conv2:fp32", NULL);
+  const EngineBuildOptions options = {.ranges = ENGINE_RANGES_FULL, .rules = rules};
+  g_autoptr (Engine) engine = engine_with (net_finish (net, net_dense (net, c, 2)),
+      "input 127, conv1 12.7, conv2 12.7, conv3 12.7", &options);
+  g_autoptr (GBytes) bytes = engine_export_qdq_bytes (engine, &openvino, NULL);
+  g_autoptr (OnnxModel) model = onnx_unpack (bytes);
+  const EngineOnnx__TensorProto *weights = onnx_tensor (model, "conv2_w");
+  g_autofree char *ops = onnx_ops (model);
+
+  CHECK_STR (ops, "QDQ Conv Conv Relu QDQ Conv QDQ Flatten QDQ Gemm");
+  CHECK (weights && weights->data_type == ENGINE_ONNX_FLOAT);
+}
+
 /* --- Shared scales -------------------------------------------------------------------------- */
 
 /* Two inputs of like range, one that is far smaller, joined; pooled. */
@@ -521,6 +542,7 @@ main (void)
   RUN (test_bias_beyond_int32);
   RUN (test_residual);
   RUN (test_range_before_a_residual);
+  RUN (test_float_layer);
   RUN (test_concat);
   RUN (test_channel_shuffle);
   RUN (test_reshape_of_pictures);

@@ -31,9 +31,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (OnnxModel, onnx_free)
 
 /* The graph (taken) as an INT8 engine with thresholds as in quantised.h. */
 static inline Engine *
-engine_of (EngineGraph *graph, const char *ranges, EngineRanges kind)
+engine_with (EngineGraph *graph, const char *ranges, const EngineBuildOptions *options)
 {
-  g_auto (Result) r = quantise_with (graph, ranges, &(EngineBuildOptions){.ranges = kind});
+  g_auto (Result) r = quantise_with (graph, ranges, options);
   EngineProvenance provenance = {.key = g_strdup (""),
       .model = g_strdup ("m0"),
       .table = g_strdup ("t0"),
@@ -46,6 +46,12 @@ engine_of (EngineGraph *graph, const char *ranges, EngineRanges kind)
   if (!r.graph)
     g_error ("%s", r.error->message);
   return engine_new (g_steal_pointer (&r.graph), ENGINE_PRECISION_INT8, &provenance);
+}
+
+static inline Engine *
+engine_of (EngineGraph *graph, const char *ranges, EngineRanges kind)
+{
+  return engine_with (graph, ranges, &(EngineBuildOptions){.ranges = kind});
 }
 
 static inline const EngineOnnx__TensorProto *
