@@ -1,106 +1,188 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * compare-alone.c: one layer at a time. For each an engine is built in which this layer alone is
- * int8, its output stored as it is in the engine that is judged.
+ * compare-alone.c: one layer at a time. A frame runs through the FP32 network, which keeps all its
+ * activations. Then, from the last layer to the first: the exact inputs of the layer are quantised
+ * into the int8 engine, the layer runs there, its output takes the place of the exact one, and the
+ * rest of the FP32 network runs again. What a layer reads is exact still, since only later values have
+ * been written over.
+ *
+ * The arithmetic is that of an engine in which this layer alone is int8, without building one.
  */
 #include "engine/compare-private.h"
+#include "engine/quant.h"
 
+#include <math.h>
 #include <string.h>
 
+/* Of a value that pass-quantise.c makes where an int8 layer reads what a float one has made. */
+#define INT8_SUFFIX " (int8)"
+
 typedef struct {
-  EngineComparison *comparison;
-  EngineTensorPair *pair; /* of the layer */
-  EngineAgreement *agreement;
+  EngineTensorPair *pair;
+  int node; /* of the judged graph */
   EngineTensorSums sums;
-} Alone;
+  EngineAgreement *agreement;
+} Layer;
 
 static void
-tap_alone (const EngineTap *tap, gpointer data)
+layer_clear (gpointer data)
 {
-  Alone *alone = data;
-  const EngineComparison *comparison = alone->comparison;
+  Layer *layer = data;
 
-  if (g_str_equal (tap->name, alone->pair->name))
-    engine_tensor_sums_add (&alone->sums, alone->pair, tap);
-  if (g_str_equal (tap->name, comparison->pairs[comparison->logits].name))
-    engine_tap_floats (tap, comparison->judged_logits);
+  engine_tensor_sums_clear (&layer->sums);
+  engine_agreement_free (layer->agreement);
 }
 
-/* Runs every kept frame through both networks. */
-static gboolean
-run_frames (Alone *alone, Engine *engine, EngineExec *exec, GCancellable *cancellable,
-    GError **error)
-{
-  EngineComparison *comparison = alone->comparison;
-  const EngineTensorPair *logits = &comparison->pairs[comparison->logits];
-  float *input = engine_comparison_input (comparison);
-
-  for (guint i = 0; i < comparison->kept->len; i++) {
-    const float *frame = g_ptr_array_index (comparison->kept, i);
-
-    if (g_cancellable_set_error_if_cancelled (cancellable, error))
-      return FALSE;
-    memcpy (input, frame, comparison->input_elements * sizeof *input);
-    engine_comparison_fill (comparison, engine, exec, frame);
-    if (!engine_exec_run (comparison->exact_exec, 1, error) || !engine_exec_run (exec, 1, error))
-      return FALSE;
-    engine_agreement_add (alone->agreement, logits->exact, comparison->judged_logits);
-  }
-  return TRUE;
-}
-
-static Engine *
-build_alone (const EngineTensorPair *pair, const EngineModel *model,
-    const EngineBuildOptions *options, GCancellable *cancellable, GError **error)
-{
-  g_autoptr (EngineLayerRules) rules = engine_layer_rules_new ();
-  g_autofree char *pattern = engine_layer_pattern (pair->name);
-  EngineBuildOptions alone = *options;
-
-  engine_layer_rules_add (rules, "*", ENGINE_PRECISION_FP32);
-  engine_layer_rules_add (rules, pattern, ENGINE_PRECISION_INT8);
-  engine_layer_rules_add_output (rules, pattern, pair->int8 ? ENGINE_TYPE_S8 : ENGINE_TYPE_F32);
-  alone.precision = ENGINE_PRECISION_MIXED;
-  alone.rules = rules;
-  alone.strict = FALSE;
-  return engine_build (model, &alone, NULL, NULL, NULL, cancellable, error);
-}
-
-static gboolean
-measure (EngineComparison *comparison, EngineTensorPair *pair, const EngineModel *model,
-    const EngineBuildOptions *options, GCancellable *cancellable, GError **error)
+/* Every layer that is int8 in the judged engine, in the order of the network. */
+static GArray *
+find_layers (EngineComparison *comparison)
 {
   const guint n_classes = comparison->pairs[comparison->logits].elements;
-  g_autoptr (EngineAgreement) agreement = engine_agreement_new (n_classes, ENGINE_SCORES_LOGITS);
-  Alone alone = {comparison, pair, agreement};
-  g_autoptr (Engine) engine = build_alone (pair, model, options, cancellable, error);
-  g_autoptr (EngineExec) exec = NULL;
-  EngineAgreementScore score;
+  GArray *layers = g_array_new (FALSE, FALSE, sizeof (Layer));
 
-  if (!engine)
-    return FALSE;
-  exec = engine_exec_new_tapped (engine, comparison->backend, 1, comparison->threads, tap_alone,
-      &alone, error);
-  if (!exec)
-    return FALSE;
-  engine_tensor_sums_init (&alone.sums, pair->channels);
-  if (!run_frames (&alone, engine, exec, cancellable, error)) {
-    engine_tensor_sums_clear (&alone.sums);
-    return FALSE;
+  g_array_set_clear_func (layers, layer_clear);
+  for (guint i = 0; i < comparison->n_pairs; i++) {
+    EngineTensorPair *pair = &comparison->pairs[i];
+    Layer layer = {.pair = pair, .node = engine_comparison_node (comparison, pair)};
+
+    if (engine_comparison_precision (comparison, pair) != ENGINE_PRECISION_INT8)
+      continue;
+    engine_tensor_sums_init (&layer.sums, pair->channels);
+    layer.agreement = engine_agreement_new (n_classes, ENGINE_SCORES_LOGITS);
+    g_array_append_val (layers, layer);
   }
-  engine_tensor_sums_clear (&pair->alone);
-  pair->alone = alone.sums;
-  engine_agreement_score (agreement, &score);
-  pair->alone_logits = score.sqnr;
+  return layers;
+}
+
+/* --- Running parts of a network ------------------------------------------------------------- */
+
+/* The steps of the nodes from..to. */
+static gboolean
+run_nodes (const EngineComparison *comparison, const EngineProgram *program, int from, int to,
+    GError **error)
+{
+  const EngineSpan span = engine_program_span (program, 0, 1, ENGINE_NONE);
+  const char *failure;
+
+  for (guint s = 0; s < program->steps->len; s++) {
+    const EngineStep *step = &g_array_index (program->steps, EngineStep, s);
+
+    if (step->node >= from && step->node <= to)
+      step->run (step, &span, program->queue);
+  }
+  failure = comparison->backend->queue_wait (program->queue);
+  if (!failure)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed: %s",
+      comparison->backend->name, failure);
+  return FALSE;
+}
+
+/* The exact values of an activation of the judged graph; NULL where the FP32 network has none. */
+static const EngineTensorPair *
+exact_of (const EngineComparison *comparison, const char *name)
+{
+  g_autofree char *known = NULL;
+  const EngineTensorPair *pair = g_hash_table_lookup (comparison->by_name, name);
+
+  if (pair || !g_str_has_suffix (name, INT8_SUFFIX))
+    return pair;
+  known = g_strndup (name, strlen (name) - strlen (INT8_SUFFIX));
+  return g_hash_table_lookup (comparison->by_name, known);
+}
+
+static gboolean
+quantise_inputs (const EngineComparison *comparison, const Layer *layer, GError **error)
+{
+  const EngineProgram *program = engine_exec_program (comparison->judged_exec);
+  const EngineGraph *graph = program->graph;
+  const EngineNode *node = engine_graph_node (graph, layer->node);
+
+  for (int k = 0; k < node->n_inputs; k++) {
+    const EngineValue *value =
+        node->inputs[k] == ENGINE_NONE ? NULL : engine_graph_value (graph, node->inputs[k]);
+
+    if (!value || value->data)
+      continue;
+    const EngineTensorPair *exact = exact_of (comparison, value->name);
+    if (!exact || value->type != ENGINE_TYPE_S8) {
+      g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+          "layer '%s' reads '%s', which the FP32 network does not have", node->name, value->name);
+      return FALSE;
+    }
+    gint8 *levels = engine_program_value (program, node->inputs[k]);
+    for (gsize i = 0; i < exact->elements; i++)
+      levels[i] = engine_quant_level (&value->quant, exact->exact[i]);
+  }
   return TRUE;
+}
+
+/* The layer's output on the judged engine. */
+static gboolean
+run_layer (const EngineComparison *comparison, Layer *layer, EngineTap *tap, GError **error)
+{
+  const EngineProgram *program = engine_exec_program (comparison->judged_exec);
+  const EngineValue *value = engine_comparison_value (program->graph, layer->pair->name);
+
+  if (!quantise_inputs (comparison, layer, error) ||
+      !run_nodes (comparison, program, layer->node, layer->node, error) ||
+      (value->producer != layer->node &&
+          !run_nodes (comparison, program, value->producer, value->producer, error)))
+    return FALSE;
+  *tap = (EngineTap){.name = value->name,
+      .type = value->type,
+      .x = engine_program_value (program,
+          (int) (value - &g_array_index (program->graph->values, EngineValue, 0))),
+      .scale = value->type == ENGINE_TYPE_S8 ? value->quant.scale : 1,
+      .zero = value->type == ENGINE_TYPE_S8 ? value->quant.zero : 0,
+      .n = 1,
+      .elements = layer->pair->elements,
+      .channels = layer->pair->channels};
+  return TRUE;
+}
+
+/* --- Measuring ------------------------------------------------------------------------------ */
+
+static gboolean
+measure (EngineComparison *comparison, Layer *layer, GError **error)
+{
+  const EngineProgram *program = engine_exec_program (comparison->exact_exec);
+  const EngineTensorPair *logits = &comparison->pairs[comparison->logits];
+  const int node = engine_graph_value (program->graph, layer->pair->value)->producer;
+  EngineTap tap;
+
+  if (!run_layer (comparison, layer, &tap, error))
+    return FALSE;
+  engine_tensor_sums_add (&layer->sums, layer->pair, &tap);
+  engine_tap_floats (&tap, engine_program_value (program, layer->pair->value));
+  if (!run_nodes (comparison, program, node + 1, (int) program->graph->nodes->len, error))
+    return FALSE;
+  engine_agreement_add (layer->agreement, logits->exact,
+      engine_program_value (program, logits->value));
+  return TRUE;
+}
+
+static void
+keep_results (const GArray *layers)
+{
+  for (guint i = 0; i < layers->len; i++) {
+    Layer *layer = &g_array_index (layers, Layer, i);
+    EngineAgreementScore score;
+
+    engine_agreement_score (layer->agreement, &score);
+    layer->pair->alone_logits = score.sqnr;
+    engine_tensor_sums_clear (&layer->pair->alone);
+    layer->pair->alone = layer->sums;
+    layer->sums = (EngineTensorSums){0};
+  }
 }
 
 gboolean
-engine_comparison_alone (EngineComparison *comparison, const EngineModel *model,
-    const EngineBuildOptions *options, EngineProgressFn progress, gpointer data,
+engine_comparison_alone (EngineComparison *comparison, EngineProgressFn progress, gpointer data,
     GCancellable *cancellable, GError **error)
 {
-  guint done = 0, total = 0;
+  g_autoptr (GArray) layers = NULL;
+  guint done = 0;
 
   g_return_val_if_fail (!comparison->network_only, FALSE);
 
@@ -109,21 +191,27 @@ engine_comparison_alone (EngineComparison *comparison, const EngineModel *model,
         "layers cannot be run alone: no frame was kept");
     return FALSE;
   }
-  for (guint i = 0; i < comparison->n_pairs; i++)
-    total +=
-        engine_comparison_precision (comparison, &comparison->pairs[i]) == ENGINE_PRECISION_INT8;
-  for (guint i = 0; i < comparison->n_pairs; i++) {
-    EngineTensorPair *pair = &comparison->pairs[i];
-
-    if (engine_comparison_precision (comparison, pair) != ENGINE_PRECISION_INT8)
-      continue;
-    if (progress)
-      progress (done++, total, pair->name, data);
-    if (!measure (comparison, pair, model, options, cancellable, error)) {
-      g_prefix_error (error, "only '%s' as int8: ", pair->name);
+  layers = find_layers (comparison);
+  const guint total = layers->len * comparison->kept->len;
+  for (guint f = 0; f < comparison->kept->len; f++) {
+    memcpy (engine_comparison_input (comparison), g_ptr_array_index (comparison->kept, f),
+        comparison->input_elements * sizeof (float));
+    if (!engine_exec_run (comparison->exact_exec, 1, error))
       return FALSE;
+    for (guint i = layers->len; i-- > 0;) {
+      Layer *layer = &g_array_index (layers, Layer, i);
+
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return FALSE;
+      if (progress)
+        progress (done++, total, layer->pair->name, data);
+      if (!measure (comparison, layer, error)) {
+        g_prefix_error (error, "only '%s' as int8: ", layer->pair->name);
+        return FALSE;
+      }
     }
   }
+  keep_results (layers);
   if (progress)
     progress (total, total, "done", data);
   return TRUE;

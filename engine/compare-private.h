@@ -6,6 +6,7 @@
 
 #include "engine/build.h"
 #include "engine/compare.h"
+#include "engine/exec.h"
 
 /* What is added up for one activation over the frames. */
 typedef struct {
@@ -36,7 +37,6 @@ typedef struct {
 struct _EngineComparison {
   Engine *exact, *judged;
   KernelBackend *backend;
-  int threads;
   EngineExec *exact_exec, *judged_exec;
   EngineTensorPair *pairs; /* in the order of the exact graph */
   guint n_pairs, logits;   /* logits: the pair of the class scores */
@@ -58,10 +58,11 @@ void engine_tensor_sums_clear (EngineTensorSums *sums);
 /* Adds one frame: what was tapped, against pair->exact. */
 void engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pair,
     const EngineTap *tap);
-/* The input tensor of a frame, for an engine of the same model, into its exec. */
-void engine_comparison_fill (const EngineComparison *comparison, Engine *engine, EngineExec *exec,
-    const float *frame);
-/* Of the layer that makes the tensor, in the judged engine; fp32 of the network's input. */
+/* A frame into the input tensor of the judged engine. */
+void engine_comparison_fill (const EngineComparison *comparison, const float *frame);
+/* The node of the judged engine that computes the tensor; ENGINE_NONE for the network's input. */
+int engine_comparison_node (const EngineComparison *comparison, const EngineTensorPair *pair);
+/* Of that node; fp32 of the input. */
 EnginePrecision engine_comparison_precision (const EngineComparison *comparison,
     const EngineTensorPair *pair);
 /* The value of a name, or NULL. */

@@ -63,15 +63,15 @@ quantise_input (const EngineComparison *comparison, const EngineQuant *quant, co
 }
 
 void
-engine_comparison_fill (const EngineComparison *comparison, Engine *engine, EngineExec *exec,
-    const float *frame)
+engine_comparison_fill (const EngineComparison *comparison, const float *frame)
 {
+  void *input = engine_exec_input (comparison->judged_exec, 0);
   EngineQuant quant = {0};
 
-  if (engine_input_type (engine, &quant.scale, &quant.zero) == ENGINE_TYPE_S8)
-    quantise_input (comparison, &quant, frame, engine_exec_input (exec, 0));
+  if (engine_input_type (comparison->judged, &quant.scale, &quant.zero) == ENGINE_TYPE_S8)
+    quantise_input (comparison, &quant, frame, input);
   else
-    memcpy (engine_exec_input (exec, 0), frame, comparison->input_elements * sizeof *frame);
+    memcpy (input, frame, comparison->input_elements * sizeof *frame);
 }
 
 /* --- Taps ----------------------------------------------------------------------------------- */
@@ -230,7 +230,6 @@ engine_comparison_new (Engine *exact, Engine *judged, KernelBackend *backend,
   comparison->exact = engine_ref (exact);
   comparison->judged = engine_ref (judged);
   comparison->backend = backend;
-  comparison->threads = options->threads;
   comparison->network_only = options->network_only;
   comparison->keep = options->keep;
   comparison->kept = g_ptr_array_new_with_free_func (g_free);
@@ -251,8 +250,8 @@ engine_comparison_new (Engine *exact, Engine *judged, KernelBackend *backend,
       engine_exec_new_tapped (exact, backend, 1, options->threads, keep_exact, comparison, error);
   if (!comparison->exact_exec)
     return NULL;
-  comparison->judged_exec =
-      engine_exec_new_tapped (judged, backend, 1, options->threads, judge, comparison, error);
+  comparison->judged_exec = engine_exec_new_kept (judged, backend, 1, options->threads, G_MAXSIZE,
+      judge, comparison, error);
   return comparison->judged_exec ? g_steal_pointer (&comparison) : NULL;
 }
 
@@ -294,7 +293,7 @@ engine_comparison_push (EngineComparison *comparison, GError **error)
   if (comparison->kept->len < comparison->keep)
     g_ptr_array_add (comparison->kept,
         g_memdup2 (frame, comparison->input_elements * sizeof *frame));
-  engine_comparison_fill (comparison, comparison->judged, comparison->judged_exec, frame);
+  engine_comparison_fill (comparison, frame);
   if (!engine_exec_run (comparison->exact_exec, 1, error) ||
       !engine_exec_run (comparison->judged_exec, 1, error))
     return FALSE;
@@ -309,8 +308,8 @@ engine_comparison_score (const EngineComparison *comparison, EngineAgreementScor
   engine_agreement_score (comparison->agreement, score);
 }
 
-EnginePrecision
-engine_comparison_precision (const EngineComparison *comparison, const EngineTensorPair *pair)
+int
+engine_comparison_node (const EngineComparison *comparison, const EngineTensorPair *pair)
 {
   const EngineGraph *graph = comparison->judged->graph;
   const EngineValue *value = engine_comparison_value (graph, pair->name);
@@ -323,11 +322,21 @@ engine_comparison_precision (const EngineComparison *comparison, const EngineTen
 
     value = raw ? raw : value;
   }
-  if (value->producer == ENGINE_NONE)
+  return value->producer;
+}
+
+EnginePrecision
+engine_comparison_precision (const EngineComparison *comparison, const EngineTensorPair *pair)
+{
+  const EngineGraph *graph = comparison->judged->graph;
+  const int node = engine_comparison_node (comparison, pair);
+
+  if (node == ENGINE_NONE)
     return ENGINE_PRECISION_FP32;
-  const int x = engine_graph_node (graph, value->producer)->inputs[0];
-  return engine_graph_value (graph, x)->type == ENGINE_TYPE_S8 ? ENGINE_PRECISION_INT8
-                                                               : ENGINE_PRECISION_FP32;
+  return engine_graph_value (graph, engine_graph_node (graph, node)->inputs[0])->type ==
+                 ENGINE_TYPE_S8
+             ? ENGINE_PRECISION_INT8
+             : ENGINE_PRECISION_FP32;
 }
 
 guint

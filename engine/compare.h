@@ -111,12 +111,11 @@ guint engine_comparison_n_tensors (const EngineComparison *comparison);
 void engine_comparison_tensor (const EngineComparison *comparison, guint tensor,
     EngineTensorScore *score);
 
-/* Quantises one layer at a time, of those that are int8 in the judged engine, and runs the kept
- * frames through each of these networks. model and options: what the judged engine was built from.
- * Not with network_only; CALIB_ERROR_EMPTY where no frame was kept. */
-gboolean engine_comparison_alone (EngineComparison *comparison, const EngineModel *model,
-    const EngineBuildOptions *options, EngineProgressFn progress, gpointer data,
-    GCancellable *cancellable, GError **error);
+/* Quantises one layer at a time, of those that are int8 in the judged engine: for every kept frame,
+ * what the layer makes of its exact inputs in int8 goes on through the FP32 network. Not with
+ * network_only; CALIB_ERROR_EMPTY where no frame was kept. */
+gboolean engine_comparison_alone (EngineComparison *comparison, EngineProgressFn progress,
+    gpointer data, GCancellable *cancellable, GError **error);
 
 /* --- Suspects ------------------------------------------------------------------------------- */
 

@@ -123,12 +123,20 @@ EngineExec *
 engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch, int threads,
     EngineTapFn tap, gpointer data, GError **error)
 {
+  return engine_exec_new_kept (engine, backend, max_batch, threads, ENGINE_TAPS_BYTES, tap, data,
+      error);
+}
+
+EngineExec *
+engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    gsize group_bytes, EngineTapFn tap, gpointer data, GError **error)
+{
   const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
   EngineExec *exec;
 
   g_return_val_if_fail (backend->host_memory && engine->precision != ENGINE_PRECISION_FP16, NULL);
 
-  g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, ENGINE_TAPS_BYTES);
+  g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, group_bytes);
   const EngineProgramOptions options = {.schedule = &by_layer, .kept = taps->kept};
   exec = engine_exec_new_full (engine, backend, max_batch, threads, &options, error);
   if (!exec)

@@ -10,6 +10,10 @@
 EngineExec *engine_exec_new_full (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, const EngineProgramOptions *options, GError **error);
 const EngineProgram *engine_exec_program (const EngineExec *exec);
+/* engine_exec_new_tapped() with activations kept until those of a group are group_bytes; G_MAXSIZE: all
+ * of them to the end of a run. */
+EngineExec *engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch,
+    int threads, gsize group_bytes, EngineTapFn tap, gpointer data, GError **error);
 
 /* A run that times every step. Returns what failed, or NULL. */
 const char *engine_profile_run (const EngineProgram *program, int batch, EngineProfileFn profile,

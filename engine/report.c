@@ -70,6 +70,7 @@ static const char style[] =
     ".key .damage{width:9px;height:9px;background:var(--orange)}\n"
     "@media print{:root{--back:#fff;--text:#000;--quiet:#444;--line:#ccc;--soft:#f5f5f5;"
     "--blue:#0b63c5;--orange:#bf5600;--bars:#8ea9c4;--lane:#b9c3cd;--beyond:#bf560022}"
+    "@page{margin:14mm}.cards b{font-size:14pt;white-space:nowrap}"
     "body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}"
     "svg{min-width:0!important}table{font-size:8pt}td code{font-size:7.5pt}"
     ".layers td:nth-child(2),.suspects td:nth-child(2),.suspects td:nth-child(4){min-width:0}"

@@ -239,12 +239,3 @@ compare_run (Compare *compare, GError **error)
   compare->backend->queue_free (frames.queue);
   return ok;
 }
-
-gboolean
-compare_run_alone (Compare *compare, CompareCandidate *candidate, GError **error)
-{
-  const EngineBuildOptions options = options_of (compare, candidate);
-
-  return engine_comparison_alone (candidate->comparison, compare->model, &options, tool_progress,
-      NULL, NULL, error);
-}

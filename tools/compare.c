@@ -56,7 +56,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "Ranges by hand, which go before the table's", "FILE"},
       {"max-frames", 'n', 0, G_OPTION_ARG_INT, &o->max_frames, "Default: all", "N"},
       {"alone", 0, 0, G_OPTION_ARG_INT, &o->alone,
-          "Also quantise each layer alone, on so many frames; default 4, 0: do not", "N"},
+          "Also quantise each layer alone, on so many frames; default 8, 0: do not", "N"},
       {"top", 0, 0, G_OPTION_ARG_INT, &o->top, "Layers to list; default 20, 0: all", "N"},
       {"html", 0, 0, G_OPTION_ARG_FILENAME, &o->html, "Write a report to look at", "FILE"},
       {"json", 0, 0, G_OPTION_ARG_FILENAME, &o->json, "Write all figures", "FILE"},
@@ -172,7 +172,7 @@ tell (const Compare *compare, const CompareCandidate *best, const Options *o, GE
 gboolean
 tool_compare (int argc, char **argv, GError **error)
 {
-  g_auto (Options) o = {.alone = 4, .top = 20, .percentile = 99.99};
+  g_auto (Options) o = {.alone = 8, .top = 20, .percentile = 99.99};
   g_auto (Compare) compare = {0};
   CompareCandidate *best;
 
@@ -195,7 +195,8 @@ tool_compare (int argc, char **argv, GError **error)
   if (!add_candidates (&compare, &o, error) || !compare_run (&compare, error))
     return FALSE;
   best = compare_best (&compare);
-  if (compare.alone > 0 && !compare_run_alone (&compare, best, error))
+  if (compare.alone > 0 &&
+      !engine_comparison_alone (best->comparison, tool_progress, NULL, NULL, error))
     return FALSE;
   return tell (&compare, best, &o, error);
 }

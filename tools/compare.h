@@ -45,8 +45,6 @@ gboolean compare_add_table (Compare *compare, const char *path, GError **error);
 gboolean compare_add_method (Compare *compare, const char *name, GError **error);
 /* Builds the engines and runs all frames. */
 gboolean compare_run (Compare *compare, GError **error);
-/* Runs layers alone. */
-gboolean compare_run_alone (Compare *compare, CompareCandidate *candidate, GError **error);
 /* The one with the least mean divergence. */
 CompareCandidate *compare_best (const Compare *compare);
 void compare_clear (Compare *compare);

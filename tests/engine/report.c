@@ -67,7 +67,7 @@ case_init (Case *c)
       engine_comparison_input (c->comparison)[i] = (float) g_rand_double_range (rand, -2, 2);
     CHECK (engine_comparison_push (c->comparison, &error));
   }
-  CHECK (engine_comparison_alone (c->comparison, c->model, &options, NULL, NULL, NULL, &error));
+  CHECK (engine_comparison_alone (c->comparison, NULL, NULL, NULL, &error));
   c->report = (EngineReport){.model = c->model,
       .model_name = "/models/<net>.onnx",
       .table = c->table,
