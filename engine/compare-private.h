@@ -62,7 +62,7 @@ void engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pai
 void engine_comparison_fill (const EngineComparison *comparison, const float *frame);
 /* The node of the judged engine that computes the tensor; ENGINE_NONE for the network's input. */
 int engine_comparison_node (const EngineComparison *comparison, const EngineTensorPair *pair);
-/* Of that node; fp32 of the input. */
+/* int8, fp16 or fp32: of that node; fp32 of the input. */
 EnginePrecision engine_comparison_precision (const EngineComparison *comparison,
     const EngineTensorPair *pair);
 /* The value of a name, or NULL. */

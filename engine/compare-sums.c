@@ -2,6 +2,7 @@
 /* compare-sums.c: what is added up over the values of one activation, always in their order. */
 #include "engine/compare-private.h"
 #include "engine/ranges.h"
+#include "kernels/half.h"
 
 #include <math.h>
 
@@ -44,6 +45,13 @@ add_float (EngineTensorSums *sums, const float *exact, const float *x, gsize n)
 }
 
 static void
+add_halves (EngineTensorSums *sums, const float *exact, const KernelHalf *x, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    add_value (sums, exact[i], kernel_half_to_f32 (x[i]));
+}
+
+static void
 add_int8 (EngineTensorSums *sums, const EngineTensorPair *pair, const EngineTap *tap)
 {
   const double scale = tap->scale;
@@ -72,6 +80,8 @@ engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pair, co
   sums->n += pair->elements;
   if (tap->type == ENGINE_TYPE_F32)
     add_float (sums, pair->exact, tap->x, pair->elements);
+  else if (tap->type == ENGINE_TYPE_F16)
+    add_halves (sums, pair->exact, tap->x, pair->elements);
   else
     add_int8 (sums, pair, tap);
 }

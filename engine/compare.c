@@ -5,6 +5,7 @@
  */
 #include "engine/compare-private.h"
 #include "engine/quant.h"
+#include "kernels/half.h"
 
 #include <string.h>
 
@@ -91,12 +92,14 @@ engine_tap_floats (const EngineTap *tap, float *x)
 {
   const gsize n = tap->n * tap->elements;
 
-  if (tap->type == ENGINE_TYPE_F32) {
+  if (tap->type == ENGINE_TYPE_F32)
     memcpy (x, tap->x, n * sizeof *x);
-    return;
-  }
-  for (gsize i = 0; i < n; i++)
-    x[i] = (float) (((const gint8 *) tap->x)[i] - tap->zero) * tap->scale;
+  else if (tap->type == ENGINE_TYPE_F16)
+    for (gsize i = 0; i < n; i++)
+      x[i] = kernel_half_to_f32 (((const KernelHalf *) tap->x)[i]);
+  else
+    for (gsize i = 0; i < n; i++)
+      x[i] = (float) (((const gint8 *) tap->x)[i] - tap->zero) * tap->scale;
 }
 
 /* Every pair is one tap's: no two threads are at the same. */
@@ -333,10 +336,14 @@ engine_comparison_precision (const EngineComparison *comparison, const EngineTen
 
   if (node == ENGINE_NONE)
     return ENGINE_PRECISION_FP32;
-  return engine_graph_value (graph, engine_graph_node (graph, node)->inputs[0])->type ==
-                 ENGINE_TYPE_S8
-             ? ENGINE_PRECISION_INT8
-             : ENGINE_PRECISION_FP32;
+  switch (engine_graph_value (graph, engine_graph_node (graph, node)->inputs[0])->type) {
+  case ENGINE_TYPE_S8:
+    return ENGINE_PRECISION_INT8;
+  case ENGINE_TYPE_F16:
+    return ENGINE_PRECISION_FP16;
+  default:
+    return ENGINE_PRECISION_FP32;
+  }
 }
 
 guint

@@ -69,9 +69,10 @@ typedef struct {
   const char *layer; /* that makes it; NULL for the network's input */
   const char *op;    /* "conv", "add" ...; "input" */
   gboolean computes; /* the layer makes new values; others (reshape, concat ...) pass them on */
-  EnginePrecision precision; /* int8 or fp32: that of the layer in the engine that is judged */
-  gboolean int8;             /* the tensor is int8 there */
-  float scale;               /* of int8; 0 of float */
+  EnginePrecision
+      precision; /* int8, fp16 or fp32: that of the layer in the engine that is judged */
+  gboolean int8; /* the tensor is int8 there */
+  float scale;   /* of int8; 0 of float */
   int zero;
   guint64 n;      /* values of one image */
   double sqnr;    /* cumulative: everything before it is as quantised as it is */

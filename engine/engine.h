@@ -340,7 +340,7 @@ const float *engine_exec_output (EngineExec *exec, int image);
 typedef struct {
   const char *name;
   EngineType type;
-  const void *x; /* float, or int8: real = (x - zero) * scale */
+  const void *x; /* float; halves (kernels/half.h); or int8: real = (x - zero) * scale */
   float scale;
   int zero;
   gsize n, elements;
@@ -351,8 +351,8 @@ typedef struct {
  * same time, in any order. */
 typedef void (*EngineTapFn) (const EngineTap *tap, gpointer data);
 /* An exec whose every run calls a tap: layer by layer, with memory for all activations of many layers
- * (256 MiB of them, or of one layer and the batch where that is more). Not of FP16 engines, and only on
- * back ends with host_memory. Calibration and layer comparison stand on it. */
+ * (256 MiB of them, or of one layer and the batch where that is more). Only on back ends with
+ * host_memory. Calibration and layer comparison stand on it. */
 EngineExec *engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, EngineTapFn tap, gpointer data, GError **error);
 

@@ -134,7 +134,7 @@ engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch, int
   const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
   EngineExec *exec;
 
-  g_return_val_if_fail (backend->host_memory && engine->precision != ENGINE_PRECISION_FP16, NULL);
+  g_return_val_if_fail (backend->host_memory, NULL);
 
   g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, group_bytes);
   const EngineProgramOptions options = {.schedule = &by_layer, .kept = taps->kept};

@@ -129,15 +129,19 @@ write_term (GString *page, const char *term, const char *text)
 static char *
 count_layers (const EngineComparison *comparison)
 {
-  guint int8 = 0, fp32 = 0;
+  guint layers[ENGINE_PRECISION_COUNT] = {0};
+  GString *text = g_string_new (NULL);
   EngineTensorScore score;
 
   for (guint i = 0; i < engine_comparison_n_tensors (comparison); i++) {
     engine_comparison_tensor (comparison, i, &score);
-    if (score.computes)
-      (*(score.precision == ENGINE_PRECISION_INT8 ? &int8 : &fp32))++;
+    layers[score.precision] += score.computes;
   }
-  return g_strdup_printf ("%u int8, %u fp32", int8, fp32);
+  for (int p = 0; p < ENGINE_PRECISION_COUNT; p++)
+    if (layers[p] > 0)
+      g_string_append_printf (text, "%s%u %s", text->len ? ", " : "", layers[p],
+          engine_precision_name (p));
+  return g_string_free (text, FALSE);
 }
 
 static void

@@ -382,6 +382,34 @@ test_network_only (void)
   }
 }
 
+/* Halves lose what 11 bits lose. */
+static void
+test_halves (void)
+{
+  for (guint32 seed = 1; seed <= 5; seed++) {
+    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (Engine) exact = build_float (model);
+    g_autoptr (Engine) judged =
+        build (model, &(EngineBuildOptions){.precision = ENGINE_PRECISION_FP16});
+    g_autoptr (EngineComparison) comparison =
+        compare (exact, judged, ref, (EngineCompareOptions){.threads = 1});
+    EngineAgreementScore network;
+    guint halves = 0;
+
+    push_noise (comparison, model, 3);
+    engine_comparison_score (comparison, &network);
+    CHECK (network.top1 == 1 && network.sqnr > 45 && isfinite (network.sqnr));
+    for (guint i = 0; i < engine_comparison_n_tensors (comparison); i++) {
+      EngineTensorScore score;
+
+      engine_comparison_tensor (comparison, i, &score);
+      CHECK (!score.int8 && score.sqnr > 45);
+      halves += score.precision == ENGINE_PRECISION_FP16;
+    }
+    CHECK (halves > 0);
+  }
+}
+
 /* --- One layer at a time -------------------------------------------------------------------- */
 
 /* In a network of one layer, that layer alone is the network. */
@@ -623,6 +651,7 @@ main (void)
   RUN (test_same_engine_twice);
   RUN (test_any_backend_and_threads);
   RUN (test_network_only);
+  RUN (test_halves);
   RUN (test_alone_is_all_there_is);
   RUN (test_alone_is_an_engine_of_its_own);
   RUN (test_suspect_cumulative);
