@@ -25,10 +25,9 @@ typedef struct {
 struct _EngineCalibrator {
   EngineModel *model;
   EngineExec *exec;
-  GHashTable
-      *numbers;       /* name of what is observed to its number, from 1 on; names are the graph's */
-  GArray *observed;   /* int: values, by number */
-  GPtrArray *targets; /* of Target: all that were ever asked for */
+  GHashTable *numbers; /* name of an activation to its number, from 1 on; names are the graph's */
+  GArray *observed;    /* int: values, by number */
+  GPtrArray *targets;  /* of Target: all that were ever asked for */
   const Target *to[2]; /* where activations go; the second may be NULL */
   int batch, waiting;
 };
@@ -53,16 +52,19 @@ is_observed (const EngineGraph *graph, const CalibStatistics *statistics, int va
 /* Sums per channel up to so many channels: a histogram then takes at most 300 KiB, TensorRT's included. */
 #define MAX_CHANNEL_SUMS 1770
 
-/* The histogram of a value. Statistics that are continued hold it already. */
+/* The histogram of a value. Statistics that are continued hold it already. NULL where these statistics
+ * do not observe it. */
 static CalibHistogram *
-histogram_of (CalibStatistics *statistics, const EngineGraph *graph, const EngineValue *value)
+histogram_of (CalibStatistics *statistics, const EngineGraph *graph, int value)
 {
-  const int last = value->dims[value->rank - 1];
+  const EngineValue *v = engine_graph_value (graph, value);
+  const int last = v->dims[v->rank - 1];
   const guint channels = last <= MAX_CHANNEL_SUMS ? last : 0;
 
-  return makes_values (graph, value)
-             ? calib_statistics_tensor (statistics, value->name, channels)
-             : calib_statistics_tensor_for_trt (statistics, value->name, channels);
+  if (!is_observed (graph, statistics, value))
+    return NULL;
+  return makes_values (graph, v) ? calib_statistics_tensor (statistics, v->name, channels)
+                                 : calib_statistics_tensor_for_trt (statistics, v->name, channels);
 }
 
 static gboolean
@@ -86,7 +88,7 @@ tap (const EngineTap *tap, gpointer data)
   const int number = GPOINTER_TO_INT (g_hash_table_lookup (calibrator->numbers, tap->name));
 
   for (guint i = 0; number && i < G_N_ELEMENTS (calibrator->to); i++)
-    if (calibrator->to[i])
+    if (calibrator->to[i] && calibrator->to[i]->histograms[number - 1])
       calib_histogram_add (calibrator->to[i]->histograms[number - 1], tap->x,
           tap->n * tap->elements);
 }
@@ -117,19 +119,19 @@ find_target (EngineCalibrator *calibrator, CalibStatistics *statistics)
   target->statistics = statistics;
   target->histograms = g_new (CalibHistogram *, observed->len);
   for (guint i = 0; i < observed->len; i++)
-    target->histograms[i] = histogram_of (statistics, graph,
-        engine_graph_value (graph, g_array_index (observed, int, i)));
+    target->histograms[i] = histogram_of (statistics, graph, g_array_index (observed, int, i));
   g_ptr_array_add (calibrator->targets, target);
   return target;
 }
 
+/* All activations: which of them is decided for each statistics. */
 static void
-find_observed (EngineCalibrator *calibrator, const CalibStatistics *statistics)
+find_observed (EngineCalibrator *calibrator)
 {
   const EngineGraph *graph = calibrator->model->graph;
 
   for (int v = 0; v < (int) graph->values->len; v++) {
-    if (!is_observed (graph, statistics, v))
+    if (engine_graph_value (graph, v)->data)
       continue;
     g_array_append_val (calibrator->observed, v);
     g_hash_table_insert (calibrator->numbers, engine_graph_value (graph, v)->name,
@@ -169,7 +171,7 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
       engine_exec_new_tapped (engine, backend, batch, threads, tap, calibrator, error);
   if (!calibrator->exec)
     return NULL;
-  find_observed (calibrator, statistics);
+  find_observed (calibrator);
   engine_calibrator_set_statistics (calibrator, statistics, NULL);
   return g_steal_pointer (&calibrator);
 }

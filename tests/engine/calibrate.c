@@ -295,6 +295,60 @@ test_entries (void)
   CHECK (entry (table, "conv3") == largest (s, "conv3"));
 }
 
+/* Version 1 of TensorRT's entropy calibrator shares no ranges: what passes values on takes its input's,
+ * a concat the largest, and no input takes another's. */
+static void
+test_entropy_shares_nothing (void)
+{
+  const CalibThresholdOptions options = {.method = CALIB_METHOD_ENTROPY2};
+  g_autoptr (EngineModel) model = branchy_model ();
+  g_autoptr (CalibStatistics) s = calibrate (model, ref, 2, 1, 8);
+  g_autoptr (CalibTable) table =
+      engine_calibration_table (model, s, CALIB_METHOD_ENTROPY, 0, 8601, NULL);
+  float largest_input = 0;
+
+  CHECK_STR (calib_table_get_header (table), "TRT-8601-EntropyCalibration");
+  CHECK_INT (calib_table_n_entries (table), ==, 10);
+  for (guint i = 0; i < 3; i++) {
+    const char *name = (const char *[]){"conv1", "conv3", "unary5"}[i];
+    CalibThreshold own;
+
+    CHECK (calib_threshold (calib_statistics_lookup (s, name), &options, &own, NULL));
+    CHECK (entry (table, name) == own.threshold / 127.0f);
+    largest_input = fmaxf (largest_input, own.threshold / 127.0f);
+  }
+  CHECK (entry (table, "maxpool2") == entry (table, "conv1"));
+  CHECK (entry (table, "concat6") == largest_input);
+  CHECK (entry (table, "slice7") == largest_input);
+  CHECK (entry (table, "conv1") != entry (table, "unary5"));
+}
+
+/* Statistics with TensorRT's histograms observe what passes values on, others do not, and a calibrator
+ * fills both. */
+static void
+test_legacy_observes_all (void)
+{
+  g_autoptr (EngineModel) model = branchy_model ();
+  g_autoptr (CalibStatistics) trt = calib_statistics_new (NULL, CALIB_HISTOGRAM_TENSORRT);
+  g_autoptr (CalibStatistics) plain = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (EngineCalibrator) calibrator = engine_calibrator_new (model, ref, 1, 1, plain, NULL);
+  g_autoptr (GError) error = NULL;
+
+  engine_calibrator_set_statistics (calibrator, plain, trt);
+  fill (engine_calibrator_input (calibrator), model, 0);
+  CHECK (engine_calibrator_push (calibrator, NULL));
+  CHECK_INT (calib_statistics_n_tensors (plain), ==, 7);
+  CHECK_INT (calib_statistics_n_tensors (trt), ==, 10);
+
+  g_autoptr (CalibTable) table =
+      engine_calibration_table (model, trt, CALIB_METHOD_LEGACY, 0, 8601, &error);
+  CHECK (table && calib_table_n_entries (table) == 10);
+  CHECK (!engine_calibration_table (model, plain, CALIB_METHOD_LEGACY, 0, 8601, &error));
+  CHECK (g_error_matches (error, CALIB_ERROR, CALIB_ERROR_UNAVAILABLE));
+  CHECK (calib_statistics_merge (trt, plain, NULL));
+  CHECK_INT (calib_statistics_n_tensors (trt), ==, 7);
+}
+
 /* mse looks at the grid that a tensor will have. */
 static void
 test_mse_knows_what_is_never_negative (void)
@@ -390,6 +444,8 @@ main (void)
   RUN (test_statistics_of_another_model);
   RUN (test_device_is_refused);
   RUN (test_entries);
+  RUN (test_entropy_shares_nothing);
+  RUN (test_legacy_observes_all);
   RUN (test_mse_knows_what_is_never_negative);
   RUN (test_statistics_lack_tensors);
   RUN (test_no_frames);
