@@ -219,23 +219,36 @@ add_metadata (EngineExport *x, const Engine *engine, EngineExportTarget target)
 /* --- What cannot be exported ---------------------------------------------------------------- */
 
 static gboolean
-check (const Engine *engine, const EngineExportOptions *options, GError **error)
+check_value (const EngineValue *value, EngineExportTarget target, GError **error)
 {
-  if (engine->precision != ENGINE_PRECISION_INT8) {
-    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
-        "a Q/DQ export needs an INT8 engine; this one is FP32: build it with a calibration table");
+  if (value->type != ENGINE_TYPE_F32 && value->type != ENGINE_TYPE_S8) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+        "tensor '%s' is neither int8 nor float32; a Q/DQ export has no other types", value->name);
     return FALSE;
   }
-  for (guint v = 0; options->target == ENGINE_EXPORT_TENSORRT && v < engine->graph->values->len;
-       v++) {
-    const EngineValue *value = engine_graph_value (engine->graph, v);
-
-    if (value->type != ENGINE_TYPE_S8 || value->data || value->quant.zero == 0)
-      continue;
+  if (target == ENGINE_EXPORT_TENSORRT && value->type == ENGINE_TYPE_S8 && value->quant.zero != 0) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
         "tensor '%s' has the zero point %d; TensorRT knows 0 only: build with ranges symmetric",
         value->name, value->quant.zero);
     return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check (const Engine *engine, const EngineExportOptions *options, GError **error)
+{
+  if (engine->precision != ENGINE_PRECISION_INT8 && engine->precision != ENGINE_PRECISION_MIXED) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+        "a Q/DQ export needs an INT8 engine, this one is %s; build it with a calibration table",
+        engine_precision_name (engine->precision));
+    return FALSE;
+  }
+  for (guint v = 0; v < engine->graph->values->len; v++) {
+    const EngineValue *value = engine_graph_value (engine->graph, v);
+
+    if (!value->data && !check_value (value, options->target, error))
+      return FALSE;
   }
   return TRUE;
 }

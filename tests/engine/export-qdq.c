@@ -505,7 +505,7 @@ test_refused (void)
 
   CHECK (engine_export_qdq_bytes (fp32, &openvino, &error) == NULL);
   CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED));
-  CHECK (error && strstr (error->message, "FP32"));
+  CHECK (error && strstr (error->message, "fp32"));
   g_clear_error (&error);
   CHECK (engine_export_qdq_bytes (full, &tensorrt, &error) == NULL);
   CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED));
