@@ -26,6 +26,7 @@ engine_provenance_clear (EngineProvenance *provenance)
   g_clear_pointer (&provenance->key, g_free);
   g_clear_pointer (&provenance->model, g_free);
   g_clear_pointer (&provenance->table, g_free);
+  g_clear_pointer (&provenance->bias, g_free);
   g_clear_pointer (&provenance->dynamic_ranges, g_free);
   g_clear_pointer (&provenance->rules, g_free);
   g_clear_pointer (&provenance->preprocess, g_free);
@@ -40,6 +41,7 @@ engine_provenance_copy (EngineProvenance *to, const EngineProvenance *from)
       .key = g_strdup (from->key),
       .model = g_strdup (from->model),
       .table = g_strdup (from->table),
+      .bias = g_strdup (from->bias),
       .dynamic_ranges = g_strdup (from->dynamic_ranges),
       .rules = g_strdup (from->rules),
       .preprocess = g_strdup (from->preprocess),
@@ -88,6 +90,7 @@ provenance_of (const EngineModel *model, const EngineBuildOptions *options)
       .key = g_strdup (""),
       .model = g_strdup (model->sha256),
       .table = sha256_of (int8 && options->table ? calib_table_to_string (options->table) : NULL),
+      .bias = sha256_of (int8 && options->bias ? engine_bias_to_string (options->bias, "") : NULL),
       .dynamic_ranges = sha256_of (int8 && options->dynamic_ranges
                                        ? calib_dynamic_ranges_to_string (options->dynamic_ranges)
                                        : NULL),

@@ -17,6 +17,7 @@ typedef struct {
   char *key;            /* engine_request_key() or what engine_save() was given */
   char *model;          /* SHA-256 of the model and its external data */
   char *table;          /* SHA-256 of the calibration table */
+  char *bias;           /* SHA-256 of the bias correction */
   char *dynamic_ranges; /* SHA-256 of the ranges by hand */
   char *rules;          /* layer rules, canonical */
   char *preprocess;     /* canonical text; "" where the input's range came from the table */

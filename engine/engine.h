@@ -157,6 +157,8 @@ typedef struct {
 /* In the order of execution: EngineLayer, to be freed with g_array_unref(). */
 GArray *engine_model_layers (const EngineModel *model);
 
+typedef struct _EngineBias EngineBias; /* corrections of biases: engine/bias.h */
+
 typedef struct {
   EnginePrecision precision; /* mixed needs rules, int8 may have them, fp32 and fp16 take none */
   EngineRanges ranges;
@@ -164,12 +166,14 @@ typedef struct {
   const CalibDynamicRanges *dynamic_ranges; /* ranges by hand, which go before the table's; or NULL */
   const EnginePreprocess *preprocess; /* gives the input its exact range; NULL: from the table */
   const EngineLayerRules *rules;      /* or NULL */
+  const EngineBias *bias;             /* of layers that are int8 (engine/bias.h), or NULL */
   gboolean strict; /* what was asked for and cannot be had is ENGINE_ERROR_RULES, instead of a line
                       in the report's unmatched or refused */
 } EngineBuildOptions;
 
 typedef struct {
   int layers_int8, layers_fp32, layers_fp16; /* nodes that compute; reshapes do not count */
+  /* Engine files keep what follows. */
   /* char *, or NULL for none */
   GPtrArray *obeyed;    /* layers with a rule: "conv1: fp32 (conv*:fp32)" */
   GPtrArray *refused;   /* "softmax5: int8 (*:int8): there is no such kernel"; a range by hand that
@@ -402,5 +406,6 @@ void engine_softmax (float *x, int n);
 
 G_END_DECLS
 
+#include "engine/bias.h"
 #include "engine/compare.h"
 #include "engine/report.h"

@@ -99,6 +99,7 @@ write_provenance (EngineFile__Engine *message, const EngineProvenance *provenanc
   message->key = (char *) (key ? key : provenance->key);
   message->model = provenance->model;
   message->table = provenance->table;
+  message->bias = provenance->bias;
   message->dynamic_ranges = provenance->dynamic_ranges;
   message->rules = provenance->rules;
   message->preprocess = provenance->preprocess;
@@ -347,6 +348,7 @@ read_provenance (const EngineFile__Engine *message)
       .key = g_strdup (message->key),
       .model = g_strdup (message->model),
       .table = g_strdup (message->table),
+      .bias = g_strdup (message->bias),
       .dynamic_ranges = g_strdup (message->dynamic_ranges),
       .rules = g_strdup (message->rules),
       .preprocess = g_strdup (message->preprocess),

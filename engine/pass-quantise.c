@@ -4,6 +4,7 @@
  * quantise-work.c; here values get types, conversions are put between int8 and float, and constants
  * are quantised.
  */
+#include "engine/bias.h"
 #include "engine/build.h"
 #include "engine/quantise.h"
 #include "engine/quant.h"
@@ -156,6 +157,43 @@ is_int8_conv (const Quantiser *q, int i)
   return engine_graph_node (q->graph, i)->op == ENGINE_OP_CONV && q->work[i] != ENGINE_WORK_FLOAT;
 }
 
+/* By the name that the layer's output has before split_end(). */
+static gboolean
+find_correction (const Quantiser *q, int i, const float **correction, GError **error)
+{
+  const EngineBias *bias = q->context->options->bias;
+  const EngineNode *node = engine_graph_node (q->graph, i);
+  const guint oc = engine_graph_value (q->graph, node->inputs[ENGINE_CONV_W])->dims[0];
+  guint channels = oc;
+
+  *correction =
+      bias ? engine_bias_lookup (bias, engine_graph_value (q->graph, node->output)->name, &channels)
+           : NULL;
+  if (channels == oc)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
+      "layer '%s' has %u output channels, and its bias correction %u: that is of another model; "
+      "calibrate again",
+      node->name, oc, channels);
+  return FALSE;
+}
+
+/* Corrections for layers that are not there. */
+static void
+report_bias (const Quantiser *q)
+{
+  const EngineBias *bias = q->context->options->bias;
+
+  for (guint i = 0; bias && i < engine_bias_n_layers (bias); i++) {
+    const char *name = engine_bias_layer (bias, i);
+    const int v = GPOINTER_TO_INT (g_hash_table_lookup (q->graph->names, name)) - 1;
+    const int producer = v < 0 ? ENGINE_NONE : engine_graph_value (q->graph, v)->producer;
+
+    if (producer == ENGINE_NONE || engine_graph_node (q->graph, producer)->op != ENGINE_OP_CONV)
+      engine_report_add (&q->context->report->unmatched, "bias correction of %s", name);
+  }
+}
+
 static gboolean
 quantise_weights (Quantiser *q, GError **error)
 {
@@ -165,6 +203,8 @@ quantise_weights (Quantiser *q, GError **error)
   for (int i = 0; i < q->n_nodes; i++)
     total += is_int8_conv (q, i);
   for (int i = 0; i < q->n_nodes; i++) {
+    const float *correction;
+
     if (!is_int8_conv (q, i))
       continue;
     if (g_cancellable_set_error_if_cancelled (context->cancellable, error))
@@ -172,9 +212,11 @@ quantise_weights (Quantiser *q, GError **error)
     if (context->progress)
       context->progress (done++, total, engine_graph_node (q->graph, i)->name,
           context->progress_data);
+    if (!find_correction (q, i, &correction, error))
+      return FALSE;
     if (q->work[i] == ENGINE_WORK_INT8_TO_FLOAT)
       split_end (q, i);
-    if (!engine_quantise_conv (q->graph, i, error))
+    if (!engine_quantise_conv (q->graph, i, correction, error))
       return FALSE;
   }
   if (context->progress)
@@ -220,6 +262,7 @@ quantise (Quantiser *q, GError **error)
   q->work = engine_quantise_work (q->graph, q->context, &plain_work);
   q->needed = engine_quantise_needed (q->graph, q->work);
   plain = engine_quantise_needed (q->graph, plain_work);
+  report_bias (q);
   if (!engine_quantise_ranges (q->graph, q->context, q->needed, plain, q->quant, error) ||
       !check_strict (q->context, error))
     return FALSE;

@@ -29,16 +29,29 @@ largest_magnitude (const float *w, gsize n)
   return largest;
 }
 
-/* One filter; returns the sum of its levels. */
+void
+engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w)
+{
+  const gsize size = engine_value_elements (weights);
+  const int oc = weights->dims[0];
+  const gsize of_filter = size / oc;
+  const float *w = g_bytes_get_data (weights->data, NULL);
+  const double floor_scale = fmax (FLOOR_OF_LAYER * largest_magnitude (w, size), FLOOR);
+
+  for (int k = 0; k < oc; k++) {
+    s_w[k] = fmax (largest_magnitude (w + k * of_filter, of_filter), floor_scale) / 127;
+    for (gsize i = k * of_filter; i < (k + 1) * of_filter; i++)
+      w_q[i] = (gint8) fmin (fmax (rint (w[i] / s_w[k]), -127), 127);
+  }
+}
+
 static gint64
-quantise_filter (const float *w, gsize n, double scale, gint8 *out)
+sum_of (const gint8 *x, gsize n)
 {
   gint64 sum = 0;
 
-  for (gsize i = 0; i < n; i++) {
-    out[i] = (gint8) fmin (fmax (rint (w[i] / scale), -127), 127);
-    sum += out[i];
-  }
+  for (gsize i = 0; i < n; i++)
+    sum += x[i];
   return sum;
 }
 
@@ -109,7 +122,7 @@ replace_constants (EngineGraph *graph, int i, gint8 *w_q, float *m, float *b)
 }
 
 gboolean
-engine_quantise_conv (EngineGraph *graph, int i, GError **error)
+engine_quantise_conv (EngineGraph *graph, int i, const float *correction, GError **error)
 {
   const EngineNode *node = engine_graph_node (graph, i);
   const EngineValue *weights = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
@@ -118,9 +131,9 @@ engine_quantise_conv (EngineGraph *graph, int i, GError **error)
   const gsize of_filter = size / oc;
   const float *w = floats (graph, node->inputs[ENGINE_CONV_W]);
   const float *bias = floats (graph, node->inputs[ENGINE_CONV_B]);
-  const double floor_scale = fmax (FLOOR_OF_LAYER * largest_magnitude (w, size), FLOOR);
   const Folding f = folding_of (graph, node);
   g_autofree gint8 *w_q = g_malloc (size);
+  g_autofree double *s_w = g_new (double, oc);
   g_autofree float *m = g_new (float, oc), *b = g_new (float, oc);
 
   if (!all_finite (w, size) || (bias && !all_finite (bias, oc))) {
@@ -128,14 +141,13 @@ engine_quantise_conv (EngineGraph *graph, int i, GError **error)
         "layer '%s' has a weight or bias that is not finite; it cannot be INT8", node->name);
     return FALSE;
   }
+  engine_quantise_weights (weights, w_q, s_w);
   for (int k = 0; k < oc; k++) {
-    const float *filter = w + k * of_filter;
-    const double s_w = fmax (largest_magnitude (filter, of_filter), floor_scale) / 127;
-    const gint64 sum = quantise_filter (filter, of_filter, s_w, w_q + k * of_filter);
+    const gint64 sum = sum_of (w_q + k * of_filter, of_filter);
+    const double corrected = (bias ? (double) bias[k] : 0) + (correction ? correction[k] : 0);
 
-    m[k] = (float) (f.s_x * s_w / f.s_y);
-    b[k] = (float) (((bias ? bias[k] : 0) - f.s_x * s_w * f.zero_x * sum - f.residual) / f.s_y +
-                    f.zero_y);
+    m[k] = (float) (f.s_x * s_w[k] / f.s_y);
+    b[k] = (float) ((corrected - f.s_x * s_w[k] * f.zero_x * sum - f.residual) / f.s_y + f.zero_y);
   }
   if (!all_finite (m, oc) || !all_finite (b, oc)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,

@@ -33,6 +33,10 @@ gboolean *engine_quantise_needed (const EngineGraph *graph, const EngineWork *wo
 gboolean engine_quantise_ranges (const EngineGraph *graph, const EnginePassContext *context,
     const gboolean *needed, const gboolean *plain, EngineQuant *quant, GError **error);
 
+/* The int8 weights of a convolution, and the scale of each of its filters. */
+void engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w);
+
 /* Replaces the weights and bias of a convolution whose input and output have got their types and
- * quants: int8 weights, m, b. */
-gboolean engine_quantise_conv (EngineGraph *graph, int node, GError **error);
+ * quants: int8 weights, m, b. correction: added to the bias, or NULL. */
+gboolean engine_quantise_conv (EngineGraph *graph, int node, const float *correction,
+    GError **error);

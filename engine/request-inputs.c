@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * request-inputs.c: model, table, ranges by hand and layer rules of a request, and the key that
+ * request-inputs.c: model, table, bias correction, ranges by hand and layer rules of a request, and the key that
  * follows from their contents.
  */
 #include "engine/request.h"
@@ -15,6 +15,7 @@ engine_request_inputs_clear (EngineRequestInputs *inputs)
   g_clear_pointer (&inputs->table, calib_table_free);
   g_clear_pointer (&inputs->dynamic_ranges, calib_dynamic_ranges_free);
   g_clear_pointer (&inputs->rules, engine_layer_rules_free);
+  g_clear_pointer (&inputs->bias, engine_bias_free);
 }
 
 /* --- Files ---------------------------------------------------------------------------------- */
@@ -45,6 +46,34 @@ read_table (EngineRequestInputs *inputs, const EngineRequest *request, GError **
   if (text)
     inputs->table = calib_table_parse (text, size, request->table, error);
   return inputs->table != NULL;
+}
+
+/* Bias correction belongs to the table as it is, unless forced. */
+static gboolean
+read_bias (EngineRequestInputs *inputs, const EngineRequest *request, char **note, GError **error)
+{
+  g_autofree char *path = request->table ? engine_bias_path (request->table) : NULL, *text = NULL;
+  g_autoptr (GError) local = NULL;
+  gsize size;
+
+  if (!path || !g_file_test (path, G_FILE_TEST_EXISTS))
+    return TRUE;
+  text = read_text (path, "bias correction", &size, &inputs->wanted.bias, error);
+  if (!text)
+    return FALSE;
+  inputs->bias = engine_bias_parse (text, inputs->wanted.table, path, &local);
+  if (!inputs->bias && request->force &&
+      g_error_matches (local, ENGINE_ERROR, ENGINE_ERROR_MISMATCH)) {
+    *note =
+        g_strdup_printf ("bias correction '%s' was made with another table, and is used all the "
+                         "same",
+            path);
+    g_clear_error (&local);
+    inputs->bias = engine_bias_parse (text, NULL, path, &local);
+  }
+  if (local)
+    g_propagate_error (error, g_steal_pointer (&local));
+  return inputs->bias != NULL;
 }
 
 static gboolean
@@ -119,7 +148,8 @@ read_rules (EngineRequestInputs *inputs, const EngineRequest *request, GError **
 
 /* What only int8 needs. */
 static gboolean
-read_for_int8 (EngineRequestInputs *inputs, const EngineRequest *request, GError **error)
+read_for_int8 (EngineRequestInputs *inputs, const EngineRequest *request, char **note,
+    GError **error)
 {
   if (!request->table && !request->dynamic_ranges && request->precision == ENGINE_PRECISION_INT8) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
@@ -127,8 +157,8 @@ read_for_int8 (EngineRequestInputs *inputs, const EngineRequest *request, GError
         "precision fp32");
     return FALSE;
   }
-  if (!read_table (inputs, request, error) || !read_dynamic_ranges (inputs, request, error) ||
-      !read_rules (inputs, request, error))
+  if (!read_table (inputs, request, error) || !read_bias (inputs, request, note, error) ||
+      !read_dynamic_ranges (inputs, request, error) || !read_rules (inputs, request, error))
     return FALSE;
   if (request->preprocess)
     inputs->wanted.preprocess = engine_preprocess_to_string (request->preprocess);
@@ -145,6 +175,8 @@ key_of (const EngineProvenance *p)
   g_string_append_printf (text,
       "gst-int8 engine\nmodel %s\ntable %s\npreprocess %s\noptions %s\nbuilder %s\n", p->model,
       p->table, p->preprocess, p->options, p->builder);
+  if (*p->bias)
+    g_string_append_printf (text, "bias %s\n", p->bias);
   if (*p->dynamic_ranges)
     g_string_append_printf (text, "dynamic ranges %s\n", p->dynamic_ranges);
   if (*p->rules)
@@ -159,18 +191,30 @@ make_empty (char **text)
     *text = g_strdup ("");
 }
 
+static void
+add_note (char **note, const char *more)
+{
+  g_autofree char *before = *note;
+
+  if (before && more)
+    *note = g_strdup_printf ("%s; %s", before, more);
+  else
+    *note = g_strdup (before ? before : more);
+}
+
 gboolean
 engine_request_inputs_read (EngineRequestInputs *inputs, const EngineRequest *request,
     const char *cache_folder, char **note, GError **error)
 {
   EngineProvenance *wanted = &inputs->wanted;
+  g_autofree char *forced = NULL;
 
   if (!request->model) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_MODEL, "no model is given");
     return FALSE;
   }
   if (engine_precision_is_int8 (request->precision)) {
-    if (!read_for_int8 (inputs, request, error))
+    if (!read_for_int8 (inputs, request, &forced, error))
       return FALSE;
   } else if (request->layer_precision) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
@@ -181,6 +225,8 @@ engine_request_inputs_read (EngineRequestInputs *inputs, const EngineRequest *re
   wanted->model = engine_hash_model (request->model, cache_folder, &inputs->model, note, error);
   if (!wanted->model)
     return FALSE;
+  add_note (note, forced);
+  make_empty (&wanted->bias);
   make_empty (&wanted->table);
   make_empty (&wanted->dynamic_ranges);
   make_empty (&wanted->rules);

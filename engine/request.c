@@ -107,6 +107,7 @@ differences (const EngineProvenance *have, const EngineProvenance *want)
   } parts[] = {
       {have->model, want->model, "model changed"},
       {have->table, want->table, "calibration table changed"},
+      {have->bias, want->bias, "bias correction changed"},
       {have->dynamic_ranges, want->dynamic_ranges, "dynamic ranges changed"},
       {have->rules, want->rules, "layer precision changed"},
       {have->preprocess, want->preprocess, "preprocessing changed"},
@@ -168,6 +169,7 @@ make (Obtain *o, const char *reason, GError **error)
       .table = o->inputs.table,
       .dynamic_ranges = o->inputs.dynamic_ranges,
       .rules = o->inputs.rules,
+      .bias = o->inputs.bias,
       .strict = o->request->strict,
       .preprocess = o->request->preprocess};
   Engine *engine = engine_live_find (o->name);
@@ -188,7 +190,8 @@ make (Obtain *o, const char *reason, GError **error)
         "model '%s' changed while it was read; try again", o->request->model);
     return NULL;
   }
-  engine = engine_build (o->inputs.model, &options, NULL, o->progress, o->data, o->cancellable, error);
+  engine =
+      engine_build (o->inputs.model, &options, NULL, o->progress, o->data, o->cancellable, error);
   if (!engine)
     return NULL;
   engine_provenance_clear (&engine->provenance);

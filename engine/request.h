@@ -13,6 +13,7 @@ typedef struct {
   CalibTable *table;
   CalibDynamicRanges *dynamic_ranges;
   EngineLayerRules *rules;
+  EngineBias *bias; /* beside the table */
 } EngineRequestInputs;
 
 /* cache_folder: for hashes of models, or NULL. *note: something that people should know, or NULL. */

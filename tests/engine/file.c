@@ -78,6 +78,7 @@ check_round_trip (Engine *engine, guint32 seed)
   CHECK_INT (engine_precision (loaded), ==, engine_precision (engine));
   CHECK_STR (loaded->provenance.model, "model");
   CHECK_STR (loaded->provenance.table, "table");
+  CHECK_STR (loaded->provenance.bias, "bias");
   CHECK_STR (loaded->provenance.dynamic_ranges, "dynamic ranges");
   CHECK_STR (loaded->provenance.rules, "rules");
   CHECK_STR (loaded->provenance.preprocess, "preprocess");

@@ -346,7 +346,7 @@ static EngineProvenance
 test_provenance (void)
 {
   return (EngineProvenance){g_strdup ("key"), g_strdup ("model"), g_strdup ("table"),
-      g_strdup ("dynamic ranges"), g_strdup ("rules"), g_strdup ("preprocess"),
+      g_strdup ("bias"), g_strdup ("dynamic ranges"), g_strdup ("rules"), g_strdup ("preprocess"),
       g_strdup ("options"), g_strdup (engine_builder_text ())};
 }
 

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bias.h: bias correction: what rounding the weights of a convolution takes from its outputs on
+ * average, given back to its bias. Part of engine.h.
+ *
+ * It travels in a text file beside the calibration table, `<table>.bias`:
+ *
+ *   gst-int8 bias correction 1
+ *   table <SHA-256 of the table's bytes>
+ *   <name of a layer's output tensor>: <a number for each output channel>
+ *   end
+ */
+#pragma once
+
+#include "engine/engine.h"
+
+G_BEGIN_DECLS
+
+/* "fast": from the statistics alone, without frames (docs/CALIBRATION.md). */
+EngineBias *engine_bias_fast (const EngineModel *model, const CalibStatistics *statistics);
+EngineBias *engine_bias_new (void);       /* corrects nothing */
+void engine_bias_free (EngineBias *bias); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineBias, engine_bias_free)
+
+/* Finite values; replaces those of the same tensor. */
+void engine_bias_set (EngineBias *bias, const char *tensor, const float *values, guint channels);
+const float *engine_bias_lookup (const EngineBias *bias, const char *tensor, guint *channels);
+guint engine_bias_n_layers (const EngineBias *bias);
+const char *engine_bias_layer (const EngineBias *bias, guint layer);
+
+char *engine_bias_path (const char *table_path);
+/* The text of the file. What is not in the form is ENGINE_ERROR_FILE with the line; one for another
+ * table ENGINE_ERROR_MISMATCH, unless table_sha256 is NULL. name: for messages. */
+char *engine_bias_to_string (const EngineBias *bias, const char *table_sha256);
+EngineBias *engine_bias_parse (const char *text, const char *table_sha256, const char *name,
+    GError **error);
+
+/* Writes the file beside a table that is, or will be, saved at table_path; a bias that corrects
+ * nothing, or NULL, removes it. */
+gboolean engine_bias_save (const EngineBias *bias, const CalibTable *table, const char *table_path,
+    GError **error);
+/* NULL without error when there is none. */
+EngineBias *engine_bias_load (const char *table_path, GError **error);
+
+G_END_DECLS
