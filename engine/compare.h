@@ -118,6 +118,15 @@ void engine_comparison_tensor (const EngineComparison *comparison, guint tensor,
 gboolean engine_comparison_alone (EngineComparison *comparison, EngineProgressFn progress,
     gpointer data, GCancellable *cancellable, GError **error);
 
+/* A frame that statistics keep (calib_statistics_kept()), as if it were written to the input. */
+gboolean engine_comparison_push_kept (EngineComparison *comparison,
+    const CalibStatistics *statistics, guint index, GError **error);
+/* A comparison that has seen all of them, of the engine that model and options make. CALIB_ERROR_EMPTY
+ * where none are kept. */
+EngineComparison *engine_comparison_of_kept (const EngineModel *model,
+    const EngineBuildOptions *options, const CalibStatistics *statistics, KernelBackend *backend,
+    const EngineCompareOptions *how, GCancellable *cancellable, GError **error);
+
 /* --- Suspects ------------------------------------------------------------------------------- */
 
 typedef struct {

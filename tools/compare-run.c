@@ -205,19 +205,12 @@ push_frame (const EngineImage *image, const char *path, gpointer data, GError **
   return TRUE;
 }
 
-gboolean
-compare_run (Compare *compare, GError **error)
+static gboolean
+run_images (Compare *compare, GError **error)
 {
-  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32};
-  g_autoptr (Engine) exact = engine_build (compare->model, &options, NULL, NULL, NULL, NULL, error);
   EngineInputInfo input;
   gboolean ok;
 
-  if (!exact)
-    return FALSE;
-  for (guint i = 0; i < compare->candidates->len; i++)
-    if (!prepare (compare, exact, g_ptr_array_index (compare->candidates, i), error))
-      return FALSE;
   engine_model_input (compare->model, &input);
   g_autoptr (EnginePreprocessor) preprocessor = engine_preprocessor_new (&compare->preprocess,
       input.channels, input.height, input.width, ENGINE_TYPE_F32, 1, 0, compare->backend, error);
@@ -238,4 +231,37 @@ compare_run (Compare *compare, GError **error)
   g_clear_pointer (&preprocessor, engine_preprocessor_free);
   compare->backend->queue_free (frames.queue);
   return ok;
+}
+
+/* The frames that the statistics keep. */
+static gboolean
+run_kept (Compare *compare, GError **error)
+{
+  const guint kept = calib_statistics_n_kept (compare->statistics);
+  const guint n = compare->max_frames > 0 ? MIN (compare->max_frames, kept) : kept;
+
+  for (guint f = 0; f < n; f++) {
+    for (guint i = 0; i < compare->candidates->len; i++) {
+      const CompareCandidate *candidate = g_ptr_array_index (compare->candidates, i);
+
+      if (!engine_comparison_push_kept (candidate->comparison, compare->statistics, f, error))
+        return FALSE;
+    }
+    tool_progress (f + 1, n, "kept frames", NULL);
+  }
+  return TRUE;
+}
+
+gboolean
+compare_run (Compare *compare, GError **error)
+{
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32};
+  g_autoptr (Engine) exact = engine_build (compare->model, &options, NULL, NULL, NULL, NULL, error);
+
+  if (!exact)
+    return FALSE;
+  for (guint i = 0; i < compare->candidates->len; i++)
+    if (!prepare (compare, exact, g_ptr_array_index (compare->candidates, i), error))
+      return FALSE;
+  return compare->images ? run_images (compare, error) : run_kept (compare, error);
 }

@@ -43,7 +43,9 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &o->percentile, "For percentile; default 99.99",
           "P"},
       {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images,
-          "Picture, video, folder, or list (*.txt, a path a line); repeatable", "PATH"},
+          "Picture, video, folder, or list (*.txt, a path a line); repeatable; default: the frames "
+          "that the statistics keep",
+          "PATH"},
       {"preprocess", 'p', 0, G_OPTION_ARG_STRING, &o->preprocess,
           "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and "
           "int8infer are given them: \"preprocess=raw color-format=bgr mean=104,117,123\"; default "
@@ -83,7 +85,7 @@ check (const Options *o, int argc, GError **error)
     return tool_usage (error, "--table is needed, or --stats and --method");
   if (o->methods && !o->stats)
     return tool_usage (error, "--method makes tables from statistics: --stats is needed");
-  if (!o->images)
+  if (!o->images && !o->stats)
     return tool_usage (error, "--images is needed: what calibration has not seen is best");
   if (o->max_frames < 0 || o->alone < 0 || o->top < 0 || o->threads < 0)
     return tool_usage (error, "--max-frames, --alone, --top and --threads must not be below 0");
@@ -118,8 +120,7 @@ read_inputs (Compare *compare, const Options *o, GError **error)
   engine_model_input (compare->model, &input);
   if (!parse_preprocess (o->preprocess, input.channels, &compare->preprocess, error))
     return FALSE;
-  compare->images = tool_images_find (o->images, error);
-  if (!compare->images)
+  if (o->images && !(compare->images = tool_images_find (o->images, error)))
     return FALSE;
   if (o->rules && !(compare->rules = engine_layer_rules_from_option (o->rules, error)))
     return FALSE;
@@ -128,6 +129,8 @@ read_inputs (Compare *compare, const Options *o, GError **error)
     return FALSE;
   if (o->stats && !(compare->statistics = calib_statistics_load (o->stats, error)))
     return FALSE;
+  if (!o->images && calib_statistics_n_kept (compare->statistics) == 0)
+    return tool_usage (error, "%s keeps no frames: --images is needed", o->stats);
   compare->backend = engine_backend_open (o->backend ? o->backend : "cpu", error);
   return compare->backend != NULL;
 }

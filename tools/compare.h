@@ -35,7 +35,7 @@ typedef struct {
   KernelBackend *backend;
   int threads;
   guint max_frames, alone; /* alone: frames for each layer by itself; 0: not done */
-  GPtrArray *images;       /* paths */
+  GPtrArray *images;       /* paths; NULL: the frames that the statistics keep */
   GPtrArray *candidates;   /* CompareCandidate */
 } Compare;
 

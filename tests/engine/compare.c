@@ -567,6 +567,47 @@ test_suspect_alone (void)
   check_suspect (TRUE);
 }
 
+/* --- Kept frames ------------------------------------------------------------------------------ */
+
+static void
+test_kept_frames (void)
+{
+  g_autoptr (EngineModel) model = chain_model (7);
+  g_autoptr (CalibTable) table = net_calibrate (model->graph, 1, 8);
+  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  g_autoptr (CalibStatistics) other = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+  const EngineCompareOptions how = {0};
+  g_autoptr (Engine) exact = build_float (model), judged = build (model, &options);
+  g_autoptr (EngineComparison) expected = compare (exact, judged, cpu, how);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  g_autoptr (GError) error = NULL;
+  float frame[8 * 8 * 3];
+  gsize n;
+
+  CHECK (!engine_comparison_of_kept (model, &options, statistics, cpu, &how, NULL, &error));
+  CHECK (g_error_matches (error, CALIB_ERROR, CALIB_ERROR_EMPTY));
+  g_clear_error (&error);
+  calib_statistics_keep_frames (statistics, 3);
+  for (int f = 0; f < 8; f++) {
+    for (guint i = 0; i < G_N_ELEMENTS (frame); i++)
+      frame[i] = (float) g_rand_double_range (rand, -2, 2);
+    calib_statistics_offer_frame (statistics, frame, G_N_ELEMENTS (frame));
+  }
+  for (guint f = 0; f < 3; f++)
+    push (expected, calib_statistics_kept (statistics, f, &n), G_N_ELEMENTS (frame));
+
+  g_autoptr (EngineComparison) comparison =
+      engine_comparison_of_kept (model, &options, statistics, cpu, &how, NULL, &error);
+  g_autofree char *a = text_of (expected), *b = text_of (comparison);
+  CHECK_STR (b, a);
+
+  calib_statistics_keep_frames (other, 1);
+  calib_statistics_offer_frame (other, frame, 5);
+  CHECK (!engine_comparison_of_kept (model, &options, other, cpu, &how, NULL, &error));
+  CHECK (g_error_matches (error, CALIB_ERROR, CALIB_ERROR_MISMATCH));
+}
+
 /* --- Input ---------------------------------------------------------------------------------- */
 
 /* The int8 input is what the preprocessor makes of the picture, byte for byte, though the comparison
@@ -656,6 +697,7 @@ main (void)
   RUN (test_alone_is_an_engine_of_its_own);
   RUN (test_suspect_cumulative);
   RUN (test_suspect_alone);
+  RUN (test_kept_frames);
   RUN (test_input_bytes);
   RUN (test_errors);
   kernel_close (cpu);
