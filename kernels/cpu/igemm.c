@@ -62,7 +62,7 @@ kernel_igemm_scratch (const IgemmKind *kind, const KernelConvShape *shape, Kerne
 
 /* The blocks of a task in nearly equal calls: `longer` of them take one more than `each`. */
 typedef struct {
-  int group, first, calls, each, longer;
+  int group, first, count, calls, each, longer;
 } Blocks;
 
 static Blocks
@@ -71,12 +71,14 @@ share_blocks (const Run *run, int group, int first, int end)
   const int count = end - first,
             calls = (count - 1) / kernel_igemm_tile_blocks (&run->g, run->way) + 1;
 
-  return (Blocks){group, first, calls, count / calls, count % calls};
+  return (Blocks){group, first, count, calls, count / calls, count % calls};
 }
 
-/* All blocks of the task for the pixels whose rows are set. */
+/* All blocks of the task for the pixels whose rows are set. The first tiles of a chunk, by number, have
+ * a block of the next chunk each to fetch, in the place of every block: 7x7 pixels, whose weights come
+ * from the third-level cache, took a quarter longer without. */
 static void
-run_blocks (const Run *run, IgemmTile *tile, const Blocks *b, size_t pixel)
+run_blocks (const Run *run, IgemmTile *tile, const Blocks *b, size_t pixel, size_t number)
 {
   const Igemm *g = &run->g;
   const IgemmArgs *args = run->args;
@@ -88,6 +90,9 @@ run_blocks (const Run *run, IgemmTile *tile, const Blocks *b, size_t pixel)
     const size_t output = pixel * args->shape->oc + first;
 
     tile->w = (const uint8_t *) args->w + ((size_t) b->group * g->blocks + block) * g->block_size;
+    tile->ahead = number < (size_t) blocks
+                      ? (const uint8_t *) tile->w + (b->count + number) * g->block_size
+                      : tile->w;
     tile->channel = channel;
     tile->channels = kernel_min_int (blocks * IGEMM_NR, g->channels - channel);
     tile->y = (uint8_t *) args->y + output * args->y_element;
@@ -118,7 +123,7 @@ run_plain (const Run *run, IgemmTile *tile, const Blocks *blocks, size_t pixel, 
   for (; pixel < end; pixel += tile->pixels) {
     tile->pixels = (int) (end - pixel < most ? end - pixel : most);
     tile->x = (const uint8_t *) run->args->x + pixel * pixel_size + channel * element;
-    run_blocks (run, tile, blocks, pixel);
+    run_blocks (run, tile, blocks, pixel, SIZE_MAX);
   }
   tile->rows = rows;
   return pixel;
@@ -138,7 +143,7 @@ run_gathered (const Run *run, IgemmTile *tile, const Blocks *blocks, size_t pixe
   for (; pixel < end; pixel += tile->pixels) {
     tile->pixels = (int) (end - pixel < IGEMM_GATHERED ? end - pixel : IGEMM_GATHERED);
     kernel_igemm_gather (g, run->args->x, run->args->w, tile->pixels, &at, memory);
-    run_blocks (run, tile, blocks, pixel);
+    run_blocks (run, tile, blocks, pixel, SIZE_MAX);
   }
 }
 
@@ -178,7 +183,7 @@ run_tiles (const Run *run, const Blocks *blocks, size_t first_tile, size_t end_t
     tile.pixels = end - pixel < (size_t) g->mr ? (int) (end - pixel) : g->mr;
     kernel_igemm_rows (g, args->x, args->w, blocks->group, tile.pixels, &at, rows,
         scratch + pointers_size (g));
-    run_blocks (run, &tile, blocks, pixel);
+    run_blocks (run, &tile, blocks, pixel, pixel / g->mr - first_tile);
   }
 }
 

@@ -51,7 +51,8 @@ typedef struct {
   const void *r;      /* its residual, or NULL */
   const float *m, *b; /* of the first channel; m is int8 only */
   float mr, lo, hi;
-  bool y_f32;   /* conv_s8_f32 */
+  const void *ahead;  /* a block that a later call wants, or beyond the last: to be fetched meanwhile */
+  bool y_f32;         /* conv_s8_f32 */
   bool bounded; /* what IgemmKind.bounded() said */
 } IgemmTile;
 

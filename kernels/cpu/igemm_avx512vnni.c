@@ -19,6 +19,8 @@
 /* Pixels of a tile of few blocks whose rows are plain. */
 #define PLAIN_MR    7
 #define MOST_PIXELS PLAIN_MR
+/* Bytes before the weights of a block. */
+#define START (IGEMM_NR * sizeof (int32_t))
 
 /* Four values of x + 128 in every lane. */
 LANES_INLINE __m512i
@@ -85,14 +87,15 @@ start (const IgemmTile *t, const int mr, const int blocks, __m512i (*acc)[4])
   }
 }
 
-/* The products of one row of every pixel. */
+/* The products of one row of every pixel. Weights that lie `ahead` are fetched meanwhile. */
 LANES_INLINE void
-add_rows (const IgemmTile *t, const uint8_t *const *x, const uint8_t *w, const int mr,
-    const int blocks, __m512i (*acc)[4])
+add_rows (const IgemmTile *t, const uint8_t *const *x, const uint8_t *w, const uint8_t *ahead,
+    const int mr, const int blocks, __m512i (*acc)[4])
 {
   for (int k = 0; k < t->run; k += 4, w += IGEMM_NR * 4) {
     __m512i weights[4];
 
+    _mm_prefetch (ahead + k * IGEMM_NR, _MM_HINT_T1);
     IGEMM_EACH (j, blocks)
       weights[j] = _mm512_loadu_si512 (w + j * t->w_stride);
     IGEMM_EACH (i, mr) {
@@ -108,16 +111,17 @@ add_rows (const IgemmTile *t, const uint8_t *const *x, const uint8_t *w, const i
 LANES_INLINE void
 tile_of_rows (IgemmTile t, const int mr, const int blocks)
 {
-  const uint8_t *w = (const uint8_t *) t.w + IGEMM_NR * sizeof (int32_t);
+  const uint8_t *w = (const uint8_t *) t.w + START, *ahead = (const uint8_t *) t.ahead + START;
+  const size_t step = (size_t) t.run * IGEMM_NR;
   __m512i acc[MOST_PIXELS][4];
 
   start (&t, mr, blocks, acc);
-  for (int tap = 0; tap < t.taps; tap++, w += (size_t) t.run * IGEMM_NR) {
+  for (int tap = 0; tap < t.taps; tap++, w += step, ahead += step) {
     const uint8_t *x[MOST_PIXELS];
 
     IGEMM_EACH (i, mr)
       x[i] = t.rows[tap * IGEMM_MR + i];
-    add_rows (&t, x, w, mr, blocks, acc);
+    add_rows (&t, x, w, ahead, mr, blocks, acc);
   }
   finish (&t, mr, blocks, acc);
 }
@@ -125,13 +129,14 @@ tile_of_rows (IgemmTile t, const int mr, const int blocks)
 LANES_INLINE void
 tile_of_plain (IgemmTile t, const int mr, const int blocks)
 {
-  const uint8_t *w = (const uint8_t *) t.w + IGEMM_NR * sizeof (int32_t), *x[MOST_PIXELS];
+  const uint8_t *w = (const uint8_t *) t.w + START, *ahead = (const uint8_t *) t.ahead + START;
+  const uint8_t *x[MOST_PIXELS];
   __m512i acc[MOST_PIXELS][4];
 
   IGEMM_EACH (i, mr)
     x[i] = (const uint8_t *) t.x + (i < t.pixels ? i : t.pixels - 1) * t.x_stride;
   start (&t, mr, blocks, acc);
-  add_rows (&t, x, w, mr, blocks, acc);
+  add_rows (&t, x, w, ahead, mr, blocks, acc);
   finish (&t, mr, blocks, acc);
 }
 
@@ -169,12 +174,14 @@ static const TileFn plain_tiles[2][4] = {{plain_1x1, plain_1x2, plain_1x3, plain
 static void
 run_plain (const IgemmTile *tile, int blocks)
 {
+  const uint8_t *next = (const uint8_t *) tile->w + blocks * tile->w_stride;
   const int mr = blocks == 4 ? IGEMM_MR : PLAIN_MR;
   const size_t y_size = tile->y_f32 ? sizeof (float) : 1;
   IgemmTile t = *tile;
 
-  for (int left = tile->pixels; left > 0; left -= mr) {
+  for (int left = tile->pixels, i = 0; left > 0; left -= mr, i++) {
     t.pixels = left < mr ? left : mr;
+    t.ahead = i < blocks ? next + i * t.w_stride : t.w;
     plain_tiles[left > 1][blocks - 1](&t);
     t.x = (const uint8_t *) t.x + mr * t.x_stride;
     t.y = (uint8_t *) t.y + mr * t.y_stride * y_size;
