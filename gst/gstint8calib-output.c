@@ -93,6 +93,11 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
         "made, \"statistics\" to that of a statistics file, or both");
     return FALSE;
   }
+  if (settings->qdq_model && !settings->table) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "qdq-model is made with the table: set \"table\", too");
+    return FALSE;
+  }
   if (settings->table && settings->table_exists == GST_INT8_TABLE_EXISTS_REFUSE &&
       g_file_test (settings->table, G_FILE_TEST_EXISTS)) {
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
@@ -112,7 +117,8 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
          check_merge (settings, error) &&
          (!settings->table || gst_int8_calib_table_is_there (settings) ||
              check_writable (settings->table, "table", error)) &&
-         (!settings->statistics || check_writable (settings->statistics, "statistics", error));
+         (!settings->statistics || check_writable (settings->statistics, "statistics", error)) &&
+         (!settings->qdq_model || check_writable (settings->qdq_model, "qdq-model", error));
 }
 
 gboolean
@@ -321,7 +327,8 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
    */
   return calib_table_save (table, self->run.table, error) &&
          calib_provenance_save (calib_statistics_provenance (self->statistics),
-             calib_method_name (self->run.method), self->run.table, error);
+             calib_method_name (self->run.method), self->run.table, error) &&
+         gst_int8_calib_export (self, table, error);
 }
 
 gboolean

@@ -60,6 +60,8 @@ typedef struct {
 } GstInt8CalibSettings;
 
 typedef enum {
+  char *qdq_model; /* path, or NULL */
+  EngineExportTarget qdq_target;
   GST_INT8_CALIB_IDLE,    /* READY and below */
   GST_INT8_CALIB_LOADING, /* no slots yet */
   GST_INT8_CALIB_RUNNING,
@@ -132,6 +134,10 @@ void gst_int8_calib_settings_clear (GstInt8CalibSettings *settings);
 /* frames: render() of the base class. */
 GstFlowReturn gst_int8_calib_render (GstBaseSink *sink, GstBuffer *buffer);
 /* Posts the error; returns `result`. */
+/* export: the property "qdq-model", if it is set. */
+GType gst_int8_calib_qdq_target_type (void);
+gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, GError **error);
+
 GstFlowReturn gst_int8_calib_fail (GstInt8Calib *self, const GError *error, GstFlowReturn result);
 /* Waits for something that only the worker or an unlock brings about; lock held. */
 GstFlowReturn gst_int8_calib_wait_locked (GstInt8Calib *self);

@@ -22,7 +22,9 @@ enum {
   PROP_OBJECT_MIN_HEIGHT,
   PROP_CALIB_STATS,
   PROP_CHECKPOINT_INTERVAL,
-  PROP_EOS_WHEN_DONE
+  PROP_EOS_WHEN_DONE,
+  PROP_QDQ_MODEL,
+  PROP_QDQ_TARGET
 };
 
 #define DEFAULT_METHOD              CALIB_METHOD_MSE
@@ -113,6 +115,7 @@ gst_int8_calib_settings_clear (GstInt8CalibSettings *settings)
 /* An empty text is none. */
 static void
 take_text (char **field, const GValue *value)
+  to->qdq_model = g_strdup (from->qdq_model);
 {
   const char *text = g_value_get_string (value);
 
@@ -123,6 +126,7 @@ take_text (char **field, const GValue *value)
 static gboolean
 set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
 {
+  g_clear_pointer (&settings->qdq_model, g_free);
   switch (id) {
   case PROP_TABLE:
     take_text (&settings->table, value);
@@ -200,6 +204,12 @@ get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
     g_value_set_string (value, settings->statistics);
     return TRUE;
   case PROP_MERGE:
+  case PROP_QDQ_MODEL:
+    take_text (&settings->qdq_model, value);
+    return TRUE;
+  case PROP_QDQ_TARGET:
+    settings->qdq_target = g_value_get_enum (value);
+    return TRUE;
     g_value_set_string (value, settings->merge);
     return TRUE;
   case PROP_METHOD:
@@ -269,6 +279,12 @@ static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstInt8Calib *self = GST_INT8_CALIB (object);
+  case PROP_QDQ_MODEL:
+    g_value_set_string (value, settings->qdq_model);
+    return TRUE;
+  case PROP_QDQ_TARGET:
+    g_value_set_enum (value, settings->qdq_target);
+    return TRUE;
   gboolean known;
 
   if (id == PROP_CALIB_STATS) {
@@ -328,6 +344,14 @@ install_method (GObjectClass *klass)
           "Frames that go through the network at once; only entropy2-trt and legacy depend on it",
           1, 256, DEFAULT_BATCH_SIZE, SETTABLE));
 }
+  g_object_class_install_property (klass, PROP_QDQ_MODEL,
+      g_param_spec_string ("qdq-model", "Q/DQ model",
+          "Path of an ONNX file with QuantizeLinear and DequantizeLinear that is written with the "
+          "table, for qdq-target to run (unset = none)",
+          NULL, SETTABLE));
+  g_object_class_install_property (klass, PROP_QDQ_TARGET,
+      g_param_spec_enum ("qdq-target", "Q/DQ target", "Whose rules the Q/DQ model follows",
+          gst_int8_calib_qdq_target_type (), ENGINE_EXPORT_ONNXRUNTIME, SETTABLE));
 
 static void
 install_frames (GObjectClass *klass)
@@ -423,3 +447,4 @@ gst_int8_calib_properties_init (GstInt8Calib *self)
   self->settings.interval = DEFAULT_INTERVAL;
   self->settings.checkpoint_interval = DEFAULT_CHECKPOINT_INTERVAL;
 }
+  self->settings.qdq_target = ENGINE_EXPORT_ONNXRUNTIME;

@@ -110,6 +110,34 @@ GST_START_TEST (test_checkpoint_interval)
 }
 GST_END_TEST;
 
+/* --- Q/DQ model ------------------------------------------------------------------------------ */
+
+/* Is written with the table, says so in its metadata, and is read as what it is. */
+GST_START_TEST (test_qdq_model)
+{
+  static const char *const targets[] = {"onnxruntime", "openvino", "tensorrt"};
+  const char *target = targets[__i__];
+  TestCalib c = test_calib_new ("int8calib");
+  g_autofree char *contents = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (EngineModel) model = NULL;
+  gsize size;
+
+  gst_util_set_object_arg (G_OBJECT (c.element), "qdq-target", target);
+  g_object_set (c.element, "table", test_path ("out.table"), "qdq-model", test_path ("q.onnx"),
+      NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 3), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  gst_structure_free (test_calib_done (&c));
+  fail_unless (g_file_get_contents (test_path ("q.onnx"), &contents, &size, NULL));
+  fail_unless (memmem (contents, size, target, strlen (target)) != NULL);
+  model = engine_model_load (test_path ("q.onnx"), &error);
+  fail_unless (model == NULL && strstr (error->message, "quantised already"));
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
 /* --- An existing table ----------------------------------------------------------------------- */
 
 static const char old_table[] = "TRT-8601-EntropyCalibration2\ninput: 3c010a14\n";
@@ -155,6 +183,7 @@ GST_START_TEST (test_settings)
       {"model", "", "no model", "\"model\""},
       {"table", "", "nothing to write", "\"table\""},
       {"table", "/no/such/folder/out.table", "/no/such/folder", "make the folder"},
+      {"qdq-model", "/no/such/folder/q.onnx", "/no/such/folder", "make the folder"},
       {"table", "/proc/out.table", "/proc", "folder"},
       {"table", "/tmp", "/tmp", "is a folder"},
       {"statistics", "/no/such/folder/s.int8stats", "/no/such/folder", "make the folder"},
@@ -322,7 +351,8 @@ make_suite (void)
   tcase_add_test (tcase, test_checkpoint);
   tcase_add_test (tcase, test_checkpoint_interval);
   tcase_add_loop_test (tcase, test_table_exists, 0, 3);
-  tcase_add_loop_test (tcase, test_settings, 0, 8);
+  tcase_add_loop_test (tcase, test_qdq_model, 0, 3);
+  tcase_add_loop_test (tcase, test_settings, 0, 9);
   tcase_add_test (tcase, test_merge_settings);
   tcase_add_loop_test (tcase, test_worker_errors, 0, 5);
   tcase_add_loop_test (tcase, test_other_preprocessing, 0, 2);
