@@ -319,13 +319,17 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
 {
   g_autoptr (CalibTable) table = engine_calibration_table (self->model, self->statistics,
       self->run.method, self->run.percentile, self->run.trt_version, error);
+  g_autoptr (EngineBias) bias = NULL;
 
   if (!table)
     return FALSE;
   *n_entries = calib_table_n_entries (table);
-  /* In this order: a table whose provenance is too old is refused, the reverse would be believed.
-   */
-  return calib_table_save (table, self->run.table, error) &&
+  if (self->run.bias_correction == GST_INT8_BIAS_CORRECTION_FAST)
+    bias = engine_bias_fast (self->model, self->statistics);
+  /* In this order: a table whose provenance is too old is refused, and so are corrections for another
+   * table; the reverse would be believed. */
+  return engine_bias_save (bias, table, self->run.table, error) &&
+         calib_table_save (table, self->run.table, error) &&
          calib_provenance_save (calib_statistics_provenance (self->statistics),
              calib_method_name (self->run.method), self->run.table, error) &&
          gst_int8_calib_export (self, table, error);

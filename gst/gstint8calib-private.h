@@ -35,6 +35,8 @@ typedef enum {
   GST_INT8_TABLE_EXISTS_REFUSE
 } GstInt8TableExists;
 
+typedef enum { GST_INT8_BIAS_CORRECTION_FAST, GST_INT8_BIAS_CORRECTION_OFF } GstInt8BiasCorrection;
+
 typedef enum { GST_INT8_PROCESS_FRAME, GST_INT8_PROCESS_OBJECTS } GstInt8ProcessMode;
 
 /* Read once, when the element goes to PAUSED. */
@@ -45,6 +47,7 @@ typedef struct {
   GstInt8TableExists table_exists;
   CalibMethod method;
   double percentile;
+  GstInt8BiasCorrection bias_correction;
   guint trt_version;
   guint batch_size;
   guint max_frames; /* 0: no limit */

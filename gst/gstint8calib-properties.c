@@ -8,6 +8,7 @@ enum {
   PROP_STATISTICS,
   PROP_MERGE,
   PROP_METHOD,
+  PROP_BIAS_CORRECTION,
   PROP_PERCENTILE,
   PROP_TRT_VERSION,
   PROP_BATCH_SIZE,
@@ -91,6 +92,21 @@ method_type (void)
   return type;
 }
 
+static GType
+bias_correction_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_INT8_BIAS_CORRECTION_FAST, "From the channel means of the statistics", "fast"},
+      {GST_INT8_BIAS_CORRECTION_OFF, "None; <table>.bias is removed", "off"},
+      {0, NULL, NULL},
+  };
+  static gsize type;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstInt8CalibBiasCorrection", values));
+  return type;
+}
+
 void
 gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to)
 {
@@ -142,6 +158,9 @@ set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
     return TRUE;
   case PROP_METHOD:
     settings->method = g_value_get_enum (value);
+    return TRUE;
+  case PROP_BIAS_CORRECTION:
+    settings->bias_correction = g_value_get_enum (value);
     return TRUE;
   case PROP_PERCENTILE:
     settings->percentile = g_value_get_double (value);
@@ -214,6 +233,9 @@ get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
     return TRUE;
   case PROP_METHOD:
     g_value_set_enum (value, settings->method);
+    return TRUE;
+  case PROP_BIAS_CORRECTION:
+    g_value_set_enum (value, settings->bias_correction);
     return TRUE;
   case PROP_PERCENTILE:
     g_value_set_double (value, settings->percentile);
@@ -330,6 +352,11 @@ install_method (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_METHOD,
       g_param_spec_enum ("method", "Method", "How a range is chosen from a distribution",
           method_type (), DEFAULT_METHOD, SETTABLE));
+  g_object_class_install_property (klass, PROP_BIAS_CORRECTION,
+      g_param_spec_enum ("bias-correction", "Bias correction",
+          "What rounding weights takes from the mean of a layer's outputs is given back to its biases, by "
+          "<table>.bias, which int8infer reads with the table",
+          bias_correction_type (), GST_INT8_BIAS_CORRECTION_FAST, SETTABLE));
   g_object_class_install_property (klass, PROP_PERCENTILE,
       g_param_spec_double ("percentile", "Percentile",
           "method=percentile: this share of all magnitudes, in percent, is inside the range", 1,

@@ -44,6 +44,8 @@ gboolean
 tool_table (int argc, char **argv, GError **error)
 {
   g_autofree char *stats = NULL, *model_path = NULL, *method_name = NULL, *output = NULL;
+  g_autofree char *correction = NULL;
+  g_autoptr (EngineBias) bias = NULL;
   double percentile = 99.99;
   int trt_version = 8601;
   const GOptionEntry entries[] = {
@@ -53,6 +55,10 @@ tool_table (int argc, char **argv, GError **error)
       {"method", 0, 0, G_OPTION_ARG_STRING, &method_name, "One of the above; default mse",
           "METHOD"},
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &percentile, "For percentile; default 99.99", "P"},
+      {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &correction,
+          "fast (default): also write <table>.bias, what rounding weights takes from the mean of a "
+          "layer's outputs; or off",
+          "HOW"},
       {"trt-version", 0, 0, G_OPTION_ARG_INT, &trt_version, "Number in the header; default 8601",
           "N"},
       {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Table to write", "FILE"},
@@ -68,6 +74,8 @@ tool_table (int argc, char **argv, GError **error)
     return tool_usage (error, "--stats, --model and --output are needed");
   if (method_name && !read_method (method_name, &method, error))
     return FALSE;
+  if (correction && !g_str_equal (correction, "fast") && !g_str_equal (correction, "off"))
+    return tool_usage (error, "--bias-correction is fast or off, not %s", correction);
   if (trt_version < 1)
     return tool_usage (error, "--trt-version must be above 0");
 
@@ -79,12 +87,16 @@ tool_table (int argc, char **argv, GError **error)
     return FALSE;
   g_autoptr (CalibTable) table =
       engine_calibration_table (model, statistics, method, percentile, trt_version, error);
-  if (!table || !calib_table_save (table, output, error) ||
+  if (!correction || g_str_equal (correction, "fast"))
+    bias = engine_bias_fast (model, statistics);
+  if (!table || !engine_bias_save (bias, table, output, error) ||
+      !calib_table_save (table, output, error) ||
       !calib_provenance_save (calib_statistics_provenance (statistics), calib_method_name (method),
           output, error))
     return FALSE;
-  g_print ("%s: %u tensors, %s\n", output, calib_table_n_entries (table),
-      calib_method_name (method));
+  g_print ("%s: %u tensors, %s, biases of %u layers corrected\n", output,
+      calib_table_n_entries (table), calib_method_name (method),
+      bias ? engine_bias_n_layers (bias) : 0);
   return TRUE;
 }
 
