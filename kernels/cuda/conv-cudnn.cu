@@ -143,6 +143,20 @@ all_aligned (const void *x, const void *b, const void *r, const void *y)
          kernel_cuda_aligned (r, 16) && kernel_cuda_aligned (y, 16);
 }
 
+static __global__ void
+nothing (void)
+{
+}
+
+/* The kernel before may be one of kernel_conv_launch(), which lets the next start before it ends.
+ * cuDNN's do start so, and read their residual before they wait (9.19; tests/kernels/conv-chain.c):
+ * between them comes one that does neither. */
+static void
+run_barrier (KernelQueue *queue)
+{
+  nothing<<<1, 1, 0, queue->stream>>> ();
+}
+
 /* --- int8 ----------------------------------------------------------------------------------- */
 
 /* Tensor cores with int8 want 16 bytes a pixel; other inputs run ten times slower than here. */
@@ -223,7 +237,9 @@ try_s8 (const KernelConvS8 *args, bool to_f32, int rank, KernelQueue *queue)
     return false;
   if (frame) {
     p.x = (char *) p.workspace + kernel_cudnn_workspace (&conv);
-    run_frame (args, (void *) p.x, queue);
+    run_frame (args, (void *) p.x, queue); /* a barrier, too */
+  } else {
+    run_barrier (queue);
   }
   kernel_cudnn_run (queue, plan, &p);
   return true;
@@ -345,6 +361,7 @@ try_f32 (const KernelConvF32 *args, int rank, KernelQueue *queue)
     plan = kernel_cudnn_plan (queue, &args->shape, &conv, rank);
   if (!plan)
     return false;
+  run_barrier (queue);
   kernel_cudnn_run (queue, plan, &p);
   if (args->r || (bounded && !relu))
     run_finish (args, t, queue);

@@ -236,25 +236,90 @@ warn (const CudnnConv *c, const char *name, const char *why)
       kernel_cudnn_about (), c->kh, c->kw, c->ic, c->oc, c->ih, c->iw, c->n, why, name);
 }
 
-static State
-make_plan (CudaBackend *cuda, Entry *entry, int rank)
+/* A plan on its way, in a thread of its own. */
+typedef struct {
+  CudaBackend *cuda;
+  const Entry *entry;
+  int rank, choice; /* the choice that it is made of */
+  CudnnPlan plan;
+  bool good, has_thread;
+  pthread_t thread;
+} Job;
+
+/* The choice of that rank, or the next that can be built. */
+static void
+build (Job *job, cudnnHandle_t handle)
 {
-  CudnnCache *cache = cuda->cudnn;
-  CudnnPlan *plan = &entry->ranks[rank - 1].plan;
-  const size_t limit = kernel_cudnn_workspace (&entry->conv);
+  const CudnnChoices *choices = job->entry->choices;
+  const size_t limit = kernel_cudnn_workspace (&job->entry->conv);
+  const int count = choices ? kernel_cudnn_choices_count (choices) : 0;
+  char why[256]; /* it is cuDNN's business what it cannot do */
+
+  for (int i = job->rank - 1; i < count && !job->good; i++) {
+    job->choice = i;
+    job->good = kernel_cudnn_plan_init (&job->plan, handle, choices, i, limit, why, sizeof why);
+  }
+}
+
+/* cuDNN's handles are for one thread at a time. */
+static void *
+build_in_thread (void *data)
+{
+  Job *job = data;
+  cudnnHandle_t handle;
+
+  if (!kernel_cuda_enter (job->cuda, NULL))
+    return NULL;
+  handle = make_handle (job->cuda->cudnn->stream);
+  if (handle) {
+    build (job, handle);
+    kernel_cudnn_api ()->cudnnDestroy (handle);
+  }
+  kernel_cuda_leave (job->cuda);
+  return NULL;
+}
+
+static void
+take_plan (Entry *entry, Job *job)
+{
+  CudnnCache *cache = job->cuda->cudnn;
   char why[256];
 
-  for (int i = rank - 1; entry->choices && i < kernel_cudnn_choices_count (entry->choices); i++) {
-    if (!kernel_cudnn_plan_init (plan, cache->handle, entry->choices, i, limit, why, sizeof why))
-      continue;
-    if (entry->conv.in != CUDNN_DATA_INT8 ||
-        kernel_cudnn_check (cuda, cache->handle, cache->stream, plan, why, sizeof why))
-      return READY;
-    warn (&entry->conv, kernel_cudnn_choices_name (entry->choices, i), why);
-    kernel_cudnn_plan_clear (plan);
-    return REFUSED;
+  entry->ranks[job->rank - 1].state = REFUSED;
+  if (!job->good)
+    return;
+  if (entry->conv.in == CUDNN_DATA_INT8 &&
+      !kernel_cudnn_check (job->cuda, cache->handle, cache->stream, &job->plan, why, sizeof why)) {
+    warn (&entry->conv, kernel_cudnn_choices_name (entry->choices, job->choice), why);
+    kernel_cudnn_plan_clear (&job->plan);
+    return;
   }
-  return REFUSED;
+  entry->ranks[job->rank - 1].plan = job->plan;
+  entry->ranks[job->rank - 1].state = READY;
+}
+
+/* Who asks for a second rank is timing them all: then the others are made at the same time, as most
+ * of it is compiling. */
+static void
+make_plans (CudaBackend *cuda, Entry *entry, int rank)
+{
+  Job jobs[CUDNN_RANKS];
+  bool timing = false;
+
+  for (int i = 0; i < CUDNN_RANKS; i++)
+    timing = timing || entry->ranks[i].state != UNTRIED;
+  for (int i = 0; i < CUDNN_RANKS; i++) {
+    jobs[i] = (Job){.cuda = cuda, .entry = entry, .rank = i + 1};
+    if (timing && i + 1 != rank && entry->ranks[i].state == UNTRIED)
+      jobs[i].has_thread = pthread_create (&jobs[i].thread, NULL, build_in_thread, &jobs[i]) == 0;
+  }
+  build (&jobs[rank - 1], cuda->cudnn->handle);
+  take_plan (entry, &jobs[rank - 1]);
+  for (int i = 0; i < CUDNN_RANKS; i++)
+    if (jobs[i].has_thread) {
+      pthread_join (jobs[i].thread, NULL);
+      take_plan (entry, &jobs[i]);
+    }
 }
 
 const CudnnPlan *
@@ -271,7 +336,7 @@ kernel_cudnn_plan (KernelQueue *queue, const KernelConvShape *shape, const Cudnn
   entry = is_prepared (cache, shape) ? find_entry (cache, conv) : NULL;
   if (entry) {
     if (entry->ranks[rank - 1].state == UNTRIED)
-      entry->ranks[rank - 1].state = make_plan (queue->cuda, entry, rank);
+      make_plans (queue->cuda, entry, rank);
     if (entry->ranks[rank - 1].state == READY)
       plan = &entry->ranks[rank - 1].plan;
   }
