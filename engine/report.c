@@ -160,6 +160,11 @@ write_provenance (GString *page, const EngineReport *report)
 
     write_term (page, "Layers", layers);
   }
+  if (report->bias) {
+    g_autofree char *layers = g_strdup_printf ("of %u layers", engine_bias_n_layers (report->bias));
+
+    write_term (page, "Bias correction", layers);
+  }
   write_term (page, "Preprocessing", report->preprocess);
   if (from && from->frames > 0) {
     g_autofree char *frames = g_strdup_printf ("%" G_GUINT64_FORMAT, from->frames);

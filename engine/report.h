@@ -21,6 +21,7 @@ typedef struct {
   const CalibProvenance *provenance; /* of the table; or NULL */
   const char *preprocess;            /* canonical text; or NULL */
   EngineRanges ranges;
+  const EngineBias *bias;             /* corrections that go with the table; or NULL */
   const CalibStatistics *statistics;  /* or NULL */
   const EngineComparison *comparison; /* or NULL */
 } EngineReport;

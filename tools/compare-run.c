@@ -12,6 +12,7 @@ candidate_free (gpointer data)
   g_free (candidate->label);
   g_free (candidate->method);
   g_clear_pointer (&candidate->table, calib_table_free);
+  engine_bias_free (candidate->bias);
   calib_provenance_clear (&candidate->provenance);
   engine_comparison_free (candidate->comparison);
   engine_unref (candidate->engine);
@@ -33,9 +34,10 @@ compare_clear (Compare *compare)
 
 /* --- Candidates ----------------------------------------------------------------------------- */
 
+/* Takes table and bias. */
 static void
 add_candidate (Compare *compare, const char *label, const char *method, CalibTable *table,
-    const CalibProvenance *provenance)
+    EngineBias *bias, const CalibProvenance *provenance)
 {
   CompareCandidate *candidate = g_new0 (CompareCandidate, 1);
 
@@ -44,6 +46,7 @@ add_candidate (Compare *compare, const char *label, const char *method, CalibTab
   candidate->label = g_strdup (label);
   candidate->method = g_strdup (method);
   candidate->table = table;
+  candidate->bias = bias;
   candidate->provenance = (CalibProvenance){
       .model_sha256 = g_strdup (provenance->model_sha256),
       .preprocess_sha256 = g_strdup (provenance->preprocess_sha256),
@@ -80,18 +83,24 @@ gboolean
 compare_add_table (Compare *compare, const char *path, GError **error)
 {
   g_autoptr (CalibTable) table = calib_table_load (path, error);
+  g_autoptr (EngineBias) bias = NULL;
   CalibProvenance provenance = {0};
   g_autoptr (GError) cause = NULL;
 
   if (!table)
     return FALSE;
+  if (!compare->no_bias && !(bias = engine_bias_load (path, &cause)) && cause) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return FALSE;
+  }
   if (!calib_provenance_load (path, &provenance, &cause) && cause) {
     g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
   }
   const gboolean ok = check_provenance (compare, path, &provenance, error);
   if (ok)
-    add_candidate (compare, path, NULL, g_steal_pointer (&table), &provenance);
+    add_candidate (compare, path, NULL, g_steal_pointer (&table), g_steal_pointer (&bias),
+        &provenance);
   calib_provenance_clear (&provenance);
   return ok;
 }
@@ -113,7 +122,8 @@ compare_add_method (Compare *compare, const char *name, GError **error)
     g_prefix_error (error, "%s: ", name);
     return FALSE;
   }
-  add_candidate (compare, name, name, table, provenance);
+  add_candidate (compare, name, name, table,
+      compare->no_bias ? NULL : engine_bias_fast (compare->model, compare->statistics), provenance);
   return TRUE;
 }
 
@@ -144,6 +154,7 @@ options_of (const Compare *compare, const CompareCandidate *candidate)
   EngineBuildOptions options = compare->build;
 
   options.table = candidate->table;
+  options.bias = candidate->bias;
   return options;
 }
 

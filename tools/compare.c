@@ -6,7 +6,8 @@
 
 typedef struct {
   char **tables, **images;
-  char *stats, *methods, *preprocess, *ranges, *rules, *dynamic_ranges, *backend, *html, *json;
+  char *stats, *methods, *preprocess, *ranges, *rules, *dynamic_ranges, *backend, *html, *json,
+      *bias;
   int threads, max_frames, alone, top;
   double percentile;
   gboolean force;
@@ -26,6 +27,7 @@ options_clear (Options *o)
   g_free (o->backend);
   g_free (o->html);
   g_free (o->json);
+  g_free (o->bias);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Compare, compare_clear)
@@ -56,6 +58,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "Rules such as \"conv1:fp32,fc*:fp32\", or @FILE", "RULES"},
       {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &o->dynamic_ranges,
           "Ranges by hand, which go before the table's", "FILE"},
+      {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &o->bias,
+          "fast (default): as int8calib and int8infer do, <table>.bias for a table; or off", "HOW"},
       {"max-frames", 'n', 0, G_OPTION_ARG_INT, &o->max_frames, "Default: all", "N"},
       {"alone", 0, 0, G_OPTION_ARG_INT, &o->alone,
           "Also quantise each layer alone, on so many frames; default 8, 0: do not", "N"},
@@ -87,6 +91,8 @@ check (const Options *o, int argc, GError **error)
     return tool_usage (error, "--method makes tables from statistics: --stats is needed");
   if (!o->images && !o->stats)
     return tool_usage (error, "--images is needed: what calibration has not seen is best");
+  if (o->bias && !g_str_equal (o->bias, "fast") && !g_str_equal (o->bias, "off"))
+    return tool_usage (error, "--bias-correction is fast or off, not %s", o->bias);
   if (o->max_frames < 0 || o->alone < 0 || o->top < 0 || o->threads < 0)
     return tool_usage (error, "--max-frames, --alone, --top and --threads must not be below 0");
   return TRUE;
@@ -167,6 +173,7 @@ tell (const Compare *compare, const CompareCandidate *best, const Options *o, GE
       .provenance = &best->provenance,
       .preprocess = preprocess,
       .ranges = compare->build.ranges,
+      .bias = best->bias,
       .statistics = compare->statistics,
       .comparison = best->comparison};
   return engine_report_save (&report, o->html, tool_progress, NULL, NULL, error);
@@ -185,6 +192,7 @@ tool_compare (int argc, char **argv, GError **error)
   compare.model_path = g_strdup (argv[1]);
   compare.percentile = o.percentile;
   compare.force = o.force;
+  compare.no_bias = g_strcmp0 (o.bias, "off") == 0;
   compare.threads = o.threads;
   compare.max_frames = o.max_frames;
   compare.alone = o.alone;

@@ -17,6 +17,7 @@ typedef struct {
   char *label;  /* "photos.table", "mse" */
   char *method; /* NULL: not known */
   CalibTable *table;
+  EngineBias *bias; /* or NULL */
   CalibProvenance provenance;
   Engine *engine;
   EngineComparison *comparison;
@@ -31,6 +32,7 @@ typedef struct {
   CalibDynamicRanges *dynamic_ranges;
   CalibStatistics *statistics; /* or NULL */
   double percentile;
+  gboolean no_bias; /* without the corrections of biases that go with a table */
   gboolean force;
   KernelBackend *backend;
   int threads;
