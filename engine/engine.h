@@ -210,9 +210,9 @@ char *engine_dump (const Engine *engine);
 /* --- Q/DQ export ---------------------------------------------------------------------------- */
 
 /* Whose rules the file follows. All of them read standard ops between QuantizeLinear and
- * DequantizeLinear of int8 (opset 13, NCHW, one scale for each output channel of weights, along axis
+ * DequantizeLinear (opset 13, NCHW; weights int8 with one scale for each output channel, along axis
  * 0); they differ in what they turn into int8 kernels, and in what they refuse. docs/ACCURACY.md
- * has what each makes of it.
+ * tells what ONNX Runtime and OpenVINO make of it.
  *
  *   tensorrt     TensorRT 8 to 11. Activations are int8 with zero point 0: the engine's ranges must be
  *                symmetric. Biases are float: a DequantizeLinear of int32 is refused

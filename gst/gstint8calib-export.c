@@ -19,13 +19,15 @@ gst_int8_calib_qdq_target_type (void)
 }
 
 gboolean
-gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, GError **error)
+gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,
+    GError **error)
 {
   const EngineExportOptions options = {.target = self->run.qdq_target};
   const EngineBuildOptions build = {.precision = ENGINE_PRECISION_INT8,
       .ranges = options.target == ENGINE_EXPORT_TENSORRT ? ENGINE_RANGES_SYMMETRIC
                                                          : ENGINE_RANGES_FULL,
       .table = table,
+      .bias = bias,
       .preprocess = &self->preprocess};
   g_autoptr (Engine) engine = NULL;
 

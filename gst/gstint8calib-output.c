@@ -332,7 +332,7 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
          calib_table_save (table, self->run.table, error) &&
          calib_provenance_save (calib_statistics_provenance (self->statistics),
              calib_method_name (self->run.method), self->run.table, error) &&
-         gst_int8_calib_export (self, table, error);
+         gst_int8_calib_export (self, table, bias, error);
 }
 
 gboolean

@@ -60,11 +60,11 @@ typedef struct {
   guint object_min_width, object_min_height;
   guint checkpoint_interval; /* frames; 0: never */
   gboolean eos_when_done;
+  char *qdq_model; /* path, or NULL */
+  EngineExportTarget qdq_target;
 } GstInt8CalibSettings;
 
 typedef enum {
-  char *qdq_model; /* path, or NULL */
-  EngineExportTarget qdq_target;
   GST_INT8_CALIB_IDLE,    /* READY and below */
   GST_INT8_CALIB_LOADING, /* no slots yet */
   GST_INT8_CALIB_RUNNING,
@@ -134,13 +134,14 @@ void gst_int8_calib_properties_init (GstInt8Calib *self);
 void gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to);
 void gst_int8_calib_settings_clear (GstInt8CalibSettings *settings);
 
+/* export: the property "qdq-model", if it is set. */
+GType gst_int8_calib_qdq_target_type (void);
+gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,
+    GError **error);
+
 /* frames: render() of the base class. */
 GstFlowReturn gst_int8_calib_render (GstBaseSink *sink, GstBuffer *buffer);
 /* Posts the error; returns `result`. */
-/* export: the property "qdq-model", if it is set. */
-GType gst_int8_calib_qdq_target_type (void);
-gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, GError **error);
-
 GstFlowReturn gst_int8_calib_fail (GstInt8Calib *self, const GError *error, GstFlowReturn result);
 /* Waits for something that only the worker or an unlock brings about; lock held. */
 GstFlowReturn gst_int8_calib_wait_locked (GstInt8Calib *self);

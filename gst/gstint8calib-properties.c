@@ -115,6 +115,7 @@ gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSett
   to->table = g_strdup (from->table);
   to->statistics = g_strdup (from->statistics);
   to->merge = g_strdup (from->merge);
+  to->qdq_model = g_strdup (from->qdq_model);
   to->object_class = g_strdup (from->object_class);
 }
 
@@ -125,13 +126,13 @@ gst_int8_calib_settings_clear (GstInt8CalibSettings *settings)
   g_clear_pointer (&settings->table, g_free);
   g_clear_pointer (&settings->statistics, g_free);
   g_clear_pointer (&settings->merge, g_free);
+  g_clear_pointer (&settings->qdq_model, g_free);
   g_clear_pointer (&settings->object_class, g_free);
 }
 
 /* An empty text is none. */
 static void
 take_text (char **field, const GValue *value)
-  to->qdq_model = g_strdup (from->qdq_model);
 {
   const char *text = g_value_get_string (value);
 
@@ -142,7 +143,6 @@ take_text (char **field, const GValue *value)
 static gboolean
 set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
 {
-  g_clear_pointer (&settings->qdq_model, g_free);
   switch (id) {
   case PROP_TABLE:
     take_text (&settings->table, value);
@@ -204,6 +204,12 @@ set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
   case PROP_EOS_WHEN_DONE:
     settings->eos_when_done = g_value_get_boolean (value);
     return TRUE;
+  case PROP_QDQ_MODEL:
+    take_text (&settings->qdq_model, value);
+    return TRUE;
+  case PROP_QDQ_TARGET:
+    settings->qdq_target = g_value_get_enum (value);
+    return TRUE;
   default:
     return gst_int8_config_set_property (&settings->config, id, value);
   }
@@ -223,12 +229,6 @@ get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
     g_value_set_string (value, settings->statistics);
     return TRUE;
   case PROP_MERGE:
-  case PROP_QDQ_MODEL:
-    take_text (&settings->qdq_model, value);
-    return TRUE;
-  case PROP_QDQ_TARGET:
-    settings->qdq_target = g_value_get_enum (value);
-    return TRUE;
     g_value_set_string (value, settings->merge);
     return TRUE;
   case PROP_METHOD:
@@ -279,6 +279,12 @@ get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
   case PROP_EOS_WHEN_DONE:
     g_value_set_boolean (value, settings->eos_when_done);
     return TRUE;
+  case PROP_QDQ_MODEL:
+    g_value_set_string (value, settings->qdq_model);
+    return TRUE;
+  case PROP_QDQ_TARGET:
+    g_value_set_enum (value, settings->qdq_target);
+    return TRUE;
   default:
     return gst_int8_config_get_property (&settings->config, id, value);
   }
@@ -301,12 +307,6 @@ static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstInt8Calib *self = GST_INT8_CALIB (object);
-  case PROP_QDQ_MODEL:
-    g_value_set_string (value, settings->qdq_model);
-    return TRUE;
-  case PROP_QDQ_TARGET:
-    g_value_set_enum (value, settings->qdq_target);
-    return TRUE;
   gboolean known;
 
   if (id == PROP_CALIB_STATS) {
@@ -344,6 +344,14 @@ install_files (GObjectClass *klass)
       g_param_spec_string ("merge", "Merge",
           "Paths of other statistics files, separated by ';', that the table takes into account",
           NULL, SETTABLE));
+  g_object_class_install_property (klass, PROP_QDQ_MODEL,
+      g_param_spec_string ("qdq-model", "Q/DQ model",
+          "Path of an ONNX file with QuantizeLinear and DequantizeLinear that is written with the "
+          "table, for qdq-target to run (unset = none)",
+          NULL, SETTABLE));
+  g_object_class_install_property (klass, PROP_QDQ_TARGET,
+      g_param_spec_enum ("qdq-target", "Q/DQ target", "Whose rules the Q/DQ model follows",
+          gst_int8_calib_qdq_target_type (), ENGINE_EXPORT_ONNXRUNTIME, SETTABLE));
 }
 
 static void
@@ -371,14 +379,6 @@ install_method (GObjectClass *klass)
           "Frames that go through the network at once; only entropy2-trt and legacy depend on it",
           1, 256, DEFAULT_BATCH_SIZE, SETTABLE));
 }
-  g_object_class_install_property (klass, PROP_QDQ_MODEL,
-      g_param_spec_string ("qdq-model", "Q/DQ model",
-          "Path of an ONNX file with QuantizeLinear and DequantizeLinear that is written with the "
-          "table, for qdq-target to run (unset = none)",
-          NULL, SETTABLE));
-  g_object_class_install_property (klass, PROP_QDQ_TARGET,
-      g_param_spec_enum ("qdq-target", "Q/DQ target", "Whose rules the Q/DQ model follows",
-          gst_int8_calib_qdq_target_type (), ENGINE_EXPORT_ONNXRUNTIME, SETTABLE));
 
 static void
 install_frames (GObjectClass *klass)
@@ -467,6 +467,7 @@ gst_int8_calib_properties_init (GstInt8Calib *self)
 {
   gst_int8_config_init (&self->settings.config);
   self->settings.method = DEFAULT_METHOD;
+  self->settings.qdq_target = ENGINE_EXPORT_ONNXRUNTIME;
   self->settings.percentile = DEFAULT_PERCENTILE;
   self->settings.trt_version = DEFAULT_TRT_VERSION;
   self->settings.batch_size = DEFAULT_BATCH_SIZE;
@@ -474,4 +475,3 @@ gst_int8_calib_properties_init (GstInt8Calib *self)
   self->settings.interval = DEFAULT_INTERVAL;
   self->settings.checkpoint_interval = DEFAULT_CHECKPOINT_INTERVAL;
 }
-  self->settings.qdq_target = ENGINE_EXPORT_ONNXRUNTIME;
