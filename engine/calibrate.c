@@ -212,6 +212,21 @@ engine_calibrator_push (EngineCalibrator *calibrator, GError **error)
   return calibrator->waiting < calibrator->batch || engine_calibrator_flush (calibrator, error);
 }
 
+/* Counts the images that were run, and offers them to statistics that keep some. */
+static void
+add_frames (const EngineCalibrator *calibrator, CalibStatistics *statistics, int images)
+{
+  EngineInputInfo input;
+
+  calib_statistics_add_frames (statistics, images);
+  if (calib_statistics_keeps (statistics) == 0)
+    return;
+  engine_model_input (calibrator->model, &input);
+  for (int i = 0; i < images; i++)
+    calib_statistics_offer_frame (statistics, engine_exec_input (calibrator->exec, i),
+        (gsize) input.height * input.width * input.channels);
+}
+
 gboolean
 engine_calibrator_flush (EngineCalibrator *calibrator, GError **error)
 {
@@ -224,7 +239,7 @@ engine_calibrator_flush (EngineCalibrator *calibrator, GError **error)
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (calibrator->to); i++)
     if (calibrator->to[i])
-      calib_statistics_add_frames (calibrator->to[i]->statistics, images);
+      add_frames (calibrator, calibrator->to[i]->statistics, images);
   return TRUE;
 }
 

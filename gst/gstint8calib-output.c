@@ -93,9 +93,9 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
         "made, \"statistics\" to that of a statistics file, or both");
     return FALSE;
   }
-  if (settings->qdq_model && !settings->table) {
-    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "qdq-model is made with the table: set \"table\", too");
+  if ((settings->qdq_model || settings->report) && !settings->table) {
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "%s is made with the table: set \"table\", too", settings->qdq_model ? "qdq-model" : "report");
     return FALSE;
   }
   if (settings->table && settings->table_exists == GST_INT8_TABLE_EXISTS_REFUSE &&
@@ -118,7 +118,8 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
          (!settings->table || gst_int8_calib_table_is_there (settings) ||
              check_writable (settings->table, "table", error)) &&
          (!settings->statistics || check_writable (settings->statistics, "statistics", error)) &&
-         (!settings->qdq_model || check_writable (settings->qdq_model, "qdq-model", error));
+         (!settings->qdq_model || check_writable (settings->qdq_model, "qdq-model", error)) &&
+         (!settings->report || check_writable (settings->report, "report", error));
 }
 
 gboolean
@@ -262,11 +263,15 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
     statistics = load_statistics (self, self->run.statistics, error);
     if (!statistics || !check_method (self, statistics, error))
       return NULL;
+    if (self->run.keep_frames > 0)
+      calib_statistics_keep_frames (statistics, self->run.keep_frames);
     GST_INFO_OBJECT (self, "continuing %s, which has %" G_GUINT64_FORMAT " frames",
         self->run.statistics, calib_statistics_provenance (statistics)->frames);
     return g_steal_pointer (&statistics);
   }
-  return calib_statistics_new (&provenance, calib_method_flags (self->run.method));
+  statistics = calib_statistics_new (&provenance, calib_method_flags (self->run.method));
+  calib_statistics_keep_frames (statistics, self->run.keep_frames);
+  return g_steal_pointer (&statistics);
 }
 
 gboolean
@@ -332,7 +337,8 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
          calib_table_save (table, self->run.table, error) &&
          calib_provenance_save (calib_statistics_provenance (self->statistics),
              calib_method_name (self->run.method), self->run.table, error) &&
-         gst_int8_calib_export (self, table, bias, error);
+         gst_int8_calib_export (self, table, bias, error) &&
+         gst_int8_calib_report (self, table, bias, error);
 }
 
 gboolean

@@ -61,6 +61,8 @@ typedef struct {
   guint checkpoint_interval; /* frames; 0: never */
   gboolean eos_when_done;
   char *qdq_model; /* path, or NULL */
+  char *report;    /* likewise */
+  guint keep_frames;
   EngineExportTarget qdq_target;
 } GstInt8CalibSettings;
 
@@ -137,6 +139,10 @@ void gst_int8_calib_settings_clear (GstInt8CalibSettings *settings);
 /* export: the property "qdq-model", if it is set. */
 GType gst_int8_calib_qdq_target_type (void);
 gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,
+    GError **error);
+
+/* report: the property "report", if it is set. */
+gboolean gst_int8_calib_report (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,
     GError **error);
 
 /* frames: render() of the base class. */

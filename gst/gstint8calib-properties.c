@@ -25,7 +25,9 @@ enum {
   PROP_CHECKPOINT_INTERVAL,
   PROP_EOS_WHEN_DONE,
   PROP_QDQ_MODEL,
-  PROP_QDQ_TARGET
+  PROP_QDQ_TARGET,
+  PROP_REPORT,
+  PROP_KEEP_FRAMES
 };
 
 #define DEFAULT_METHOD              CALIB_METHOD_MSE
@@ -116,6 +118,7 @@ gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSett
   to->statistics = g_strdup (from->statistics);
   to->merge = g_strdup (from->merge);
   to->qdq_model = g_strdup (from->qdq_model);
+  to->report = g_strdup (from->report);
   to->object_class = g_strdup (from->object_class);
 }
 
@@ -127,6 +130,7 @@ gst_int8_calib_settings_clear (GstInt8CalibSettings *settings)
   g_clear_pointer (&settings->statistics, g_free);
   g_clear_pointer (&settings->merge, g_free);
   g_clear_pointer (&settings->qdq_model, g_free);
+  g_clear_pointer (&settings->report, g_free);
   g_clear_pointer (&settings->object_class, g_free);
 }
 
@@ -210,6 +214,12 @@ set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
   case PROP_QDQ_TARGET:
     settings->qdq_target = g_value_get_enum (value);
     return TRUE;
+  case PROP_REPORT:
+    take_text (&settings->report, value);
+    return TRUE;
+  case PROP_KEEP_FRAMES:
+    settings->keep_frames = g_value_get_uint (value);
+    return TRUE;
   default:
     return gst_int8_config_set_property (&settings->config, id, value);
   }
@@ -285,6 +295,12 @@ get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
   case PROP_QDQ_TARGET:
     g_value_set_enum (value, settings->qdq_target);
     return TRUE;
+  case PROP_REPORT:
+    g_value_set_string (value, settings->report);
+    return TRUE;
+  case PROP_KEEP_FRAMES:
+    g_value_set_uint (value, settings->keep_frames);
+    return TRUE;
   default:
     return gst_int8_config_get_property (&settings->config, id, value);
   }
@@ -352,6 +368,18 @@ install_files (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_QDQ_TARGET,
       g_param_spec_enum ("qdq-target", "Q/DQ target", "Whose rules the Q/DQ model follows",
           gst_int8_calib_qdq_target_type (), ENGINE_EXPORT_ONNXRUNTIME, SETTABLE));
+  g_object_class_install_property (klass, PROP_REPORT,
+      g_param_spec_string ("report", "Report",
+          "Path of an HTML page that is written with the table: histograms and the ranges of every "
+          "method and, with keep-frames, agreement with FP32 and the layers that do the most damage "
+          "(unset = none)",
+          NULL, SETTABLE));
+  g_object_class_install_property (klass, PROP_KEEP_FRAMES,
+      g_param_spec_uint ("keep-frames", "Keep frames",
+          "So many input tensors are kept with the statistics and in their file, a fair sample of all "
+          "frames, to compare INT8 with FP32 on (0 = none, or as many as the file has that is "
+          "continued; more cannot be added to one)",
+          0, 100000, 0, SETTABLE));
 }
 
 static void
