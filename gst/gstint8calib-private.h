@@ -130,6 +130,12 @@ struct _GstInt8Calib {
   gint64 begun;                  /* g_get_monotonic_time() of the first frame */
 };
 
+/* types */
+GType gst_int8_calib_table_exists_type (void);
+GType gst_int8_calib_process_mode_type (void);
+GType gst_int8_calib_method_type (void);
+GType gst_int8_calib_bias_correction_type (void);
+
 /* properties */
 void gst_int8_calib_properties_install (GObjectClass *klass);
 void gst_int8_calib_properties_init (GstInt8Calib *self);

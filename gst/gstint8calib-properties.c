@@ -38,77 +38,6 @@ enum {
 #define DEFAULT_INTERVAL            1
 #define DEFAULT_CHECKPOINT_INTERVAL 100
 
-static GType
-table_exists_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_INT8_TABLE_EXISTS_USE, "Keep it: calibration is skipped, and that is said", "use"},
-      {GST_INT8_TABLE_EXISTS_OVERWRITE, "Calibrate, and replace it at the end", "overwrite"},
-      {GST_INT8_TABLE_EXISTS_REFUSE, "Do not start", "refuse"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8TableExists", values));
-  return type;
-}
-
-static GType
-process_mode_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_INT8_PROCESS_FRAME, "The whole frame", "frame"},
-      {GST_INT8_PROCESS_OBJECTS, "What a detector has marked on it, one by one", "objects"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8CalibProcessMode", values));
-  return type;
-}
-
-static GType
-method_type (void)
-{
-  static const GEnumValue values[] = {
-      {CALIB_METHOD_MINMAX, "The greatest magnitude that was seen", "minmax"},
-      {CALIB_METHOD_ENTROPY2, "Least divergence; TensorRT's criterion, whatever order and batches",
-          "entropy2"},
-      {CALIB_METHOD_ENTROPY2_TRT, "TensorRT's own histogram: its table, bin for bin",
-          "entropy2-trt"},
-      {CALIB_METHOD_PERCENTILE, "All but the greatest few magnitudes (see percentile)",
-          "percentile"},
-      {CALIB_METHOD_MSE, "Least squared error of quantisation", "mse"},
-      {CALIB_METHOD_ENTROPY, "As entropy2, but tensors share no ranges: TensorRT's version 1",
-          "entropy"},
-      {CALIB_METHOD_LEGACY, "TensorRT's legacy calibrator: 0.999999 of all values, bin for bin",
-          "legacy"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8CalibMethod", values));
-  return type;
-}
-
-static GType
-bias_correction_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_INT8_BIAS_CORRECTION_FAST, "From the channel means of the statistics", "fast"},
-      {GST_INT8_BIAS_CORRECTION_OFF, "None; <table>.bias is removed", "off"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8CalibBiasCorrection", values));
-  return type;
-}
-
 void
 gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to)
 {
@@ -350,7 +279,7 @@ install_files (GObjectClass *klass)
           NULL, SETTABLE));
   g_object_class_install_property (klass, PROP_TABLE_EXISTS,
       g_param_spec_enum ("table-exists", "Table exists", "What to do when the table exists already",
-          table_exists_type (), GST_INT8_TABLE_EXISTS_USE, SETTABLE));
+          gst_int8_calib_table_exists_type (), GST_INT8_TABLE_EXISTS_USE, SETTABLE));
   g_object_class_install_property (klass, PROP_STATISTICS,
       g_param_spec_string ("statistics", "Statistics file",
           "Path of the histograms that are written, continued where the file exists, and from "
@@ -387,12 +316,12 @@ install_method (GObjectClass *klass)
 {
   g_object_class_install_property (klass, PROP_METHOD,
       g_param_spec_enum ("method", "Method", "How a range is chosen from a distribution",
-          method_type (), DEFAULT_METHOD, SETTABLE));
+          gst_int8_calib_method_type (), DEFAULT_METHOD, SETTABLE));
   g_object_class_install_property (klass, PROP_BIAS_CORRECTION,
       g_param_spec_enum ("bias-correction", "Bias correction",
           "What rounding weights takes from the mean of a layer's outputs is given back to its biases, by "
           "<table>.bias, which int8infer reads with the table",
-          bias_correction_type (), GST_INT8_BIAS_CORRECTION_FAST, SETTABLE));
+          gst_int8_calib_bias_correction_type (), GST_INT8_BIAS_CORRECTION_FAST, SETTABLE));
   g_object_class_install_property (klass, PROP_PERCENTILE,
       g_param_spec_double ("percentile", "Percentile",
           "method=percentile: this share of all magnitudes, in percent, is inside the range", 1,
@@ -452,7 +381,7 @@ install_objects (GObjectClass *klass)
       g_param_spec_enum ("process-mode", "Process mode",
           "What goes through the network: frames, or the objects on them (GstAnalytics object detections "
           "or GstVideoRegionOfInterestMeta); each object counts as a frame then",
-          process_mode_type (), GST_INT8_PROCESS_FRAME, SETTABLE));
+          gst_int8_calib_process_mode_type (), GST_INT8_PROCESS_FRAME, SETTABLE));
   g_object_class_install_property (klass, PROP_OBJECT_CLASS,
       g_param_spec_string ("object-class", "Object class",
           "process-mode=objects: only objects of these classes, separated by ';' (unset = all)",
