@@ -12,6 +12,8 @@
 
 G_BEGIN_DECLS
 
+typedef struct _EngineComparison EngineComparison; /* engine/compare.h */
+
 typedef struct {
   const EngineModel *model;
   const char *model_name;            /* a path; its last part is the title */
