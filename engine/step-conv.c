@@ -131,15 +131,28 @@ pack (gpointer data, gsize *size, GError **error)
   return packed;
 }
 
+/* Packed int8 weights depend on the input's zero point, too, and are an engine's own. Others are the
+ * model's: engines that differ in a few layers, as layer comparison makes them, share the rest. */
 static const void *
-packed_weights (EngineProgram *program, int node, const KernelConvShape *shape, GError **error)
+packed_weights (EngineProgram *program, int i, const KernelConvShape *shape, GError **error)
 {
-  Packing packing = {program, node, shape};
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineType type = conv_type (program->graph, node);
+  Packing packing = {program, i, shape};
+  EngineConstantKey key = {.backend = program->backend,
+      .input = ENGINE_CONV_W,
+      /* The back end's own choice may differ with the threads, and the weights with it. */
+      .way = shape->tactic != 0 ? shape->tactic : -shape->threads};
 
-  /* The back end's own choice may differ with the threads, and the weights with it. */
-  const int way = shape->tactic != 0 ? shape->tactic : -shape->threads;
-
-  return engine_step_packed (program, node, ENGINE_CONV_W, way, pack, &packing, error);
+  if (type == ENGINE_TYPE_S8) {
+    key.owner = program->graph;
+    key.node = i;
+  } else {
+    key.owner = engine_graph_value (program->graph, node->inputs[ENGINE_CONV_W])->data;
+    key.type = type;
+    key.shape = *shape;
+  }
+  return engine_step_packed (program, &key, pack, &packing, error);
 }
 
 /* A float vector of the node, one value a channel; zeros where it is absent. */

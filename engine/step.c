@@ -176,12 +176,11 @@ upload (gpointer data, gsize *size, GError **error)
 }
 
 const void *
-engine_step_packed (EngineProgram *program, int node, int input, int way, EngineBytesFn bytes,
+engine_step_packed (EngineProgram *program, const EngineConstantKey *key, EngineBytesFn bytes,
     gpointer data, GError **error)
 {
-  const EngineConstantKey key = {program->graph, program->backend, node, input, way};
   Upload job = {program, bytes, data};
-  EngineConstant *constant = engine_constant_get (&key, upload, &job, error);
+  EngineConstant *constant = engine_constant_get (key, upload, &job, error);
 
   if (!constant)
     return NULL;
@@ -202,9 +201,10 @@ const void *
 engine_step_constant (EngineProgram *program, int node, int input, const void *data, gsize size,
     GError **error)
 {
+  const EngineConstantKey key = {program->graph, program->backend, node, input};
   g_autoptr (GBytes) bytes = g_bytes_new_static (data, size);
 
-  return engine_step_packed (program, node, input, 0, copy_bytes, bytes, error);
+  return engine_step_packed (program, &key, copy_bytes, bytes, error);
 }
 
 static gboolean

@@ -12,6 +12,7 @@
 #include "engine/graph.h"
 #include "engine/plan.h"
 #include "engine/schedule.h"
+#include "engine/weights.h"
 
 typedef enum {
 #define KERNEL_OP(name, Args) ENGINE_SLOT_##name,
@@ -133,7 +134,7 @@ const void *engine_step_constant (EngineProgram *program, int node, int input, c
     gsize size, GError **error);
 /* The same with bytes (to be freed with g_free) that are only made where nobody has made them. */
 typedef void *(*EngineBytesFn) (gpointer data, gsize *size, GError **error);
-const void *engine_step_packed (EngineProgram *program, int node, int input, int way,
+const void *engine_step_packed (EngineProgram *program, const EngineConstantKey *key,
     EngineBytesFn bytes, gpointer data, GError **error);
 
 gboolean engine_step_conv (EngineProgram *program, int node, GError **error);

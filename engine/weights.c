@@ -2,6 +2,8 @@
 /* weights.c: the constants that are in use in this process. */
 #include "engine/weights.h"
 
+#include <string.h>
+
 struct _EngineConstant {
   EngineConstantKey key;
   int users;
@@ -18,7 +20,7 @@ static guint
 hash_key (gconstpointer data)
 {
   const EngineConstantKey *key = data;
-  guint hash = g_direct_hash (key->graph);
+  guint hash = g_direct_hash (key->owner);
 
   hash = hash * 31 + g_direct_hash (key->backend);
   hash = hash * 31 + (guint) key->node;
@@ -31,8 +33,9 @@ equal_keys (gconstpointer a, gconstpointer b)
 {
   const EngineConstantKey *x = a, *y = b;
 
-  return x->graph == y->graph && x->backend == y->backend && x->node == y->node &&
-         x->input == y->input && x->way == y->way;
+  return x->owner == y->owner && x->backend == y->backend && x->node == y->node &&
+         x->input == y->input && x->way == y->way && x->type == y->type &&
+         memcmp (&x->shape, &y->shape, sizeof x->shape) == 0; /* ints only: no padding */
 }
 
 /* The constant for one more user; NULL where there is none, and then the caller is to make it and

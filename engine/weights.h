@@ -12,14 +12,18 @@
 
 typedef struct _EngineConstant EngineConstant;
 
-/* What decides the bytes. The graph is an engine's, which nobody changes, and lives as long as any
- * program of it: its address stands for its contents. */
+/* What decides the bytes. The owner is an engine's graph, or weights that engines of one model share
+ * (GBytes): nobody changes them, and they live as long as any program of them: the address stands for
+ * the contents. */
 typedef struct {
-  const EngineGraph *graph;
+  gconstpointer owner;
   KernelBackend *backend;
-  int node, input;
+  int node, input; /* of a graph */
   int way; /* that weights are packed for: a tactic, or the threads that it is left to, negative; 0 for
               other constants */
+  /* Of weights, else 0 */
+  EngineType type; /* that they are packed for */
+  KernelConvShape shape;
 } EngineConstantKey;
 
 /* Makes the constant: memory of key's back end, ready for every queue, or NULL with an error. */

@@ -188,6 +188,52 @@ test_at_the_same_time (void)
   }
 }
 
+static size_t
+counted_float_pack (const KernelConvShape *shape, const float *w, void *packed)
+{
+  fake.packings += packed != NULL;
+  return cpu->ops->conv_f32_pack (shape, w, packed);
+}
+
+/* Engines of one model share the weights of the layers that are float in both, also when the first is
+ * gone; what they compute is what they compute alone. */
+static void
+test_engines_of_a_model_share (void)
+{
+  for (guint32 seed = 1; seed <= 20 && !check_failures_in_test; seed++) {
+    g_autoptr (EngineGraph) graph = net_random (seed);
+    g_autoptr (CalibTable) table = net_calibrate (graph, seed, 2);
+    g_autoptr (EngineLayerRules) rules = engine_layer_rules_parse ("*:fp32", NULL);
+    const EngineBuildOptions options = {.table = table, .rules = rules};
+    g_autoptr (Engine) fp32 = net_engine (engine_graph_copy (graph));
+    g_autoptr (Engine) first = net_engine_with (graph, &options);
+    engine_layer_rules_add (rules, "conv1", ENGINE_PRECISION_INT8);
+    g_autoptr (Engine) second = net_engine_with (graph, &options);
+
+    fake_backend ();
+    fake.ops.conv_f32_pack = counted_float_pack;
+    fake.ops.conv_s8_pack = cpu->ops->conv_s8_pack;
+    g_autoptr (EngineExec) a = engine_exec_new (first, &fake.backend, 1, 1, NULL);
+    const int packings = fake.packings;
+    g_autoptr (EngineExec) b = engine_exec_new (second, &fake.backend, 1, 1, NULL);
+    g_autoptr (EngineExec) c = engine_exec_new (fp32, &fake.backend, 1, 1, NULL);
+    CHECK_INT (packings, ==, n_convolutions (first));
+    CHECK_INT (fake.packings, ==, packings);
+
+    g_clear_pointer (&a, engine_exec_free);
+    g_clear_pointer (&first, engine_unref);
+    g_autoptr (EngineExec) alone = engine_exec_new (second, cpu, 1, 1, NULL);
+    net_fill_input (second, b, 0, seed, 0);
+    net_fill_input (second, alone, 0, seed, 0);
+    CHECK (engine_exec_run (b, 1, NULL) && engine_exec_run (alone, 1, NULL));
+    CHECK (memcmp (engine_exec_output (b, 0), engine_exec_output (alone, 0),
+               engine_n_classes (second) * sizeof (float)) == 0);
+    g_clear_pointer (&b, engine_exec_free);
+    g_clear_pointer (&c, engine_exec_free);
+    CHECK_INT (fake.freed, ==, fake.allocated);
+  }
+}
+
 /* Whoever waited for a constant that could not be made gets one all the same. */
 static void
 test_after_a_failure (void)
@@ -211,6 +257,7 @@ main (void)
   RUN (test_two_execs_share);
   RUN (test_others_do_not);
   RUN (test_at_the_same_time);
+  RUN (test_engines_of_a_model_share);
   RUN (test_after_a_failure);
   kernel_close (cpu);
   return check_done ();
