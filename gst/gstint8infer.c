@@ -22,6 +22,10 @@
  * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! videoconvert ! int8infer
  * model=model.onnx calibration-table=model.table labels=labels.txt post-messages=true ! fakesink
  * ]| classifies every frame and prints the results.
+ * |[
+ * gst-launch-1.0 filesrc location=video.mp4 ! qtdemux ! h264parse ! nvh264dec ! int8infer backend=cuda
+ * batch-size=8 model=model.onnx calibration-table=model.table ! cudadownload ! fakesink
+ * ]| classifies the frames of an NVIDIA decoder in the memory of the GPU, where they lie.
  *
  * ## Results
  *

@@ -196,8 +196,7 @@ GST_START_TEST (test_uploaded)
     g_autofree char *on_host = source_of (f, __i__, "");
     Results got, expected;
 
-    /* Of an odd height GStreamer 1.22 uploads planes of chroma without their last row. */
-    if (!can_upload (formats[f]) || (sizes[__i__].height % 2 && three_planes (formats[f])))
+    if (!can_upload (formats[f]))
       continue;
     n++;
     got = run (on_device, cuda);
@@ -205,14 +204,18 @@ GST_START_TEST (test_uploaded)
     compare (&got, &expected, on_device);
     fail_unless (got.on_device);
     fail_unless_equals_int (got.contexts, 1); /* one for both elements */
-    got = run (on_device, cpu);               /* copied to the host by GStreamer */
+    /* Copied to the host by GStreamer; 1.22 maps three planes of an odd height wrongly there, though
+     * its cudadownload gives the right bytes. */
+    if (sizes[__i__].height % 2 && three_planes (formats[f]))
+      continue;
+    got = run (on_device, cpu);
     compare (&got, &expected, on_device);
   }
   fail_unless (n >= 2, "cudaupload takes %u formats", n);
 }
 GST_END_TEST;
 
-/* Before GStreamer 1.24 nvh264dec is another one, without CUDA memory. */
+/* Before GStreamer 1.24 nvh264dec is another element, which wants an OpenGL display. */
 static const char *
 decoder_name (void)
 {
