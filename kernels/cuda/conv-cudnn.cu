@@ -159,7 +159,8 @@ run_barrier (KernelQueue *queue)
 
 /* --- int8 ----------------------------------------------------------------------------------- */
 
-/* Tensor cores with int8 want 16 bytes a pixel; other inputs run ten times slower than here. */
+/* cuDNN's tensor cores want 16 bytes a pixel; other inputs run 2.7 (24 channels) to 30 times (3) as long
+ * as with the own kernels. */
 static bool
 suits_s8 (const KernelConvShape *s, int sm)
 {
