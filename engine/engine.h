@@ -355,7 +355,7 @@ typedef struct {
  * same time, in any order. */
 typedef void (*EngineTapFn) (const EngineTap *tap, gpointer data);
 /* An exec whose every run calls a tap: layer by layer, with memory for all activations of many layers
- * (256 MiB of them, or of one layer and the batch where that is more). Only on back ends with
+ * (5 MB of them, or of one layer and the batch where that is more). Only on back ends with
  * host_memory. Calibration and layer comparison stand on it. */
 EngineExec *engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, EngineTapFn tap, gpointer data, GError **error);
