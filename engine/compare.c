@@ -249,8 +249,8 @@ engine_comparison_new (Engine *exact, Engine *judged, KernelBackend *backend,
   const EngineTensorPair *logits = &comparison->pairs[comparison->logits];
   comparison->agreement = engine_agreement_new (logits->elements, ENGINE_SCORES_LOGITS);
   comparison->judged_logits = g_new (float, logits->elements);
-  comparison->exact_exec =
-      engine_exec_new_tapped (exact, backend, 1, options->threads, keep_exact, comparison, error);
+  comparison->exact_exec = engine_exec_new_kept (exact, backend, 1, options->threads, G_MAXSIZE,
+      keep_exact, comparison, error);
   if (!comparison->exact_exec)
     return NULL;
   comparison->judged_exec = engine_exec_new_kept (judged, backend, 1, options->threads, G_MAXSIZE,

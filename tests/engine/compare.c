@@ -462,6 +462,36 @@ chain_model (guint32 seed)
   return model_of (net_finish (net, net_dense (net, e, 6)));
 }
 
+/* Activations that are more than a group of taps: they must be kept to the end all the same. */
+static void
+test_alone_beyond_a_group (void)
+{
+  g_autoptr (Net) net = net_new (9);
+  int x = net_input (net, 64, 64, 3);
+
+  for (int i = 0; i < 6; i++)
+    x = net_conv (net, x, (NetConv){.oc = 64, .k = 1, .hi = INFINITY});
+  g_autoptr (EngineModel) model =
+      model_of (net_finish (net, net_dense (net, net_global_pool (net, x), 6)));
+  g_autoptr (CalibTable) table = net_calibrate (model->graph, 1, 2);
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+  g_autoptr (Engine) exact = build_float (model), judged = build (model, &options);
+  g_autoptr (EngineComparison) comparison =
+      compare (exact, judged, cpu, (EngineCompareOptions){.keep = 1});
+  g_autoptr (GError) error = NULL;
+  EngineTensorScore score;
+
+  push_noise (comparison, model, 1);
+  CHECK_INT (engine_exec_program (comparison->exact_exec)->plan->arena[ENGINE_SPACE_BATCH], >,
+      6 * 64 * 64 * 64 * 4);
+  CHECK (engine_comparison_alone (comparison, NULL, NULL, NULL, &error));
+  for (guint i = 1; i < engine_comparison_n_tensors (comparison); i++) {
+    engine_comparison_tensor (comparison, i, &score);
+    if (!(score.alone_logits > 25))
+      CHECK_FAIL ("only %s: %g dB", score.name, score.alone_logits);
+  }
+}
+
 /* An engine in which the layer alone is int8 gives the same, but for a value here and there that a
  * float kernel rounds to the neighbouring level. */
 static void
@@ -695,6 +725,7 @@ main (void)
   RUN (test_halves);
   RUN (test_alone_is_all_there_is);
   RUN (test_alone_is_an_engine_of_its_own);
+  RUN (test_alone_beyond_a_group);
   RUN (test_suspect_cumulative);
   RUN (test_suspect_alone);
   RUN (test_kept_frames);
