@@ -182,8 +182,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePreprocessor, engine_preprocessor_free)
  * change, the queue is waited for, and memory grows to the largest yet seen. */
 gboolean engine_preprocessor_run (EnginePreprocessor *preprocessor, const EngineImage *image,
     const EngineRect *region, KernelQueue *queue, void *tensor, GError **error);
-/* The same for a picture in host memory: what of it is read is copied at once, so that the picture may
- * go, and brought to the device. One upload serves one picture until queue_wait(). NULL is run(). */
+/* The same for a picture in host memory and a device that has its own: what of it is read is copied at
+ * once, so that the picture may go, and brought there. Nothing else of the picture is, so that the back
+ * end's resize must read begin .. end - 1 of its axes and no more: ref and cuda do, cpu, which has
+ * no need of it, does not. One upload serves one picture until queue_wait(). NULL is run(). */
 gboolean engine_preprocessor_run_from_host (EnginePreprocessor *preprocessor,
     const EngineImage *image, const EngineRect *region, EngineUpload *upload, KernelQueue *queue,
     void *tensor, GError **error);

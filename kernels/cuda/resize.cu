@@ -3,7 +3,8 @@
  * resize.cu: resize_u8, one kernel for both passes: a block takes a tile of the result and keeps the
  * rows that it needs, horizontally resized, in shared memory. Where those are too many (a picture made
  * some 60 times smaller), one kernel for each pass, with the rows in scratch memory. The taps of
- * neighbouring outputs overlap, so that caches serve most reads.
+ * neighbouring outputs overlap, so that caches serve most reads. Nothing outside begin .. end - 1 of
+ * either axis is read: it need not be there.
  */
 #include "kernels/cuda/vector.h"
 #include "kernels/resize.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * upload.c: pictures in host memory give the tensor that they give in the back end's, also when they
- * change as soon as the work is queued. On `ref`, on `cpu`, and on a device where there is one.
+ * change as soon as the work is queued. On `ref`, and on a device where there is one.
  */
 #include "tests/engine/picture.h"
 
@@ -96,5 +96,5 @@ tests (void)
 int
 main (void)
 {
-  return picture_main_on ((const char *const[]){"ref", "cpu", "cuda", NULL}, tests);
+  return picture_main_on ((const char *const[]){"ref", "cuda", NULL}, tests);
 }
