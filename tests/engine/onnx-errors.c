@@ -89,7 +89,7 @@ test_files (void)
       {"\x08\x01\x10\x01\x42\x01x", "this is not an ONNX file: a field of another type at byte 3"},
       {"\x08\x08\x3a\x7f\x0a\x01",
           "the file is truncated: field \"graph\" at byte 4 has 127 bytes"},
-      {"\x08\x08\x12\x04pytorch", "this is not an ONNX file"},
+      {"\x08\x08\x12\x04tensorflow", "this is not an ONNX file"},
       {"\x08\xff", "the file is truncated"},
   };
 
