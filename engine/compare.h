@@ -143,4 +143,29 @@ typedef struct {
 /* Layers by damage, the worst first; those that do none are left out. Free with g_ptr_array_unref. */
 GPtrArray *engine_comparison_suspects (const EngineComparison *comparison);
 
+/* --- Choosing a calibration method ------------------------------------------------------------ */
+
+typedef struct {
+  EngineRanges ranges;
+  double percentile;                  /* of CALIB_METHOD_PERCENTILE */
+  const EnginePreprocess *preprocess; /* as in EngineCompareOptions */
+  const EngineBias *bias;             /* of all methods alike, or NULL */
+  int threads;                        /* 0 for all CPUs */
+} EngineChooseOptions;
+
+typedef struct {
+  CalibMethod method;
+  EngineAgreementScore score;
+} EngineMethodScore;
+
+/* Method "auto": every method that the statistics can serve, judged on all frames that they keep. Of
+ * EngineMethodScore, the least mean divergence first, which is the choice; to be freed with
+ * g_array_unref(). CALIB_ERROR_EMPTY where no frames are kept. These frames are in the histograms, too:
+ * docs/CALIBRATION.md tells how much that matters. */
+GArray *engine_calibration_rank (const EngineModel *model, const CalibStatistics *statistics,
+    const EngineChooseOptions *options, KernelBackend *backend, GCancellable *cancellable,
+    GError **error);
+/* The ranking for people, a line each under a line of titles. */
+char *engine_calibration_ranking_text (const GArray *ranking);
+
 G_END_DECLS
