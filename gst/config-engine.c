@@ -134,13 +134,27 @@ error_code (const GError *error, GQuark *domain, int *code)
   }
 }
 
-void
-gst_int8_config_post_error (GstElement *element, const GError *error, const char *hint)
+static void
+post (GstElement *element, GstMessageType type, const GError *error, const char *text,
+    const char *hint)
 {
   GQuark domain;
   int code;
 
   error_code (error, &domain, &code);
-  gst_element_message_full (element, GST_MESSAGE_ERROR, domain, code, g_strdup (error->message),
-      g_strdup (hint), __FILE__, G_STRFUNC, __LINE__);
+  gst_element_message_full (element, type, domain, code, g_strdup (text), g_strdup (hint), __FILE__,
+      G_STRFUNC, __LINE__);
+}
+
+void
+gst_int8_config_post_error (GstElement *element, const GError *error, const char *hint)
+{
+  post (element, GST_MESSAGE_ERROR, error, error->message, hint);
+}
+
+void
+gst_int8_config_post_warning (GstElement *element, const GError *error, const char *text,
+    const char *hint)
+{
+  post (element, GST_MESSAGE_WARNING, error, text, hint);
 }

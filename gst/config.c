@@ -2,7 +2,7 @@
 /* config.c: properties of both elements, and what they mean to the engine. */
 #include "gst/config.h"
 
-#define SETTABLE (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY)
+#define SETTABLE (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS)
 
 static const GEnumValue presets[] = {
     {GST_INT8_PRESET_AUTO, "imagenet for a model with three input channels, unit for one", "auto"},
@@ -83,62 +83,64 @@ scaling_type (void)
 }
 
 static void
-install_preprocess (GObjectClass *klass)
+install_preprocess (GObjectClass *klass, GParamFlags flags)
 {
   g_object_class_install_property (klass, GST_INT8_CONFIG_PREPROCESS,
       g_param_spec_enum ("preprocess", "Preprocessing preset",
           "How the model wants its pictures: what the other preprocessing properties do not "
           "set. It must be what the model was trained with",
-          preset_type (), GST_INT8_PRESET_AUTO, SETTABLE));
+          preset_type (), GST_INT8_PRESET_AUTO, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_COLOR_FORMAT,
       g_param_spec_enum ("color-format", "Colour format", "Order of the model's input channels",
-          color_format_type (), 0, SETTABLE));
+          color_format_type (), 0, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_SCALE_FACTOR,
       g_param_spec_double ("scale-factor", "Scale factor",
           "f in y = (f * x - mean) / std, x being a byte 0..255 (0 = as the preset says)", 0,
-          G_MAXFLOAT, 0, SETTABLE));
+          G_MAXFLOAT, 0, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_MEAN,
       g_param_spec_string ("mean", "Mean",
           "mean in y = (f * x - mean) / std: one number, or one per channel in the order of "
           "color-format, as in \"0.485,0.456,0.406\" (unset = as the preset says)",
-          NULL, SETTABLE));
+          NULL, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_STD,
       g_param_spec_string ("std", "Standard deviation",
           "std in y = (f * x - mean) / std: one number, or one per channel in the order of "
           "color-format, as in \"0.229,0.224,0.225\" (unset = as the preset says)",
-          NULL, SETTABLE));
+          NULL, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_RESIZE_MODE,
       g_param_spec_enum ("resize-mode", "Resize mode",
           "How a frame of any size becomes a picture of the model's input size",
-          resize_mode_type (), 0, SETTABLE));
+          resize_mode_type (), 0, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_CROP_RATIO,
       g_param_spec_double ("crop-ratio", "Crop ratio",
           "resize-mode=center-crop: side of the part that is kept, relative to the frame's "
           "short side (0 = as the preset says; 224 of 256 is 0.875)",
-          0, 1, 0, SETTABLE));
+          0, 1, 0, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_SCALING,
       g_param_spec_enum ("scaling", "Scaling", "Filter that resizes frames", scaling_type (), 0,
-          SETTABLE));
+          flags));
 }
 
 void
-gst_int8_config_install (GObjectClass *klass)
+gst_int8_config_install (GObjectClass *klass, GParamFlags mutability)
 {
+  const GParamFlags fixed = SETTABLE | GST_PARAM_MUTABLE_READY, flags = SETTABLE | mutability;
+
   g_object_class_install_property (klass, GST_INT8_CONFIG_MODEL,
       g_param_spec_string ("model", "Model", "Path of the ONNX classifier (must be set)", NULL,
-          SETTABLE));
-  install_preprocess (klass);
+          flags));
+  install_preprocess (klass, flags);
   g_object_class_install_property (klass, GST_INT8_CONFIG_BACKEND,
       g_param_spec_string ("backend", "Back end",
           "What computes: \"cpu\" (fast kernels of this CPU), \"cuda\" or \"cuda:N\" (int8infer: an "
           "NVIDIA GPU, the same bytes; frames in memory:CUDAMemory stay there), \"ref\" (plain C, "
           "slow, the same bytes), \"auto\" (int8infer: cuda where it opens, else cpu; int8calib: cpu)",
-          "auto", SETTABLE));
+          "auto", fixed));
   g_object_class_install_property (klass, GST_INT8_CONFIG_THREADS,
       g_param_spec_uint ("threads", "Threads",
           "Threads that may compute the network, with the element's own (0 = one per CPU this process "
           "may use); elements of a process share all others",
-          0, 1024, 0, SETTABLE));
+          0, 1024, 0, fixed));
 }
 
 void

@@ -47,7 +47,9 @@ typedef struct {
   guint threads;
 } GstInt8Config;
 
-void gst_int8_config_install (GObjectClass *klass);
+/* mutability: GST_PARAM_MUTABLE_ of those that say what the network is; `backend` and `threads` are
+ * settled in READY. */
+void gst_int8_config_install (GObjectClass *klass, GParamFlags mutability);
 void gst_int8_config_init (GstInt8Config *config);
 void gst_int8_config_clear (GstInt8Config *config);
 void gst_int8_config_copy (const GstInt8Config *from, GstInt8Config *to); /* to: not initialised */
@@ -69,5 +71,8 @@ KernelBackend *gst_int8_config_open_backend (const GstInt8Config *config, GError
 /* Posts the one error message of a failure: domain and code follow from the GError, the text is its
  * message, the debug text `hint` (or NULL). */
 void gst_int8_config_post_error (GstElement *element, const GError *error, const char *hint);
+/* The same as a warning, with a text of its own. */
+void gst_int8_config_post_warning (GstElement *element, const GError *error, const char *text,
+    const char *hint);
 
 G_END_DECLS

@@ -411,7 +411,7 @@ gst_int8_calib_properties_install (GObjectClass *klass)
 {
   klass->set_property = set_property;
   klass->get_property = get_property;
-  gst_int8_config_install (klass);
+  gst_int8_config_install (klass, GST_PARAM_MUTABLE_READY);
   install_files (klass);
   install_method (klass);
   install_frames (klass);

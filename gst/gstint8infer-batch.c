@@ -8,22 +8,16 @@
 
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
-gboolean
-gst_int8_infer_batches_new (GstInt8Infer *self, Engine *engine, const EnginePreprocess *preprocess,
-    guint threads, GError **error)
+void
+gst_int8_infer_batches_new (GstInt8Infer *self, guint batch_size)
 {
   for (guint i = 0; i < self->n_batches; i++) {
     GstInt8Batch *batch = &self->batches[i];
 
-    batch->runner = gst_int8_runner_new (engine, preprocess, self->backend, self->cuda.context,
-        self->batch_size, threads, error);
-    if (!batch->runner)
-      return FALSE;
-    batch->buffers = g_new0 (GstBuffer *, self->batch_size);
-    batch->timely = g_new0 (GstBuffer *, self->batch_size);
-    batch->arrived = g_new0 (gint64, self->batch_size);
+    batch->buffers = g_new0 (GstBuffer *, batch_size);
+    batch->timely = g_new0 (GstBuffer *, batch_size);
+    batch->arrived = g_new0 (gint64, batch_size);
   }
-  return TRUE;
 }
 
 void
@@ -32,7 +26,6 @@ gst_int8_infer_batches_free (GstInt8Infer *self)
   for (guint i = 0; i < GST_INT8_INFER_BATCHES; i++) {
     GstInt8Batch *batch = &self->batches[i];
 
-    g_clear_pointer (&batch->runner, gst_int8_runner_free);
     g_clear_pointer (&batch->buffers, g_free);
     g_clear_pointer (&batch->timely, g_free);
     g_clear_pointer (&batch->arrived, g_free);
@@ -64,8 +57,8 @@ attach_result (GstInt8Infer *self, GstInt8Runner *runner, const GstInt8InferOpti
     guint at, GstBuffer *buffer)
 {
   const GstInt8Metadata kinds = metadata_kinds (options->metadata);
-  GstInt8Result result = {.labels = self->labels,
-      .model_name = self->model_name,
+  GstInt8Result result = {.labels = self->network->labels,
+      .model_name = self->network->model_name,
       .attribute_name = options->attribute_name,
       .width = (guint) GST_VIDEO_INFO_WIDTH (&self->format.info),
       .height = (guint) GST_VIDEO_INFO_HEIGHT (&self->format.info)};
@@ -163,7 +156,8 @@ drop_buffers (GstInt8Batch *batch)
 GstFlowReturn
 gst_int8_infer_batch_start (GstInt8Infer *self)
 {
-  GstInt8Batch *batch = &self->batches[(self->first_batch + self->n_running) % self->n_batches];
+  const guint at = (self->first_batch + self->n_running) % self->n_batches;
+  GstInt8Batch *batch = &self->batches[at];
   GstFlowReturn result = GST_FLOW_OK;
   g_autoptr (GError) error = NULL;
 
@@ -173,6 +167,7 @@ gst_int8_infer_batch_start (GstInt8Infer *self)
   if (batch->n == 0)
     return GST_FLOW_OK; /* the sink pad was deactivated just now */
 
+  batch->runner = self->network->runners[at];
   batch->options = get_options (self);
   batch->begun = g_get_monotonic_time ();
   pick_timely (self, batch);

@@ -4,7 +4,8 @@
  *
  *   gstint8infer.c             class and state changes
  *   gstint8infer-properties.c  properties
- *   gstint8infer-load.c        the thread that loads or builds the engine
+ *   gstint8infer-load.c        the thread that makes networks, the first and those that replace it
+ *   gstint8infer-network.c     a network: engine, labels, memory for batches
  *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
  *   gstint8infer-task.c        the task of the source pad: what comes next
  *   gstint8infer-batch.c       the task's batches: inference, metadata, pushing
@@ -38,7 +39,7 @@ typedef enum {
   GST_INT8_METADATA_MODE_NONE
 } GstInt8MetadataMode;
 
-/* What decides the engine; read once, when the element goes to PAUSED. */
+/* What decides the network; read when one is made. batch-size, back end: when the element starts. */
 typedef struct {
   GstInt8Config config;
   char *labels, *table, *engine, *dynamic_ranges, *layer_precision;
@@ -78,9 +79,22 @@ typedef enum {
   GST_INT8_LOAD_FAILED /* its message has been posted */
 } GstInt8LoadState;
 
+#define GST_INT8_INFER_BATCHES 2 /* under way at the same time, at the most */
+
+/* A network that is ready to run. Made by the loader, used by the task, freed by the loader. */
+typedef struct {
+  Engine *engine;
+  GstInt8Runner *runners[GST_INT8_INFER_BATCHES]; /* one a batch */
+  GstInt8Labels *labels;
+  const char *model_name; /* interned */
+  EngineRequestReport report;
+  double seconds;   /* it took to make it */
+  gboolean swapped; /* it replaces another while playing */
+} GstInt8Network;
+
 /* Frames that go through the network together. The arrays have batch-size places. */
 typedef struct {
-  GstInt8Runner *runner;
+  GstInt8Runner *runner;       /* the network's, while under way */
   GstInt8InferOptions options; /* as they were when it began */
   GstBuffer **buffers;         /* owned */
   gint64 *arrived;
@@ -90,8 +104,6 @@ typedef struct {
   gint64 begun;
 } GstInt8Batch;
 
-#define GST_INT8_INFER_BATCHES 2 /* under way at the same time, at the most */
-
 struct _GstInt8Infer {
   GstElement parent;
   GstPad *sinkpad, *srcpad;
@@ -99,6 +111,7 @@ struct _GstInt8Infer {
   /* object lock */
   GstInt8InferSettings settings;
   GstInt8InferOptions options;
+  gboolean settings_changed; /* since the loader was last told */
 
   GstInt8Cuda cuda;
   /* from READY on */
@@ -122,13 +135,16 @@ struct _GstInt8Infer {
   /* lock: loading */
   GstInt8LoadState load_state;
   GThread *loader;
-  GCancellable *cancellable;
+  GCond load_changed;        /* signalled when the loader has something to do */
+  gboolean reload;           /* settings have changed */
+  gboolean stopping;         /* the loader is to end */
+  GCancellable *cancellable; /* of what the loader is doing */
+  GstInt8Network *network;   /* what runs; the task's while it works, and exchanged by it only */
+  GstInt8Network *next;      /* for the task to take between two batches */
+  GstInt8Network *retired;   /* for the loader to free */
 
-  /* written by the loader before READY, by nobody afterwards */
-  /* a ring of n_batches; but for the runners and the arrays the task's */
+  /* a ring of n_batches, from READY→PAUSED on; the task's */
   GstInt8Batch batches[GST_INT8_INFER_BATCHES];
-  GstInt8Labels *labels;
-  const char *model_name; /* interned */
 
   /* the task */
   GstInt8FrameFormat format;
@@ -137,11 +153,24 @@ struct _GstInt8Infer {
   guint first_batch, n_running; /* of the ring: those under way */
 };
 
-/* load: start() posts the error where it returns FALSE; cancel() returns at once; join() waits and
- * frees what was loaded. */
+/* load: start() posts the error where it returns FALSE; again() has a network made of the settings as
+ * they are now, and does nothing before start(); cancel() returns at once; join() waits and frees
+ * what was loaded. */
 gboolean gst_int8_infer_load_start (GstInt8Infer *self);
+void gst_int8_infer_load_again (GstInt8Infer *self);
 void gst_int8_infer_load_cancel (GstInt8Infer *self);
 void gst_int8_infer_load_join (GstInt8Infer *self);
+/* The task takes the next network; no batch is under way. lock held */
+void gst_int8_infer_exchange_locked (GstInt8Infer *self);
+
+/* network, in the loader: new() posts progress and warnings; post() says what it is. */
+GstInt8Network *gst_int8_infer_network_new (GstInt8Infer *self,
+    const GstInt8InferSettings *settings, GCancellable *cancellable, GError **error);
+void gst_int8_infer_network_free (GstInt8Network *network); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Network, gst_int8_infer_network_free)
+void gst_int8_infer_network_post (GstInt8Infer *self, const GstInt8Network *network);
+/* What can be told without reading a file. */
+gboolean gst_int8_infer_settings_check (const GstInt8InferSettings *settings, GError **error);
 
 /* properties */
 void gst_int8_infer_properties_install (GObjectClass *klass);
@@ -170,10 +199,8 @@ void gst_int8_infer_reset_task (GstInt8Infer *self);
  * buffer. */
 GstFlowReturn gst_int8_infer_fail (GstInt8Infer *self, const GError *error, GstFlowReturn result);
 
-/* batch: new() in the loader, free() when no task runs, the others in the task, or when it is
- * stopped. */
-gboolean gst_int8_infer_batches_new (GstInt8Infer *self, Engine *engine,
-    const EnginePreprocess *preprocess, guint threads, GError **error);
+/* batch: new() and free() when no task runs, the others in the task, or when it is stopped. */
+void gst_int8_infer_batches_new (GstInt8Infer *self, guint batch_size);
 void gst_int8_infer_batches_free (GstInt8Infer *self);
 /* Begins one with the buffers at the head of the queue, as many as it takes. */
 GstFlowReturn gst_int8_infer_batch_start (GstInt8Infer *self);

@@ -286,7 +286,11 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   gboolean known;
 
   GST_OBJECT_LOCK (self);
-  known = set_option (&self->options, id, value) || set_setting (&self->settings, id, value);
+  known = set_option (&self->options, id, value);
+  if (!known && set_setting (&self->settings, id, value)) {
+    known = TRUE;
+    self->settings_changed = self->settings_changed || (pspec->flags & GST_PARAM_MUTABLE_PLAYING);
+  }
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -314,7 +318,7 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 static void
 install_settings (GObjectClass *klass)
 {
-  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   g_object_class_install_property (klass, PROP_LABELS,
       g_param_spec_string ("labels", "Labels",
@@ -324,7 +328,8 @@ install_settings (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_CALIBRATION_TABLE,
       g_param_spec_string ("calibration-table", "Calibration table",
           "Path of the table that int8calib or TensorRT wrote for this model; needed for "
-          "precision=int8, unless dynamic-ranges has them all",
+          "precision=int8, unless dynamic-ranges has them all. Set while playing (the same path, where "
+          "the file is another now): the network is made anew aside and replaces the old one between two frames",
           NULL, flags));
   g_object_class_install_property (klass, PROP_FORCE_TABLE,
       g_param_spec_boolean ("force-table", "Force table",
@@ -362,7 +367,8 @@ install_settings (GObjectClass *klass)
       g_param_spec_uint ("batch-size", "Batch size",
           "Frames that go through the network at once when so many are waiting; it never waits "
           "for more, so it adds no latency",
-          1, MAX_BATCH_SIZE, DEFAULT_BATCH_SIZE, flags));
+          1, MAX_BATCH_SIZE, DEFAULT_BATCH_SIZE,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_boolean ("tune", "Tune",
           "Time the ways to compute every convolution with this batch-size and these threads, "
@@ -410,7 +416,7 @@ gst_int8_infer_properties_install (GObjectClass *klass)
 {
   klass->set_property = set_property;
   klass->get_property = get_property;
-  gst_int8_config_install (klass);
+  gst_int8_config_install (klass, GST_PARAM_MUTABLE_PLAYING);
   install_settings (klass);
   install_options (klass);
   g_object_class_install_property (klass, PROP_STATS,

@@ -107,7 +107,8 @@ pass_query (GstInt8Infer *self, GstQuery *query)
 /* --- Task ------------------------------------------------------------------------------------ */
 
 /* Waits until there is something to do, and, before a buffer, for the network. A batch under way is
- * something to do. Returns FALSE when the task is to stop. lock held. */
+ * something to do. A new network is taken once no batch is under way. Returns FALSE when the task is
+ * to stop. lock held. */
 static gboolean
 wait_locked (GstInt8Infer *self)
 {
@@ -115,6 +116,8 @@ wait_locked (GstInt8Infer *self)
     const GstInt8Item *head = gst_queue_array_peek_head_struct (self->items);
     const gboolean is_buffer = head && head->object && GST_IS_BUFFER (head->object);
 
+    if (self->next && self->n_running == 0)
+      gst_int8_infer_exchange_locked (self);
     if (is_buffer && self->load_state == GST_INT8_LOAD_FAILED)
       self->result = GST_FLOW_ERROR;
     else if (self->n_running > 0 ||
@@ -175,20 +178,22 @@ pass_item_locked (GstInt8Infer *self)
 }
 
 /* Begins a batch where frames are waiting and one more may be under way; ends the oldest where no
- * more may, or nothing can be begun. lock held, given back in between */
+ * more may, or nothing can be begun. While a new network waits, none is begun: it is taken when those
+ * under way have ended. lock held, given back in between */
 static GstFlowReturn
 advance_locked (GstInt8Infer *self)
 {
   const GstInt8Item *head = gst_queue_array_peek_head_struct (self->items);
   const gboolean is_buffer = head && head->object && GST_IS_BUFFER (head->object);
+  const gboolean begin = is_buffer && !self->next;
   GstFlowReturn result = GST_FLOW_OK;
 
   if (!is_buffer && self->n_running == 0)
     return pass_item_locked (self);
   g_mutex_unlock (&self->lock);
-  if (is_buffer)
+  if (begin)
     result = gst_int8_infer_batch_start (self);
-  if (result == GST_FLOW_OK && (!is_buffer || self->n_running == self->n_batches))
+  if (result == GST_FLOW_OK && (!begin || self->n_running == self->n_batches))
     result = gst_int8_infer_batch_finish (self);
   g_mutex_lock (&self->lock);
   return result;

@@ -36,8 +36,9 @@
  * ## Messages
  *
  * * progress ("engine") with the fields percent, layer and reason while an engine is built;
- * * element message "int8-engine" once it is there: built, reason, path, seconds, precision,
- *   backend, layers-int8, layers-fp32, tuned, tactics, inferred;
+ * * element message "int8-engine" once it is there, and again when another has been swapped in:
+ *   swapped, built, reason, path, seconds, precision, backend, layers-int8, layers-fp32, tuned,
+ *   tactics, inferred;
  * * element message "int8-classification" for every result, with #int8infer:post-messages;
  * * QoS for every frame whose inference was left out, with #int8infer:qos.
  */
@@ -158,6 +159,22 @@ set_context (GstElement *element, GstContext *context)
   GST_ELEMENT_CLASS (gst_int8_infer_parent_class)->set_context (element, context);
 }
 
+/* Comes once for all that one g_object_set() sets: one network is made for them. */
+static void
+dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
+{
+  GstInt8Infer *self = GST_INT8_INFER (object);
+  gboolean changed;
+
+  GST_OBJECT_LOCK (self);
+  changed = self->settings_changed;
+  self->settings_changed = FALSE;
+  GST_OBJECT_UNLOCK (self);
+  if (changed)
+    gst_int8_infer_load_again (self);
+  G_OBJECT_CLASS (gst_int8_infer_parent_class)->dispatch_properties_changed (object, n, pspecs);
+}
+
 static void
 finalize (GObject *object)
 {
@@ -169,6 +186,7 @@ finalize (GObject *object)
   gst_queue_array_free (self->items);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->changed);
+  g_cond_clear (&self->load_changed);
   G_OBJECT_CLASS (gst_int8_infer_parent_class)->finalize (object);
 }
 
@@ -180,6 +198,7 @@ gst_int8_infer_class_init (GstInt8InferClass *klass)
 
   GST_DEBUG_CATEGORY_INIT (gst_int8_infer_debug, "int8infer", 0, "INT8 image classification");
   object_class->finalize = finalize;
+  object_class->dispatch_properties_changed = dispatch_properties_changed;
   gst_int8_infer_properties_install (object_class);
   element_class->change_state = change_state;
   element_class->set_context = set_context;
@@ -195,6 +214,7 @@ gst_int8_infer_init (GstInt8Infer *self)
 {
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
+  g_cond_init (&self->load_changed);
   gst_int8_stats_init (&self->stats);
   gst_int8_cuda_init (&self->cuda);
   self->items = gst_queue_array_new_for_struct (sizeof (GstInt8Item), 16);

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8infer-network.c: a network that is ready to run: its engine is loaded, or built and saved,
+ * with progress messages; then its labels, and memory for the batches.
+ */
+#include "gst/gstint8infer-private.h"
+
+#include "gst/progress.h"
+
+#include <string.h>
+
+#define GST_CAT_DEFAULT gst_int8_infer_debug
+
+/* What the callbacks of a build need. */
+typedef struct {
+  GstInt8Infer *self;
+  char *reason;
+  int percent; /* last posted; -1: no build has begun */
+} Build;
+
+static void
+on_build_start (const char *reason, gpointer data)
+{
+  Build *build = data;
+  g_autofree char *text = g_strdup_printf ("building the engine: %s", reason);
+
+  build->reason = g_strdup (reason);
+  build->percent = 0;
+  GST_INFO_OBJECT (build->self, "%s", text);
+  gst_int8_progress_post (GST_ELEMENT (build->self), GST_PROGRESS_TYPE_START,
+      &(GstInt8Progress){.code = "engine", .text = text, .reason = reason, .percent = 0});
+}
+
+static void
+on_build_progress (guint done, guint total, const char *what, gpointer data)
+{
+  Build *build = data;
+  const int percent = total ? (int) ((guint64) done * 100 / total) : -1;
+  g_autofree char *text = NULL;
+
+  if (percent == build->percent)
+    return;
+  build->percent = percent;
+  text = g_strdup_printf ("building the engine: %d %%, %s", percent, what);
+  gst_int8_progress_post (GST_ELEMENT (build->self), GST_PROGRESS_TYPE_CONTINUE,
+      &(GstInt8Progress){.code = "engine",
+          .text = text,
+          .reason = build->reason,
+          .layer = what,
+          .percent = percent});
+}
+
+static void
+post_build_end (Build *build, const GError *error)
+{
+  const gboolean cancelled = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+
+  if (build->reason)
+    gst_int8_progress_post (GST_ELEMENT (build->self),
+        !error      ? GST_PROGRESS_TYPE_COMPLETE
+        : cancelled ? GST_PROGRESS_TYPE_CANCELED
+                    : GST_PROGRESS_TYPE_ERROR,
+        &(GstInt8Progress){.code = "engine",
+            .text = !error      ? "engine ready"
+                    : cancelled ? "build cancelled"
+                                : error->message,
+            .reason = build->reason,
+            .percent = error ? -1 : 100});
+  g_clear_pointer (&build->reason, g_free);
+}
+
+static void
+set_lines (GstStructure *fields, const char *name, const GPtrArray *lines)
+{
+  GValue array = G_VALUE_INIT;
+
+  if (!lines)
+    return;
+  gst_value_array_init (&array, lines->len);
+  for (guint i = 0; i < lines->len; i++) {
+    GValue line = G_VALUE_INIT;
+
+    g_value_init (&line, G_TYPE_STRING);
+    g_value_set_string (&line, g_ptr_array_index (lines, i));
+    gst_value_array_append_and_take_value (&array, &line);
+  }
+  gst_structure_take_value (fields, name, &array);
+}
+
+/* The element message "int8-engine": swapped (gboolean: while playing, in place of another), built (gboolean), reason (string; built only), path (string;
+ * where the file could be kept), seconds (gdouble: from the start to the first frame's turn),
+ * precision and backend (string), layers-int8, layers-fp32 (gint), tuned (gboolean: timed now), tactics
+ * (string: whose choice they are). Arrays of string, where there are such: inferred (tensors
+ * whose range came from another's), obeyed (layers with a rule of layer-precision), refused (what cannot
+ * be had), unmatched (rules and ranges by hand that nothing has). */
+void
+gst_int8_infer_network_post (GstInt8Infer *self, const GstInt8Network *network)
+{
+  const EngineRequestReport *report = &network->report;
+  /* clang-format off */
+  GstStructure *fields = gst_structure_new ("int8-engine",
+      "built", G_TYPE_BOOLEAN, report->built,
+      "seconds", G_TYPE_DOUBLE, network->seconds,
+      "precision", G_TYPE_STRING, engine_precision_name (engine_precision (network->engine)),
+      "backend", G_TYPE_STRING, self->backend->name,
+      "layers-int8", G_TYPE_INT, report->build.layers_int8,
+      "layers-fp16", G_TYPE_INT, report->build.layers_fp16,
+      "layers-fp32", G_TYPE_INT, report->build.layers_fp32,
+      "tuned", G_TYPE_BOOLEAN, report->tuned,
+      "tactics", G_TYPE_STRING, gst_int8_runner_tactics (network->runners[0]),
+      "swapped", G_TYPE_BOOLEAN, network->swapped, NULL);
+  /* clang-format on */
+
+  if (report->built && report->reason)
+    gst_structure_set (fields, "reason", G_TYPE_STRING, report->reason, NULL);
+  if (report->path)
+    gst_structure_set (fields, "path", G_TYPE_STRING, report->path, NULL);
+  set_lines (fields, "inferred", report->build.inferred);
+  set_lines (fields, "obeyed", report->build.obeyed);
+  set_lines (fields, "refused", report->build.refused);
+  set_lines (fields, "unmatched", report->build.unmatched);
+
+  GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
+  gst_element_post_message (GST_ELEMENT (self),
+      gst_message_new_element (GST_OBJECT (self), fields));
+}
+
+static gboolean
+resolve_preprocess (const GstInt8InferSettings *settings, EnginePreprocess *preprocess,
+    GError **error)
+{
+  g_autoptr (EngineModel) model = NULL;
+  EngineInputInfo input = {0};
+
+  if (gst_int8_config_needs_channels (&settings->config)) {
+    model = engine_model_load (settings->config.model, error);
+    if (!model)
+      return FALSE;
+    engine_model_input (model, &input);
+  }
+  return gst_int8_config_preprocess (&settings->config, input.channels, preprocess, error);
+}
+
+/* An empty text is none. */
+static const char *
+given (const char *text)
+{
+  return text && *text ? text : NULL;
+}
+
+/* What can be told without reading a file. */
+gboolean
+gst_int8_infer_settings_check (const GstInt8InferSettings *settings, GError **error)
+{
+  const char *model = settings->config.model;
+  EnginePreprocess preprocess;
+
+  if (!given (model)) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "no model: set the property \"model\" to the path of an ONNX classifier");
+    return FALSE;
+  }
+  if (settings->precision != ENGINE_PRECISION_FP32 && !given (settings->table) &&
+      !given (settings->dynamic_ranges)) {
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "INT8 needs a calibration table for %s: set \"calibration-table\" or \"dynamic-ranges\", or "
+        "precision=fp32. A table is made with: gst-launch-1.0 filesrc location=VIDEO ! decodebin ! videoconvert ! "
+        "int8calib model=%s table=%s.table eos-when-done=true, with the same preprocessing properties",
+        model, model, model);
+    return FALSE;
+  }
+  return gst_int8_config_preprocess (&settings->config, 0, &preprocess, error);
+}
+
+/* What was asked for and is not so; `strict` makes it an error. */
+static void
+warn_about_rules (GstInt8Infer *self, const EngineBuildReport *report)
+{
+  const guint refused = report->refused ? report->refused->len : 0;
+  const guint unmatched = report->unmatched ? report->unmatched->len : 0;
+
+  if (refused)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+        ("not as asked: %s", (const char *) report->refused->pdata[0]),
+        ("%u such; the message int8-engine lists them, strict=true makes them errors", refused));
+  if (unmatched)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+        ("%s matches nothing", (const char *) report->unmatched->pdata[0]),
+        ("%u such; the message int8-engine lists them, strict=true makes them errors", unmatched));
+}
+
+static Engine *
+obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
+    const EnginePreprocess *preprocess, GCancellable *cancellable, EngineRequestReport *report,
+    GError **error)
+{
+  const EngineRequest request = {.model = settings->config.model,
+      .table = settings->precision == ENGINE_PRECISION_FP32 ? NULL : given (settings->table),
+      .dynamic_ranges = given (settings->dynamic_ranges),
+      .layer_precision = given (settings->layer_precision),
+      .strict = settings->strict,
+      .engine = settings->engine,
+      .force = settings->force_table,
+      .precision = settings->precision,
+      .ranges = settings->ranges,
+      .preprocess = preprocess,
+      .tune_for = settings->tune ? self->backend : NULL,
+      .tune_batch = (int) settings->batch_size,
+      .tune_threads = (int) settings->config.threads};
+  Build build = {.self = self, .percent = -1};
+  g_autoptr (GError) failure = NULL;
+  Engine *engine;
+
+  engine = engine_obtain (&request, report, on_build_start, on_build_progress, &build, cancellable,
+      &failure);
+  post_build_end (&build, failure);
+  if (engine && report->warning)
+    GST_ELEMENT_WARNING (self, RESOURCE, FAILED, ("%s", report->warning), (NULL));
+  if (engine)
+    warn_about_rules (self, &report->build);
+  if (failure)
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return engine;
+}
+
+/* n_classes 0 only looks whether the file can be read, before an engine is built. */
+static gboolean
+load_labels (GstInt8Infer *self, GstInt8Network *network, const char *path, guint n_classes,
+    GError **error)
+{
+  g_autofree char *warning = NULL;
+  GstInt8Labels *labels = gst_int8_labels_load (path, n_classes, &warning, error);
+
+  if (!labels)
+    return FALSE;
+  gst_int8_labels_free (network->labels);
+  network->labels = labels;
+  if (warning && n_classes)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("labels: %s", warning), (NULL));
+  return TRUE;
+}
+
+/* The file's name without its extension. */
+static const char *
+model_name (const char *path)
+{
+  g_autofree char *name = g_path_get_basename (path);
+  char *extension = strrchr (name, '.');
+
+  if (extension && extension != name)
+    *extension = '\0';
+  return g_intern_string (name);
+}
+
+static gboolean
+make_runners (GstInt8Infer *self, GstInt8Network *network, const EnginePreprocess *preprocess,
+    guint threads, GError **error)
+{
+  for (guint i = 0; i < self->n_batches; i++) {
+    network->runners[i] = gst_int8_runner_new (network->engine, preprocess, self->backend,
+        self->cuda.context, self->batch_size, threads, error);
+    if (!network->runners[i])
+      return FALSE;
+  }
+  return TRUE;
+}
+
+GstInt8Network *
+gst_int8_infer_network_new (GstInt8Infer *self, const GstInt8InferSettings *settings,
+    GCancellable *cancellable, GError **error)
+{
+  const gint64 start = g_get_monotonic_time ();
+  g_autoptr (GstInt8Network) network = g_new0 (GstInt8Network, 1);
+  EnginePreprocess preprocess;
+
+  if (!load_labels (self, network, settings->labels, 0, error) ||
+      !resolve_preprocess (settings, &preprocess, error))
+    return NULL;
+  network->engine = obtain (self, settings, &preprocess, cancellable, &network->report, error);
+  if (!network->engine || g_cancellable_set_error_if_cancelled (cancellable, error))
+    return NULL;
+  if (!make_runners (self, network, &preprocess, settings->config.threads, error) ||
+      !load_labels (self, network, settings->labels, (guint) engine_n_classes (network->engine),
+          error))
+    return NULL;
+  network->model_name = model_name (settings->config.model);
+  network->seconds = (double) (g_get_monotonic_time () - start) * 1e-6;
+  return g_steal_pointer (&network);
+}
+
+void
+gst_int8_infer_network_free (GstInt8Network *network)
+{
+  if (!network)
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (network->runners); i++)
+    gst_int8_runner_free (network->runners[i]);
+  engine_unref (network->engine);
+  gst_int8_labels_free (network->labels);
+  engine_request_report_clear (&network->report);
+  g_free (network);
+}
