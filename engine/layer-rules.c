@@ -129,7 +129,7 @@ read_value (const char *value, gboolean *of_output, int *number)
   else if (g_str_equal (value, "fp32"))
     *number = *of_output ? (int) ENGINE_TYPE_F32 : (int) ENGINE_PRECISION_FP32;
   else if (g_str_equal (value, "fp16"))
-    return "fp16 is not there yet; use fp32";
+    return "a layer of an INT8 network is int8 or fp32; fp16 is for whole networks (precision fp16)";
   else
     return "expected `name:int8`, `name:fp32`, `name:output=int8` or `name:output=fp32`";
   return NULL;

@@ -63,10 +63,11 @@ static void
 test_errors (void)
 {
   check_error ("conv1", "layer rule 'conv1' (line 1): there is no ':'");
-  check_error ("a:int8\n# b\nc:fp16", "layer rule 'c:fp16' (line 3): fp16 is not there yet");
+  check_error ("a:int8\n# b\nc:fp16",
+      "layer rule 'c:fp16' (line 3): a layer of an INT8 network is int8 or fp32");
   check_error ("a\\\nb:int8,c", "layer rule 'c' (line 2)");
   check_error ("a:int4", "expected `name:int8`");
-  check_error ("a:output=fp16", "fp16 is not there yet");
+  check_error ("a:output=fp16", "fp16 is for whole networks");
   check_error ("a:output=", "expected `name:int8`");
   check_error ("a:output=int8+fp32", "expected `name:int8`");
   check_error (":int8", "there is no name");

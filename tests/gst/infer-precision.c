@@ -130,7 +130,7 @@ static const struct {
 } errors[] = {
     {"int8infer precision=mixed", ".precision", "LAYER:fp32"},
     {"int8infer precision=fp32 layer-precision=conv1:fp32", "precision fp32", "int8"},
-    {"int8infer layer-precision=conv1:fp16", "conv1:fp16", "not there yet"},
+    {"int8infer layer-precision=conv1:fp16", "conv1:fp16", "whole networks"},
     {"int8infer layer-precision=@/no/such/rules", "/no/such/rules", "layer rules"},
     {"int8infer strict=true layer-precision=convx:fp32", "strict", "convx:fp32 matches nothing"},
     {"int8infer strict=true layer-precision=*:int8", "strict", "no int8 kernel for softmax"},
