@@ -60,6 +60,10 @@ void engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pai
     const EngineTap *tap);
 /* A frame into the input tensor of the judged engine. */
 void engine_comparison_fill (const EngineComparison *comparison, const float *frame);
+/* As engine_comparison_push(), of a frame from elsewhere. Where the FP32 network's logits for it are
+ * known, that network does not run: with network_only. */
+gboolean engine_comparison_push_frame (EngineComparison *comparison, const float *frame,
+    const float *logits, GError **error);
 /* The node of the judged engine that computes the tensor; ENGINE_NONE for the network's input. */
 int engine_comparison_node (const EngineComparison *comparison, const EngineTensorPair *pair);
 /* int8, fp16 or fp32: of that node; fp32 of the input. */

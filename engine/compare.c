@@ -305,6 +305,24 @@ engine_comparison_push (EngineComparison *comparison, GError **error)
   return TRUE;
 }
 
+gboolean
+engine_comparison_push_frame (EngineComparison *comparison, const float *frame,
+    const float *logits, GError **error)
+{
+  g_return_val_if_fail (!logits || comparison->network_only, FALSE);
+
+  if (!logits) {
+    memcpy (engine_comparison_input (comparison), frame,
+        comparison->input_elements * sizeof *frame);
+    return engine_comparison_push (comparison, error);
+  }
+  engine_comparison_fill (comparison, frame);
+  if (!engine_exec_run (comparison->judged_exec, 1, error))
+    return FALSE;
+  engine_agreement_add (comparison->agreement, logits, comparison->judged_logits);
+  return TRUE;
+}
+
 void
 engine_comparison_score (const EngineComparison *comparison, EngineAgreementScore *score)
 {

@@ -27,6 +27,25 @@ engine_op_has_int8 (EngineOp op)
   return op != ENGINE_OP_SOFTMAX && op != ENGINE_OP_AFFINE;
 }
 
+guint64
+engine_node_operations (const EngineGraph *graph, const EngineNode *node)
+{
+  guint64 n = 0;
+
+  if (node->op == ENGINE_OP_CONV) {
+    const EngineValue *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
+
+    n = engine_value_elements (engine_graph_value (graph, node->output));
+    for (int axis = 1; axis < w->rank; axis++)
+      n *= w->dims[axis];
+    return n;
+  }
+  for (int k = 0; k < node->n_inputs; k++)
+    if (node->inputs[k] != ENGINE_NONE)
+      n += engine_value_elements (engine_graph_value (graph, node->inputs[k]));
+  return n;
+}
+
 static EngineLayer
 layer_of (const EngineGraph *graph, const EngineNode *node, EnginePrecision precision)
 {
