@@ -34,16 +34,6 @@ quantise_by_hand_alone (EngineGraph *graph, const char *hand)
   return result;
 }
 
-static void
-check_lines (const GPtrArray *lines, const char *expected)
-{
-  g_autoptr (GString) text = g_string_new (NULL);
-
-  for (guint i = 0; lines && i < lines->len; i++)
-    g_string_append_printf (text, "%s\n", (const char *) lines->pdata[i]);
-  CHECK_STR (text->str, expected);
-}
-
 /* input -> conv1 (any sign) -> conv2 (ReLU) -> maxpool3 -> conv4 */
 static EngineGraph *
 chain (void)

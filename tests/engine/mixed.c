@@ -21,16 +21,6 @@ quantise_by (EngineGraph *graph, const char *ranges, const char *rules, gboolean
   return quantise_with (graph, ranges, &options);
 }
 
-static void
-check_lines (const GPtrArray *lines, const char *expected)
-{
-  g_autoptr (GString) text = g_string_new (NULL);
-
-  for (guint i = 0; lines && i < lines->len; i++)
-    g_string_append_printf (text, "%s\n", (const char *) lines->pdata[i]);
-  CHECK_STR (text->str, expected);
-}
-
 /* input -> conv1 (ReLU) -> maxpool2 -> conv3 (+ maxpool2, ReLU) -> conv4 -> softmax5 */
 static EngineGraph *
 small_net (void)

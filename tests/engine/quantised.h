@@ -75,6 +75,17 @@ check_dump (const Result *result, const char *expected)
   CHECK_STR (dump, expected);
 }
 
+/* One of the report's lists, a line each. */
+static inline void
+check_lines (const GPtrArray *lines, const char *expected)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; lines && i < lines->len; i++)
+    g_string_append_printf (text, "%s\n", (const char *) lines->pdata[i]);
+  CHECK_STR (text->str, expected);
+}
+
 static inline const EngineValue *
 value (const Result *result, const char *name)
 {
