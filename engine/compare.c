@@ -305,6 +305,21 @@ engine_comparison_push (EngineComparison *comparison, GError **error)
   return TRUE;
 }
 
+static void
+reset_sums (EngineTensorSums *sums, guint channels)
+{
+  engine_tensor_sums_clear (sums);
+  engine_tensor_sums_init (sums, channels);
+}
+
+void
+engine_comparison_reset (EngineComparison *comparison)
+{
+  for (guint i = 0; i < comparison->n_pairs; i++)
+    reset_sums (&comparison->pairs[i].sums, comparison->pairs[i].channels);
+  engine_agreement_reset (comparison->agreement);
+}
+
 gboolean
 engine_comparison_push_frame (EngineComparison *comparison, const float *frame,
     const float *logits, GError **error)

@@ -104,6 +104,9 @@ float *engine_comparison_input (EngineComparison *comparison);
 /* The frame is there. Runs both. */
 gboolean engine_comparison_push (EngineComparison *comparison, GError **error);
 
+/* Forgets what it has seen, but for the frames that it keeps. */
+void engine_comparison_reset (EngineComparison *comparison);
+
 /* Of the logits: what softmax is applied to, where the network ends in one. */
 void engine_comparison_score (const EngineComparison *comparison, EngineAgreementScore *score);
 /* Tensors in the order of the network; none with network_only. Texts live as long as the

@@ -153,6 +153,14 @@ drop_buffers (GstInt8Batch *batch)
   batch->n_timely = 0;
 }
 
+/* While a device works on them. */
+static void
+show_to_guard (GstInt8Infer *self, const GstInt8Batch *batch)
+{
+  for (guint i = 0; self->network->guard && i < batch->n_timely; i++)
+    gst_int8_guard_frame (self->network->guard, &self->format, batch->timely[i]);
+}
+
 GstFlowReturn
 gst_int8_infer_batch_start (GstInt8Infer *self)
 {
@@ -178,11 +186,13 @@ gst_int8_infer_batch_start (GstInt8Infer *self)
                                         batch->timely, batch->n_timely, &error)) {
     result = gst_int8_infer_fail (self, error, GST_FLOW_ERROR);
   }
-  if (result == GST_FLOW_OK)
-    self->n_running++;
-  else
+  if (result != GST_FLOW_OK) {
     drop_buffers (batch);
-  return result;
+    return result;
+  }
+  self->n_running++;
+  show_to_guard (self, batch);
+  return GST_FLOW_OK;
 }
 
 /* The oldest, which is under way no longer. */

@@ -265,6 +265,25 @@ make_runners (GstInt8Infer *self, GstInt8Network *network, const EnginePreproces
   return TRUE;
 }
 
+/* Only int8 has ranges that may fit no more. */
+static void
+make_guard (GstInt8Infer *self, GstInt8Network *network, const GstInt8InferSettings *settings,
+    const EnginePreprocess *preprocess)
+{
+  const EnginePrecision precision = engine_precision (network->engine);
+
+  if (settings->guard.interval == 0)
+    return;
+  if (precision == ENGINE_PRECISION_FP32 || precision == ENGINE_PRECISION_FP16)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+        ("drift-interval is for precision=int8 and mixed: %s has no calibrated ranges",
+            engine_precision_name (precision)),
+        (NULL));
+  else
+    network->guard = gst_int8_guard_new (GST_ELEMENT (self), network->engine,
+        settings->config.model, preprocess, self->backend, &settings->guard);
+}
+
 GstInt8Network *
 gst_int8_infer_network_new (GstInt8Infer *self, const GstInt8InferSettings *settings,
     GCancellable *cancellable, GError **error)
@@ -284,6 +303,7 @@ gst_int8_infer_network_new (GstInt8Infer *self, const GstInt8InferSettings *sett
           error))
     return NULL;
   network->model_name = model_name (settings->config.model);
+  make_guard (self, network, settings, &preprocess);
   network->seconds = (double) (g_get_monotonic_time () - start) * 1e-6;
   return g_steal_pointer (&network);
 }
@@ -293,6 +313,7 @@ gst_int8_infer_network_free (GstInt8Network *network)
 {
   if (!network)
     return;
+  gst_int8_guard_stop (network->guard);
   for (guint i = 0; i < G_N_ELEMENTS (network->runners); i++)
     gst_int8_runner_free (network->runners[i]);
   engine_unref (network->engine);

@@ -4,6 +4,7 @@
  *
  *   gstint8infer.c             class and state changes
  *   gstint8infer-properties.c  properties
+ *   gstint8infer-types.c       their enumerations
  *   gstint8infer-load.c        the thread that makes networks, the first and those that replace it
  *   gstint8infer-network.c     a network: engine, labels, memory for batches
  *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
@@ -23,6 +24,7 @@
 #include "gst/cuda-context.h"
 #include "gst/frame.h"
 #include "gst/gstint8infer.h"
+#include "gst/guard.h"
 #include "gst/meta.h"
 #include "gst/runner.h"
 #include "gst/stats.h"
@@ -47,6 +49,7 @@ typedef struct {
   EnginePrecision precision;
   EngineRanges ranges;
   guint batch_size;
+  GstInt8GuardSettings guard;
 } GstInt8InferSettings;
 
 /* What may change at any time; read once per frame. */
@@ -87,6 +90,7 @@ typedef struct {
   GstInt8Runner *runners[GST_INT8_INFER_BATCHES]; /* one a batch */
   GstInt8Labels *labels;
   const char *model_name; /* interned */
+  GstInt8Guard *guard;    /* or NULL */
   EngineRequestReport report;
   double seconds;   /* it took to make it */
   gboolean swapped; /* it replaces another while playing */
@@ -171,6 +175,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Network, gst_int8_infer_network_free)
 void gst_int8_infer_network_post (GstInt8Infer *self, const GstInt8Network *network);
 /* What can be told without reading a file. */
 gboolean gst_int8_infer_settings_check (const GstInt8InferSettings *settings, GError **error);
+
+/* types: of properties */
+GType gst_int8_infer_precision_type (void);
+GType gst_int8_infer_ranges_type (void);
+GType gst_int8_infer_softmax_type (void);
+GType gst_int8_infer_metadata_type (void);
 
 /* properties */
 void gst_int8_infer_properties_install (GObjectClass *klass);

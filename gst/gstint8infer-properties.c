@@ -3,7 +3,7 @@
 #include "gst/gstint8infer-private.h"
 
 enum {
-  PROP_LABELS = GST_INT8_CONFIG_LAST + 1,
+  PROP_LABELS = GST_INT8_GUARD_LAST + 1,
   PROP_CALIBRATION_TABLE,
   PROP_FORCE_TABLE,
   PROP_DYNAMIC_RANGES,
@@ -29,74 +29,6 @@ enum {
 #define DEFAULT_TOP_K          1
 #define MAX_TOP_K              1000
 #define DEFAULT_ATTRIBUTE_NAME "classification"
-
-static GType
-precision_type (void)
-{
-  static const GEnumValue values[] = {
-      {ENGINE_PRECISION_INT8, "8-bit integers; needs calibration-table or dynamic-ranges", "int8"},
-      {ENGINE_PRECISION_FP16, "16-bit floats, on a GPU", "fp16"},
-      {ENGINE_PRECISION_FP32, "32-bit floats", "fp32"},
-      {ENGINE_PRECISION_MIXED, "int8, but for the layers that <calibration-table>.precision names",
-          "mixed"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8Precision", values));
-  return type;
-}
-
-static GType
-ranges_type (void)
-{
-  static const GEnumValue values[] = {
-      {ENGINE_RANGES_FULL, "All 256 levels where a tensor is never, or hardly, negative", "full"},
-      {ENGINE_RANGES_SYMMETRIC, "Zero point 0 everywhere, as TensorRT does", "symmetric"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8Ranges", values));
-  return type;
-}
-
-static GType
-softmax_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_INT8_SOFTMAX_AUTO, "Unless the network itself ends in softmax", "auto"},
-      {GST_INT8_SOFTMAX_ON, "Always", "on"},
-      {GST_INT8_SOFTMAX_OFF, "Never: confidences are the network's own values", "off"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8Softmax", values));
-  return type;
-}
-
-static GType
-metadata_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_INT8_METADATA_MODE_AUTO, "All kinds that this version writes: both", "auto"},
-      {GST_INT8_METADATA_MODE_ROI,
-          "GstVideoRegionOfInterestMeta over the frame, with \"classification\" params", "roi"},
-      {GST_INT8_METADATA_MODE_CUSTOM, "GstCustomMeta \"GstInt8ClassificationMeta\"", "custom"},
-      {GST_INT8_METADATA_MODE_BOTH, "roi and custom", "both"},
-      {GST_INT8_METADATA_MODE_NONE, "None; see post-messages", "none"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8MetadataMode", values));
-  return type;
-}
 
 /* --- Settings -------------------------------------------------------------------------------- */
 
@@ -168,7 +100,8 @@ set_setting (GstInt8InferSettings *settings, guint id, const GValue *value)
     settings->tune = g_value_get_boolean (value);
     return TRUE;
   default:
-    return gst_int8_config_set_property (&settings->config, id, value);
+    return gst_int8_guard_set_property (&settings->guard, id, value) ||
+           gst_int8_config_set_property (&settings->config, id, value);
   }
 }
 
@@ -210,7 +143,8 @@ get_setting (const GstInt8InferSettings *settings, guint id, GValue *value)
     g_value_set_boolean (value, settings->tune);
     return TRUE;
   default:
-    return gst_int8_config_get_property (&settings->config, id, value);
+    return gst_int8_guard_get_property (&settings->guard, id, value) ||
+           gst_int8_config_get_property (&settings->config, id, value);
   }
 }
 
@@ -296,6 +230,21 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
 
+static GstStructure *
+make_stats (GstInt8Infer *self)
+{
+  GstStructure *stats = gst_int8_stats_to_structure (&self->stats);
+  g_autoptr (GstInt8Guard) guard = NULL;
+
+  g_mutex_lock (&self->lock);
+  if (self->network && self->network->guard)
+    guard = gst_int8_guard_ref (self->network->guard);
+  g_mutex_unlock (&self->lock);
+  if (guard)
+    gst_int8_guard_add_stats (guard, stats);
+  return stats;
+}
+
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
@@ -303,7 +252,7 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   gboolean known;
 
   if (id == PROP_STATS) {
-    g_value_take_boxed (value, gst_int8_stats_to_structure (&self->stats));
+    g_value_take_boxed (value, make_stats (self));
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -347,8 +296,8 @@ install_settings (GObjectClass *klass)
           "file of another program is never overwritten",
           NULL, flags));
   g_object_class_install_property (klass, PROP_PRECISION,
-      g_param_spec_enum ("precision", "Precision", "Arithmetic of the network", precision_type (),
-          ENGINE_PRECISION_INT8, flags));
+      g_param_spec_enum ("precision", "Precision", "Arithmetic of the network",
+          gst_int8_infer_precision_type (), ENGINE_PRECISION_INT8, flags));
   g_object_class_install_property (klass, PROP_LAYER_PRECISION,
       g_param_spec_string ("layer-precision", "Layer precision",
           "Precision and output type of single layers, as in \"*:fp32,conv1:int8,fc:output=fp32\": "
@@ -362,7 +311,7 @@ install_settings (GObjectClass *klass)
           FALSE, flags));
   g_object_class_install_property (klass, PROP_RANGES,
       g_param_spec_enum ("ranges", "Ranges", "How the 256 levels of an INT8 tensor are spent",
-          ranges_type (), ENGINE_RANGES_FULL, flags));
+          gst_int8_infer_ranges_type (), ENGINE_RANGES_FULL, flags));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
           "Frames that go through the network at once when so many are waiting; it never waits "
@@ -392,11 +341,11 @@ install_options (GObjectClass *klass)
           0, G_MAXFLOAT, 0, flags));
   g_object_class_install_property (klass, PROP_SOFTMAX,
       g_param_spec_enum ("softmax", "Softmax",
-          "Whether the network's output is turned into probabilities", softmax_type (),
-          GST_INT8_SOFTMAX_AUTO, flags));
+          "Whether the network's output is turned into probabilities",
+          gst_int8_infer_softmax_type (), GST_INT8_SOFTMAX_AUTO, flags));
   g_object_class_install_property (klass, PROP_METADATA,
       g_param_spec_enum ("metadata", "Metadata", "Kinds of metadata that frames are given",
-          metadata_type (), GST_INT8_METADATA_MODE_AUTO, flags));
+          gst_int8_infer_metadata_type (), GST_INT8_METADATA_MODE_AUTO, flags));
   g_object_class_install_property (klass, PROP_ATTRIBUTE_NAME,
       g_param_spec_string ("attribute-name", "Attribute name",
           "What is classified, as in \"colour\" or \"vehicle-type\"; field attribute_name and "
@@ -418,12 +367,15 @@ gst_int8_infer_properties_install (GObjectClass *klass)
   klass->get_property = get_property;
   gst_int8_config_install (klass, GST_PARAM_MUTABLE_PLAYING);
   install_settings (klass);
+  gst_int8_guard_install (klass);
   install_options (klass);
   g_object_class_install_property (klass, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
           "frames: all that passed; dropped: those without inference (qos); fps, latency (from "
           "the sink pad to the result) and inference (preprocessing and network) in ns: of the "
-          "last " G_STRINGIFY (GST_INT8_STATS_WINDOW) " frames",
+          "last " G_STRINGIFY (GST_INT8_STATS_WINDOW) " frames; with drift-interval drift-examined, "
+          "drift-missed (frames), drift-agreement, drift-logit-sqnr (dB), drift-clip of drift-tensor: of "
+          "the last drift-window examined frames",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
@@ -434,6 +386,7 @@ gst_int8_infer_properties_init (GstInt8Infer *self)
   self->settings.precision = ENGINE_PRECISION_INT8;
   self->settings.ranges = ENGINE_RANGES_FULL;
   self->settings.batch_size = DEFAULT_BATCH_SIZE;
+  gst_int8_guard_settings_init (&self->settings.guard);
   self->options = (GstInt8InferOptions){.top_k = DEFAULT_TOP_K,
       .softmax = GST_INT8_SOFTMAX_AUTO,
       .metadata = GST_INT8_METADATA_MODE_AUTO,

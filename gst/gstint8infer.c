@@ -39,6 +39,9 @@
  * * element message "int8-engine" once it is there, and again when another has been swapped in:
  *   swapped, built, reason, path, seconds, precision, backend, layers-int8, layers-fp32, tuned,
  *   tactics, inferred;
+ * * element message "int8-drift" when the calibration does not fit the frames any more, with
+ *   #int8infer:drift-interval: reason, text, examined, missed, window, agreement, logit-sqnr, tensors,
+ *   clipped, range-min, range-max, largest;
  * * element message "int8-classification" for every result, with #int8infer:post-messages;
  * * QoS for every frame whose inference was left out, with #int8infer:qos.
  */
