@@ -108,10 +108,11 @@ read_chosen_rules (EngineLayerRules *rules, const EngineRequest *request, GError
   path = engine_layer_rules_path (request->table);
   if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
-        "mixed precision needs layer rules in '%s', and there is no such file: write one with a line "
-        "'LAYER:fp32' for each layer that is to stay in floats; gst-int8-1.0 inspect MODEL lists the "
-        "layers",
-        path);
+        "mixed precision needs layer rules in '%s', and there is no such file: gst-int8-1.0 compare "
+        "MODEL --table %s --images FOLDER --precision-target 0.99 chooses them and writes it (so does "
+        "int8calib precision-target=0.99), or write one with a line 'LAYER:fp32' for each layer that "
+        "is to stay in floats",
+        path, request->table);
     return FALSE;
   }
   chosen = engine_layer_rules_load (path, error);

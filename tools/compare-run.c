@@ -23,6 +23,7 @@ void
 compare_clear (Compare *compare)
 {
   g_clear_pointer (&compare->candidates, g_ptr_array_unref);
+  g_clear_pointer (&compare->frames, g_ptr_array_unref);
   g_clear_pointer (&compare->images, g_ptr_array_unref);
   g_clear_pointer (&compare->statistics, calib_statistics_free);
   engine_layer_rules_free (compare->rules);
@@ -176,7 +177,7 @@ prepare (Compare *compare, Engine *exact, CompareCandidate *candidate, GError **
 }
 
 typedef struct {
-  const Compare *compare;
+  Compare *compare;
   EnginePreprocessor *preprocessor;
   KernelQueue *queue;
   gsize values;
@@ -202,6 +203,8 @@ push_frame (const EngineImage *image, const char *path, gpointer data, GError **
         frames->compare->backend->name, failure);
     return FALSE;
   }
+  if (compare_has_target (frames->compare))
+    compare_collect_frame (frames->compare, tensor, frames->values);
   for (guint i = 0; i < candidates->len; i++) {
     EngineComparison *comparison =
         ((CompareCandidate *) g_ptr_array_index (candidates, i))->comparison;

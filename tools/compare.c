@@ -10,6 +10,7 @@ typedef struct {
       *bias;
   int threads, max_frames, alone, top;
   double percentile;
+  EnginePrecisionTarget target;
   gboolean force;
 } Options;
 
@@ -63,6 +64,12 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"max-frames", 'n', 0, G_OPTION_ARG_INT, &o->max_frames, "Default: all", "N"},
       {"alone", 0, 0, G_OPTION_ARG_INT, &o->alone,
           "Also quantise each layer alone, on so many frames; default 8, 0: do not", "N"},
+      {"precision-target", 0, 0, G_OPTION_ARG_DOUBLE, &o->target.top1,
+          "Give back layers to FP32, few and the worst, until this share of the frames has the best "
+          "class of FP32: 0.99. Written to <table>.precision, which precision mixed reads",
+          "SHARE"},
+      {"precision-target-sqnr", 0, 0, G_OPTION_ARG_DOUBLE, &o->target.sqnr,
+          "The same, or as well, until the SQNR of the logits is so many dB", "DB"},
       {"top", 0, 0, G_OPTION_ARG_INT, &o->top, "Layers to list; default 20, 0: all", "N"},
       {"html", 0, 0, G_OPTION_ARG_FILENAME, &o->html, "Write a report to look at", "FILE"},
       {"json", 0, 0, G_OPTION_ARG_FILENAME, &o->json, "Write all figures", "FILE"},
@@ -93,6 +100,14 @@ check (const Options *o, int argc, GError **error)
     return tool_usage (error, "--images is needed: what calibration has not seen is best");
   if (o->bias && !g_str_equal (o->bias, "fast") && !g_str_equal (o->bias, "off"))
     return tool_usage (error, "--bias-correction is fast or off, not %s", o->bias);
+  if (!(o->target.top1 >= 0 && o->target.top1 <= 1 && o->target.sqnr >= 0))
+    return tool_usage (error,
+        "--precision-target is a share of frames, 0 to 1, and --precision-target-sqnr is not below 0 dB");
+  if ((o->target.top1 > 0 || o->target.sqnr > 0) &&
+      (o->methods || !o->tables || g_strv_length (o->tables) != 1))
+    return tool_usage (error,
+        "layers are chosen for one table, and written beside it: --precision-target needs one "
+        "--table, and no --method");
   if (o->max_frames < 0 || o->alone < 0 || o->top < 0 || o->threads < 0)
     return tool_usage (error, "--max-frames, --alone, --top and --threads must not be below 0");
   return TRUE;
@@ -196,6 +211,7 @@ tool_compare (int argc, char **argv, GError **error)
   compare.threads = o.threads;
   compare.max_frames = o.max_frames;
   compare.alone = o.alone;
+  compare.target = o.target;
   if (!read_inputs (&compare, &o, error))
     return FALSE;
   compare.build.precision = compare.rules ? ENGINE_PRECISION_MIXED : ENGINE_PRECISION_INT8;
@@ -209,5 +225,7 @@ tool_compare (int argc, char **argv, GError **error)
   if (compare.alone > 0 &&
       !engine_comparison_alone (best->comparison, tool_progress, NULL, NULL, error))
     return FALSE;
-  return tell (&compare, best, &o, error);
+  if (!tell (&compare, best, &o, error))
+    return FALSE;
+  return !compare_has_target (&compare) || compare_choose_precision (&compare, best, error);
 }

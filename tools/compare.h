@@ -2,13 +2,15 @@
 /*
  * compare.h: what the command compare measures, and the ways to tell it.
  *
- *   compare.c        options
- *   compare-run.c    engines and frames
- *   compare-print.c  as text
- *   compare-json.c   as JSON
+ *   compare.c            options
+ *   compare-run.c        engines and frames
+ *   compare-precision.c  layers that stay in floats
+ *   compare-print.c      as text
+ *   compare-json.c       as JSON
  */
 #pragma once
 
+#include "engine/choose-precision.h"
 #include "tools/images.h"
 #include "tools/tool.h"
 
@@ -39,6 +41,8 @@ typedef struct {
   guint max_frames, alone; /* alone: frames for each layer by itself; 0: not done */
   GPtrArray *images;       /* paths; NULL: the frames that the statistics keep */
   GPtrArray *candidates;   /* CompareCandidate */
+  EnginePrecisionTarget target; /* both 0: no layers are chosen */
+  GPtrArray *frames;            /* const float *: for that, those of the images are collected */
 } Compare;
 
 /* Reads a table and what it is known to be made of. */
@@ -50,6 +54,14 @@ gboolean compare_run (Compare *compare, GError **error);
 /* The one with the least mean divergence. */
 CompareCandidate *compare_best (const Compare *compare);
 void compare_clear (Compare *compare);
+
+gboolean compare_has_target (const Compare *compare);
+/* Keeps a copy of an input tensor of n values, for: */
+void compare_collect_frame (Compare *compare, const float *frame, gsize n);
+/* Chooses the layers of a candidate from a table's file that stay in floats, tells how, and writes them
+ * beside the table. */
+gboolean compare_choose_precision (Compare *compare, const CompareCandidate *candidate,
+    GError **error);
 
 /* A line each, where there are several; else a block. */
 void compare_print_networks (const Compare *compare);
