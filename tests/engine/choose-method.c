@@ -17,7 +17,7 @@ static KernelBackend *cpu;
 static EngineModel *
 make_model (void)
 {
-  Net *net = net_new (7);
+  g_autoptr (Net) net = net_new (7);
   int x = net_input (net, 12, 12, 3);
   EngineModel *model = g_new0 (EngineModel, 1);
 
