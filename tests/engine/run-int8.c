@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * run-int8.c: calibrates a model, and runs it in INT8, on images from standard input: this engine's
- * side of compare-qdq.py.
+ * side of compare-qdq.py and of tests/bench/accuracy.py.
  *
  *   run-int8 calibrate MODEL.onnx TABLE < images                      method mse
+ *   run-int8 statistics MODEL.onnx FILE.int8stats < images            of any method; 50 frames are kept
  *   run-int8 run MODEL.onnx TABLE full|symmetric < images > outputs
  *
  * float32, images as [h w c], one after the other until the end of the input.
@@ -15,6 +16,7 @@
 #include "engine/quant.h"
 
 #define BATCH 16
+#define KEEP  50 /* frames of statistics */
 
 /* FALSE at the end of the input. */
 static gboolean
@@ -44,20 +46,39 @@ push_all (EngineCalibrator *calibrator, const EngineModel *model, GError **error
 }
 
 static gboolean
+observe (EngineModel *model, CalibStatistics *statistics, GError **error)
+{
+  KernelBackend *backend = engine_backend_open ("cpu", error);
+  g_autoptr (EngineCalibrator) calibrator =
+      backend ? engine_calibrator_new (model, backend, 1, 0, statistics, error) : NULL;
+  const gboolean ok = calibrator && push_all (calibrator, model, error);
+
+  g_clear_pointer (&calibrator, engine_calibrator_free);
+  engine_backend_close (backend);
+  return ok;
+}
+
+static gboolean
 calibrate (const char *path, const char *table_path, GError **error)
 {
   g_autoptr (EngineModel) model = engine_model_load (path, error);
-  KernelBackend *backend = model ? engine_backend_open ("cpu", error) : NULL;
   g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
-  g_autoptr (EngineCalibrator) calibrator =
-      backend ? engine_calibrator_new (model, backend, 1, 0, statistics, error) : NULL;
   g_autoptr (CalibTable) table = NULL;
 
-  if (calibrator && push_all (calibrator, model, error))
+  if (model && observe (model, statistics, error))
     table = engine_calibration_table (model, statistics, CALIB_METHOD_MSE, 0, 8601, error);
-  g_clear_pointer (&calibrator, engine_calibrator_free);
-  engine_backend_close (backend);
   return table && calib_table_save (table, table_path, error);
+}
+
+static gboolean
+collect (const char *path, const char *statistics_path, GError **error)
+{
+  g_autoptr (EngineModel) model = engine_model_load (path, error);
+  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_TENSORRT);
+
+  calib_statistics_keep_frames (statistics, KEEP);
+  return model && observe (model, statistics, error) &&
+         calib_statistics_save (statistics, statistics_path, error);
 }
 
 /* --- run ------------------------------------------------------------------------------------- */
@@ -138,12 +159,15 @@ main (int argc, char **argv)
 
   if (argc == 4 && strcmp (argv[1], "calibrate") == 0) {
     ok = calibrate (argv[2], argv[3], &error);
+  } else if (argc == 4 && strcmp (argv[1], "statistics") == 0) {
+    ok = collect (argv[2], argv[3], &error);
   } else if (argc == 5 && strcmp (argv[1], "run") == 0 &&
              (strcmp (argv[4], "full") == 0 || strcmp (argv[4], "symmetric") == 0)) {
     ok = run (argv[2], argv[3],
         strcmp (argv[4], "full") == 0 ? ENGINE_RANGES_FULL : ENGINE_RANGES_SYMMETRIC, &error);
   } else {
     fprintf (stderr, "usage: run-int8 calibrate MODEL TABLE < images\n"
+                     "       run-int8 statistics MODEL FILE < images\n"
                      "       run-int8 run MODEL TABLE full|symmetric < images > outputs\n");
     return 2;
   }
