@@ -172,3 +172,5 @@ GArray *engine_calibration_rank (const EngineModel *model, const CalibStatistics
 char *engine_calibration_ranking_text (const GArray *ranking);
 
 G_END_DECLS
+
+#include "engine/choose-precision.h"

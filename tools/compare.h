@@ -10,7 +10,6 @@
  */
 #pragma once
 
-#include "engine/choose-precision.h"
 #include "tools/images.h"
 #include "tools/tool.h"
 
