@@ -81,6 +81,14 @@ rms_of (const EngineTensorSums *sums)
   return sqrt (sums->signal / (double) sums->n);
 }
 
+/* Of what goes into the layer: only convolutions have weights. */
+static const char *
+rounding_before (const EngineTensorScore *score)
+{
+  return g_str_equal (score->op, "conv") ? "rounding of its weights and input"
+                                         : "rounding of its input";
+}
+
 static char *
 explain (const EngineTensorPair *pair, const EngineTensorScore *score)
 {
@@ -88,7 +96,7 @@ explain (const EngineTensorPair *pair, const EngineTensorScore *score)
   char text[G_ASCII_DTOSTR_BUF_SIZE], rms[G_ASCII_DTOSTR_BUF_SIZE];
 
   if (!score->int8)
-    return g_strdup ("rounding of its weights and input");
+    return g_strdup (rounding_before (score));
   if (own->clipped > MOSTLY * own->noise)
     return g_strdup_printf (
         "clipping: %s %% of its values are beyond the range and make %.0f %% of "
@@ -105,9 +113,8 @@ explain (const EngineTensorPair *pair, const EngineTensorScore *score)
     return g_strdup_printf ("rounding: steps of %s are wide for its values, whose RMS is %s",
         g_ascii_formatd (text, sizeof text, "%.3g", pair->scale),
         g_ascii_formatd (rms, sizeof rms, "%.3g", rms_of (own)));
-  return g_strdup (rounding_of_values (pair) > MOSTLY * own->noise
-                       ? "rounding of its values"
-                       : "rounding of its weights and input");
+  return g_strdup (rounding_of_values (pair) > MOSTLY * own->noise ? "rounding of its values"
+                                                                   : rounding_before (score));
 }
 
 static char *
