@@ -184,7 +184,7 @@ engine_comparison_alone (EngineComparison *comparison, EngineProgressFn progress
   g_autoptr (GArray) layers = NULL;
   guint done = 0;
 
-  g_return_val_if_fail (!comparison->network_only, FALSE);
+  g_return_val_if_fail (!comparison->network_only && !comparison->clips_only, FALSE);
 
   if (comparison->kept->len == 0) {
     g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_EMPTY,

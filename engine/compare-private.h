@@ -25,7 +25,7 @@ typedef struct {
   const char *name;
   gsize elements; /* of one image */
   guint channels;
-  float *exact;  /* the frame's */
+  float *exact;  /* the frame's; NULL where clips_only does not want them */
   gboolean int8; /* as the judged engine has it */
   float scale;
   int zero;
@@ -40,7 +40,7 @@ struct _EngineComparison {
   EngineExec *exact_exec, *judged_exec;
   EngineTensorPair *pairs; /* in the order of the exact graph */
   guint n_pairs, logits;   /* logits: the pair of the class scores */
-  gboolean network_only;
+  gboolean network_only, clips_only;
   GHashTable *by_name; /* name to EngineTensorPair */
   EngineAgreement *agreement;
   float *judged_logits; /* the frame's */
@@ -58,6 +58,9 @@ void engine_tensor_sums_clear (EngineTensorSums *sums);
 /* Adds one frame: what was tapped, against pair->exact. */
 void engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pair,
     const EngineTap *tap);
+/* Adds of one frame what clips_only wants, from the exact values alone. */
+void engine_tensor_sums_add_clips (EngineTensorSums *sums, const EngineTensorPair *pair,
+    const float *exact);
 /* A frame into the input tensor of the judged engine. */
 void engine_comparison_fill (const EngineComparison *comparison, const float *frame);
 /* As engine_comparison_push(), of a frame from elsewhere. Where the FP32 network's logits for it are

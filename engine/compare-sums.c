@@ -86,6 +86,37 @@ engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pair, co
     add_int8 (sums, pair, tap);
 }
 
+#define LANES 8 /* sums at the same time: no addition waits for the one before */
+
+void
+engine_tensor_sums_add_clips (EngineTensorSums *sums, const EngineTensorPair *pair,
+    const float *exact)
+{
+  const float lowest = pair->int8 ? (float) ((-128.5 - pair->zero) * pair->scale) : -INFINITY;
+  const float highest = pair->int8 ? (float) ((127.5 - pair->zero) * pair->scale) : INFINITY;
+  const gsize whole = pair->elements - pair->elements % LANES;
+  float largest[LANES] = {0};
+  guint beyond[LANES] = {0};
+
+  for (gsize i = 0; i < whole; i += LANES)
+    for (int k = 0; k < LANES; k++) {
+      const float y = exact[i + k], size = fabsf (y);
+
+      beyond[k] += (y > highest) + (y < lowest);
+      largest[k] = size > largest[k] ? size : largest[k];
+    }
+  for (gsize i = whole; i < pair->elements; i++) {
+    beyond[0] += (exact[i] > highest) + (exact[i] < lowest);
+    largest[0] = fabsf (exact[i]) > largest[0] ? fabsf (exact[i]) : largest[0];
+  }
+  for (int k = 0; k < LANES; k++) {
+    sums->saturated += beyond[k];
+    if (largest[k] > sums->largest)
+      sums->largest = largest[k];
+  }
+  sums->n += pair->elements;
+}
+
 static guint
 count_levels (const EngineTensorSums *sums)
 {
@@ -131,6 +162,13 @@ describe_sums (const EngineTensorPair *pair, EngineTensorScore *score)
   score->dead = count_dead (sums, pair->channels);
 }
 
+static void
+describe_clips (const EngineTensorPair *pair, EngineTensorScore *score)
+{
+  score->largest = pair->sums.largest;
+  score->saturated = (double) pair->sums.saturated / (double) pair->sums.n;
+}
+
 void
 engine_comparison_tensor (const EngineComparison *comparison, guint tensor,
     EngineTensorScore *score)
@@ -156,6 +194,8 @@ engine_comparison_tensor (const EngineComparison *comparison, guint tensor,
       .cosine = NAN,
       .alone = pair->alone.n > 0 ? engine_sqnr (pair->alone.signal, pair->alone.noise) : NAN,
       .alone_logits = pair->alone_logits};
-  if (pair->sums.n > 0)
+  if (pair->sums.n > 0 && comparison->clips_only)
+    describe_clips (pair, score);
+  else if (pair->sums.n > 0)
     describe_sums (pair, score);
 }

@@ -5,6 +5,7 @@
  */
 #include "engine/compare-private.h"
 #include "engine/quant.h"
+#include "engine/taps.h"
 #include "kernels/half.h"
 
 #include <string.h>
@@ -81,9 +82,13 @@ static void
 keep_exact (const EngineTap *tap, gpointer data)
 {
   const EngineComparison *comparison = data;
-  const EngineTensorPair *pair = g_hash_table_lookup (comparison->by_name, tap->name);
+  EngineTensorPair *pair = g_hash_table_lookup (comparison->by_name, tap->name);
 
-  if (pair)
+  if (!pair)
+    return;
+  if (comparison->clips_only)
+    engine_tensor_sums_add_clips (&pair->sums, pair, tap->x);
+  if (pair->exact)
     memcpy (pair->exact, tap->x, pair->elements * sizeof (float));
 }
 
@@ -111,7 +116,7 @@ judge (const EngineTap *tap, gpointer data)
 
   if (!pair)
     return;
-  if (!comparison->network_only)
+  if (!comparison->network_only && !comparison->clips_only)
     engine_tensor_sums_add (&pair->sums, pair, tap);
   if (pair == &comparison->pairs[comparison->logits])
     engine_tap_floats (tap, comparison->judged_logits);
@@ -162,7 +167,8 @@ add_pair (EngineComparison *comparison, GArray *pairs, int value)
       .scale = judged->quant.scale,
       .zero = judged->quant.zero,
       .alone_logits = NAN};
-  pair.exact = g_new (float, pair.elements);
+  if (!comparison->clips_only)
+    pair.exact = g_new (float, pair.elements);
   engine_tensor_sums_init (&pair.sums, pair.channels);
   g_array_append_val (pairs, pair);
 }
@@ -189,8 +195,13 @@ make_pairs (EngineComparison *comparison, GError **error)
     g_hash_table_insert (comparison->by_name, (gpointer) comparison->pairs[i].name,
         &comparison->pairs[i]);
   }
-  if (comparison->logits < comparison->n_pairs)
+  if (comparison->logits < comparison->n_pairs) {
+    EngineTensorPair *pair = &comparison->pairs[comparison->logits];
+
+    if (!pair->exact)
+      pair->exact = g_new (float, pair->elements);
     return TRUE;
+  }
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
       "the engine that is judged has no tensor '%s', the class scores of the FP32 engine: they are "
       "of different models",
@@ -227,6 +238,7 @@ EngineComparison *
 engine_comparison_new (Engine *exact, Engine *judged, KernelBackend *backend,
     const EngineCompareOptions *options, GError **error)
 {
+  const gsize group_bytes = options->clips_only ? ENGINE_TAPS_BYTES : G_MAXSIZE;
   g_autoptr (EngineComparison) comparison = g_new0 (EngineComparison, 1);
   EngineInputInfo input;
 
@@ -234,6 +246,7 @@ engine_comparison_new (Engine *exact, Engine *judged, KernelBackend *backend,
   comparison->judged = engine_ref (judged);
   comparison->backend = backend;
   comparison->network_only = options->network_only;
+  comparison->clips_only = options->clips_only;
   comparison->keep = options->keep;
   comparison->kept = g_ptr_array_new_with_free_func (g_free);
   comparison->by_name = g_hash_table_new (g_str_hash, g_str_equal);
@@ -249,11 +262,11 @@ engine_comparison_new (Engine *exact, Engine *judged, KernelBackend *backend,
   const EngineTensorPair *logits = &comparison->pairs[comparison->logits];
   comparison->agreement = engine_agreement_new (logits->elements, ENGINE_SCORES_LOGITS);
   comparison->judged_logits = g_new (float, logits->elements);
-  comparison->exact_exec = engine_exec_new_kept (exact, backend, 1, options->threads, G_MAXSIZE,
+  comparison->exact_exec = engine_exec_new_kept (exact, backend, 1, options->threads, group_bytes,
       keep_exact, comparison, error);
   if (!comparison->exact_exec)
     return NULL;
-  comparison->judged_exec = engine_exec_new_kept (judged, backend, 1, options->threads, G_MAXSIZE,
+  comparison->judged_exec = engine_exec_new_kept (judged, backend, 1, options->threads, group_bytes,
       judge, comparison, error);
   return comparison->judged_exec ? g_steal_pointer (&comparison) : NULL;
 }

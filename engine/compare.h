@@ -59,6 +59,9 @@ typedef struct {
    * gives for the picture, and not only the float tensor rounded. */
   const EnginePreprocess *preprocess;
   gboolean network_only; /* logits alone: faster, and no memory for activations */
+  gboolean clips_only;   /* logits, and of activations only `saturated` and `largest`, as the FP32 network
+                            has them: nearly as fast, and no memory for them. For neither alone() nor
+                            suspects() */
   guint keep;            /* so many of the first frames are kept, for engine_comparison_alone() */
   int threads;           /* 0 for all CPUs */
 } EngineCompareOptions;

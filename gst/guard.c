@@ -151,7 +151,9 @@ prepare (GstInt8Guard *guard, GError **error)
   const EngineRequest request = {.model = guard->model,
       .precision = ENGINE_PRECISION_FP32,
       .preprocess = &guard->preprocess};
-  const EngineCompareOptions options = {.preprocess = &guard->preprocess, .threads = 1};
+  const EngineCompareOptions options = {.preprocess = &guard->preprocess,
+      .clips_only = TRUE,
+      .threads = 1};
   g_autoptr (Engine) exact = NULL;
 
   guard->backend = engine_backend_open (guard->backend_name, error);

@@ -208,6 +208,55 @@ test_network_only (void)
   }
 }
 
+/* The same logits and largest values; clipped is what lies beyond the range, wherever int8 has it. A
+ * comparison that was reset is as a new one. */
+static void
+test_clips_only (void)
+{
+  for (guint32 seed = 1; seed <= 8; seed++) {
+    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (CalibTable) table = net_calibrate (model->graph, seed, 4);
+    const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+    guint64 clipped = 0;
+
+    for (guint i = 0; i < calib_table_n_entries (table); i++) {
+      float scale;
+      const char *name = calib_table_entry (table, i, &scale);
+
+      calib_table_set (table, name, scale * 0.4f);
+    }
+    g_autoptr (Engine) exact = build_float (model), judged = build (model, &options);
+    g_autoptr (EngineComparison) all = compare (exact, judged, cpu, (EngineCompareOptions){0});
+    g_autoptr (EngineComparison) clips =
+        compare (exact, judged, cpu, (EngineCompareOptions){.clips_only = TRUE});
+    EngineAgreementScore a, b;
+
+    push_noise (all, model, 1);
+    push_noise (clips, model, 4);
+    engine_comparison_reset (clips);
+    engine_comparison_score (clips, &b);
+    CHECK_INT (b.frames, ==, 0);
+    push_noise (clips, model, 1);
+    engine_comparison_score (all, &a);
+    engine_comparison_score (clips, &b);
+    CHECK (memcmp (&a, &b, sizeof a) == 0);
+    CHECK_INT (engine_comparison_n_tensors (clips), ==, engine_comparison_n_tensors (all));
+    for (guint i = 0; i < engine_comparison_n_tensors (all); i++) {
+      EngineTensorScore x, y;
+
+      engine_comparison_tensor (all, i, &x);
+      engine_comparison_tensor (clips, i, &y);
+      CHECK_STR (y.name, x.name);
+      CHECK (y.largest == x.largest);
+      CHECK (isnan (y.sqnr) && isnan (y.cosine));
+      CHECK (x.int8 || y.saturated == 0);
+      CHECK (y.saturated >= x.saturated && y.saturated <= 1);
+      clipped += y.saturated > 0.01;
+    }
+    CHECK (clipped > 0);
+  }
+}
+
 /* Halves lose what 11 bits lose. */
 static void
 test_halves (void)
@@ -357,6 +406,7 @@ main (void)
   RUN (test_same_engine_twice);
   RUN (test_any_backend_and_threads);
   RUN (test_network_only);
+  RUN (test_clips_only);
   RUN (test_halves);
   RUN (test_kept_frames);
   RUN (test_input_bytes);
