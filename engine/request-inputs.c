@@ -231,7 +231,7 @@ engine_request_inputs_read (EngineRequestInputs *inputs, const EngineRequest *re
   make_empty (&wanted->table);
   make_empty (&wanted->dynamic_ranges);
   make_empty (&wanted->rules);
-  make_empty (&wanted->preprocess); /* in which an FP32 engine has no part */
+  make_empty (&wanted->preprocess); /* in which engines of floats have no part */
   wanted->options = engine_options_text (request->precision, request->ranges, request->strict);
   wanted->builder = g_strdup (engine_builder_text ());
   wanted->key = key_of (wanted);

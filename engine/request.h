@@ -9,7 +9,7 @@
 typedef struct {
   EngineProvenance wanted; /* of the engine that would fit, its key included */
   EngineModel *model;      /* NULL until it is needed */
-  /* NULL where there is none, and for fp32 */
+  /* NULL where there is none, and for fp32 and fp16 */
   CalibTable *table;
   CalibDynamicRanges *dynamic_ranges;
   EngineLayerRules *rules;
