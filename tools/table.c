@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* table.c: a calibration table from statistics that were collected earlier, without the frames. */
+#include "tools/tool.h"
+
+typedef struct {
+  char *stats, *model, *method_name, *correction, *output;
+  double percentile;
+  int trt_version, threads;
+  gboolean choose; /* method auto */
+  CalibMethod method;
+} TableOptions;
+
+static void
+table_options_clear (TableOptions *options)
+{
+  g_free (options->stats);
+  g_free (options->model);
+  g_free (options->method_name);
+  g_free (options->correction);
+  g_free (options->output);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TableOptions, table_options_clear)
+
+/* The methods and what each needs, for --help. */
+static char *
+describe_methods (void)
+{
+  static const char *const meanings[CALIB_METHOD_COUNT] = {
+      [CALIB_METHOD_MINMAX] = "the greatest magnitude",
+      [CALIB_METHOD_ENTROPY2] = "TensorRT's objective",
+      [CALIB_METHOD_ENTROPY2_TRT] = "TensorRT's table, bin for bin",
+      [CALIB_METHOD_PERCENTILE] = "all but the greatest few magnitudes",
+      [CALIB_METHOD_MSE] = "least squared error (default)",
+      [CALIB_METHOD_ENTROPY] = "as entropy2, no ranges shared",
+      [CALIB_METHOD_LEGACY] = "TensorRT's 0.999999 quantile",
+  };
+  GString *text = g_string_new (
+      "Makes a calibration table from statistics that were collected earlier.\n\nMethods, and the "
+      "statistics that they need:");
+
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++)
+    g_string_append_printf (text, "\n  %-13s %-36s %s", calib_method_name (m), meanings[m],
+        calib_method_flags (m) & CALIB_HISTOGRAM_TENSORRT ? "TensorRT's histograms" : "any");
+  g_string_append_printf (text, "\n  %-13s %-36s %s", "auto",
+      "tries all of these, least divergence wins", "kept frames");
+  g_string_append (text,
+      "\nFrames are kept in statistics of int8calib with method auto, or with keep-frames."
+      "\nTensorRT's histograms are in statistics of int8calib with method entropy2-trt or legacy, of "
+      "one run: they depend on the order of frames and are lost by merging.");
+  return g_string_free (text, FALSE);
+}
+
+static gboolean
+read_method (const char *name, CalibMethod *method, GError **error)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  if (calib_method_from_name (name, method))
+    return TRUE;
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++)
+    g_string_append_printf (names, "%s%s", m > 0 ? ", " : "", calib_method_name (m));
+  return tool_usage (error, "there is no method %s: take one of %s, auto", name, names->str);
+}
+
+/* Method auto: prints the ranking, and takes its first. */
+static gboolean
+choose_method (const EngineModel *model, const CalibStatistics *statistics, TableOptions *options,
+    const EngineBias *bias, GError **error)
+{
+  const EngineChooseOptions how = {.percentile = options->percentile,
+      .bias = bias,
+      .threads = options->threads};
+  KernelBackend *backend = engine_backend_open ("cpu", error);
+  g_autoptr (GArray) ranking =
+      backend ? engine_calibration_rank (model, statistics, &how, backend, NULL, error) : NULL;
+  g_autofree char *text = ranking ? engine_calibration_ranking_text (ranking) : NULL;
+
+  engine_backend_close (backend);
+  if (!ranking)
+    return FALSE;
+  options->method = g_array_index (ranking, EngineMethodScore, 0).method;
+  g_print ("INT8 against FP32 on %u kept frames:\n%s\n", calib_statistics_n_kept (statistics),
+      text);
+  return TRUE;
+}
+
+/* --- Options -------------------------------------------------------------------------------- */
+
+static gboolean
+check_options (TableOptions *options, GError **error)
+{
+  const char *correction = options->correction;
+
+  if (!options->stats || !options->model || !options->output)
+    return tool_usage (error, "--stats, --model and --output are needed");
+  options->choose = options->method_name && g_str_equal (options->method_name, "auto");
+  if (options->method_name && !options->choose &&
+      !read_method (options->method_name, &options->method, error))
+    return FALSE;
+  if (correction && !g_str_equal (correction, "fast") && !g_str_equal (correction, "off"))
+    return tool_usage (error, "--bias-correction is fast or off, not %s", correction);
+  if (options->threads < 0)
+    return tool_usage (error, "--threads must not be below 0");
+  if (options->trt_version < 1)
+    return tool_usage (error, "--trt-version must be above 0");
+  return TRUE;
+}
+
+static gboolean
+read_options (int argc, char **argv, TableOptions *options, GError **error)
+{
+  const GOptionEntry entries[] = {
+      {"stats", 's', 0, G_OPTION_ARG_FILENAME, &options->stats, "Statistics file of int8calib",
+          "FILE"},
+      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &options->model, "The model they were made with",
+          "FILE"},
+      {"method", 0, 0, G_OPTION_ARG_STRING, &options->method_name, "One of the above; default mse",
+          "METHOD"},
+      {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &options->percentile,
+          "For percentile; default 99.99", "P"},
+      {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &options->correction,
+          "fast (default): also write <table>.bias, what rounding weights takes from the mean of a "
+          "layer's outputs; or off",
+          "HOW"},
+      {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "For auto; default 0, all CPUs", "N"},
+      {"trt-version", 0, 0, G_OPTION_ARG_INT, &options->trt_version,
+          "Number in the header; default 8601", "N"},
+      {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output, "Table to write", "FILE"},
+      {NULL},
+  };
+  g_autofree char *summary = describe_methods ();
+
+  return tool_parse (&argc, &argv, entries, NULL, summary, error) && check_options (options, error);
+}
+
+/* --- The command ---------------------------------------------------------------------------- */
+
+gboolean
+tool_table (int argc, char **argv, GError **error)
+{
+  g_auto (TableOptions) o = {.percentile = 99.99, .trt_version = 8601, .method = CALIB_METHOD_MSE};
+  g_autoptr (CalibStatistics) statistics = NULL;
+  g_autoptr (EngineModel) model = NULL;
+  g_autoptr (CalibTable) table = NULL;
+  g_autoptr (EngineBias) bias = NULL;
+
+  if (!read_options (argc, argv, &o, error) ||
+      !(statistics = calib_statistics_load (o.stats, error)) ||
+      !(model = engine_model_load (o.model, error)))
+    return FALSE;
+  if (!o.correction || g_str_equal (o.correction, "fast"))
+    bias = engine_bias_fast (model, statistics);
+  if (o.choose && !choose_method (model, statistics, &o, bias, error)) {
+    g_prefix_error (error, "%s: ", o.stats);
+    return FALSE;
+  }
+  table =
+      engine_calibration_table (model, statistics, o.method, o.percentile, o.trt_version, error);
+  if (!table || !engine_bias_save (bias, table, o.output, error) ||
+      !calib_table_save (table, o.output, error) ||
+      !calib_provenance_save (calib_statistics_provenance (statistics),
+          calib_method_name (o.method), o.output, error))
+    return FALSE;
+  g_print ("%s: %u tensors, %s, biases of %u layers corrected\n", o.output,
+      calib_table_n_entries (table), calib_method_name (o.method),
+      bias ? engine_bias_n_layers (bias) : 0);
+  return TRUE;
+}
