@@ -214,7 +214,8 @@ gst_int8_calib_post_convergence (GstInt8Calib *self)
 
 /* "int8-calibration-done": skipped (gboolean: the table was there), table and statistics (string,
  * where written), frames (guint64: in the statistics, with those continued and merged), tensors (guint:
- * entries of the table), method (string), seconds (gdouble), non-finite (guint64: NaN and infinite
+ * entries of the table), method (string; of auto the chosen one), ranking (string, with auto: all
+ * methods, the best first), seconds (gdouble), non-finite (guint64: NaN and infinite
  * activations), reason (string: why it ended, unless skipped), and which frames (add_counts). */
 void
 gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome)
@@ -235,6 +236,8 @@ gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome
   add_convergence (fields, &s.convergence);
   if (!outcome->skipped)
     gst_structure_set (fields, "reason", G_TYPE_STRING, reasons[s.reason], NULL);
+  if (self->ranking)
+    gst_structure_set (fields, "ranking", G_TYPE_STRING, self->ranking, NULL);
   if (self->run.table)
     gst_structure_set (fields, "table", G_TYPE_STRING, self->run.table, NULL);
   if (self->run.statistics && !outcome->skipped)

@@ -256,6 +256,7 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
       .preprocess_sha256 = preprocess,
       .source = self->source,
       .tool = (char *) "gst-int8 " INT8_VERSION};
+  guint keep;
 
   if (!merge_files (self, NULL, error))
     return NULL;
@@ -263,14 +264,15 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
     statistics = load_statistics (self, self->run.statistics, error);
     if (!statistics || !check_method (self, statistics, error))
       return NULL;
-    if (self->run.keep_frames > 0)
-      calib_statistics_keep_frames (statistics, self->run.keep_frames);
+    keep = gst_int8_calib_keeps (&self->run, statistics);
+    if (keep > 0)
+      calib_statistics_keep_frames (statistics, keep);
     GST_INFO_OBJECT (self, "continuing %s, which has %" G_GUINT64_FORMAT " frames",
         self->run.statistics, calib_statistics_provenance (statistics)->frames);
     return g_steal_pointer (&statistics);
   }
   statistics = calib_statistics_new (&provenance, calib_method_flags (self->run.method));
-  calib_statistics_keep_frames (statistics, self->run.keep_frames);
+  calib_statistics_keep_frames (statistics, gst_int8_calib_keeps (&self->run, NULL));
   return g_steal_pointer (&statistics);
 }
 
@@ -322,15 +324,17 @@ warn_of_odd_tensors (GstInt8Calib *self)
 static gboolean
 write_table (GstInt8Calib *self, guint *n_entries, GError **error)
 {
-  g_autoptr (CalibTable) table = engine_calibration_table (self->model, self->statistics,
-      self->run.method, self->run.percentile, self->run.trt_version, error);
+  g_autoptr (CalibTable) table = NULL;
   g_autoptr (EngineBias) bias = NULL;
 
+  if (self->run.bias_correction == GST_INT8_BIAS_CORRECTION_FAST)
+    bias = engine_bias_fast (self->model, self->statistics);
+  if (gst_int8_calib_choose_method (self, bias, error))
+    table = engine_calibration_table (self->model, self->statistics, self->run.method,
+        self->run.percentile, self->run.trt_version, error);
   if (!table)
     return FALSE;
   *n_entries = calib_table_n_entries (table);
-  if (self->run.bias_correction == GST_INT8_BIAS_CORRECTION_FAST)
-    bias = engine_bias_fast (self->model, self->statistics);
   /* In this order: a table whose provenance is too old is refused, and so are corrections for another
    * table; the reverse would be believed. */
   return engine_bias_save (bias, table, self->run.table, error) &&

@@ -8,6 +8,7 @@
  *   gstint8calib-properties.c  properties
  *   gstint8calib-worker.c      the thread that takes tensors from the slots through the network
  *   gstint8calib-output.c      statistics, table and messages; what can be refused beforehand
+ *   gstint8calib-method.c      method=auto
  *
  * Threads: the streaming thread fills slots, the worker empties them and owns the calibration,
  * applications set properties and emit `finish`. `lock` guards what is marked so; it is not held
@@ -35,6 +36,9 @@ typedef enum {
   GST_INT8_TABLE_EXISTS_REFUSE
 } GstInt8TableExists;
 
+/* Of the property "method", beside every CalibMethod. */
+#define GST_INT8_METHOD_AUTO CALIB_METHOD_COUNT
+
 typedef enum { GST_INT8_BIAS_CORRECTION_FAST, GST_INT8_BIAS_CORRECTION_OFF } GstInt8BiasCorrection;
 
 typedef enum { GST_INT8_PROCESS_FRAME, GST_INT8_PROCESS_OBJECTS } GstInt8ProcessMode;
@@ -45,6 +49,7 @@ typedef struct {
   char *table, *statistics;
   char *merge; /* paths between ';' */
   GstInt8TableExists table_exists;
+  gboolean choose_method; /* "auto": method is the default until one is chosen, at the end */
   CalibMethod method;
   double percentile;
   GstInt8BiasCorrection bias_correction;
@@ -128,6 +133,7 @@ struct _GstInt8Calib {
   CalibConvergence *convergence; /* NULL without auto-stop */
   guint64 processed;             /* frames of this run that went into the calibrator */
   gint64 begun;                  /* g_get_monotonic_time() of the first frame */
+  char *ranking;                 /* of method=auto, for people; else NULL */
 };
 
 /* types */
@@ -146,6 +152,11 @@ void gst_int8_calib_settings_clear (GstInt8CalibSettings *settings);
 GType gst_int8_calib_qdq_target_type (void);
 gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,
     GError **error);
+
+/* method: how many frames statistics are to keep; 0 leaves them alone. */
+guint gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued);
+/* method=auto: sets run.method, and posts the ranking. Does nothing with any other. */
+gboolean gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error);
 
 /* report: the property "report", if it is set. */
 gboolean gst_int8_calib_report (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,

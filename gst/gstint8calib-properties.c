@@ -90,7 +90,8 @@ set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
     take_text (&settings->merge, value);
     return TRUE;
   case PROP_METHOD:
-    settings->method = g_value_get_enum (value);
+    settings->choose_method = g_value_get_enum (value) == GST_INT8_METHOD_AUTO;
+    settings->method = settings->choose_method ? DEFAULT_METHOD : g_value_get_enum (value);
     return TRUE;
   case PROP_BIAS_CORRECTION:
     settings->bias_correction = g_value_get_enum (value);
@@ -171,7 +172,7 @@ get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
     g_value_set_string (value, settings->merge);
     return TRUE;
   case PROP_METHOD:
-    g_value_set_enum (value, settings->method);
+    g_value_set_enum (value, settings->choose_method ? GST_INT8_METHOD_AUTO : settings->method);
     return TRUE;
   case PROP_BIAS_CORRECTION:
     g_value_set_enum (value, settings->bias_correction);
@@ -315,7 +316,9 @@ static void
 install_method (GObjectClass *klass)
 {
   g_object_class_install_property (klass, PROP_METHOD,
-      g_param_spec_enum ("method", "Method", "How a range is chosen from a distribution",
+      g_param_spec_enum ("method", "Method",
+          "How a range is chosen from a distribution. auto tries every method at the end, on frames "
+          "that are kept: 50, unless keep-frames says how many",
           gst_int8_calib_method_type (), DEFAULT_METHOD, SETTABLE));
   g_object_class_install_property (klass, PROP_BIAS_CORRECTION,
       g_param_spec_enum ("bias-correction", "Bias correction",

@@ -49,6 +49,8 @@ gst_int8_calib_method_type (void)
           "entropy"},
       {CALIB_METHOD_LEGACY, "TensorRT's legacy calibrator: 0.999999 of all values, bin for bin",
           "legacy"},
+      {GST_INT8_METHOD_AUTO,
+          "Whichever of all is nearest to FP32 on frames that are kept (see keep-frames)", "auto"},
       {0, NULL, NULL},
   };
   static gsize type;

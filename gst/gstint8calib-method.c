@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gstint8calib-method.c: method=auto: frames are kept, and at the end every method is tried on them. */
+#include "gst/gstint8calib-private.h"
+
+/* Kept for method=auto where keep-frames says nothing. */
+#define FRAMES_FOR_AUTO 50
+
+guint
+gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued)
+{
+  if (settings->keep_frames > 0)
+    return settings->keep_frames;
+  if (!settings->choose_method || (continued && calib_statistics_keeps (continued) > 0))
+    return 0;
+  return FRAMES_FOR_AUTO;
+}
+
+gboolean
+gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error)
+{
+  const EngineChooseOptions options = {.ranges = ENGINE_RANGES_FULL,
+      .percentile = self->run.percentile,
+      .preprocess = &self->preprocess,
+      .bias = bias,
+      .threads = (int) self->run.config.threads};
+  g_autoptr (GArray) ranking = NULL;
+  g_autofree char *text = NULL;
+
+  if (!self->run.choose_method)
+    return TRUE;
+  ranking =
+      engine_calibration_rank (self->model, self->statistics, &options, self->backend, NULL, error);
+  if (!ranking) {
+    g_prefix_error (error, "method=auto: ");
+    return FALSE;
+  }
+  self->run.method = g_array_index (ranking, EngineMethodScore, 0).method;
+  g_free (self->ranking);
+  self->ranking = engine_calibration_ranking_text (ranking);
+  text = g_strdup_printf ("method=auto took %s, by INT8 against FP32 on %u kept frames:\n%s",
+      calib_method_name (self->run.method), calib_statistics_n_kept (self->statistics),
+      self->ranking);
+  /* Twice: gst-launch shows the second. */
+  GST_ELEMENT_INFO (self, STREAM, FAILED, ("%s", text), ("%s", text));
+  return TRUE;
+}
