@@ -160,8 +160,9 @@ gst_int8_infer_settings_check (const GstInt8InferSettings *settings, GError **er
         "no model: set the property \"model\" to the path of an ONNX classifier");
     return FALSE;
   }
-  if (settings->precision != ENGINE_PRECISION_FP32 && !given (settings->table) &&
-      !given (settings->dynamic_ranges)) {
+  if ((settings->precision == ENGINE_PRECISION_INT8 ||
+          settings->precision == ENGINE_PRECISION_MIXED) &&
+      !given (settings->table) && !given (settings->dynamic_ranges)) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
         "INT8 needs a calibration table for %s: set \"calibration-table\" or \"dynamic-ranges\", or "
         "precision=fp32. A table is made with: gst-launch-1.0 filesrc location=VIDEO ! decodebin ! videoconvert ! "

@@ -208,7 +208,7 @@ gst_int8_infer_class_init (GstInt8InferClass *klass)
   gst_int8_infer_pads_install (element_class);
   gst_element_class_set_static_metadata (element_class, "INT8 image classifier",
       "Filter/Analyzer/Video",
-      "Classifies video frames with an INT8 (or FP32) network from ONNX and attaches the classes as metadata",
+      "Classifies video frames with an INT8 (or FP16, FP32) network from ONNX and attaches the classes as metadata",
       "The gst-int8 authors");
 }
 

@@ -125,9 +125,29 @@ GST_START_TEST (test_mixed)
 }
 GST_END_TEST;
 
+/* Halves need no ranges; `ref` runs them as devices do. */
+GST_START_TEST (test_fp16)
+{
+  g_autofree char *launch =
+      g_strdup_printf ("int8infer precision=fp16 backend=ref model=%s", test_model ());
+  TestElement test = test_infer_new (launch, test_small_caps ());
+  GstBuffer *out = gst_harness_push_and_pull (test.h, test_small_frame (3));
+  GstStructure *message = engine_message (&test);
+  int fp16;
+
+  check_layers (message, "fp16", 0, 1);
+  fail_unless (gst_structure_get_int (message, "layers-fp16", &fp16));
+  fail_unless_equals_int (fp16, 6);
+  gst_structure_free (message);
+  gst_buffer_unref (out);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
 static const struct {
   const char *launch, *text1, *text2;
 } errors[] = {
+    {"int8infer precision=fp16 backend=cpu", "kernels of halves", "precision fp32"},
     {"int8infer precision=mixed", ".precision", "LAYER:fp32"},
     {"int8infer precision=fp32 layer-precision=conv1:fp32", "precision fp32", "int8"},
     {"int8infer layer-precision=conv1:fp16", "conv1:fp16", "whole networks"},
@@ -195,6 +215,7 @@ make_suite (void)
   tcase_add_test (tcase, test_layer_precision);
   tcase_add_test (tcase, test_dynamic_ranges);
   tcase_add_test (tcase, test_mixed);
+  tcase_add_test (tcase, test_fp16);
   tcase_add_loop_test (tcase, test_errors, 0, G_N_ELEMENTS (errors));
   tcase_add_test (tcase, test_properties);
   suite_add_tcase (suite, tcase);
