@@ -37,12 +37,12 @@ GType
 gst_int8_calib_method_type (void)
 {
   static const GEnumValue values[] = {
-      {CALIB_METHOD_MINMAX, "The greatest magnitude that was seen", "minmax"},
+      {CALIB_METHOD_MINMAX, "The largest magnitude that was seen", "minmax"},
       {CALIB_METHOD_ENTROPY2, "Least divergence; TensorRT's criterion, whatever order and batches",
           "entropy2"},
       {CALIB_METHOD_ENTROPY2_TRT, "TensorRT's own histogram: its table, bin for bin",
           "entropy2-trt"},
-      {CALIB_METHOD_PERCENTILE, "All but the greatest few magnitudes (see percentile)",
+      {CALIB_METHOD_PERCENTILE, "All but the largest few magnitudes (see percentile)",
           "percentile"},
       {CALIB_METHOD_MSE, "Least squared error of quantisation", "mse"},
       {CALIB_METHOD_ENTROPY, "As entropy2, but tensors share no ranges: TensorRT's version 1",

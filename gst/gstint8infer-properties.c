@@ -321,8 +321,8 @@ install_settings (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_boolean ("tune", "Tune",
           "Time the ways to compute every convolution with this batch-size and these threads, "
-          "unless the engine file has that for this machine, and keep the fastest there; results "
-          "do not change",
+          "unless the engine file has that for this machine, and keep the fastest there; INT8 "
+          "results do not change",
           FALSE, flags));
 }
 
