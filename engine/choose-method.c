@@ -72,8 +72,8 @@ engine_calibration_rank (const EngineModel *model, const CalibStatistics *statis
 
   if (calib_statistics_n_kept (statistics) == 0) {
     g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
-        "method auto tries every method on frames that the statistics keep, and they keep none: "
-        "calibrate with int8calib method=auto or keep-frames=50, or name a method");
+        "there is nothing to try the methods on, the statistics keep no frames: calibrate with "
+        "int8calib method=auto or keep-frames=50, or name a method");
     return NULL;
   }
   for (guint i = 0; i < G_N_ELEMENTS (candidates); i++) {

@@ -26,10 +26,10 @@ static char *
 describe_methods (void)
 {
   static const char *const meanings[CALIB_METHOD_COUNT] = {
-      [CALIB_METHOD_MINMAX] = "the greatest magnitude",
+      [CALIB_METHOD_MINMAX] = "the largest magnitude",
       [CALIB_METHOD_ENTROPY2] = "TensorRT's objective",
       [CALIB_METHOD_ENTROPY2_TRT] = "TensorRT's table, bin for bin",
-      [CALIB_METHOD_PERCENTILE] = "all but the greatest few magnitudes",
+      [CALIB_METHOD_PERCENTILE] = "all but the largest few magnitudes",
       [CALIB_METHOD_MSE] = "least squared error (default)",
       [CALIB_METHOD_ENTROPY] = "as entropy2, no ranges shared",
       [CALIB_METHOD_LEGACY] = "TensorRT's 0.999999 quantile",
@@ -151,7 +151,7 @@ tool_table (int argc, char **argv, GError **error)
   if (!o.correction || g_str_equal (o.correction, "fast"))
     bias = engine_bias_fast (model, statistics);
   if (o.choose && !choose_method (model, statistics, &o, bias, error)) {
-    g_prefix_error (error, "%s: ", o.stats);
+    g_prefix_error (error, "%s: method auto: ", o.stats);
     return FALSE;
   }
   table =
