@@ -216,7 +216,8 @@ gst_int8_calib_post_convergence (GstInt8Calib *self)
  * where written), frames (guint64: in the statistics, with those continued and merged), tensors (guint:
  * entries of the table), method (string; of auto the chosen one), ranking (string, with auto: all
  * methods, the best first), seconds (gdouble), non-finite (guint64: NaN and infinite
- * activations), reason (string: why it ended, unless skipped), and which frames (add_counts). */
+ * activations), precision (string: with precision-target, what was reached), reason (string: why it
+ * ended, unless skipped), and which frames (add_counts). */
 void
 gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome)
 {
@@ -238,6 +239,8 @@ gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome
     gst_structure_set (fields, "reason", G_TYPE_STRING, reasons[s.reason], NULL);
   if (self->ranking)
     gst_structure_set (fields, "ranking", G_TYPE_STRING, self->ranking, NULL);
+  if (self->precision)
+    gst_structure_set (fields, "precision", G_TYPE_STRING, self->precision, NULL);
   if (self->run.table)
     gst_structure_set (fields, "table", G_TYPE_STRING, self->run.table, NULL);
   if (self->run.statistics && !outcome->skipped)

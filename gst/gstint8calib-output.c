@@ -93,6 +93,11 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
         "made, \"statistics\" to that of a statistics file, or both");
     return FALSE;
   }
+  if (settings->precision_target > 0 && !settings->table) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "precision-target writes layers beside the table: set \"table\", too");
+    return FALSE;
+  }
   if ((settings->qdq_model || settings->report) && !settings->table) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
         "%s is made with the table: set \"table\", too", settings->qdq_model ? "qdq-model" : "report");
@@ -264,6 +269,8 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
     statistics = load_statistics (self, self->run.statistics, error);
     if (!statistics || !check_method (self, statistics, error))
       return NULL;
+    if (calib_statistics_keeps (statistics) == 0)
+      gst_int8_calib_keep_for_precision (self, statistics);
     keep = gst_int8_calib_keeps (&self->run, statistics);
     if (keep > 0)
       calib_statistics_keep_frames (statistics, keep);
@@ -273,6 +280,7 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
   }
   statistics = calib_statistics_new (&provenance, calib_method_flags (self->run.method));
   calib_statistics_keep_frames (statistics, gst_int8_calib_keeps (&self->run, NULL));
+  gst_int8_calib_keep_for_precision (self, statistics);
   return g_steal_pointer (&statistics);
 }
 
@@ -341,6 +349,7 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
          calib_table_save (table, self->run.table, error) &&
          calib_provenance_save (calib_statistics_provenance (self->statistics),
              calib_method_name (self->run.method), self->run.table, error) &&
+         gst_int8_calib_choose_precision (self, table, bias, error) &&
          gst_int8_calib_export (self, table, bias, error) &&
          gst_int8_calib_report (self, table, bias, error);
 }

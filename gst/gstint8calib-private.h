@@ -9,6 +9,7 @@
  *   gstint8calib-worker.c      the thread that takes tensors from the slots through the network
  *   gstint8calib-output.c      statistics, table and messages; what can be refused beforehand
  *   gstint8calib-method.c      method=auto
+ *   gstint8calib-precision.c   precision-target
  *
  * Threads: the streaming thread fills slots, the worker empties them and owns the calibration,
  * applications set properties and emit `finish`. `lock` guards what is marked so; it is not held
@@ -68,6 +69,7 @@ typedef struct {
   char *qdq_model; /* path, or NULL */
   char *report;    /* likewise */
   guint keep_frames;
+  double precision_target; /* share of frames; 0: no layers are chosen */
   EngineExportTarget qdq_target;
 } GstInt8CalibSettings;
 
@@ -132,6 +134,7 @@ struct _GstInt8Calib {
   EngineCalibrator *calibrator;
   CalibConvergence *convergence; /* NULL without auto-stop */
   guint64 processed;             /* frames of this run that went into the calibrator */
+  char *precision; /* of precision-target: what was reached, for people; else NULL */
   gint64 begun;                  /* g_get_monotonic_time() of the first frame */
   char *ranking;                 /* of method=auto, for people; else NULL */
 };
@@ -157,6 +160,12 @@ gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, con
 guint gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued);
 /* method=auto: sets run.method, and posts the ranking. Does nothing with any other. */
 gboolean gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error);
+
+/* precision: the property "precision-target", if it is set. Frames are kept for it, unless keep-frames
+ * says how many. */
+void gst_int8_calib_keep_for_precision (GstInt8Calib *self, CalibStatistics *statistics);
+gboolean gst_int8_calib_choose_precision (GstInt8Calib *self, const CalibTable *table,
+    const EngineBias *bias, GError **error);
 
 /* report: the property "report", if it is set. */
 gboolean gst_int8_calib_report (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,

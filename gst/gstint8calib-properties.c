@@ -27,7 +27,8 @@ enum {
   PROP_QDQ_MODEL,
   PROP_QDQ_TARGET,
   PROP_REPORT,
-  PROP_KEEP_FRAMES
+  PROP_KEEP_FRAMES,
+  PROP_PRECISION_TARGET
 };
 
 #define DEFAULT_METHOD              CALIB_METHOD_MSE
@@ -150,6 +151,9 @@ set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
   case PROP_KEEP_FRAMES:
     settings->keep_frames = g_value_get_uint (value);
     return TRUE;
+  case PROP_PRECISION_TARGET:
+    settings->precision_target = g_value_get_double (value);
+    return TRUE;
   default:
     return gst_int8_config_set_property (&settings->config, id, value);
   }
@@ -231,6 +235,9 @@ get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
   case PROP_KEEP_FRAMES:
     g_value_set_uint (value, settings->keep_frames);
     return TRUE;
+  case PROP_PRECISION_TARGET:
+    g_value_set_double (value, settings->precision_target);
+    return TRUE;
   default:
     return gst_int8_config_get_property (&settings->config, id, value);
   }
@@ -310,6 +317,13 @@ install_files (GObjectClass *klass)
           "frames, to compare INT8 with FP32 on (0 = none, or as many as the file has that is "
           "continued; more cannot be added to one)",
           0, 100000, 0, SETTABLE));
+  g_object_class_install_property (klass, PROP_PRECISION_TARGET,
+      g_param_spec_double ("precision-target", "Precision target",
+          "Layers are given back to FP32, few and the worst, until this share of the kept frames has the "
+          "best class of FP32: <table>.precision, which int8infer precision=mixed reads. Keeps 200 frames "
+          "unless keep-frames says how many. Frames that were calibrated on flatter: gst-int8-1.0 compare "
+          "--precision-target takes others (0 = off)",
+          0, 1, 0, SETTABLE));
 }
 
 static void

@@ -375,6 +375,7 @@ gst_int8_calib_worker_join (GstInt8Calib *self)
     self->backend->queue_free (self->queue);
   self->queue = NULL;
   g_clear_pointer (&self->source, g_free);
+  g_clear_pointer (&self->precision, g_free);
   g_clear_pointer (&self->ranking, g_free);
   self->phase = GST_INT8_CALIB_IDLE;
 }
