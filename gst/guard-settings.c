@@ -16,7 +16,7 @@ gst_int8_guard_install (GObjectClass *klass)
       g_param_spec_uint ("drift-interval", "Drift interval",
           "Every so many frames one is also run in FP32, on a thread of low priority, to see whether "
           "the calibration still fits what the camera sees; \"stats\" tells, and the message int8-drift "
-          "when it does not: then calibrate on such frames with int8calib and set calibration-table. 300 "
+          "when it does not: then calibrate on such frames with int8calib and set calibration-table. 500 "
           "is a good value (0 = never)",
           0, G_MAXUINT, 0, flags));
   g_object_class_install_property (klass, GST_INT8_GUARD_WINDOW,
