@@ -5,7 +5,6 @@
  */
 #include "gst/gstint8calib-private.h"
 
-#include "engine/choose-precision.h"
 #include "gst/progress.h"
 
 #define GST_CAT_DEFAULT gst_int8_calib_debug

@@ -319,10 +319,9 @@ install_files (GObjectClass *klass)
           0, 100000, 0, SETTABLE));
   g_object_class_install_property (klass, PROP_PRECISION_TARGET,
       g_param_spec_double ("precision-target", "Precision target",
-          "Layers are given back to FP32, few and the worst, until this share of the kept frames has the "
-          "best class of FP32: <table>.precision, which int8infer precision=mixed reads. Keeps 200 frames "
-          "unless keep-frames says how many. Frames that were calibrated on flatter: gst-int8-1.0 compare "
-          "--precision-target takes others (0 = off)",
+          "Layers are given back to FP32, few and the worst, until this share of kept frames has FP32's best "
+          "class: <table>.precision, for int8infer precision=mixed. Keeps 200 frames unless keep-frames says "
+          "how many. Calibrated frames flatter: gst-int8-1.0 compare takes others (0 = off)",
           0, 1, 0, SETTABLE));
 }
 
