@@ -5,8 +5,7 @@
  * pack.
  */
 #include "engine/pass.h"
-
-#include <string.h>
+#include "engine/rewrite.h"
 
 typedef struct {
   EngineGraph *graph;
@@ -39,25 +38,16 @@ works_on_floats (const Halver *h, const EngineNode *node)
   return TRUE;
 }
 
+/* The value in the other type, made on first use. */
 static int
 twin_of (Halver *h, int value)
 {
-  const EngineValue *v = engine_graph_value (h->graph, value);
-  const gboolean narrow = v->type == ENGINE_TYPE_F32;
+  const gboolean narrow = engine_graph_value (h->graph, value)->type == ENGINE_TYPE_F32;
 
-  if (h->twin[value] != ENGINE_NONE)
-    return h->twin[value];
-
-  g_autofree char *name = g_strdup_printf ("%s (%s)", v->name, narrow ? "half" : "float");
-  const EngineNode *node = engine_graph_add_node (h->graph,
-      narrow ? ENGINE_OP_NARROW : ENGINE_OP_WIDEN, name, &value, 1, name);
-  EngineValue *made = engine_graph_value (h->graph, node->output);
-
-  v = engine_graph_value (h->graph, value); /* the addition may have moved it */
-  made->rank = v->rank;
-  memcpy (made->dims, v->dims, sizeof made->dims);
-  made->type = narrow ? ENGINE_TYPE_F16 : ENGINE_TYPE_F32;
-  return h->twin[value] = node->output;
+  if (h->twin[value] == ENGINE_NONE)
+    h->twin[value] = narrow ? engine_rewrite_convert (h->graph, ENGINE_OP_NARROW, value, "half")
+                            : engine_rewrite_convert (h->graph, ENGINE_OP_WIDEN, value, "float");
+  return h->twin[value];
 }
 
 static void

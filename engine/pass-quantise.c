@@ -8,6 +8,7 @@
 #include "engine/build.h"
 #include "engine/quantise.h"
 #include "engine/quant.h"
+#include "engine/rewrite.h"
 
 #include <string.h>
 
@@ -58,26 +59,16 @@ set_types (Quantiser *q)
 static int
 twin_of (Quantiser *q, int value)
 {
-  const EngineValue *v = engine_graph_value (q->graph, value);
-  const gboolean quantise = v->type == ENGINE_TYPE_F32;
+  const gboolean quantise = engine_graph_value (q->graph, value)->type == ENGINE_TYPE_F32;
 
   if (q->twin[value] != ENGINE_NONE)
     return q->twin[value];
-
-  g_autofree char *name = g_strdup_printf ("%s (%s)", v->name, quantise ? "int8" : "float");
-  EngineNode *node = engine_graph_add_node (q->graph,
-      quantise ? ENGINE_OP_QUANTISE : ENGINE_OP_DEQUANTISE, name, &value, 1, name);
-  EngineValue *made = engine_graph_value (q->graph, node->output);
-
-  v = engine_graph_value (q->graph, value); /* the addition may have moved it */
-  made->rank = v->rank;
-  memcpy (made->dims, v->dims, sizeof made->dims);
-  if (quantise) {
-    made->type = ENGINE_TYPE_S8;
-    made->quant = q->quant[value];
-  }
-  q->twin[value] = node->output;
-  return node->output;
+  q->twin[value] = quantise
+                       ? engine_rewrite_convert (q->graph, ENGINE_OP_QUANTISE, value, "int8")
+                       : engine_rewrite_convert (q->graph, ENGINE_OP_DEQUANTISE, value, "float");
+  if (quantise)
+    engine_graph_value (q->graph, q->twin[value])->quant = q->quant[value];
+  return q->twin[value];
 }
 
 static void

@@ -43,6 +43,23 @@ engine_rewrite_constant (EngineGraph *graph, const char *name, int rank, const i
       g_bytes_new_take (data, elements * sizeof (float)));
 }
 
+int
+engine_rewrite_convert (EngineGraph *graph, EngineOp op, int value, const char *suffix)
+{
+  const EngineValue *from = engine_graph_value (graph, value);
+  g_autofree char *name = g_strdup_printf ("%s (%s)", from->name, suffix);
+  const EngineNode *node = engine_graph_add_node (graph, op, name, &value, 1, name);
+  EngineValue *made = engine_graph_value (graph, node->output);
+
+  from = engine_graph_value (graph, value); /* the addition may have moved it */
+  made->rank = from->rank;
+  memcpy (made->dims, from->dims, sizeof made->dims);
+  made->type = op == ENGINE_OP_QUANTISE ? ENGINE_TYPE_S8
+               : op == ENGINE_OP_NARROW ? ENGINE_TYPE_F16
+                                        : ENGINE_TYPE_F32;
+  return node->output;
+}
+
 /* A node that nobody needs must not count as a reader of its inputs. */
 static void
 drop_producer (EngineGraph *graph, int value)

@@ -17,6 +17,10 @@ const float *engine_rewrite_floats (const EngineGraph *graph, int value);
 int engine_rewrite_constant (EngineGraph *graph, const char *name, int rank, const int *dims,
     float *data);
 
+/* A node of one of the conversions behind `value`, whose output, "value (suffix)", has its dims and the
+ * type of `op`; of QUANTISE the quant is left to the caller. Returns the output. */
+int engine_rewrite_convert (EngineGraph *graph, EngineOp op, int value, const char *suffix);
+
 /* `to` stands for `from` from now on and takes its name. The node that made `from` reads nothing any
  * more and has no op, until engine_graph_compact() drops it. */
 void engine_rewrite_stand_for (EngineGraph *graph, int from, int to);
