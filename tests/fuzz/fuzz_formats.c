@@ -10,17 +10,6 @@
 
 #include <math.h>
 
-#ifdef __SANITIZE_ADDRESS__
-/* tests/lsan.supp names what json-glib leaks by whole stacks. */
-const char *__asan_default_options (void);
-
-const char *
-__asan_default_options (void)
-{
-  return "fast_unwind_on_malloc=0";
-}
-#endif
-
 static const char *const seeds[] = {
     "TRT-8601-EntropyCalibration2\ninput_1:0: 3c010a14\n(Unnamed Layer* 0) [Convolution]_output: "
     "0\nx: 7f800000\n",
