@@ -10,18 +10,6 @@
 
 static KernelBackend *ref, *cpu;
 
-static EngineModel *
-model_of (EngineGraph *graph)
-{
-  EngineModel *model = g_new0 (EngineModel, 1);
-
-  g_atomic_ref_count_init (&model->references);
-  model->path = g_strdup ("net.onnx");
-  model->sha256 = g_strdup ("0123456789abcdef");
-  model->graph = graph;
-  return model;
-}
-
 /* Image i, the same whatever batch it is in. */
 static void
 fill (float *input, const EngineModel *model, int i)
@@ -85,7 +73,7 @@ branchy_model (void)
   const int y = net_concat (net, (const int[]){pool, small, other}, 3, 3);
   const int z = net_slice (net, y, 3, 1, 4);
 
-  return model_of (net_finish (net, net_softmax (net, net_dense (net, z, 3))));
+  return net_model (net_finish (net, net_softmax (net, net_dense (net, z, 3))));
 }
 
 /* --- Statistics ----------------------------------------------------------------------------- */
@@ -109,7 +97,7 @@ static void
 test_any_batch_backend_and_threads (void)
 {
   for (guint32 seed = 1; seed <= 20 && !check_failures_in_test; seed++) {
-    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (EngineModel) model = net_model (net_random (seed));
     g_autoptr (CalibStatistics) one = calibrate (model, ref, 1, 1, 7);
     g_autoptr (CalibStatistics) three = calibrate (model, cpu, 3, 2, 7);
     g_autoptr (CalibStatistics) all = calibrate (model, cpu, 16, 3, 7);
@@ -160,7 +148,7 @@ test_many_channels (void)
   for (int oc = 1770; oc <= 1771; oc++) {
     g_autoptr (Net) net = net_new (1);
     const int x = net_dense (net, net_input (net, 1, 1, 2), oc);
-    g_autoptr (EngineModel) model = model_of (net_finish (net, x));
+    g_autoptr (EngineModel) model = net_model (net_finish (net, x));
     g_autoptr (CalibStatistics) s = calibrate (model, cpu, 1, 1, 1);
     const double mean = calib_histogram_channel_mean (calib_statistics_lookup (s, "conv1"), 0);
 
@@ -370,7 +358,7 @@ test_mse_knows_what_is_never_negative (void)
 static void
 test_statistics_lack_tensors (void)
 {
-  g_autoptr (EngineModel) model = branchy_model (), other = model_of (net_random (1));
+  g_autoptr (EngineModel) model = branchy_model (), other = net_model (net_random (1));
   g_autoptr (CalibStatistics) s = calibrate (other, ref, 1, 1, 1);
   g_autoptr (GError) error = NULL;
 
@@ -395,7 +383,7 @@ static void
 test_table_fits_engine (void)
 {
   for (guint32 seed = 1; seed <= 15 && !check_failures_in_test; seed++) {
-    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (EngineModel) model = net_model (net_random (seed));
     g_autoptr (CalibStatistics) s = calibrate (model, cpu, 4, 1, 8);
 
     for (int method = 0; method < CALIB_METHOD_COUNT; method++) {

@@ -19,17 +19,12 @@ make_model (void)
 {
   g_autoptr (Net) net = net_new (7);
   int x = net_input (net, 12, 12, 3);
-  EngineModel *model = g_new0 (EngineModel, 1);
 
   x = net_conv (net, x, (NetConv){.oc = 16, .k = 3, .pad = 1, .lo = 0, .hi = INFINITY});
   x = net_pool (net, ENGINE_OP_MAXPOOL, x, 2, 2, 0);
   x = net_conv (net, x, (NetConv){.oc = 24, .k = 3, .pad = 1, .lo = 0, .hi = INFINITY});
   x = net_dense (net, net_global_pool (net, x), 10);
-  g_atomic_ref_count_init (&model->references);
-  model->path = g_strdup ("net.onnx");
-  model->sha256 = g_strdup ("0123456789abcdef");
-  model->graph = net_finish (net, x);
-  return model;
+  return net_model (net_finish (net, x));
 }
 
 /* Statistics of frames of noise with a long tail: methods differ on them. */

@@ -17,18 +17,6 @@
 
 static KernelBackend *ref, *cpu;
 
-static EngineModel *
-model_of (EngineGraph *graph)
-{
-  EngineModel *model = g_new0 (EngineModel, 1);
-
-  g_atomic_ref_count_init (&model->references);
-  model->path = g_strdup ("net.onnx");
-  model->sha256 = g_strdup ("0123456789abcdef");
-  model->graph = graph;
-  return model;
-}
-
 /* Frames of noise, in [-2, 2] as those of net_calibrate(). */
 static GPtrArray *
 noise (const EngineModel *model, guint n)
@@ -159,7 +147,7 @@ chain_model (guint32 seed, int *n_convs)
   for (int i = 0; i < *n_convs; i++)
     x = net_conv (net, x,
         (NetConv){.oc = g_rand_int_range (rand, 6, 17), .k = 3, .pad = 1, .hi = INFINITY});
-  return model_of (net_finish (net, net_dense (net, x, 10)));
+  return net_model (net_finish (net, net_dense (net, x, 10)));
 }
 
 /* A tensor with a tiny range spoils the layer that writes and the one that reads it. */
@@ -208,7 +196,7 @@ test_random_networks (void)
   guint given_back = 0;
 
   for (guint32 seed = 1; seed <= 25; seed++) {
-    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (EngineModel) model = net_model (net_random (seed));
     g_autoptr (CalibTable) table = net_calibrate (model->graph, seed, 8);
     g_autoptr (GPtrArray) frames = noise (model, FRAMES);
     const EngineBuildOptions build = {.table = table, .strict = TRUE};
@@ -231,7 +219,7 @@ static void
 test_all_given_back (void)
 {
   for (guint32 seed = 1; seed <= 40; seed++) {
-    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (EngineModel) model = net_model (net_random (seed));
     g_autoptr (CalibTable) table = net_calibrate (model->graph, seed, 8);
     g_autoptr (GPtrArray) frames = noise (model, 4);
     const EngineBuildOptions build = {.table = table, .strict = TRUE};
@@ -247,7 +235,7 @@ static void
 test_same_everywhere (void)
 {
   for (guint32 seed = 1; seed <= 8; seed++) {
-    g_autoptr (EngineModel) model = model_of (net_random (seed));
+    g_autoptr (EngineModel) model = net_model (net_random (seed));
     g_autoptr (CalibTable) table = net_calibrate (model->graph, seed, 8);
     g_autoptr (GPtrArray) frames = noise (model, 8);
     const EngineBuildOptions build = {.table = table};

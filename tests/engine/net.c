@@ -2,6 +2,7 @@
 /* net.c: see net.h. */
 #include "tests/engine/net.h"
 
+#include "engine/model.h"
 #include "engine/pass.h"
 #include "engine/quant.h"
 
@@ -348,6 +349,18 @@ test_provenance (void)
   return (EngineProvenance){g_strdup ("key"), g_strdup ("model"), g_strdup ("table"),
       g_strdup ("bias"), g_strdup ("dynamic ranges"), g_strdup ("rules"), g_strdup ("preprocess"),
       g_strdup ("options"), g_strdup (engine_builder_text ())};
+}
+
+EngineModel *
+net_model (EngineGraph *graph)
+{
+  EngineModel *model = g_new0 (EngineModel, 1);
+
+  g_atomic_ref_count_init (&model->references);
+  model->path = g_strdup ("net.onnx");
+  model->sha256 = g_strdup ("0123456789abcdef");
+  model->graph = graph;
+  return model;
 }
 
 Engine *

@@ -51,6 +51,8 @@ EngineGraph *net_finish (Net *net, int output);
 /* A network of 3 to 14 layers with branches, residuals, concats, gates and a float end. */
 EngineGraph *net_random (guint32 seed);
 
+/* A model of a graph (taken), as if it had been imported. */
+EngineModel *net_model (EngineGraph *graph);
 /* An FP32 engine of a graph (taken). */
 Engine *net_engine (EngineGraph *graph);
 /* A table for the graph: the largest magnitudes over `images` random images. */

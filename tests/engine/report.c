@@ -38,11 +38,7 @@ case_init (Case *c)
 
   engine_graph_rename (net->graph, a, HOSTILE);
   engine_graph_rename (net->graph, b, "<svg onload=alert(2)>");
-  *c = (Case){.model = g_new0 (EngineModel, 1)};
-  g_atomic_ref_count_init (&c->model->references);
-  c->model->path = g_strdup ("net.onnx");
-  c->model->sha256 = g_strdup ("0123456789abcdef");
-  c->model->graph = net_finish (net, last);
+  *c = (Case){.model = net_model (net_finish (net, last))};
   net_free (net);
 
   c->statistics = calib_statistics_new (&(CalibProvenance){.source = "<&>", .tool = "test"},
