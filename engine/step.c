@@ -51,11 +51,12 @@ TRAMPOLINE (KernelTranspose, transpose, dims[0], x, )
 TRAMPOLINE (KernelPad, pad, dims[0], x, )
 TRAMPOLINE (KernelSoftmax, softmax, rows, x, )
 
-/* Pixels are written before a run, not by a step. */
+/* Pixels are written before a run, and activations counted beside it, not by a step. */
 #define run_KernelResize NULL
 #define run_KernelYuv    NULL
 #define run_KernelGrey   NULL
 #define run_KernelInput  NULL
+#define run_KernelCount  NULL
 
 static const struct {
   const char *name;

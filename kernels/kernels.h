@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/counts.h"
 #include "kernels/pixels.h"
 
 #ifdef __cplusplus

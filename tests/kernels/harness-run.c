@@ -65,6 +65,7 @@ print_element (char *text, size_t size, HarnessType type, const uint8_t *data, s
 {
   float f;
   int32_t n;
+  uint64_t wide;
 
   switch (type) {
   case HARNESS_F16:
@@ -75,6 +76,10 @@ print_element (char *text, size_t size, HarnessType type, const uint8_t *data, s
   case HARNESS_I32:
     memcpy (&n, data + i * sizeof n, sizeof n);
     snprintf (text, size, "%d", n);
+    break;
+  case HARNESS_U64:
+    memcpy (&wide, data + i * sizeof wide, sizeof wide);
+    snprintf (text, size, "%llu", (unsigned long long) wide);
     break;
   case HARNESS_S8:
     snprintf (text, size, "%d", (int8_t) data[i]);

@@ -70,6 +70,7 @@ harness_type_size (HarnessType type)
   static const size_t sizes[] = {[HARNESS_S8] = 1,
       [HARNESS_U8] = 1,
       [HARNESS_I32] = sizeof (int32_t),
+      [HARNESS_U64] = sizeof (uint64_t),
       [HARNESS_F16] = sizeof (KernelHalf),
       [HARNESS_F32] = sizeof (float)};
 

@@ -38,12 +38,19 @@ typedef struct {
 } HarnessTest;
 
 extern const HarnessTest harness_conv[], harness_elementwise[], harness_pool[], harness_move[],
-    harness_softmax[], harness_pixels[], harness_half[];
+    harness_softmax[], harness_pixels[], harness_half[], harness_count[];
 
 /* --- Cases ---------------------------------------------------------------------------------- */
 
 /* HARNESS_F16 and HARNESS_F32 are compared bit for bit too, but any NaN equals any NaN. */
-typedef enum { HARNESS_S8, HARNESS_U8, HARNESS_I32, HARNESS_F16, HARNESS_F32 } HarnessType;
+typedef enum {
+  HARNESS_S8,
+  HARNESS_U8,
+  HARNESS_I32,
+  HARNESS_U64,
+  HARNESS_F16,
+  HARNESS_F32
+} HarnessType;
 
 /* Starts a case of the kernel under test and gives it its own random sequence. `args` is the
  * kernel's argument struct; it must live until harness_run(). The description is printed when the
