@@ -13,9 +13,13 @@ typedef struct {
 
 static const Bounds unknown = {-INFINITY, INFINITY};
 
-/* Minima of x / (1 + exp (-x)) and x * min (max (x / 6 + 0.5, 0), 1), rounded down. */
+/* Minima of x / (1 + exp (-x)), x * min (max (x / 6 + 0.5, 0), 1), the two forms of GELU and Mish,
+ * rounded down. */
 #define SILU_MIN       -0.2784646f
 #define HARD_SWISH_MIN -0.375f
+#define GELU_MIN       -0.1699713f
+#define GELU_TANH_MIN  -0.1700408f
+#define MISH_MIN       -0.3088435f
 
 static Bounds
 clamp_to (Bounds b, float lo, float hi)
@@ -52,6 +56,13 @@ product (Bounds a, Bounds b)
   return out;
 }
 
+/* Of functions that are 0 at 0, dip to a minimum below it, and never exceed a positive x. */
+static Bounds
+gated (Bounds x, float minimum)
+{
+  return (Bounds){x.lo >= 0 ? 0 : minimum, fmaxf (x.hi, 0)};
+}
+
 static Bounds
 unary_bounds (const EngineNode *node, Bounds x)
 {
@@ -68,9 +79,36 @@ unary_bounds (const EngineNode *node, Bounds x)
   case KERNEL_UNARY_HARD_SIGMOID:
     return (Bounds){0, 1};
   case KERNEL_UNARY_HARD_SWISH:
-    return (Bounds){x.lo >= 0 ? 0 : HARD_SWISH_MIN, fmaxf (x.hi, 0)};
+    return gated (x, HARD_SWISH_MIN);
   case KERNEL_UNARY_SILU:
-    return (Bounds){x.lo >= 0 ? 0 : SILU_MIN, fmaxf (x.hi, 0)};
+    return gated (x, SILU_MIN);
+  case KERNEL_UNARY_GELU:
+    return gated (x, GELU_MIN);
+  case KERNEL_UNARY_GELU_TANH:
+    return gated (x, GELU_TANH_MIN);
+  case KERNEL_UNARY_MISH:
+    return gated (x, MISH_MIN);
+  case KERNEL_UNARY_TANH:
+  case KERNEL_UNARY_ERF:
+  case KERNEL_UNARY_SOFTSIGN:
+    return (Bounds){x.lo >= 0 ? 0 : -1, x.hi <= 0 ? 0 : 1};
+  case KERNEL_UNARY_ELU: /* never below -alpha: beta is not negative, see the verifier */
+    return alpha >= 0 ? (Bounds){x.lo >= 0 ? x.lo : -alpha, fmaxf (x.hi, 0)} : unknown;
+  case KERNEL_UNARY_EXP:
+  case KERNEL_UNARY_SOFTPLUS:
+    return (Bounds){0, INFINITY};
+  case KERNEL_UNARY_SQRT:
+    return (Bounds){0, x.hi > 0 ? sqrtf (x.hi) : 0};
+  case KERNEL_UNARY_ABS:
+    return (Bounds){x.lo > 0 ? x.lo : x.hi < 0 ? -x.hi : 0, fmaxf (fabsf (x.lo), fabsf (x.hi))};
+  case KERNEL_UNARY_RECIPROCAL:
+    return x.lo >= 0 ? (Bounds){0, INFINITY} : unknown;
+  case KERNEL_UNARY_POW:
+    return x.lo >= 0 || fmodf (alpha, 2) == 0 ? (Bounds){0, INFINITY} : unknown;
+  case KERNEL_UNARY_THRESHOLD:
+    return merge ((Bounds){fmaxf (x.lo, alpha), fmaxf (x.hi, alpha)}, (Bounds){beta, beta});
+  case KERNEL_UNARY_LOG:
+  case KERNEL_UNARY_SELU:
   case KERNEL_UNARY_COUNT:
     break;
   }

@@ -111,19 +111,16 @@ append_pool (GString *out, const EnginePoolParams *p)
 static void
 append_unary (GString *out, const EngineNode *node)
 {
-  static const char *const names[] = {"clip", "leaky-relu", "sigmoid", "hard-sigmoid", "hard-swish",
-      "silu"};
-  G_STATIC_ASSERT (G_N_ELEMENTS (names) == KERNEL_UNARY_COUNT);
+  const int parameters = kernel_unary_parameters (node->unary.kind);
 
-  g_string_append_printf (out, " %s", names[node->unary.kind]);
-  if (node->unary.kind == KERNEL_UNARY_CLIP || node->unary.kind == KERNEL_UNARY_HARD_SIGMOID) {
+  g_string_append_printf (out, " %s", kernel_unary_name (node->unary.kind));
+  if (parameters > 0) {
     g_string_append_c (out, ' ');
     append_float (out, node->unary.alpha);
+  }
+  if (parameters > 1) {
     g_string_append (out, node->unary.kind == KERNEL_UNARY_CLIP ? ".." : " ");
     append_float (out, node->unary.beta);
-  } else if (node->unary.kind == KERNEL_UNARY_LEAKY_RELU) {
-    g_string_append_c (out, ' ');
-    append_float (out, node->unary.alpha);
   }
 }
 

@@ -62,48 +62,6 @@ engine_export_clamp (EngineExport *x, const char *tensor, float lo, float hi, co
 
 /* --- Element-wise --------------------------------------------------------------------------- */
 
-static void
-export_unary (EngineExport *x, const EngineNode *node)
-{
-  const EngineExportForm *form = &x->forms[node->inputs[0]];
-  const char *result = engine_export_result (x, node->output), *gate;
-  const float alpha = node->unary.alpha, beta = node->unary.beta;
-  EngineOnnx__NodeProto *made;
-
-  switch (node->unary.kind) {
-  case KERNEL_UNARY_CLIP:
-    engine_export_clamp (x, form->tensor, alpha, beta, result);
-    break;
-  case KERNEL_UNARY_LEAKY_RELU:
-    made = engine_export_op (x, "LeakyRelu", form->tensor, NULL, result);
-    engine_onnx_writer_float (x->writer, made, "alpha", alpha);
-    break;
-  case KERNEL_UNARY_SIGMOID:
-    engine_export_op (x, "Sigmoid", form->tensor, NULL, result);
-    break;
-  case KERNEL_UNARY_HARD_SIGMOID:
-    made = engine_export_op (x, "HardSigmoid", form->tensor, NULL, result);
-    engine_onnx_writer_float (x->writer, made, "alpha", alpha);
-    engine_onnx_writer_float (x->writer, made, "beta", beta);
-    break;
-  case KERNEL_UNARY_HARD_SWISH: /* an op of its own since opset 14 only */
-    gate = engine_export_name (x, node->output, "_gate");
-    made = engine_export_op (x, "HardSigmoid", form->tensor, NULL, gate);
-    engine_onnx_writer_float (x->writer, made, "alpha", 1.0f / 6);
-    engine_onnx_writer_float (x->writer, made, "beta", 0.5f);
-    engine_export_op (x, "Mul", form->tensor, gate, result);
-    break;
-  case KERNEL_UNARY_SILU:
-    gate = engine_export_name (x, node->output, "_gate");
-    engine_export_op (x, "Sigmoid", form->tensor, NULL, gate);
-    engine_export_op (x, "Mul", form->tensor, gate, result);
-    break;
-  case KERNEL_UNARY_COUNT:
-    g_assert_not_reached ();
-  }
-  engine_export_define (x, node->output, result, form);
-}
-
 /* The inputs in one order of axes: that of the first, if all have it, else as stored. */
 static void
 common_forms (EngineExport *x, const EngineNode *node, EngineExportForm *forms)
@@ -338,7 +296,7 @@ engine_export_node (EngineExport *x, const EngineNode *node, GError **error)
     export_binary (x, node);
     return TRUE;
   case ENGINE_OP_UNARY:
-    export_unary (x, node);
+    engine_export_unary (x, node);
     return TRUE;
   case ENGINE_OP_MAXPOOL:
   case ENGINE_OP_AVGPOOL:

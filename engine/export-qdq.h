@@ -87,6 +87,10 @@ EngineOnnx__NodeProto *engine_export_op (EngineExport *x, const char *op, const 
 /* Relu or Clip; lo or hi is finite. */
 void engine_export_clamp (EngineExport *x, const char *tensor, float lo, float hi,
     const char *output);
+
+/* --- Unary functions (export-qdq-unary.c) ---------------------------------------------------- */
+
+void engine_export_unary (EngineExport *x, const EngineNode *node);
 const char *engine_export_float (EngineExport *x, const char *wanted, float value);
 const char *engine_export_int64s (EngineExport *x, const char *wanted, const int *values, int n);
 /* Behind what a convolution or pool made, [n c h w]: flattened where the value has rank 2. */

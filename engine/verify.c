@@ -348,6 +348,8 @@ verify_parameters (const EngineGraph *graph, const EngineNode *node, GError **er
     if (node->unary.kind == KERNEL_UNARY_CLIP ? !is_clamp (alpha, beta)
                                               : !isfinite (alpha) || !isfinite (beta))
       return REFUSE_NODE ("parameters %g and %g", alpha, beta);
+    if (node->unary.kind == KERNEL_UNARY_ELU && beta < 0)
+      return REFUSE_NODE ("its exponential grows towards minus infinity");
     return TRUE;
   case ENGINE_OP_CONCAT:
     if (node->concat.axis == 0)

@@ -4,7 +4,6 @@
  */
 #include "kernels/backend.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,34 +26,4 @@ kernel_close (KernelBackend *backend)
 {
   if (backend)
     backend->close (backend);
-}
-
-/* A NaN passes both bounds, as in kernel_clamp_f32(). */
-static double
-clamp (double x, double lo, double hi)
-{
-  x = x < lo ? lo : x;
-  return x > hi ? hi : x;
-}
-
-double
-kernel_unary (KernelUnary kind, double alpha, double beta, double x)
-{
-  switch (kind) {
-  case KERNEL_UNARY_CLIP:
-    return clamp (x, alpha, beta);
-  case KERNEL_UNARY_LEAKY_RELU:
-    return x < 0 ? alpha * x : x;
-  case KERNEL_UNARY_SIGMOID:
-    return 1 / (1 + exp (-x));
-  case KERNEL_UNARY_HARD_SIGMOID:
-    return clamp (alpha * x + beta, 0, 1);
-  case KERNEL_UNARY_HARD_SWISH:
-    return x * clamp (x / 6 + 0.5, 0, 1);
-  case KERNEL_UNARY_SILU:
-    return x / (1 + exp (-x));
-  case KERNEL_UNARY_COUNT:
-    break;
-  }
-  return NAN; /* not a kind */
 }

@@ -129,12 +129,9 @@ typedef struct {
 } KernelLutS8;
 
 typedef enum {
-  KERNEL_UNARY_CLIP,         /* min (max (x, alpha), beta) */
-  KERNEL_UNARY_LEAKY_RELU,   /* x < 0 ? alpha * x : x */
-  KERNEL_UNARY_SIGMOID,      /* 1 / (1 + exp (-x)) */
-  KERNEL_UNARY_HARD_SIGMOID, /* min (max (alpha * x + beta, 0), 1) */
-  KERNEL_UNARY_HARD_SWISH,   /* x * min (max (x / 6 + 0.5, 0), 1) */
-  KERNEL_UNARY_SILU,         /* x / (1 + exp (-x)) */
+#define KERNEL_UNARY(ID, id, name, parameters) KERNEL_UNARY_##ID,
+#include "unary.inc"
+#undef KERNEL_UNARY
   KERNEL_UNARY_COUNT
 } KernelUnary;
 
@@ -147,6 +144,9 @@ typedef struct {
   const float *x;
   float *y;
 } KernelUnaryF32;
+
+const char *kernel_unary_name (KernelUnary kind); /* "hard-swish" */
+int kernel_unary_parameters (KernelUnary kind);   /* 0, 1 (alpha) or 2 (beta too) */
 
 /* The same function in double: what tables (lut_s8) are computed from. */
 double kernel_unary (KernelUnary kind, double alpha, double beta, double x);

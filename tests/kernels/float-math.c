@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #define BOUND  1.0  /* ulp */
+#define BOUND2 3.0  /* of erf and tanh */
 #define STRIDE 4099 /* prime, so that all low bits occur */
 
 /* The distance of a float from the exact value in units of the float's last place. */
@@ -25,23 +26,23 @@ error_in_ulp (float got, double exact)
 
 /* A result that is not finite must be the one that the exact value rounds to. */
 static bool
-is_good (float got, double exact)
+is_good (float got, double exact, double bound)
 {
   if (isnan (exact))
     return isnan (got);
   if (isinf ((float) exact) || isinf (got))
     return got == (float) exact;
-  return error_in_ulp (got, exact) <= BOUND;
+  return error_in_ulp (got, exact) <= bound;
 }
 
 static void
 check_range (float (*f) (float), double (*exact) (double), uint64_t first, uint64_t last,
-    uint64_t stride)
+    uint64_t stride, double bound)
 {
   for (uint64_t bits = first; bits <= last; bits += stride) {
     const float x = kernel_f32_of_bits (bits);
 
-    if (!is_good (f (x), exact (x))) {
+    if (!is_good (f (x), exact (x), bound)) {
       CHECK_FAIL ("f (%a) is %a, not %a: %.2f ulp", x, f (x), exact (x),
           error_in_ulp (f (x), exact (x)));
       return;
@@ -54,7 +55,7 @@ check_around (float (*f) (float), double (*exact) (double), float x)
 {
   const uint32_t bits = kernel_bits_of_f32 (x);
 
-  check_range (f, exact, bits > 3000 ? bits - 3000 : 0, (uint64_t) bits + 3000, 1);
+  check_range (f, exact, bits > 3000 ? bits - 3000 : 0, (uint64_t) bits + 3000, 1, BOUND);
 }
 
 static float
@@ -69,10 +70,22 @@ log_f32 (float x)
   return kernel_logf (x);
 }
 
+static float
+erf_f32 (float x)
+{
+  return kernel_erff (x);
+}
+
+static float
+tanh_f32 (float x)
+{
+  return kernel_tanhf (x);
+}
+
 static void
 test_exp_sweep (void)
 {
-  check_range (exp_f32, exp, 0, UINT32_MAX, STRIDE);
+  check_range (exp_f32, exp, 0, UINT32_MAX, STRIDE, BOUND);
 }
 
 static void
@@ -106,7 +119,7 @@ test_exp_special (void)
 static void
 test_log_sweep (void)
 {
-  check_range (log_f32, log, 0, UINT32_MAX, STRIDE);
+  check_range (log_f32, log, 0, UINT32_MAX, STRIDE, BOUND);
 }
 
 static void
@@ -130,6 +143,19 @@ test_log_special (void)
   CHECK (isnan (kernel_logf (-0x1p-149f)));
   CHECK (isnan (kernel_logf (-INFINITY)));
   CHECK (isnan (kernel_logf (NAN)));
+}
+
+/* Everywhere, and densely where one form takes over from the other. */
+static void
+test_erf_tanh (void)
+{
+  check_range (erf_f32, erf, 0, UINT32_MAX, STRIDE, BOUND2);
+  check_range (erf_f32, erf, kernel_bits_of_f32 (0.999f), kernel_bits_of_f32 (1.001f), 1, BOUND2);
+  check_range (tanh_f32, tanh, 0, UINT32_MAX, STRIDE, BOUND2);
+  check_range (tanh_f32, tanh, kernel_bits_of_f32 (0.624f), kernel_bits_of_f32 (0.626f), 1, BOUND2);
+  CHECK (kernel_erff (INFINITY) == 1 && kernel_erff (-INFINITY) == -1);
+  CHECK (kernel_tanhf (INFINITY) == 1 && kernel_tanhf (-INFINITY) == -1);
+  CHECK (isnan (kernel_erff (NAN)) && isnan (kernel_tanhf (NAN)));
 }
 
 /* Values fixed once and for all: every machine and compiler must give these bits. */
@@ -168,6 +194,7 @@ main (void)
   RUN (test_log_sweep);
   RUN (test_log_edges);
   RUN (test_log_special);
+  RUN (test_erf_tanh);
   RUN (test_same_bits);
   return check_done ();
 }
