@@ -50,6 +50,8 @@ TRAMPOLINE (KernelCopy, copy, rows, x, )
 TRAMPOLINE (KernelTranspose, transpose, dims[0], x, )
 TRAMPOLINE (KernelPad, pad, dims[0], x, )
 TRAMPOLINE (KernelSoftmax, softmax, rows, x, )
+TRAMPOLINE (KernelLayernorm, layernorm, rows, x, )
+TRAMPOLINE (KernelMatmul, matmul, n, x1, BINARY; args.scratch = span->scratch)
 
 /* Pixels are written before a run, and activations counted beside it, not by a step. */
 #define run_KernelResize NULL

@@ -71,6 +71,8 @@ struct _EngineStep {
     KernelTranspose transpose;
     KernelPad pad;
     KernelSoftmax softmax;
+    KernelLayernorm layernorm;
+    KernelMatmul matmul;
   };
 };
 

@@ -95,16 +95,56 @@ typedef struct {
   float lo, hi;  /* -INFINITY, INFINITY: no clamp */
 } KernelConvF32;
 
+/* --- Products of activations ---------------------------------------------------------------- */
+
+/* y = x1 x2 for n pairs of matrices, x1 [rows][inner], x2 [inner][cols] or, transposed,
+ * [cols][inner], y [rows][cols]: of every pair the fully connected layer that has x2 as weights.
+ * matmul_s8:      conv_s8 of x1 with the values of x2, whose zero point is 0, m[j] = m, and
+ *                 b[j] = (float) (zero_y - (double) m * zero_x1 * sum of column j of x2)
+ * matmul_s8_f32:  the same of conv_s8_f32, with zero_y 0
+ * matmul_f32:     conv_f32 of x1 with the values of x2, each times m, without bias
+ * The planner guarantees inner <= KERNEL_MATMUL_MAX_INNER, so that int32 cannot overflow. */
+#define KERNEL_MATMUL_MAX_INNER 131071
+typedef struct {
+  int n, rows, inner, cols;
+  bool transposed;
+  const void *x1, *x2;
+  void *y;
+  void *scratch; /* matmul_s8_scratch() or matmul_f32_scratch() bytes */
+  float m;       /* int8: s_1 * s_2 * factor / s_y; float: the factor */
+  int8_t zero_x1, zero_y;
+} KernelMatmul;
+
+/* --- Rows of floats -------------------------------------------------------------------------- */
+
+/* What sums a row of c floats adds value i to partial sum i % KERNEL_ROW_LANES, in ascending order
+ * from +0, and then, for half = 8, 4, 2, 1, partial sum i + half to i for each i < half. */
+#define KERNEL_ROW_LANES 16
+
+/* layernorm_f32 over the last axis:
+ *     mean = (sum of x) / c,  d = x - mean,  variance = (sum of d * d, each added by fmaf) / c
+ *     y = fmaf (d * (1 / sqrtf (variance + epsilon)), scale[i], shift[i])
+ * y may be x. */
+typedef struct {
+  size_t rows;
+  int c;
+  float epsilon;
+  const float *scale, *shift; /* [c] */
+  const float *x;
+  float *y;
+} KernelLayernorm;
+
 /* --- Element-wise --------------------------------------------------------------------------- */
 
 /* y has n * rows * c values; x1 likewise. x2 has as many, or, with x2_broadcast, n * c: one value
- * per image and channel (squeeze-and-excitation). y may be x1 (and x2 where not broadcast).
+ * per image and channel (squeeze-and-excitation), or, with x2_repeated, rows * c: the same for every
+ * image. Not both. y may be x1, and x2 where that has as many values.
  * add_s8:  t = fmaf (x1, m1, fmaf (x2, m2, b))               m1 = s_1 / s_y, m2 = s_2 / s_y
  * mul_s8:  t = fmaf ((float) ((x1 - zero1) * (x2 - zero2)), m1, b)   m1 = s_1 * s_2 / s_y, b = zero_y
  *          y = clamp (rintf (t), lo, hi) */
 typedef struct {
   int n, rows, c;
-  bool x2_broadcast;
+  bool x2_broadcast, x2_repeated;
   const int8_t *x1, *x2;
   int8_t *y;
   float m1, m2, b;
@@ -114,7 +154,7 @@ typedef struct {
 /* add_f32, mul_f32: y = min (max (x1 op x2, lo), hi); shapes as above. */
 typedef struct {
   int n, rows, c;
-  bool x2_broadcast;
+  bool x2_broadcast, x2_repeated;
   const float *x1, *x2;
   float *y;
   float lo, hi;
@@ -218,7 +258,7 @@ typedef struct {
 /* add_f16, mul_f16 */
 typedef struct {
   int n, rows, c;
-  bool x2_broadcast;
+  bool x2_broadcast, x2_repeated;
   const KernelHalf *x1, *x2;
   KernelHalf *y;
   float lo, hi;
@@ -281,7 +321,8 @@ typedef struct {
 
 /* --- The end of a classifier ---------------------------------------------------------------- */
 
-/* softmax_f32 over the last axis, the row's maximum subtracted; log: x - max - log (sum exp).
+/* softmax_f32 over the last axis, the row's maximum subtracted; log: x - max - log (sum exp). The sum
+ * is that of KERNEL_ROW_LANES.
  * y may be x. */
 typedef struct {
   size_t rows;
@@ -303,6 +344,8 @@ typedef size_t (*KernelConvScratchFn) (const KernelConvShape *shape, KernelQueue
 /* The ways to compute a shape (its own tactic aside), for whoever times them: the name of tactic
  * 1, 2, ... for people, NULL beyond the last; for 0, the name of the one that it stands for. */
 typedef const char *(*KernelConvTacticFn) (const KernelConvShape *shape, int tactic);
+/* As KernelConvScratchFn; pointers of args are not read. */
+typedef size_t (*KernelMatmulScratchFn) (const KernelMatmul *args, KernelQueue *queue);
 
 /* A NULL slot means "not on this back end"; the planner refuses by name. `ref` has all. */
 typedef struct {
@@ -315,6 +358,8 @@ typedef struct {
   KernelConvTacticFn conv_s8_tactic;
   KernelConvTacticFn conv_f32_tactic;
   KernelConvTacticFn conv_f16_tactic;
+  KernelMatmulScratchFn matmul_s8_scratch;
+  KernelMatmulScratchFn matmul_f32_scratch;
 #define KERNEL_OP(name, Args) void (*name) (const Args *args, KernelQueue *queue);
 #include "kernel-ops.inc"
 #undef KERNEL_OP

@@ -45,6 +45,13 @@ kernel_requant_average (double ratio, int d, int v, int zero_x, int zero_y, floa
   *b = (float) (zero_y - (double) v * zero_x * per_pixel);
 }
 
+/* b of a column of matmul_s8, whose values of x2 have this sum. */
+KERNEL_INLINE float
+kernel_requant_matmul (float m, int zero_x1, int32_t sum, int zero_y)
+{
+  return (float) (zero_y - (double) m * zero_x1 * sum);
+}
+
 /* Bounds for floats that let a NaN through. */
 KERNEL_INLINE float
 kernel_clamp_f32 (float t, float lo, float hi)

@@ -167,8 +167,13 @@ binary_range (const KernelBinaryS8 *ctx, size_t begin, size_t end, const bool mu
   const size_t rows = args.rows, c = args.c;
 
   if (!args.x2_broadcast) {
-    pairs (&args, args.x1 + begin, args.x2 + begin, args.y + begin, end - begin,
-        multiply ? mul_pair : add_pair);
+    const size_t period = ELEMENTWISE_PERIOD (&args);
+
+    for (size_t count; begin < end; begin += count) {
+      count = elementwise_until (begin, end - begin, period);
+      pairs (&args, args.x1 + begin, args.x2 + begin % period, args.y + begin, count,
+          multiply ? mul_pair : add_pair);
+    }
     return;
   }
   while (begin < end) {

@@ -23,6 +23,19 @@ elementwise_split (const void *args, size_t rows, int c, bool broadcast, size_t 
     kernel_pool_range (queue->pool, fn, args, rows * c, grain);
 }
 
+/* The values of x2 where it is not broadcast; and how many of `count` from value `begin` on lie
+ * before it starts anew. */
+#define ELEMENTWISE_PERIOD(args)                                                                   \
+  ((size_t) (args)->rows *(args)->c * ((args)->x2_repeated ? 1 : (args)->n))
+
+static inline size_t
+elementwise_until (size_t begin, size_t count, size_t period)
+{
+  const size_t left = period - begin % period;
+
+  return count < left ? count : left;
+}
+
 /* Of KernelBinaryS8 and KernelBinaryF32. */
 #define ELEMENTWISE_SPLIT(args, grain, queue, fn)                                                  \
   elementwise_split (args, (size_t) (args)->n *(args)->rows, (args)->c, (args)->x2_broadcast,      \

@@ -56,7 +56,12 @@ LANES_INLINE void
 binary_range (const KernelBinaryS8 *args, size_t begin, size_t end, BinaryFn fn)
 {
   if (!args->x2_broadcast) {
-    binary_row (args, begin, args->x2 + begin, end - begin, fn);
+    const size_t period = ELEMENTWISE_PERIOD (args);
+
+    for (size_t count; begin < end; begin += count) {
+      count = elementwise_until (begin, end - begin, period);
+      binary_row (args, begin, args->x2 + begin % period, count, fn);
+    }
     return;
   }
   for (size_t row = begin; row < end; row++)
@@ -122,7 +127,12 @@ LANES_INLINE void
 binary_f32_range (const KernelBinaryF32 *args, size_t begin, size_t end, BinaryF32Fn fn)
 {
   if (!args->x2_broadcast) {
-    binary_f32_row (args, begin, args->x2 + begin, end - begin, fn);
+    const size_t period = ELEMENTWISE_PERIOD (args);
+
+    for (size_t count; begin < end; begin += count) {
+      count = elementwise_until (begin, end - begin, period);
+      binary_f32_row (args, begin, args->x2 + begin % period, count, fn);
+    }
     return;
   }
   for (size_t row = begin; row < end; row++)

@@ -51,7 +51,12 @@ binary_range (const KernelBinaryF32 *args, size_t begin, size_t end, BinaryFn fn
   const size_t rows = args->rows, c = args->c;
 
   if (!args->x2_broadcast) {
-    binary_row (args->x1 + begin, args->x2 + begin, args->y + begin, end - begin, lo, hi, fn);
+    const size_t period = ELEMENTWISE_PERIOD (args);
+
+    for (size_t count; begin < end; begin += count) {
+      count = elementwise_until (begin, end - begin, period);
+      binary_row (args->x1 + begin, args->x2 + begin % period, args->y + begin, count, lo, hi, fn);
+    }
     return;
   }
   for (size_t image = begin / rows; begin < end; image++)

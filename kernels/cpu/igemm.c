@@ -87,7 +87,7 @@ run_blocks (const Run *run, IgemmTile *tile, const Blocks *b, size_t pixel, size
   for (int call = 0; call < b->calls; call++) {
     const int blocks = b->each + (call < b->longer);
     const int channel = block * IGEMM_NR, first = b->group * g->channels + channel;
-    const size_t output = pixel * args->shape->oc + first;
+    const size_t output = pixel * args->y_stride + first;
 
     tile->w = (const uint8_t *) args->w + ((size_t) b->group * g->blocks + block) * g->block_size;
     tile->ahead = number < (size_t) blocks
@@ -162,7 +162,7 @@ run_tiles (const Run *run, const Blocks *blocks, size_t first_tile, size_t end_t
       .w_stride = g->block_size,
       .taps = g->taps,
       .run = g->run,
-      .y_stride = args->shape->oc,
+      .y_stride = args->y_stride,
       .mr = args->mr,
       .lo = args->lo,
       .hi = args->hi,
@@ -262,6 +262,7 @@ kernel_igemm_s8 (const IgemmKind *kind, const KernelConvS8 *args, bool y_f32, Ke
       .lo = args->lo,
       .hi = args->hi,
       .y = args->y,
+      .y_stride = args->shape.oc,
       .scratch = args->scratch,
       .y_f32 = y_f32,
       .y_element = y_f32 ? sizeof (float) : 1,
@@ -285,6 +286,7 @@ kernel_igemm_f32 (const IgemmKind *kind, const KernelConvF32 *args, KernelQueue 
       .lo = args->lo,
       .hi = args->hi,
       .y = args->y,
+      .y_stride = args->shape.oc,
       .scratch = args->scratch,
       .y_f32 = true,
       .y_element = sizeof (float),

@@ -111,6 +111,7 @@ typedef struct {
   const float *m, *b;
   float mr, lo, hi;
   void *y, *scratch;
+  int y_stride; /* values from pixel to pixel, of y and r: oc, or more where these are some of them */
   bool y_f32;
   int y_element;
 } IgemmArgs;

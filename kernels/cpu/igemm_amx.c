@@ -9,6 +9,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx512.h"
+#include "kernels/cpu/igemm-matmul.h"
 
 #define ROWS  16             /* of a register */
 #define BYTES 64             /* of its row */
@@ -241,3 +242,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 IGEMM_S8_SLOTS (amx, kind_of)
+
+MATMUL_S8_SLOTS (amx, kind_of)

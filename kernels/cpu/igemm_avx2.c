@@ -10,6 +10,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx2.h"
+#include "kernels/cpu/igemm-matmul.h"
 #include "kernels/cpu/winograd.h"
 
 static void
@@ -98,3 +99,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 WINOGRAD_S8_SLOTS (avx2, kind_of, &kernel_winograd_s8_avx2)
+
+MATMUL_S8_SLOTS (avx2, kind_of)

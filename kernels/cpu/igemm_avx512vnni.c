@@ -12,6 +12,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx512.h"
+#include "kernels/cpu/igemm-matmul.h"
 #include "kernels/cpu/winograd.h"
 
 #include <string.h>
@@ -221,3 +222,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 WINOGRAD_S8_SLOTS (avx512vnni, kind_of, &kernel_winograd_s8_avx512vnni)
+
+MATMUL_S8_SLOTS (avx512vnni, kind_of)

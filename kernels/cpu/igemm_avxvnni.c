@@ -10,6 +10,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx2.h"
+#include "kernels/cpu/igemm-matmul.h"
 #include "kernels/cpu/winograd.h"
 
 LANES_INLINE __m256i
@@ -85,3 +86,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 WINOGRAD_S8_SLOTS (avxvnni, kind_of, &kernel_winograd_s8_avxvnni)
+
+MATMUL_S8_SLOTS (avxvnni, kind_of)

@@ -6,6 +6,7 @@
  * that a compiler that vectorises can; and all threads work.
  */
 #include "kernels/cpu/igemm.h"
+#include "kernels/cpu/igemm-matmul.h"
 #include "kernels/requant.h"
 
 #include <string.h>
@@ -184,4 +185,8 @@ kind_f32 (const KernelConvShape *shape)
 
 IGEMM_S8_SLOTS (c, kind_s8)
 
+MATMUL_S8_SLOTS (c, kind_s8)
+
 IGEMM_F32_SLOTS (c, kind_f32)
+
+MATMUL_F32_SLOTS (c, kind_f32)

@@ -9,6 +9,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_neon.h"
+#include "kernels/cpu/igemm-matmul.h"
 
 /* Two values of x in every pair of bytes. */
 LANES_INLINE int8x16_t
@@ -75,3 +76,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 IGEMM_S8_SLOTS (neon, kind_of)
+
+MATMUL_S8_SLOTS (neon, kind_of)

@@ -8,6 +8,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_neon.h"
+#include "kernels/cpu/igemm-matmul.h"
 
 /* Four values of x. */
 LANES_INLINE int8x8_t
@@ -74,3 +75,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 IGEMM_S8_SLOTS (neondot, kind_of)
+
+MATMUL_S8_SLOTS (neondot, kind_of)

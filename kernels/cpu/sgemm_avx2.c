@@ -8,6 +8,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx2.h"
+#include "kernels/cpu/igemm-matmul.h"
 
 #define AHEAD 2 /* tiles: so long before they are written, lines of y are fetched */
 
@@ -109,3 +110,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 IGEMM_F32_SLOTS (avx2, kind_of)
+
+MATMUL_F32_SLOTS (avx2, kind_of)

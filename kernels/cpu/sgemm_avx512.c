@@ -9,6 +9,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_avx512.h"
+#include "kernels/cpu/igemm-matmul.h"
 
 #define WIDE_BLOCKS   4
 #define NARROW_MR     IGEMM_MAX_MR
@@ -168,3 +169,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 IGEMM_F32_SLOTS (avx512, kind_of)
+
+MATMUL_F32_SLOTS (avx512, kind_of)

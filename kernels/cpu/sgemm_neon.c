@@ -8,6 +8,7 @@
  */
 #include "kernels/cpu/igemm.h"
 #include "kernels/cpu/lanes_neon.h"
+#include "kernels/cpu/igemm-matmul.h"
 
 LANES_INLINE void
 tile (const IgemmTile *t, const int mr)
@@ -73,3 +74,5 @@ kind_of (const KernelConvShape *shape)
 }
 
 IGEMM_F32_SLOTS (neon, kind_of)
+
+MATMUL_F32_SLOTS (neon, kind_of)

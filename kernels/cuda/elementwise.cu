@@ -42,6 +42,8 @@ template <typename Args>
 static __device__ inline size_t
 second (const Args &a, size_t i)
 {
+  if (a.x2_repeated)
+    return i - kernel_cuda_divide (i, a.rows * a.c) * ((size_t) a.rows * a.c);
   if (!a.x2_broadcast)
     return i;
   const size_t row = kernel_cuda_divide (i, a.c);
@@ -98,13 +100,14 @@ binary_size (const Args *args)
   return (size_t) args->n * args->rows * args->c;
 }
 
-/* A vector must not reach into the next row where the second operand starts anew. */
+/* A vector must not reach into the next row, or image, where the second operand starts anew. */
 template <typename Args>
 static bool
 binary_is_wide (const Args *args, int v)
 {
   return kernel_cuda_aligned (args->x1, 16) && kernel_cuda_aligned (args->x2, 16) &&
-         kernel_cuda_aligned (args->y, 16) && (!args->x2_broadcast || args->c % v == 0);
+         kernel_cuda_aligned (args->y, 16) && (!args->x2_broadcast || args->c % v == 0) &&
+         (!args->x2_repeated || (size_t) args->rows * args->c % v == 0);
 }
 
 void

@@ -15,7 +15,9 @@ second (const KernelBinaryF16 *args, size_t i)
 {
   const size_t image = i / args->c / args->rows;
 
-  return kernel_half_to_f32 (args->x2[args->x2_broadcast ? image * args->c + i % args->c : i]);
+  return kernel_half_to_f32 (args->x2[args->x2_broadcast  ? image * args->c + i % args->c
+                                      : args->x2_repeated ? i % ((size_t) args->rows * args->c)
+                                                          : i]);
 }
 
 void

@@ -31,6 +31,8 @@ const KernelOps kernel_ops_ref = {
     .conv_s8_tactic = kernel_conv_tactic_ref,
     .conv_f32_tactic = kernel_conv_tactic_ref,
     .conv_f16_tactic = kernel_conv_tactic_ref,
+    .matmul_s8_scratch = kernel_matmul_s8_scratch_ref,
+    .matmul_f32_scratch = kernel_matmul_f32_scratch_ref,
 #define KERNEL_OP(name, Args) .name = kernel_##name##_ref,
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP

@@ -67,13 +67,28 @@ aim (Harness *h, KernelBinaryS8 *a, bool multiply, int x1, int x2)
   a->b = (float) (harness_range (h, -100, 99) + 0.5 - t);
 }
 
-static void
-run_binary_s8 (Harness *h, int n, int rows, int c, bool broadcast, InPlace where, bool multiply)
+/* How x2 lies to x1. */
+typedef enum { ALIKE, BROADCAST, REPEATED, SPREADS } Spread;
+
+static const char *const spread_names[SPREADS] = {"", ", broadcast", ", repeated"};
+
+static size_t
+second_size (Spread spread, int n, int rows, int c)
 {
-  KernelBinaryS8 a = {.n = n, .rows = rows, .c = c, .x2_broadcast = broadcast};
-  const size_t size = (size_t) n * rows * c, size2 = broadcast ? (size_t) n * c : size;
-  HarnessCase *hc = harness_case (h, &a, "n%d %dx%d%s%s", n, rows, c,
-      broadcast ? ", broadcast" : "", in_place_names[where]);
+  return (size_t) (spread == REPEATED ? 1 : n) * (spread == BROADCAST ? 1 : rows) * c;
+}
+
+static void
+run_binary_s8 (Harness *h, int n, int rows, int c, Spread spread, InPlace where, bool multiply)
+{
+  KernelBinaryS8 a = {.n = n,
+      .rows = rows,
+      .c = c,
+      .x2_broadcast = spread == BROADCAST,
+      .x2_repeated = spread == REPEATED};
+  const size_t size = (size_t) n * rows * c, size2 = second_size (spread, n, rows, c);
+  HarnessCase *hc = harness_case (h, &a, "n%d %dx%d%s%s", n, rows, c, spread_names[spread],
+      in_place_names[where]);
   const int kind = harness_range (h, 0, 2);
   void *x1, *x2;
   size_t i;
@@ -85,7 +100,7 @@ run_binary_s8 (Harness *h, int n, int rows, int c, bool broadcast, InPlace where
   i = harness_random (h) % size;
   if (kind == 1)
     aim (h, &a, multiply, ((int8_t *) x1)[i],
-        ((int8_t *) x2)[broadcast ? i / c / rows * c + i % c : i]);
+        ((int8_t *) x2)[spread == BROADCAST ? i / c / rows * c + i % c : i % size2]);
   harness_run (hc);
 }
 
@@ -113,12 +128,16 @@ run_all_pairs (Harness *h, bool multiply, bool halves)
 }
 
 static void
-run_binary_f32 (Harness *h, int n, int rows, int c, bool broadcast, InPlace where)
+run_binary_f32 (Harness *h, int n, int rows, int c, Spread spread, InPlace where)
 {
-  KernelBinaryF32 a = {.n = n, .rows = rows, .c = c, .x2_broadcast = broadcast};
-  const size_t size = (size_t) n * rows * c, size2 = broadcast ? (size_t) n * c : size;
-  HarnessCase *hc = harness_case (h, &a, "n%d %dx%d%s%s", n, rows, c,
-      broadcast ? ", broadcast" : "", in_place_names[where]);
+  KernelBinaryF32 a = {.n = n,
+      .rows = rows,
+      .c = c,
+      .x2_broadcast = spread == BROADCAST,
+      .x2_repeated = spread == REPEATED};
+  const size_t size = (size_t) n * rows * c, size2 = second_size (spread, n, rows, c);
+  HarnessCase *hc = harness_case (h, &a, "n%d %dx%d%s%s", n, rows, c, spread_names[spread],
+      in_place_names[where]);
   const HarnessFloats kind = harness_range (h, 0, HARNESS_FLOATS_COUNT - 1);
   void *x1, *x2;
 
@@ -131,33 +150,35 @@ run_binary_f32 (Harness *h, int n, int rows, int c, bool broadcast, InPlace wher
 }
 
 static void
-run_binary (Harness *h, int n, int rows, int c, bool broadcast, bool multiply, bool is_float)
+run_binary (Harness *h, int n, int rows, int c, Spread spread, bool multiply, bool is_float)
 {
-  const InPlace where = harness_range (h, 0, broadcast ? X1_IN_PLACE : X2_IN_PLACE);
+  const InPlace where = harness_range (h, 0, spread != ALIKE ? X1_IN_PLACE : X2_IN_PLACE);
 
   if (is_float)
-    run_binary_f32 (h, n, rows, c, broadcast, where);
+    run_binary_f32 (h, n, rows, c, spread, where);
   else
-    run_binary_s8 (h, n, rows, c, broadcast, where, multiply);
+    run_binary_s8 (h, n, rows, c, spread, where, multiply);
 }
 
 static void
 test_binary (Harness *h, bool multiply, bool is_float)
 {
   for (int i = 0; i < COUNT (sizes); i++) {
-    run_binary (h, 1, 1, sizes[i], false, multiply, is_float);
-    run_binary (h, 1, sizes[i], 1, false, multiply, is_float);
+    run_binary (h, 1, 1, sizes[i], ALIKE, multiply, is_float);
+    run_binary (h, 1, sizes[i], 1, ALIKE, multiply, is_float);
     const int n = harness_range (h, 1, 3), rows = harness_range (h, 1, 9);
     const int c = harness_range (h, 1, 20);
 
-    run_binary (h, n, rows, sizes[i] % 301, true, multiply, is_float);
-    run_binary (h, n, sizes[i], c, true, multiply, is_float);
+    for (Spread spread = BROADCAST; spread < SPREADS; spread++) {
+      run_binary (h, n, rows, sizes[i] % 301, spread, multiply, is_float);
+      run_binary (h, n, sizes[i], c, spread, multiply, is_float);
+    }
   }
   for (int i = 0; i < 200; i++) {
     const int n = harness_range (h, 1, 3), rows = harness_range (h, 1, 50);
     const int c = harness_range (h, 1, 70);
 
-    run_binary (h, n, rows, c, harness_random (h) & 1, multiply, is_float);
+    run_binary (h, n, rows, c, harness_range (h, 0, SPREADS - 1), multiply, is_float);
   }
   for (int i = 0; i < 40 && !is_float; i++)
     run_all_pairs (h, multiply, i % 4 == 0);
@@ -317,19 +338,19 @@ test_dequantise_f32 (Harness *h)
 static void
 bench_add_s8 (Harness *h)
 {
-  run_binary_s8 (h, 1, BENCH_ROWS, BENCH_C, false, APART, false);
+  run_binary_s8 (h, 1, BENCH_ROWS, BENCH_C, ALIKE, APART, false);
 }
 
 static void
 bench_mul_s8 (Harness *h)
 {
-  run_binary_s8 (h, 1, BENCH_ROWS, BENCH_C, true, APART, true);
+  run_binary_s8 (h, 1, BENCH_ROWS, BENCH_C, BROADCAST, APART, true);
 }
 
 static void
 bench_f32 (Harness *h)
 {
-  run_binary_f32 (h, 1, BENCH_ROWS, BENCH_C, false, APART);
+  run_binary_f32 (h, 1, BENCH_ROWS, BENCH_C, ALIKE, APART);
 }
 
 static void
