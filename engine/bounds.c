@@ -161,6 +161,8 @@ node_bounds (const EngineNode *node, const Bounds *of)
   case ENGINE_OP_NARROW:
   case ENGINE_OP_WIDEN:
     return x;
+  case ENGINE_OP_MATMUL:
+  case ENGINE_OP_LAYERNORM:
   case ENGINE_OP_AFFINE:
   case ENGINE_OP_COUNT:
     break;

@@ -36,7 +36,7 @@ append_type (GString *out, const EngineValue *value)
 
   g_string_append_printf (out, "%s ", engine_type_name (value->type));
   append_dims (out, value->dims, value->rank);
-  if (value->type != ENGINE_TYPE_S8 || value->data)
+  if (value->type != ENGINE_TYPE_S8 || (value->data && value->quant.scale == 0))
     return;
   g_string_append (out, " scale ");
   append_float (out, value->quant.scale);
@@ -136,6 +136,17 @@ append_parameters (GString *out, const EngineGraph *graph, const EngineNode *nod
   case ENGINE_OP_MAXPOOL:
   case ENGINE_OP_AVGPOOL:
     append_pool (out, &node->pool);
+    break;
+  case ENGINE_OP_MATMUL:
+    g_string_append (out, node->matmul.transposed ? " transposed" : "");
+    if (node->matmul.factor != 1) {
+      g_string_append (out, " factor ");
+      append_float (out, node->matmul.factor);
+    }
+    break;
+  case ENGINE_OP_LAYERNORM:
+    g_string_append (out, " epsilon ");
+    append_float (out, node->layernorm.epsilon);
     break;
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:

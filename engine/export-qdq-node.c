@@ -327,6 +327,8 @@ engine_export_node (EngineExport *x, const EngineNode *node, GError **error)
     engine_export_alias (x, node->output, &x->forms[node->inputs[0]]);
     return TRUE;
   case ENGINE_OP_AFFINE: /* gone after fuse, and the next two are of FP16 */
+  case ENGINE_OP_MATMUL:
+  case ENGINE_OP_LAYERNORM:
   case ENGINE_OP_NARROW:
   case ENGINE_OP_WIDEN:
   case ENGINE_OP_COUNT:

@@ -64,7 +64,9 @@ write_value (const EngineValue *value, gsize *constants_size)
     out->constant = TRUE;
     out->offset = *constants_size;
     *constants_size = aligned (*constants_size + g_bytes_get_size (value->data));
-  } else if (value->type == ENGINE_TYPE_S8) {
+  }
+  /* of constants, operands of ADD and MUL have one */
+  if (value->type == ENGINE_TYPE_S8 && (!value->data || value->quant.scale > 0)) {
     out->scale = value->quant.scale;
     out->zero = value->quant.zero;
     out->range = (char *) range_names[value->quant.range];
@@ -277,9 +279,10 @@ read_value (EngineGraph *graph, const EngineFile__Value *in, GBytes *constants, 
     return refuse (error, "two values are called '%s'", in->name);
   if (in->constant) {
     value->data = constant_at (constants, in->offset, value, error);
-    return value->data != NULL;
+    if (!value->data)
+      return FALSE;
   }
-  if (value->type != ENGINE_TYPE_S8)
+  if (value->type != ENGINE_TYPE_S8 || (in->constant && in->scale == 0))
     return TRUE;
   range = index_of (range_names, G_N_ELEMENTS (range_names), in->range);
   if (range < 0)

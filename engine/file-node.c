@@ -110,6 +110,13 @@ pass_parameters (Numbers *numbers, EngineNode *node)
   case ENGINE_OP_AVGPOOL:
     pass_pool (numbers, &node->pool);
     break;
+  case ENGINE_OP_MATMUL:
+    pass_flag (numbers, &node->matmul.transposed);
+    pass_float (numbers, &node->matmul.factor);
+    break;
+  case ENGINE_OP_LAYERNORM:
+    pass_float (numbers, &node->layernorm.epsilon);
+    break;
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
     pass_float (numbers, &node->binary.lo);

@@ -211,6 +211,9 @@ set_neutral_parameters (EngineNode *node)
   case ENGINE_OP_AVGPOOL:
     node->pool = (EnginePoolParams){1, 1, 1, 1, 1, 1};
     break;
+  case ENGINE_OP_MATMUL:
+    node->matmul.factor = 1;
+    break;
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
     node->binary.lo = -INFINITY;

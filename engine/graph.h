@@ -49,7 +49,7 @@ typedef struct {
   EngineType type;
   int rank;
   int dims[ENGINE_MAX_RANK];
-  EngineQuant quant; /* where type is S8 and the value an activation */
+  EngineQuant quant; /* where type is S8 and the value an activation or an operand of ADD or MUL */
   GBytes *data;      /* contents of a constant, dense; NULL for activations */
   int producer;      /* node index; ENGINE_NONE for inputs and constants */
 } EngineValue;
@@ -69,6 +69,14 @@ enum {
   ENGINE_CONV_M, /* F32 [oc]; int8 only: m[k] */
   ENGINE_CONV_R, /* residual of the output's shape */
   ENGINE_CONV_INPUTS
+};
+
+/* The inputs of ADD and MUL. */
+enum {
+  ENGINE_BINARY_X1,
+  /* An activation of the same shape, or one value per image and channel, [n 1 1 c]; or a constant
+   * that is the same for every image: the axes of x1 from some axis on, and 1 before. */
+  ENGINE_BINARY_X2
 };
 
 typedef struct {
@@ -94,6 +102,13 @@ typedef struct {
   union {
     EngineConvParams conv;
     EnginePoolParams pool;
+    struct {
+      gboolean transposed; /* x2 is [.. cols inner], else [.. inner cols] */
+      float factor;        /* of every product */
+    } matmul;
+    struct {
+      float epsilon;
+    } layernorm;
     struct {
       float lo, hi; /* fused clamp of ADD and MUL */
     } binary;

@@ -35,7 +35,7 @@ const char *engine_layer_rules_text (const EngineLayerRules *rules, int rule);
 
 /* Whether the op is a layer for people: it computes, rather than moves bytes. */
 gboolean engine_op_computes (EngineOp op);
-/* Of one image: multiply-adds of a convolution, else values read. */
+/* Of one image: multiply-adds of a convolution or a matmul, else values read. */
 guint64 engine_node_operations (const EngineGraph *graph, const EngineNode *node);
 /* Whether the op can work on int8. */
 gboolean engine_op_has_int8 (EngineOp op);

@@ -9,6 +9,8 @@ engine_op_computes (EngineOp op)
 {
   switch (op) {
   case ENGINE_OP_CONV:
+  case ENGINE_OP_MATMUL:
+  case ENGINE_OP_LAYERNORM:
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
   case ENGINE_OP_UNARY:
@@ -24,7 +26,7 @@ engine_op_computes (EngineOp op)
 gboolean
 engine_op_has_int8 (EngineOp op)
 {
-  return op != ENGINE_OP_SOFTMAX && op != ENGINE_OP_AFFINE;
+  return op != ENGINE_OP_SOFTMAX && op != ENGINE_OP_LAYERNORM && op != ENGINE_OP_AFFINE;
 }
 
 guint64
@@ -39,6 +41,12 @@ engine_node_operations (const EngineGraph *graph, const EngineNode *node)
     for (int axis = 1; axis < w->rank; axis++)
       n *= w->dims[axis];
     return n;
+  }
+  if (node->op == ENGINE_OP_MATMUL) {
+    const EngineValue *x1 = engine_graph_value (graph, node->inputs[0]);
+
+    return engine_value_elements (engine_graph_value (graph, node->output)) *
+           x1->dims[x1->rank - 1];
   }
   for (int k = 0; k < node->n_inputs; k++)
     if (node->inputs[k] != ENGINE_NONE)

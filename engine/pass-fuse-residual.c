@@ -38,7 +38,8 @@ fuse (EngineGraph *graph, int index)
   EngineNode *conv, *other;
   int residual;
 
-  if (add->op != ENGINE_OP_ADD || !same_shape (engine_graph_value (graph, add->inputs[0]),
+  if (add->op != ENGINE_OP_ADD ||
+      engine_graph_value (graph, add->inputs[ENGINE_BINARY_X2])->data || !same_shape (engine_graph_value (graph, add->inputs[0]),
                                       engine_graph_value (graph, add->inputs[1])))
     return;
   conv = candidate (graph, add, 0);

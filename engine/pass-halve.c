@@ -20,11 +20,18 @@ is_constant (const EngineGraph *graph, int value)
   return value == ENGINE_NONE || engine_graph_value (graph, value)->data;
 }
 
-/* A softmax, and what reads nothing but floats that a node has made. */
+/* What there is no kernel of halves for, and what else reads nothing but floats that a node has made:
+ * the end of the network, and sums and moves between attention's ops. */
 static gboolean
 works_on_floats (const Halver *h, const EngineNode *node)
 {
-  if (node->op == ENGINE_OP_SOFTMAX)
+  if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_LAYERNORM ||
+      node->op == ENGINE_OP_MATMUL)
+    return TRUE;
+  if (node->op == ENGINE_OP_CONV)
+    return FALSE;
+  if ((node->op == ENGINE_OP_ADD || node->op == ENGINE_OP_MUL) &&
+      is_constant (h->graph, node->inputs[ENGINE_BINARY_X2]))
     return TRUE;
   for (int k = 0; k < node->n_inputs; k++) {
     const int producer = is_constant (h->graph, node->inputs[k])

@@ -148,6 +148,17 @@ is_int8_conv (const Quantiser *q, int i)
   return engine_graph_node (q->graph, i)->op == ENGINE_OP_CONV && q->work[i] != ENGINE_WORK_FLOAT;
 }
 
+/* Whether a sum or product on int8 has a constant operand. */
+static gboolean
+has_int8_operand (const Quantiser *q, int i)
+{
+  const EngineNode *node = engine_graph_node (q->graph, i);
+
+  return (node->op == ENGINE_OP_ADD || node->op == ENGINE_OP_MUL) &&
+         q->work[i] == ENGINE_WORK_INT8 &&
+         engine_graph_value (q->graph, node->inputs[ENGINE_BINARY_X2])->data;
+}
+
 /* By the name that the layer's output has before split_end(). */
 static gboolean
 find_correction (const Quantiser *q, int i, const float **correction, GError **error)
@@ -196,6 +207,8 @@ quantise_weights (Quantiser *q, GError **error)
   for (int i = 0; i < q->n_nodes; i++) {
     const float *correction;
 
+    if (has_int8_operand (q, i) && !engine_quantise_operand (q->graph, i, error))
+      return FALSE;
     if (!is_int8_conv (q, i))
       continue;
     if (g_cancellable_set_error_if_cancelled (context->cancellable, error))

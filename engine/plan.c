@@ -80,6 +80,7 @@ overwritable (const EngineGraph *graph, const EngineNode *node, int positions[2]
   switch (node->op) {
   case ENGINE_OP_UNARY:
   case ENGINE_OP_SOFTMAX:
+  case ENGINE_OP_LAYERNORM:
     positions[0] = 0;
     return 1;
   case ENGINE_OP_ADD:

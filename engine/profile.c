@@ -101,6 +101,12 @@ describe_conv (const EngineProgram *program, const EngineStep *step, EngineStepI
                      (shape->ic / shape->groups);
 }
 
+static void
+describe_matmul (const KernelMatmul *args, EngineStepInfo *info)
+{
+  info->operations = 2.0 * args->n * args->rows * args->inner * args->cols;
+}
+
 static const KernelPoolShape *
 pool_shape (const EngineStep *step, EngineType type)
 {
@@ -161,6 +167,8 @@ engine_exec_step (const EngineExec *exec, guint i, EngineStepInfo *info)
   describe_dims (engine_graph_value (program->graph, node->output), info->y);
   if (node->op == ENGINE_OP_CONV)
     describe_conv (program, step, info);
+  else if (node->op == ENGINE_OP_MATMUL)
+    describe_matmul (&step->matmul, info);
   else if (node->op == ENGINE_OP_MAXPOOL || node->op == ENGINE_OP_AVGPOOL)
     describe_pool (pool_shape (step, engine_graph_value (program->graph, node->inputs[0])->type),
         info);

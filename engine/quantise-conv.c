@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * quantise-conv.c: the constants of an int8 convolution. Everything is folded in double and rounded
+ * quantise-conv.c: the constants of an int8 convolution, and of sums and products. Everything is folded in double and rounded
  * once (docs/NUMERICS.md):
  *
  *   s_w[k] = max (max |W_k|, 0.01 max |W|, 8e-5) / 127
@@ -11,7 +11,9 @@
  * A float output is one with s_y = 1, zero_y = 0. The floor keeps a filter that is as good as dead
  * from being blown up to full scale, and m away from 0.
  */
+#include "engine/quant.h"
 #include "engine/quantise.h"
+#include "engine/ranges.h"
 
 #include <math.h>
 #include <string.h>
@@ -157,5 +159,39 @@ engine_quantise_conv (EngineGraph *graph, int i, const float *correction, GError
     return FALSE;
   }
   replace_constants (graph, i, g_steal_pointer (&w_q), g_steal_pointer (&m), g_steal_pointer (&b));
+  return TRUE;
+}
+
+gboolean
+engine_quantise_operand (EngineGraph *graph, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (graph, i);
+  const EngineValue *x2 = engine_graph_value (graph, node->inputs[ENGINE_BINARY_X2]);
+  const gsize size = engine_value_elements (x2);
+  const float *x = g_bytes_get_data (x2->data, NULL);
+  double lo = 0, hi = 0;
+  gint8 *q;
+
+  if (!all_finite (x, size)) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
+        "layer '%s' has an operand that is not finite; it cannot be INT8", node->name);
+    return FALSE;
+  }
+  for (gsize k = 0; k < size; k++) {
+    lo = fmin (lo, x[k]);
+    hi = fmax (hi, x[k]);
+  }
+  const EngineQuant quant = engine_quant_from_range (lo, hi);
+  g_autofree char *name = g_strconcat (node->name, " x2", NULL);
+  int dims[ENGINE_MAX_RANK];
+
+  memcpy (dims, x2->dims, sizeof dims);
+  q = g_malloc (size);
+  for (gsize k = 0; k < size; k++)
+    q[k] = engine_quant_level (&quant, x[k]);
+  const int value = engine_graph_add_constant (graph, name, ENGINE_TYPE_S8, x2->rank, dims,
+      g_bytes_new_take (q, size));
+  engine_graph_value (graph, value)->quant = quant;
+  engine_graph_node (graph, i)->inputs[ENGINE_BINARY_X2] = value;
   return TRUE;
 }

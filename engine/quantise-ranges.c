@@ -180,6 +180,21 @@ cut_groups (Ranges *r)
   memcpy (r->of_group, cut, n * sizeof *cut);
 }
 
+/* The second operand of a matmul has zero point 0: its values are another one's weights. */
+static void
+centre_operands (Ranges *r)
+{
+  for (guint i = 0; i < r->graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (r->graph, i);
+
+    if (node->op != ENGINE_OP_MATMUL)
+      continue;
+    Interval *range = &r->of_group[r->group[node->inputs[1]]];
+
+    *range = (Interval){-magnitude (*range), magnitude (*range)};
+  }
+}
+
 /* --- What people are told ------------------------------------------------------------------- */
 
 /* The member of v's group that gave it its range, or the input of a concat that has kept its own. */
@@ -291,6 +306,7 @@ find_ranges (Ranges *r, EngineQuant *quant, GError **error)
   if (!check_ranges (r, error))
     return FALSE;
   cut_groups (r);
+  centre_operands (r);
   for (guint v = 0; v < r->graph->values->len; v++) {
     const Interval range = r->of_group[r->group[v]];
 

@@ -2,9 +2,11 @@
 /*
  * quantise-work.c: which nodes work on int8, which on floats.
  *
- * Everything is int8 that has an int8 kernel, but for the end of the network: what only float ops
- * read is float. A convolution or an average pool that only float ops read writes floats itself
- * (logits are never int8); after any other op a dequantise follows. Layer rules change single nodes and
+ * Everything is int8 that has an int8 kernel, but for what only float ops read: the end of the network,
+ * the way from attention's scores to their softmax, and the sums that only layer normalisations and
+ * other such sums read, through which a transformer's values pass from block to block. A convolution, a
+ * matmul or an average pool that only float ops read writes floats itself (logits are never int8);
+ * after any other op a dequantise follows. Layer rules change single nodes and
  * never their neighbours: where int8 and float meet, values are converted.
  */
 #include "engine/build.h"
@@ -33,28 +35,71 @@ read_as_float_only (const EngineGraph *graph, const EngineWork *work, int value)
   return TRUE;
 }
 
+/* Whether a node adds two activations. */
+static gboolean
+is_sum (const EngineGraph *graph, const EngineNode *node)
+{
+  if (node->op == ENGINE_OP_CONV)
+    return node->inputs[ENGINE_CONV_R] != ENGINE_NONE;
+  return node->op == ENGINE_OP_ADD &&
+         !engine_graph_value (graph, node->inputs[ENGINE_BINARY_X2])->data;
+}
+
+/* Whether only float ops read a sum, and a layer normalisation or another such sum is among them. */
+static gboolean
+passes_on_floats (const EngineGraph *graph, const EngineWork *work, int sum)
+{
+  if (!read_as_float_only (graph, work, sum))
+    return FALSE;
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    for (int k = 0; k < node->n_inputs; k++)
+      if (node->inputs[k] == sum && (node->op == ENGINE_OP_LAYERNORM ||
+                                        (is_sum (graph, node) && work[i] != ENGINE_WORK_INT8)))
+        return TRUE;
+  }
+  return FALSE;
+}
+
+static EngineWork
+plain_work_of (const EngineGraph *graph, const EngineWork *work, const EngineNode *node)
+{
+  switch (node->op) {
+  case ENGINE_OP_SOFTMAX:
+  case ENGINE_OP_LAYERNORM:
+    return ENGINE_WORK_FLOAT;
+  case ENGINE_OP_CONV:
+    return is_sum (graph, node) && passes_on_floats (graph, work, node->output)
+               ? ENGINE_WORK_INT8_TO_FLOAT
+               : ENGINE_WORK_INT8;
+  case ENGINE_OP_ADD:
+  case ENGINE_OP_MUL:
+    if (is_sum (graph, node))
+      return passes_on_floats (graph, work, node->output) ? ENGINE_WORK_FLOAT : ENGINE_WORK_INT8;
+    if (!engine_graph_value (graph, node->inputs[ENGINE_BINARY_X2])->data)
+      return ENGINE_WORK_INT8;
+    break;
+  case ENGINE_OP_CONCAT:
+  case ENGINE_OP_SLICE:
+  case ENGINE_OP_RESHAPE:
+  case ENGINE_OP_TRANSPOSE:
+  case ENGINE_OP_PAD:
+  case ENGINE_OP_UNARY:
+    break;
+  default:
+    return ENGINE_WORK_INT8;
+  }
+  return read_as_float_only (graph, work, node->output) ? ENGINE_WORK_FLOAT : ENGINE_WORK_INT8;
+}
+
 static EngineWork *
 plain_work (const EngineGraph *graph)
 {
   EngineWork *work = g_new0 (EngineWork, graph->nodes->len);
 
-  for (int i = (int) graph->nodes->len - 1; i >= 0; i--) {
-    const EngineNode *node = engine_graph_node (graph, i);
-
-    switch (node->op) {
-    case ENGINE_OP_SOFTMAX:
-      work[i] = ENGINE_WORK_FLOAT;
-      break;
-    case ENGINE_OP_RESHAPE:
-    case ENGINE_OP_TRANSPOSE:
-    case ENGINE_OP_UNARY:
-      if (read_as_float_only (graph, work, node->output))
-        work[i] = ENGINE_WORK_FLOAT;
-      break;
-    default:
-      break;
-    }
-  }
+  for (int i = (int) graph->nodes->len - 1; i >= 0; i--)
+    work[i] = plain_work_of (graph, work, engine_graph_node (graph, i));
   return work;
 }
 
@@ -63,7 +108,7 @@ plain_work (const EngineGraph *graph)
 static gboolean
 writes_floats_from_int8 (EngineOp op)
 {
-  return op == ENGINE_OP_CONV || op == ENGINE_OP_AVGPOOL;
+  return op == ENGINE_OP_CONV || op == ENGINE_OP_MATMUL || op == ENGINE_OP_AVGPOOL;
 }
 
 G_GNUC_PRINTF (4, 5)

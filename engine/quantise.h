@@ -9,7 +9,7 @@
 /* What a node works on and writes. */
 typedef enum {
   ENGINE_WORK_INT8,
-  ENGINE_WORK_INT8_TO_FLOAT, /* convolutions and average pools only */
+  ENGINE_WORK_INT8_TO_FLOAT, /* convolutions, matmuls and average pools only */
   ENGINE_WORK_FLOAT
 } EngineWork;
 
@@ -35,6 +35,9 @@ gboolean engine_quantise_ranges (const EngineGraph *graph, const EnginePassConte
 
 /* The int8 weights of a convolution, and the scale of each of its filters. */
 void engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w);
+
+/* Replaces the constant operand of an ADD or MUL by int8 with a range of its own. */
+gboolean engine_quantise_operand (EngineGraph *graph, int node, GError **error);
 
 /* Replaces the weights and bias of a convolution whose input and output have got their types and
  * quants: int8 weights, m, b. correction: added to the bias, or NULL. */

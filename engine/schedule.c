@@ -62,6 +62,16 @@ conv_products (const EngineGraph *graph, const EngineNode *node)
          (w->type == ENGINE_TYPE_S8 ? PRODUCTS_S8 : PRODUCTS_F32);
 }
 
+static double
+matmul_products (const EngineGraph *graph, const EngineNode *node)
+{
+  const EngineValue *x1 = engine_graph_value (graph, node->inputs[0]);
+
+  return engine_value_elements (engine_graph_value (graph, node->output)) *
+         (double) x1->dims[x1->rank - 1] /
+         (x1->type == ENGINE_TYPE_S8 ? PRODUCTS_S8 : PRODUCTS_F32);
+}
+
 static Work
 work_of (const EngineGraph *graph, int i)
 {
@@ -73,6 +83,8 @@ work_of (const EngineGraph *graph, int i)
     return (Work){0};
   if (node->op == ENGINE_OP_CONV)
     work.products = conv_products (graph, node);
+  else if (node->op == ENGINE_OP_MATMUL)
+    work.products = matmul_products (graph, node);
   for (int k = 0; k < node->n_inputs; k++) {
     if (node->inputs[k] == ENGINE_NONE)
       continue;

@@ -188,19 +188,54 @@ per_channel (const Shape *a, const Shape *b)
   return TRUE;
 }
 
+/* Whether b, once for every image, is repeated along the first axes of a. */
+static gboolean
+repeats (const Shape *a, const Shape *b)
+{
+  int axis = 0;
+
+  while (axis < b->rank && b->dims[axis] == 1)
+    axis++;
+  for (; axis < a->rank && a->rank == b->rank; axis++)
+    if (a->dims[axis] != b->dims[axis])
+      return FALSE;
+  return a->rank == b->rank;
+}
+
 static gboolean
 binary_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError **error)
 {
+  const gboolean constant =
+      engine_graph_value (graph, node->inputs[ENGINE_BINARY_X2])->data != NULL;
   const Shape a = shape_of (graph, node->inputs[0]), b = shape_of (graph, node->inputs[1]);
 
-  if (!same_shape (&a, &b) && !per_channel (&a, &b)) {
+  if (constant ? !repeats (&a, &b) : !same_shape (&a, &b) && !per_channel (&a, &b)) {
     g_autofree char *a_text = shape_text (&a), *b_text = shape_text (&b);
 
-    return misfit (node, error,
-        "%s and %s do not fit: equal shapes, or one value per channel as the second, are needed",
-        a_text, b_text);
+    return misfit (node, error, "%s and %s do not fit: equal shapes, %s as the second, are needed",
+        a_text, b_text, constant ? "or the last axes of the first" : "or one value per channel");
   }
   *y = a;
+  return TRUE;
+}
+
+static gboolean
+matmul_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError **error)
+{
+  const Shape a = shape_of (graph, node->inputs[0]), b = shape_of (graph, node->inputs[1]);
+  const int last = a.rank - 1, inner = node->matmul.transposed ? last : last - 1;
+  gboolean fits = a.rank == b.rank && a.rank >= 3;
+
+  for (int axis = 0; fits && axis < last - 1; axis++)
+    fits = a.dims[axis] == b.dims[axis];
+  if (!fits || a.dims[last] != b.dims[inner]) {
+    g_autofree char *a_text = shape_text (&a), *b_text = shape_text (&b);
+
+    return misfit (node, error, "%s and %s%s do not fit: matrices in equal numbers are needed",
+        a_text, b_text, node->matmul.transposed ? " transposed" : "");
+  }
+  *y = a;
+  y->dims[last] = b.dims[inner == last ? last - 1 : last];
   return TRUE;
 }
 
@@ -318,7 +353,10 @@ output_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError
   case ENGINE_OP_AVGPOOL:
     return pool_shape (graph, node, y, error);
   case ENGINE_OP_AFFINE:
+  case ENGINE_OP_LAYERNORM:
     return affine_shape (graph, node, y, error);
+  case ENGINE_OP_MATMUL:
+    return matmul_shape (graph, node, y, error);
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
     return binary_shape (graph, node, y, error);

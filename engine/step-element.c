@@ -34,6 +34,48 @@ binary_s8_factors (KernelBinaryS8 *args, EngineOp op, const EngineQuant *x1, con
   }
 }
 
+/* The second operand of node i, whose x1 has the step: an activation, or bytes of the back end. Sets
+ * how it is spread over x1. */
+typedef struct {
+  const void *constant; /* NULL: an activation */
+  int n, rows, c;
+  gboolean broadcast, repeated;
+} Second;
+
+static gboolean
+second_operand (EngineProgram *program, int i, Second *second, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[ENGINE_BINARY_X2]);
+  const EngineValue *y = engine_graph_value (program->graph, node->output);
+  const gint64 elements = engine_value_elements (y), own = engine_value_elements (x2);
+  gsize size;
+
+  *second = (Second){0};
+  split_dims (y, &second->n, &second->rows, &second->c);
+  if (!x2->data) {
+    second->broadcast = own != elements;
+    return TRUE;
+  }
+  second->repeated = TRUE;
+  second->c = x2->dims[x2->rank - 1];
+  second->rows = own / second->c;
+  second->n = elements / own;
+  const void *data = g_bytes_get_data (x2->data, &size);
+  second->constant = engine_step_constant (program, i, ENGINE_BINARY_X2, data, size, error);
+  return second->constant != NULL;
+}
+
+/* Where a step finds it. */
+static EngineOperand
+second_place (const EngineProgram *program, int i, const Second *second)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+
+  return second->constant ? (EngineOperand){ENGINE_SPACE_NONE, 0, 0}
+                          : engine_step_operand (program, node->inputs[ENGINE_BINARY_X2], 0);
+}
+
 static gboolean
 binary_s8 (EngineProgram *program, int i, GError **error)
 {
@@ -41,17 +83,21 @@ binary_s8 (EngineProgram *program, int i, GError **error)
   const EngineValue *x1 = engine_graph_value (program->graph, node->inputs[0]);
   const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[1]);
   const EngineValue *y = engine_graph_value (program->graph, node->output);
+  Second second;
+
+  if (!second_operand (program, i, &second, error))
+    return FALSE;
+
   EngineStep *step = engine_step_add (program, i,
       node->op == ENGINE_OP_ADD ? ENGINE_SLOT_add_s8 : ENGINE_SLOT_mul_s8, error);
-
   if (!step)
     return FALSE;
 
   KernelBinaryS8 *args = &step->binary_s8;
-  split_dims (y, &args->n, &args->rows, &args->c);
+  step->x2 = second_place (program, i, &second);
+  *args = (KernelBinaryS8){second.n, second.rows, second.c, second.broadcast, second.repeated,
+      .x2 = second.constant};
   binary_s8_factors (args, node->op, &x1->quant, &x2->quant, &y->quant);
-  step->x2 = engine_step_operand (program, node->inputs[1], 0);
-  args->x2_broadcast = engine_value_elements (x2) != engine_value_elements (y);
   args->lo = engine_quant_level (&y->quant, node->binary.lo);
   args->hi = engine_quant_level (&y->quant, node->binary.hi);
   return TRUE;
@@ -62,21 +108,22 @@ static gboolean
 binary_float (EngineProgram *program, int i, EngineSlot slot, EngineType type, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);
-  const EngineValue *x2 = engine_graph_value (program->graph, node->inputs[1]);
-  const EngineValue *y = engine_graph_value (program->graph, node->output);
-  const gboolean broadcast = engine_value_elements (x2) != engine_value_elements (y);
   const float lo = node->binary.lo, hi = node->binary.hi;
-  EngineStep *step = engine_step_add (program, i, slot, error);
-  int n, rows, c;
+  Second x2;
 
+  if (!second_operand (program, i, &x2, error))
+    return FALSE;
+
+  EngineStep *step = engine_step_add (program, i, slot, error);
   if (!step)
     return FALSE;
-  split_dims (y, &n, &rows, &c);
-  step->x2 = engine_step_operand (program, node->inputs[1], 0);
+  step->x2 = second_place (program, i, &x2);
   if (type == ENGINE_TYPE_F16)
-    step->binary_f16 = (KernelBinaryF16){n, rows, c, broadcast, .lo = lo, .hi = hi};
+    step->binary_f16 = (KernelBinaryF16){x2.n, x2.rows, x2.c, x2.broadcast, x2.repeated,
+        .x2 = x2.constant, .lo = lo, .hi = hi};
   else
-    step->binary_f32 = (KernelBinaryF32){n, rows, c, broadcast, .lo = lo, .hi = hi};
+    step->binary_f32 = (KernelBinaryF32){x2.n, x2.rows, x2.c, x2.broadcast, x2.repeated,
+        .x2 = x2.constant, .lo = lo, .hi = hi};
   return TRUE;
 }
 
@@ -162,8 +209,7 @@ engine_step_width (EngineProgram *program, int i, GError **error)
 
   if (!step)
     return FALSE;
-  step->width.size =
-      engine_value_elements (engine_graph_value (program->graph, node->inputs[0]));
+  step->width.size = engine_value_elements (engine_graph_value (program->graph, node->inputs[0]));
   return TRUE;
 }
 

@@ -29,8 +29,9 @@ resolve (const EngineOperand *operand, const EngineSpan *span)
     ((void (*) (const Args *, KernelQueue *)) step->kernel) (&args, queue);                        \
   }
 
-#define CONV   args.r = resolve (&step->x2, span), args.scratch = span->scratch
-#define BINARY args.x2 = resolve (&step->x2, span)
+#define CONV args.r = resolve (&step->x2, span), args.scratch = span->scratch
+/* A constant's address is in the arguments. */
+#define BINARY args.x2 = step->x2.space == ENGINE_SPACE_NONE ? args.x2 : resolve (&step->x2, span)
 
 TRAMPOLINE (KernelConvS8, conv_s8, shape.n, x, CONV)
 TRAMPOLINE (KernelConvF32, conv_f32, shape.n, x, CONV)
@@ -218,6 +219,10 @@ add_node (EngineProgram *program, int i, GError **error)
   switch (node->op) {
   case ENGINE_OP_CONV:
     return engine_step_conv (program, i, error);
+  case ENGINE_OP_MATMUL:
+    return engine_step_matmul (program, i, error);
+  case ENGINE_OP_LAYERNORM:
+    return engine_step_layernorm (program, i, error);
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
     return engine_step_binary (program, i, error);
@@ -253,7 +258,7 @@ add_node (EngineProgram *program, int i, GError **error)
   return FALSE;
 }
 
-/* The most that a convolution of nodes from .. to - 1 needs for so many images. */
+/* The most that a convolution or matmul of nodes from .. to - 1 needs for so many images. */
 static gsize
 scratch_size (const EngineProgram *program, int from, int to, int images, KernelQueue *queue)
 {
@@ -262,6 +267,8 @@ scratch_size (const EngineProgram *program, int from, int to, int images, Kernel
   for (int i = from; i < to; i++)
     if (engine_graph_node (program->graph, i)->op == ENGINE_OP_CONV)
       size = MAX (size, engine_step_conv_scratch (program, i, images, queue));
+    else if (engine_graph_node (program->graph, i)->op == ENGINE_OP_MATMUL)
+      size = MAX (size, engine_step_matmul_scratch (program, i, images, queue));
   return size;
 }
 

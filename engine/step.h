@@ -140,6 +140,8 @@ const void *engine_step_packed (EngineProgram *program, const EngineConstantKey 
     EngineBytesFn bytes, gpointer data, GError **error);
 
 gboolean engine_step_conv (EngineProgram *program, int node, GError **error);
+gboolean engine_step_matmul (EngineProgram *program, int node, GError **error);
+gboolean engine_step_layernorm (EngineProgram *program, int node, GError **error);
 gboolean engine_step_binary (EngineProgram *program, int node, GError **error);
 gboolean engine_step_unary (EngineProgram *program, int node, GError **error);
 gboolean engine_step_pool (EngineProgram *program, int node, GError **error);
@@ -153,6 +155,9 @@ gboolean engine_step_width (EngineProgram *program, int node, GError **error);
 
 /* A value as an operand, from byte `inner` of each image on. */
 EngineOperand engine_step_operand (const EngineProgram *program, int value, gsize inner);
+/* Scratch of a matmul's kernel for so many images. */
+gsize engine_step_matmul_scratch (const EngineProgram *program, int node, int images,
+    KernelQueue *queue);
 /* A convolution for one image, with tactic 0, and whether its input is int8. */
 KernelConvShape engine_step_conv_shape (const EngineGraph *graph, int node);
 EngineType engine_step_conv_type (const EngineGraph *graph, int node); /* of its input */

@@ -63,6 +63,12 @@ verify_dims (const EngineValue *value, GError **error)
 }
 
 static gboolean
+is_quant (const EngineQuant *quant)
+{
+  return quant->scale > 0 && quant->scale < INFINITY && quant->zero >= -128 && quant->zero <= 127;
+}
+
+static gboolean
 verify_value (const EngineGraph *graph, int index, GError **error)
 {
   const EngineValue *value = engine_graph_value (graph, index);
@@ -86,7 +92,7 @@ verify_value (const EngineGraph *graph, int index, GError **error)
                      " bytes where its dims need %" G_GSIZE_FORMAT,
           value->name, g_bytes_get_size (value->data), size);
   } else if (value->type == ENGINE_TYPE_S8) {
-    if (!(quant->scale > 0 && quant->scale < INFINITY) || quant->zero < -128 || quant->zero > 127)
+    if (!is_quant (quant))
       return REFUSE ("value \"%s\": scale %g, zero %d", value->name, quant->scale, quant->zero);
   }
   return TRUE;
@@ -127,6 +133,13 @@ optional_operand (const EngineNode *node, int i)
   return node->op == ENGINE_OP_CONV && i >= ENGINE_CONV_B;
 }
 
+/* Either an activation or a constant. */
+static gboolean
+any_operand (const EngineNode *node, int i)
+{
+  return (node->op == ENGINE_OP_ADD || node->op == ENGINE_OP_MUL) && i == ENGINE_BINARY_X2;
+}
+
 static gboolean
 constant_operand (const EngineNode *node, int i)
 {
@@ -134,6 +147,7 @@ constant_operand (const EngineNode *node, int i)
   case ENGINE_OP_CONV:
     return i != ENGINE_CONV_X && i != ENGINE_CONV_R;
   case ENGINE_OP_AFFINE:
+  case ENGINE_OP_LAYERNORM:
   case ENGINE_OP_UNARY:
     return i > 0;
   default:
@@ -169,7 +183,7 @@ verify_operands (const EngineGraph *graph, int index, GError **error)
     if (node->inputs[i] < 0 || node->inputs[i] >= (int) graph->values->len)
       return REFUSE_NODE ("input %d: value %d does not exist", i, node->inputs[i]);
     value = engine_graph_value (graph, node->inputs[i]);
-    if (!value->data != !constant_operand (node, i))
+    if (!any_operand (node, i) && !value->data != !constant_operand (node, i))
       return REFUSE_NODE ("input %d (\"%s\") is %s constant", i, value->name,
           value->data ? "a" : "not a");
     if (!value->data && value->producer == ENGINE_NONE &&
@@ -249,14 +263,24 @@ verify_types (const EngineGraph *graph, const EngineNode *node, GError **error)
     ok = x->type == ENGINE_TYPE_F16 && y->type == ENGINE_TYPE_F32;
   else if (node->op == ENGINE_OP_AVGPOOL)
     ok = ok || (s8 && y->type == ENGINE_TYPE_F32);
-  else if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_AFFINE)
+  else if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_AFFINE ||
+           node->op == ENGINE_OP_LAYERNORM)
     ok = ok && x->type == ENGINE_TYPE_F32;
+  else if (node->op == ENGINE_OP_MATMUL)
+    ok = x->type != ENGINE_TYPE_F16 && (ok || (s8 && y->type == ENGINE_TYPE_F32));
   for (int i = 1; i < node->n_inputs; i++)
     ok = ok && type_is (graph, node->inputs[i], x->type);
   if (node->op == ENGINE_OP_UNARY && node->n_inputs == 2) /* int8 gets its table in pass-lut.c */
     ok = ok && s8 && engine_value_elements (engine_graph_value (graph, node->inputs[1])) == 256;
   if (!ok)
     return REFUSE_NODE ("the types of its inputs and output do not belong together");
+  if (s8 && node->op == ENGINE_OP_MATMUL &&
+      engine_graph_value (graph, node->inputs[1])->quant.zero != 0)
+    return REFUSE_NODE ("the second operand has zero %d; 0 is needed",
+        engine_graph_value (graph, node->inputs[1])->quant.zero);
+  if (s8 && any_operand (node, 1) &&
+      !is_quant (&engine_graph_value (graph, node->inputs[1])->quant))
+    return REFUSE_NODE ("the second operand has no scale");
   if (s8 && passes_bytes (node->op) &&
       (x->quant.scale != y->quant.scale || x->quant.zero != y->quant.zero))
     return REFUSE_NODE ("bytes pass through, but its input has another scale or zero");
@@ -368,6 +392,20 @@ verify_parameters (const EngineGraph *graph, const EngineNode *node, GError **er
       return REFUSE_NODE ("padding with %g", node->pad.value);
     if (node->pad.before[0] != 0 || node->pad.after[0] != 0)
       return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it pads the batch axis");
+    return TRUE;
+  case ENGINE_OP_MATMUL:
+    if (!isfinite (node->matmul.factor))
+      return REFUSE_NODE ("factor %g", node->matmul.factor);
+    if (engine_graph_value (graph, node->inputs[0])->dims[rank - 1] > KERNEL_MATMUL_MAX_INNER)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error,
+          "%d products are summed for each output; int32 holds %d",
+          engine_graph_value (graph, node->inputs[0])->dims[rank - 1], KERNEL_MATMUL_MAX_INNER);
+    return TRUE;
+  case ENGINE_OP_LAYERNORM:
+    if (!(node->layernorm.epsilon >= 0 && node->layernorm.epsilon < INFINITY))
+      return REFUSE_NODE ("epsilon %g", node->layernorm.epsilon);
+    if (rank < 2)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it sums over the batch axis");
     return TRUE;
   case ENGINE_OP_SOFTMAX:
     if (rank < 2)
