@@ -46,6 +46,16 @@ typedef struct _EngineModel EngineModel;
  * and fuses it. Memory is bounded by a multiple of the file's size (external data included) and a
  * fixed part of 150 MB, whatever the file claims: see BUDGET_ and MEMORY_ in engine/onnx*.c. */
 EngineModel *engine_model_load (const char *path, GError **error);
+
+/* What a model's file does not say; all zero is nothing. */
+typedef struct {
+  const char *proto; /* Caffe: the prototxt of a caffemodel, or the caffemodel of a prototxt; NULL:
+                        beside it, with its name */
+} EngineModelOptions;
+/* The same, and Caffe's models: a path that ends in .caffemodel or .prototxt, or any with a proto.
+ * options may be NULL. */
+EngineModel *engine_model_load_with (const char *path, const EngineModelOptions *options,
+    GError **error);
 EngineModel *engine_model_ref (EngineModel *model);
 void engine_model_unref (EngineModel *model); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineModel, engine_model_unref)
@@ -264,6 +274,7 @@ Engine *engine_load (const char *path, const char *key, GError **error);
 /* What an element asks for: all that decides the bytes of an engine. */
 typedef struct {
   const char *model;  /* path */
+  EngineModelOptions model_options;
   const char *table;  /* path, or NULL */
   const char *dynamic_ranges;  /* path of ranges by hand (calib_dynamic_ranges_load()), or NULL */
   const char *layer_precision; /* engine_layer_rules_from_option(), or NULL; ENGINE_PRECISION_MIXED

@@ -35,6 +35,18 @@ identity_of (const char *path, time_t *modified)
       (long) st.st_mtim.tv_nsec);
 }
 
+/* The name of a model's group. With options it is another model: "proto" and its identity follow. */
+static char *
+identity_with (const char *path, const EngineModelOptions *options, time_t *modified)
+{
+  g_autofree char *model = identity_of (path, modified), *proto = NULL;
+
+  if (!model || !options || !options->proto)
+    return g_steal_pointer (&model);
+  proto = identity_of (options->proto, NULL);
+  return proto ? g_strconcat (model, " proto ", proto, NULL) : NULL;
+}
+
 static GKeyFile *
 read_memory (const char *file)
 {
@@ -118,11 +130,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Snapshot, snapshot_clear)
 
 /* FALSE where something cannot be seen; then nothing is remembered. */
 static gboolean
-take_snapshot (const char *path, Snapshot *snapshot)
+take_snapshot (const char *path, const EngineModelOptions *options, Snapshot *snapshot)
 {
   *snapshot = (Snapshot){.identities = g_ptr_array_new_with_free_func (g_free)};
-  snapshot->model = identity_of (path, &snapshot->modified);
-  snapshot->paths = engine_onnx_external_files (path, NULL);
+  snapshot->model = identity_with (path, options, &snapshot->modified);
+  snapshot->paths = engine_onnx_external_files (path, options, NULL);
   if (!snapshot->model || !snapshot->paths)
     return FALSE;
   for (guint i = 0; i < snapshot->paths->len; i++) {
@@ -168,15 +180,16 @@ remember (const Snapshot *snapshot, const char *sha256, const char *folder, cons
 }
 
 static char *
-load_and_hash (const char *path, EngineModel **model, GError **error)
+load_and_hash (const char *path, const EngineModelOptions *options, EngineModel **model,
+    GError **error)
 {
-  *model = engine_model_load (path, error);
+  *model = engine_model_load_with (path, options, error);
   return *model ? g_strdup (engine_model_sha256 (*model)) : NULL;
 }
 
 char *
-engine_hash_model (const char *path, const char *cache_folder, EngineModel **model, char **note,
-    GError **error)
+engine_hash_model (const char *path, const EngineModelOptions *options, const char *cache_folder,
+    EngineModel **model, char **note, GError **error)
 {
   g_autofree char *file = NULL, *identity = NULL;
   g_auto (Snapshot) before = {0}, after = {0};
@@ -185,17 +198,17 @@ engine_hash_model (const char *path, const char *cache_folder, EngineModel **mod
 
   *model = NULL;
   if (!cache_folder)
-    return load_and_hash (path, model, error);
+    return load_and_hash (path, options, model, error);
   file = g_build_filename (cache_folder, "hashes", NULL);
-  identity = identity_of (path, NULL);
+  identity = identity_with (path, options, NULL);
   sha256 = identity ? look_up (file, identity) : NULL;
   if (sha256)
     return sha256;
 
-  seen = take_snapshot (path, &before);
-  sha256 = load_and_hash (path, model, error);
+  seen = take_snapshot (path, options, &before);
+  sha256 = load_and_hash (path, options, model, error);
   /* What changed while it was read, or might still, is not remembered. */
-  if (sha256 && seen && take_snapshot (path, &after) && same_snapshot (&before, &after) &&
+  if (sha256 && seen && take_snapshot (path, options, &after) && same_snapshot (&before, &after) &&
       time (NULL) - after.modified >= RACY_SECONDS)
     remember (&after, sha256, cache_folder, file, note);
   return sha256;

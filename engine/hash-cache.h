@@ -14,5 +14,5 @@
 /* The SHA-256 of a model as engine_model_sha256() has it. Where it is not remembered the model is
  * loaded, and handed over in *model, else *model is NULL. cache_folder: NULL remembers nothing.
  * note (may be NULL) receives why it could not be remembered, where that is worth telling. */
-char *engine_hash_model (const char *path, const char *cache_folder, EngineModel **model,
-    char **note, GError **error);
+char *engine_hash_model (const char *path, const EngineModelOptions *options,
+    const char *cache_folder, EngineModel **model, char **note, GError **error);

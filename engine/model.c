@@ -20,8 +20,14 @@ output_value (const EngineModel *model)
 EngineModel *
 engine_model_load (const char *path, GError **error)
 {
+  return engine_model_load_with (path, NULL, error);
+}
+
+EngineModel *
+engine_model_load_with (const char *path, const EngineModelOptions *options, GError **error)
+{
   g_autofree char *sha256 = NULL;
-  g_autoptr (EngineGraph) graph = engine_onnx_import (path, &sha256, error);
+  g_autoptr (EngineGraph) graph = engine_onnx_import_with (path, options, &sha256, error);
   EngineModel *model;
 
   if (!graph)

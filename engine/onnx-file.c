@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/caffe.h"
 #include "engine/engine.h"
 #include "engine/onnx-external.h"
 #include "engine/onnx.h"
@@ -46,8 +47,8 @@ static const struct {
     {0, "\x1f\x8b", "compressed with gzip; unpack it first"},
 };
 
-static gboolean
-is_text (const guint8 *data, gsize size)
+gboolean
+engine_onnx_file_is_text (const guint8 *data, gsize size)
 {
   for (gsize i = 0; i < MIN (size, 512); i++)
     if (!g_ascii_isprint (data[i]) && !g_ascii_isspace (data[i]) && data[i] < 0x80)
@@ -56,8 +57,8 @@ is_text (const guint8 *data, gsize size)
 }
 
 /* Formats with a magic number. ONNX has none: it is what parses as such. */
-static gboolean
-refuse_foreign (const guint8 *data, gsize size, GError **error)
+gboolean
+engine_onnx_file_recognise (const guint8 *data, gsize size, GError **error)
 {
   const char *what = NULL;
 
@@ -104,11 +105,14 @@ engine_onnx_map (const char *path, GError **error)
 static gboolean
 check (const guint8 *data, gsize size, GError **error)
 {
-  if (!refuse_foreign (data, size, error))
+  static const EngineOnnxWireFormat format = {&engine_onnx__model_proto__descriptor, "an ONNX file",
+      "export the model to ONNX"};
+
+  if (!engine_onnx_file_recognise (data, size, error))
     return FALSE;
-  if (engine_onnx_wire_check (&engine_onnx__model_proto__descriptor, data, size, error))
+  if (engine_onnx_wire_check (&format, data, size, error))
     return TRUE;
-  if (is_text (data, size)) {
+  if (engine_onnx_file_is_text (data, size)) {
     g_clear_error (error);
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL, "this is a text file; give an ONNX file");
   }
@@ -173,10 +177,13 @@ engine_onnx_file_new (GBytes *bytes, const char *path, GError **error)
 }
 
 EngineOnnxFile *
-engine_onnx_file_open (const char *path, GError **error)
+engine_onnx_file_open (const char *path, const EngineModelOptions *options, GError **error)
 {
-  g_autoptr (GBytes) bytes = engine_onnx_map (path, error);
+  g_autoptr (GBytes) bytes = NULL;
 
+  if (engine_caffe_is (path, options))
+    return engine_caffe_open (path, options, error);
+  bytes = engine_onnx_map (path, error);
   if (bytes)
     return engine_onnx_file_new (bytes, path, error);
   g_prefix_error (error, "model \"%s\" ", path);
@@ -188,7 +195,10 @@ engine_onnx_file_free (EngineOnnxFile *file)
 {
   if (!file)
     return;
-  engine_onnx_wire_free ((ProtobufCMessage *) file->model, &file->budget);
+  if (file->free_owner)
+    file->free_owner (file->owner);
+  else
+    engine_onnx_wire_free ((ProtobufCMessage *) file->model, &file->budget);
   g_clear_pointer (&file->external, g_hash_table_unref);
   g_clear_pointer (&file->external_list, g_ptr_array_unref);
   g_clear_pointer (&file->bytes, g_bytes_unref);
@@ -223,9 +233,9 @@ engine_onnx_file_sha256 (const EngineOnnxFile *file)
 }
 
 GPtrArray *
-engine_onnx_external_files (const char *path, GError **error)
+engine_onnx_external_files (const char *path, const EngineModelOptions *options, GError **error)
 {
-  g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, error);
+  g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, options, error);
   GPtrArray *paths;
 
   if (!file)

@@ -7,6 +7,7 @@
 
 #include <glib.h>
 
+#include "engine/engine.h"
 #include "engine/onnx-wire.h"
 #include "onnx.pb-c.h"
 
@@ -15,6 +16,8 @@ typedef struct {
   GBytes *bytes;
   EngineOnnx__ModelProto *model;
   EngineOnnxBudget budget;  /* of the message */
+  gpointer owner;           /* whom the message belongs to where it was not unpacked from bytes */
+  GDestroyNotify free_owner;
   GHashTable *external;     /* location in the model to EngineOnnxExternal */
   GPtrArray *external_list; /* the same, each file once, in order of first mention */
   gsize size;               /* of all files, in bytes */
@@ -25,12 +28,18 @@ typedef struct {
   GBytes *bytes;
 } EngineOnnxExternal;
 
-/* Errors begin with the path. */
-EngineOnnxFile *engine_onnx_file_open (const char *path, GError **error);
+/* Errors begin with the path. options may be NULL; where they or the path say so, the file is Caffe's
+ * (caffe.h). */
+EngineOnnxFile *engine_onnx_file_open (const char *path, const EngineModelOptions *options,
+    GError **error);
 /* External data lies beside path. */
 EngineOnnxFile *engine_onnx_file_new (GBytes *bytes, const char *path, GError **error);
 void engine_onnx_file_free (EngineOnnxFile *file); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineOnnxFile, engine_onnx_file_free)
+
+/* FALSE where the bytes are of a format that is known and no model that is read here. */
+gboolean engine_onnx_file_recognise (const guint8 *data, gsize size, GError **error);
+gboolean engine_onnx_file_is_text (const guint8 *data, gsize size);
 
 /* Puts the path in front of a message, and makes it a line of text whatever names it quotes. */
 void engine_onnx_file_blame (const char *path, GError **error);

@@ -19,6 +19,7 @@ typedef struct {
 } Frame;
 
 typedef struct {
+  const EngineOnnxWireFormat *format;
   const guint8 *data;
   gsize at;
   Frame stack[MAX_DEPTH];
@@ -26,11 +27,11 @@ typedef struct {
 } Walk;
 
 static gboolean
-not_onnx (const Walk *walk, const char *what, GError **error)
+not_it (const Walk *walk, const char *what, GError **error)
 {
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
-      "this is not an ONNX file: %s at byte %" G_GSIZE_FORMAT "; export the model to ONNX", what,
-      walk->at);
+      "this is not %s: %s at byte %" G_GSIZE_FORMAT "; %s", walk->format->name, what, walk->at,
+      walk->format->hint);
   return FALSE;
 }
 
@@ -39,7 +40,7 @@ static gboolean
 too_short (const Walk *walk, const char *what, GError **error)
 {
   if (walk->depth > 1)
-    return not_onnx (walk, what, error);
+    return not_it (walk, what, error);
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
       "the file is truncated: it ends with %s; copy or download it again", what);
   return FALSE;
@@ -73,6 +74,8 @@ fits (const ProtobufCFieldDescriptor *field, int wire)
     return wire == WIRE_BYTES;
   case PROTOBUF_C_TYPE_FLOAT:
     return wire == WIRE_32 || (repeated && wire == WIRE_BYTES);
+  case PROTOBUF_C_TYPE_DOUBLE:
+    return wire == WIRE_64 || (repeated && wire == WIRE_BYTES);
   default:
     return wire == WIRE_VARINT || (repeated && wire == WIRE_BYTES);
   }
@@ -85,10 +88,10 @@ enter (Walk *walk, const ProtobufCFieldDescriptor *field, gsize end, GError **er
   const guint64 bit = (guint64) 1 << ((field - frame->descriptor->fields) & 63);
 
   if (field->label != PROTOBUF_C_LABEL_REPEATED && frame->seen & bit)
-    return not_onnx (walk, "a message that may be there once is there twice", error);
+    return not_it (walk, "a message that may be there once is there twice", error);
   frame->seen |= bit;
   if (walk->depth == MAX_DEPTH)
-    return not_onnx (walk, "messages are nested too deeply", error);
+    return not_it (walk, "messages are nested too deeply", error);
   walk->stack[walk->depth++] = (Frame){field->descriptor, end, 0};
   return TRUE;
 }
@@ -102,7 +105,7 @@ walk_bytes (Walk *walk, const ProtobufCFieldDescriptor *field, gsize end, GError
     return too_short (walk, "a length without end", error);
   if (length > end - walk->at) {
     if (!field || walk->depth > 1)
-      return not_onnx (walk, "a field that leaves its message", error);
+      return not_it (walk, "a field that leaves its message", error);
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
         "the file is truncated: field \"%s\" at byte %" G_GSIZE_FORMAT " has %" G_GUINT64_FORMAT
         " bytes, but only %" G_GSIZE_FORMAT " follow; copy or download it again",
@@ -125,10 +128,10 @@ walk_field (Walk *walk, GError **error)
   gsize fixed;
 
   if (!read_varint (walk, end, &tag) || tag >> 3 == 0 || tag >> 3 > G_MAXINT32 / 8)
-    return not_onnx (walk, "a field without a number", error);
+    return not_it (walk, "a field without a number", error);
   field = protobuf_c_message_descriptor_get_field (frame->descriptor, tag >> 3);
   if (field && !fits (field, tag & 7))
-    return not_onnx (walk, "a field of another type", error);
+    return not_it (walk, "a field of another type", error);
   switch (tag & 7) {
   case WIRE_VARINT:
     return read_varint (walk, end, &value) || too_short (walk, "a number without end", error);
@@ -142,15 +145,15 @@ walk_field (Walk *walk, GError **error)
     walk->at += fixed;
     return TRUE;
   default:
-    return not_onnx (walk, "a field of a type that ONNX does not use", error);
+    return not_it (walk, "a field of a type that it does not use", error);
   }
 }
 
 gboolean
-engine_onnx_wire_check (const ProtobufCMessageDescriptor *descriptor, const guint8 *data,
-    gsize size, GError **error)
+engine_onnx_wire_check (const EngineOnnxWireFormat *format, const guint8 *data, gsize size,
+    GError **error)
 {
-  Walk walk = {data, 0, {{descriptor, size, 0}}, 1};
+  Walk walk = {format, data, 0, {{format->descriptor, size, 0}}, 1};
 
   while (walk.depth > 0) {
     if (walk.at == walk.stack[walk.depth - 1].end)
@@ -202,11 +205,17 @@ budget_free (void *data, void *memory)
   g_free (header);
 }
 
+ProtobufCAllocator
+engine_onnx_wire_allocator (EngineOnnxBudget *budget)
+{
+  return (ProtobufCAllocator){budget_alloc, budget_free, budget};
+}
+
 ProtobufCMessage *
 engine_onnx_wire_unpack (const ProtobufCMessageDescriptor *descriptor, const guint8 *data,
     gsize size, EngineOnnxBudget *budget)
 {
-  ProtobufCAllocator allocator = {budget_alloc, budget_free, budget};
+  ProtobufCAllocator allocator = engine_onnx_wire_allocator (budget);
 
   return protobuf_c_message_unpack (descriptor, &allocator, size, data);
 }
@@ -214,7 +223,7 @@ engine_onnx_wire_unpack (const ProtobufCMessageDescriptor *descriptor, const gui
 void
 engine_onnx_wire_free (ProtobufCMessage *message, EngineOnnxBudget *budget)
 {
-  ProtobufCAllocator allocator = {budget_alloc, budget_free, budget};
+  ProtobufCAllocator allocator = engine_onnx_wire_allocator (budget);
 
   if (message)
     protobuf_c_message_free_unpacked (message, &allocator);

@@ -11,14 +11,22 @@
 #include <glib.h>
 #include <protobuf-c/protobuf-c.h>
 
+typedef struct {
+  const ProtobufCMessageDescriptor *descriptor; /* of the whole file */
+  const char *name, *hint; /* "an ONNX file", "export the model to ONNX" */
+} EngineOnnxWireFormat;
+
 /* Walks a message and those in it, as far as the descriptor knows them. ENGINE_ERROR_MODEL tells a
  * file that ends too early from one that is something else. */
-gboolean engine_onnx_wire_check (const ProtobufCMessageDescriptor *descriptor, const guint8 *data,
-    gsize size, GError **error);
+gboolean engine_onnx_wire_check (const EngineOnnxWireFormat *format, const guint8 *data, gsize size,
+    GError **error);
 
 typedef struct {
   gsize used, peak, limit;
 } EngineOnnxBudget;
+
+/* Memory for messages that are made in other ways; NULL when limit would be exceeded. */
+ProtobufCAllocator engine_onnx_wire_allocator (EngineOnnxBudget *budget);
 
 /* NULL when the bytes do not parse, or when limit would be exceeded: then used > limit. Free with
  * engine_onnx_wire_free(), the budget still there. */

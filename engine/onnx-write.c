@@ -46,6 +46,9 @@ keep_text (EngineOnnxWriter *writer, const char *text)
   }
 
 /* clang-format off */
+DEFINE_MESSAGE (ModelProto, model_proto)
+DEFINE_MESSAGE (GraphProto, graph_proto)
+DEFINE_MESSAGE (OperatorSetIdProto, operator_set_id_proto)
 DEFINE_MESSAGE (NodeProto, node_proto)
 DEFINE_MESSAGE (AttributeProto, attribute_proto)
 DEFINE_MESSAGE (TensorProto, tensor_proto)
@@ -218,6 +221,22 @@ engine_onnx_writer_tensor (EngineOnnxWriter *writer, const char *name, int type,
   g_ptr_array_add (writer->tensors, tensor);
 }
 
+void
+engine_onnx_writer_floats (EngineOnnxWriter *writer, const char *name, int rank,
+    const gint64 *dims, const float *data)
+{
+  EngineOnnx__TensorProto *tensor = new_TensorProto (writer);
+
+  tensor->name = keep_text (writer, name);
+  tensor->has_data_type = TRUE;
+  tensor->data_type = ENGINE_ONNX_FLOAT;
+  tensor->n_dims = rank;
+  tensor->dims = keep (writer, g_memdup2 (dims, rank * sizeof *dims));
+  tensor->n_float_data = engine_onnx_elements (rank, dims);
+  tensor->float_data = (float *) data; /* which nobody changes */
+  g_ptr_array_add (writer->tensors, tensor);
+}
+
 /* --- Inputs and outputs --------------------------------------------------------------------- */
 
 static EngineOnnx__ValueInfoProto *
@@ -271,39 +290,46 @@ engine_onnx_writer_metadata (EngineOnnxWriter *writer, const char *key, const ch
 
 /* --- The file ------------------------------------------------------------------------------- */
 
+EngineOnnx__ModelProto *
+engine_onnx_writer_model (EngineOnnxWriter *writer, int opset)
+{
+  EngineOnnx__ModelProto *model = new_ModelProto (writer);
+  EngineOnnx__GraphProto *graph = new_GraphProto (writer);
+  EngineOnnx__OperatorSetIdProto *set = new_OperatorSetIdProto (writer);
+
+  set->domain = keep_text (writer, "");
+  set->has_version = TRUE;
+  set->version = opset;
+  graph->name = (char *) writer->name;
+  graph->node = (EngineOnnx__NodeProto **) writer->nodes->pdata;
+  graph->n_node = writer->nodes->len;
+  graph->initializer = (EngineOnnx__TensorProto **) writer->tensors->pdata;
+  graph->n_initializer = writer->tensors->len;
+  graph->input = (EngineOnnx__ValueInfoProto **) writer->inputs->pdata;
+  graph->n_input = writer->inputs->len;
+  graph->output = (EngineOnnx__ValueInfoProto **) writer->outputs->pdata;
+  graph->n_output = writer->outputs->len;
+  model->has_ir_version = TRUE;
+  model->ir_version = IR_VERSION;
+  model->producer_name = keep_text (writer, "gst-int8");
+  model->producer_version = keep_text (writer, INT8_VERSION);
+  model->graph = graph;
+  model->opset_import = keep (writer, g_new (EngineOnnx__OperatorSetIdProto *, 1));
+  model->opset_import[0] = set;
+  model->n_opset_import = 1;
+  model->metadata_props = (EngineOnnx__StringStringEntryProto **) writer->metadata->pdata;
+  model->n_metadata_props = writer->metadata->len;
+  return model;
+}
+
 GBytes *
 engine_onnx_writer_finish (EngineOnnxWriter *writer, int opset, GError **error)
 {
-  EngineOnnx__ModelProto model = ENGINE_ONNX__MODEL_PROTO__INIT;
-  EngineOnnx__GraphProto graph = ENGINE_ONNX__GRAPH_PROTO__INIT;
-  EngineOnnx__OperatorSetIdProto set = ENGINE_ONNX__OPERATOR_SET_ID_PROTO__INIT, *sets = &set;
-  char producer[] = "gst-int8", version[] = INT8_VERSION, domain[] = "";
+  const EngineOnnx__ModelProto *model = engine_onnx_writer_model (writer, opset);
   guint8 *bytes;
   gsize size;
 
-  set.domain = domain;
-  set.has_version = TRUE;
-  set.version = opset;
-  graph.name = (char *) writer->name;
-  graph.node = (EngineOnnx__NodeProto **) writer->nodes->pdata;
-  graph.n_node = writer->nodes->len;
-  graph.initializer = (EngineOnnx__TensorProto **) writer->tensors->pdata;
-  graph.n_initializer = writer->tensors->len;
-  graph.input = (EngineOnnx__ValueInfoProto **) writer->inputs->pdata;
-  graph.n_input = writer->inputs->len;
-  graph.output = (EngineOnnx__ValueInfoProto **) writer->outputs->pdata;
-  graph.n_output = writer->outputs->len;
-  model.has_ir_version = TRUE;
-  model.ir_version = IR_VERSION;
-  model.producer_name = producer;
-  model.producer_version = version;
-  model.graph = &graph;
-  model.opset_import = &sets;
-  model.n_opset_import = 1;
-  model.metadata_props = (EngineOnnx__StringStringEntryProto **) writer->metadata->pdata;
-  model.n_metadata_props = writer->metadata->len;
-
-  size = engine_onnx__model_proto__get_packed_size (&model);
+  size = engine_onnx__model_proto__get_packed_size (model);
   if (size > MAX_FILE) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
         "the ONNX file would have %" G_GSIZE_FORMAT " bytes; %d is the most that protobuf holds",
@@ -316,6 +342,6 @@ engine_onnx_writer_finish (EngineOnnxWriter *writer, int opset, GError **error)
         "no memory for an ONNX file of %" G_GSIZE_FORMAT " bytes", size);
     return NULL;
   }
-  engine_onnx__model_proto__pack (&model, bytes);
+  engine_onnx__model_proto__pack (model, bytes);
   return g_bytes_new_take (bytes, size);
 }

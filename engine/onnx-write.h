@@ -36,6 +36,10 @@ void engine_onnx_writer_float (EngineOnnxWriter *writer, EngineOnnx__NodeProto *
 void engine_onnx_writer_tensor (EngineOnnxWriter *writer, const char *name, int type, int rank,
     const int *dims, void *data, gsize size);
 
+/* Floats that are used where they lie, as long as the writer lives. */
+void engine_onnx_writer_floats (EngineOnnxWriter *writer, const char *name, int rank,
+    const gint64 *dims, const float *data);
+
 /* The image, or an output of the network: float. dims[0] 0 stands for any batch, "N". */
 void engine_onnx_writer_input (EngineOnnxWriter *writer, const char *name, int rank,
     const int *dims);
@@ -45,5 +49,7 @@ void engine_onnx_writer_output (EngineOnnxWriter *writer, const char *name, int 
 /* What a reader shows as the model's properties. */
 void engine_onnx_writer_metadata (EngineOnnxWriter *writer, const char *key, const char *value);
 
+/* The file as a message, which lives as long as the writer. */
+EngineOnnx__ModelProto *engine_onnx_writer_model (EngineOnnxWriter *writer, int opset);
 /* The file, of this opset. ENGINE_ERROR_UNSUPPORTED where it exceeds what protobuf can hold. */
 GBytes *engine_onnx_writer_finish (EngineOnnxWriter *writer, int opset, GError **error);

@@ -341,11 +341,18 @@ import_file (const EngineOnnxFile *file, char **sha256, GError **error)
 }
 
 EngineGraph *
-engine_onnx_import (const char *path, char **sha256, GError **error)
+engine_onnx_import_with (const char *path, const EngineModelOptions *options, char **sha256,
+    GError **error)
 {
-  g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, error);
+  g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, options, error);
 
   return file ? import_file (file, sha256, error) : NULL;
+}
+
+EngineGraph *
+engine_onnx_import (const char *path, char **sha256, GError **error)
+{
+  return engine_onnx_import_with (path, NULL, sha256, error);
 }
 
 EngineGraph *

@@ -9,17 +9,23 @@
  */
 #pragma once
 
+#include "engine/engine.h"
 #include "engine/graph.h"
 
 /* Imports a file. The graph is verified, but no pass has run. sha256 (may be NULL) receives the hex
  * digest over the bytes of the file and of every external data file, in order of first mention.
  * Errors: G_FILE_ERROR, ENGINE_ERROR_MODEL, ENGINE_ERROR_UNSUPPORTED, ENGINE_ERROR_MEMORY. */
 EngineGraph *engine_onnx_import (const char *path, char **sha256, GError **error);
+/* The same with what a file does not say, or NULL: Caffe's models too (caffe.h). */
+EngineGraph *engine_onnx_import_with (const char *path, const EngineModelOptions *options,
+    char **sha256, GError **error);
 
 /* The same for bytes in memory; path is where external data lies beside, and what errors name. */
 EngineGraph *engine_onnx_import_bytes (GBytes *bytes, const char *path, char **sha256,
     GError **error);
 
-/* Paths of the external data files that a model names, each once, in order of first mention; empty
- * for most models. Every one lies in the model's folder. Free with g_ptr_array_unref(). */
-GPtrArray *engine_onnx_external_files (const char *path, GError **error);
+/* Paths of the other files that a model is made of: external data files, each once, in order of first
+ * mention, which all lie in the model's folder; of Caffe's, the prototxt. Empty for most models. Free
+ * with g_ptr_array_unref(). */
+GPtrArray *engine_onnx_external_files (const char *path, const EngineModelOptions *options,
+    GError **error);

@@ -223,7 +223,8 @@ engine_request_inputs_read (EngineRequestInputs *inputs, const EngineRequest *re
         engine_precision_name (request->precision));
     return FALSE;
   }
-  wanted->model = engine_hash_model (request->model, cache_folder, &inputs->model, note, error);
+  wanted->model = engine_hash_model (request->model, &request->model_options, cache_folder, &inputs->model,
+      note, error);
   if (!wanted->model)
     return FALSE;
   add_note (note, forced);

@@ -182,7 +182,8 @@ make (Obtain *o, const char *reason, GError **error)
   if (o->on_build)
     o->on_build (reason, o->data);
   if (!o->inputs.model)
-    o->inputs.model = engine_model_load (o->request->model, error);
+    o->inputs.model = engine_model_load_with (o->request->model, &o->request->model_options,
+        error);
   if (!o->inputs.model)
     return NULL;
   if (!g_str_equal (o->inputs.model->sha256, o->inputs.wanted.model)) {
