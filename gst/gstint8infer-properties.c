@@ -32,29 +32,6 @@ enum {
 
 /* --- Settings -------------------------------------------------------------------------------- */
 
-void
-gst_int8_infer_settings_copy (const GstInt8InferSettings *from, GstInt8InferSettings *to)
-{
-  *to = *from;
-  gst_int8_config_copy (&from->config, &to->config);
-  to->labels = g_strdup (from->labels);
-  to->table = g_strdup (from->table);
-  to->engine = g_strdup (from->engine);
-  to->dynamic_ranges = g_strdup (from->dynamic_ranges);
-  to->layer_precision = g_strdup (from->layer_precision);
-}
-
-void
-gst_int8_infer_settings_clear (GstInt8InferSettings *settings)
-{
-  gst_int8_config_clear (&settings->config);
-  g_clear_pointer (&settings->labels, g_free);
-  g_clear_pointer (&settings->table, g_free);
-  g_clear_pointer (&settings->engine, g_free);
-  g_clear_pointer (&settings->dynamic_ranges, g_free);
-  g_clear_pointer (&settings->layer_precision, g_free);
-}
-
 static void
 take_string (char **field, const GValue *value)
 {
@@ -63,7 +40,7 @@ take_string (char **field, const GValue *value)
 }
 
 static gboolean
-set_setting (GstInt8InferSettings *settings, guint id, const GValue *value)
+set_setting (GstInt8NetworkSettings *settings, guint id, const GValue *value)
 {
   switch (id) {
   case PROP_LABELS:
@@ -106,7 +83,7 @@ set_setting (GstInt8InferSettings *settings, guint id, const GValue *value)
 }
 
 static gboolean
-get_setting (const GstInt8InferSettings *settings, guint id, GValue *value)
+get_setting (const GstInt8NetworkSettings *settings, guint id, GValue *value)
 {
   switch (id) {
   case PROP_LABELS:
@@ -237,8 +214,8 @@ make_stats (GstInt8Infer *self)
   g_autoptr (GstInt8Guard) guard = NULL;
 
   g_mutex_lock (&self->lock);
-  if (self->network && self->network->guard)
-    guard = gst_int8_guard_ref (self->network->guard);
+  if (self->member)
+    guard = gst_int8_member_guard (self->member);
   g_mutex_unlock (&self->lock);
   if (guard)
     gst_int8_guard_add_stats (guard, stats);

@@ -18,6 +18,15 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_P
 
 /* --- Queue, lock held ------------------------------------------------------------------------ */
 
+/* Something has changed, for whoever waits. */
+static void
+tell_locked (GstInt8Infer *self)
+{
+  g_cond_broadcast (&self->changed);
+  if (self->member)
+    gst_int8_member_wake (self->member);
+}
+
 static void
 push_locked (GstInt8Infer *self, GstMiniObject *object, GstInt8PendingQuery *pending)
 {
@@ -25,7 +34,7 @@ push_locked (GstInt8Infer *self, GstMiniObject *object, GstInt8PendingQuery *pen
 
   gst_queue_array_push_tail_struct (self->items, &item);
   self->n_buffers += object && GST_IS_BUFFER (object);
-  g_cond_broadcast (&self->changed);
+  tell_locked (self);
 }
 
 static void
@@ -138,11 +147,11 @@ flush_start (GstInt8Infer *self, GstEvent *event)
   gst_pad_push_event (self->srcpad, event);
   g_mutex_lock (&self->lock);
   self->result = GST_FLOW_FLUSHING;
-  g_cond_broadcast (&self->changed);
+  tell_locked (self);
   g_mutex_unlock (&self->lock);
   /* Waits for the task: what it was working on is refused downstream. */
   gst_pad_pause_task (self->srcpad);
-  gst_int8_infer_batches_drop (self);
+  gst_int8_infer_entries_drop (self);
 
   g_mutex_lock (&self->lock);
   gst_int8_infer_flush_locked (self);
@@ -256,7 +265,7 @@ sink_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean ac
   g_mutex_lock (&self->lock);
   self->result = active ? GST_FLOW_OK : GST_FLOW_FLUSHING;
   self->eos = self->done = FALSE;
-  g_cond_broadcast (&self->changed);
+  tell_locked (self);
   g_mutex_unlock (&self->lock);
   if (!active) {
     /* Upstream's thread has left once its stream lock can be had. */
@@ -282,14 +291,14 @@ src_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean act
   g_mutex_lock (&self->lock);
   self->result = active ? GST_FLOW_OK : GST_FLOW_FLUSHING;
   self->eos = self->done = FALSE;
-  g_cond_broadcast (&self->changed);
+  tell_locked (self);
   g_mutex_unlock (&self->lock);
   /* Not under the lock: making the task posts a message. */
   if (active) {
     start_task (self);
   } else {
     ok = gst_pad_stop_task (pad);
-    gst_int8_infer_batches_drop (self);
+    gst_int8_infer_entries_drop (self);
     g_mutex_lock (&self->lock);
     gst_int8_infer_flush_locked (self);
     g_mutex_unlock (&self->lock);

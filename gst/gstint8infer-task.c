@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * gstint8infer-task.c: the task of the source pad. It takes what is queued, in order: buffers go through
- * the network (as many at once as lie side by side in the queue, up to batch-size; it never waits for
- * more) and leave with their metadata; events and queries are passed on once the buffers before them
- * have left.
+ * the network and leave with their metadata; events and queries are passed on once the buffers before
+ * them have left.
  */
 #include "gst/gstint8infer-private.h"
 
@@ -13,7 +12,6 @@ void
 gst_int8_infer_reset_task (GstInt8Infer *self)
 {
   self->has_format = FALSE;
-  self->first_batch = self->n_running = 0;
   self->earliest = GST_CLOCK_TIME_NONE;
   self->frame_duration = GST_CLOCK_TIME_NONE;
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
@@ -96,7 +94,7 @@ pass_query (GstInt8Infer *self, GstQuery *query)
     guint held;
 
     g_mutex_lock (&self->lock);
-    held = self->capacity + self->n_batches * self->batch_size;
+    held = self->capacity + self->window;
     g_mutex_unlock (&self->lock);
     answer_allocation (self, query, held);
     answered = TRUE;
@@ -106,27 +104,15 @@ pass_query (GstInt8Infer *self, GstQuery *query)
 
 /* --- Task ------------------------------------------------------------------------------------ */
 
-/* Waits until there is something to do, and, before a buffer, for the network. A batch under way is
- * something to do. A new network is taken once no batch is under way. Returns FALSE when the task is
- * to stop. lock held. */
+/* Waits until there is something to do; a frame under way is. Returns FALSE when the task is to stop.
+ * lock held. */
 static gboolean
 wait_locked (GstInt8Infer *self)
 {
-  while (self->result == GST_FLOW_OK) {
-    const GstInt8Item *head = gst_queue_array_peek_head_struct (self->items);
-    const gboolean is_buffer = head && head->object && GST_IS_BUFFER (head->object);
-
-    if (self->next && self->n_running == 0)
-      gst_int8_infer_exchange_locked (self);
-    if (is_buffer && self->load_state == GST_INT8_LOAD_FAILED)
-      self->result = GST_FLOW_ERROR;
-    else if (self->n_running > 0 ||
-             (head && (!is_buffer || self->load_state == GST_INT8_LOAD_READY)))
-      return TRUE;
-    else
-      g_cond_wait (&self->changed, &self->lock);
-  }
-  return FALSE;
+  while (self->result == GST_FLOW_OK && self->n_entries == 0 &&
+         gst_queue_array_is_empty (self->items))
+    g_cond_wait (&self->changed, &self->lock);
+  return self->result == GST_FLOW_OK;
 }
 
 /* lock held, and given back */
@@ -149,7 +135,7 @@ stop_and_unlock (GstInt8Infer *self)
   self->error_posted = self->error_posted || post;
   g_mutex_unlock (&self->lock);
 
-  gst_int8_infer_batches_drop (self);
+  gst_int8_infer_entries_drop (self);
   if (post)
     GST_ELEMENT_FLOW_ERROR (self, result);
   if (end)
@@ -177,24 +163,21 @@ pass_item_locked (GstInt8Infer *self)
   return result;
 }
 
-/* Begins a batch where frames are waiting and one more may be under way; ends the oldest where no
- * more may, or nothing can be begun. While a new network waits, none is begun: it is taken when those
- * under way have ended. lock held, given back in between */
+/* Begins with frames where more may be under way, then ends the oldest. lock held, given back in between */
 static GstFlowReturn
 advance_locked (GstInt8Infer *self)
 {
   const GstInt8Item *head = gst_queue_array_peek_head_struct (self->items);
   const gboolean is_buffer = head && head->object && GST_IS_BUFFER (head->object);
-  const gboolean begin = is_buffer && !self->next;
   GstFlowReturn result = GST_FLOW_OK;
 
-  if (!is_buffer && self->n_running == 0)
+  if (!is_buffer && self->n_entries == 0)
     return pass_item_locked (self);
   g_mutex_unlock (&self->lock);
-  if (begin)
-    result = gst_int8_infer_batch_start (self);
-  if (result == GST_FLOW_OK && (!begin || self->n_running == self->n_batches))
-    result = gst_int8_infer_batch_finish (self);
+  if (is_buffer)
+    result = gst_int8_infer_entries_begin (self);
+  if (result == GST_FLOW_OK && self->n_entries > 0)
+    result = gst_int8_infer_entries_advance (self, head && !is_buffer);
   g_mutex_lock (&self->lock);
   return result;
 }

@@ -114,6 +114,52 @@ open_backend (GstInt8Infer *self)
   return TRUE;
 }
 
+static void
+copy_settings (GstInt8Infer *self, GstInt8NetworkSettings *settings)
+{
+  GST_OBJECT_LOCK (self);
+  gst_int8_network_settings_copy (&self->settings, settings);
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* From here on there is a network, or will be. Posts the error where it returns FALSE. */
+static gboolean
+join (GstInt8Infer *self)
+{
+  const GstInt8Device device = {.backend = self->backend, .context = self->cuda.context};
+  g_auto (GstInt8NetworkSettings) settings = {0};
+  g_autoptr (GError) error = NULL;
+  GstInt8Member *member;
+
+  copy_settings (self, &settings);
+  member = gst_int8_instance_join (NULL, GST_ELEMENT (self), &settings, &device, 1, &error);
+  if (!member) {
+    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+    return FALSE;
+  }
+  g_mutex_lock (&self->lock);
+  self->member = member;
+  self->error_posted = FALSE;
+  gst_int8_infer_entries_new (self);
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+/* The pads are not active any more. */
+static void
+leave (GstInt8Infer *self)
+{
+  GstInt8Member *member;
+
+  g_mutex_lock (&self->lock);
+  member = g_steal_pointer (&self->member);
+  g_mutex_unlock (&self->lock);
+  if (!member)
+    return;
+  gst_int8_member_leave (member);
+  gst_int8_infer_entries_free (self);
+}
+
 static GstStateChangeReturn
 change_state (GstElement *element, GstStateChange transition)
 {
@@ -128,12 +174,8 @@ change_state (GstElement *element, GstStateChange transition)
   case GST_STATE_CHANGE_READY_TO_PAUSED:
     gst_int8_stats_reset (&self->stats);
     gst_int8_infer_reset_task (self);
-    if (!gst_int8_infer_load_start (self))
+    if (!join (self))
       return GST_STATE_CHANGE_FAILURE;
-    break;
-  case GST_STATE_CHANGE_PAUSED_TO_READY:
-    /* A build may take minutes, and is waited for below. */
-    gst_int8_infer_load_cancel (self);
     break;
   default:
     break;
@@ -142,10 +184,8 @@ change_state (GstElement *element, GstStateChange transition)
   ret = GST_ELEMENT_CLASS (gst_int8_infer_parent_class)->change_state (element, transition);
 
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
-      (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE)) {
-    gst_int8_infer_load_cancel (self);
-    gst_int8_infer_load_join (self);
-  }
+      (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE))
+    leave (self);
   if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
     g_clear_pointer (&self->backend, engine_backend_close);
     gst_int8_cuda_drop (&self->cuda);
@@ -162,6 +202,18 @@ set_context (GstElement *element, GstContext *context)
   GST_ELEMENT_CLASS (gst_int8_infer_parent_class)->set_context (element, context);
 }
 
+static void
+configure (GstInt8Infer *self)
+{
+  g_auto (GstInt8NetworkSettings) settings = {0};
+
+  copy_settings (self, &settings);
+  g_mutex_lock (&self->lock);
+  if (self->member)
+    gst_int8_member_configure (self->member, &settings);
+  g_mutex_unlock (&self->lock);
+}
+
 /* Comes once for all that one g_object_set() sets: one network is made for them. */
 static void
 dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
@@ -174,7 +226,7 @@ dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
   self->settings_changed = FALSE;
   GST_OBJECT_UNLOCK (self);
   if (changed)
-    gst_int8_infer_load_again (self);
+    configure (self);
   G_OBJECT_CLASS (gst_int8_infer_parent_class)->dispatch_properties_changed (object, n, pspecs);
 }
 
@@ -183,13 +235,12 @@ finalize (GObject *object)
 {
   GstInt8Infer *self = GST_INT8_INFER (object);
 
-  gst_int8_infer_settings_clear (&self->settings);
+  gst_int8_network_settings_clear (&self->settings);
   gst_int8_stats_clear (&self->stats);
   gst_int8_cuda_clear (&self->cuda);
   gst_queue_array_free (self->items);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->changed);
-  g_cond_clear (&self->load_changed);
   G_OBJECT_CLASS (gst_int8_infer_parent_class)->finalize (object);
 }
 
@@ -217,7 +268,6 @@ gst_int8_infer_init (GstInt8Infer *self)
 {
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
-  g_cond_init (&self->load_changed);
   gst_int8_stats_init (&self->stats);
   gst_int8_cuda_init (&self->cuda);
   self->items = gst_queue_array_new_for_struct (sizeof (GstInt8Item), 16);

@@ -291,9 +291,18 @@ gst_int8_guard_stop (GstInt8Guard *guard)
   gst_int8_guard_unref (guard);
 }
 
-/* The frame as the FP32 network takes it. */
+void
+gst_int8_guard_set_element (GstInt8Guard *guard, GstElement *element)
+{
+  g_mutex_lock (&guard->lock);
+  guard->element = element;
+  g_mutex_unlock (&guard->lock);
+}
+
+/* The picture as the FP32 network takes it. */
 static gboolean
-take (GstInt8Guard *guard, const GstInt8FrameFormat *format, GstBuffer *buffer, GError **error)
+take (GstInt8Guard *guard, const GstInt8FrameFormat *format, GstBuffer *buffer,
+    const EngineRect *region, GError **error)
 {
   GstInt8Frame frame;
   const char *why;
@@ -301,6 +310,10 @@ take (GstInt8Guard *guard, const GstInt8FrameFormat *format, GstBuffer *buffer, 
 
   if (!gst_int8_frame_map (&frame, format, buffer, NULL, error))
     return FALSE;
+  if (region) {
+    frame.crop = *region;
+    frame.has_crop = TRUE;
+  }
   ok = gst_int8_frame_preprocess (&frame, guard->preprocessor, guard->queue,
       engine_comparison_input (guard->comparison), error);
   why = guard->backend->queue_wait (guard->queue);
@@ -351,7 +364,8 @@ may_take (GstInt8Guard *guard)
 }
 
 void
-gst_int8_guard_frame (GstInt8Guard *guard, const GstInt8FrameFormat *format, GstBuffer *buffer)
+gst_int8_guard_frame (GstInt8Guard *guard, const GstInt8FrameFormat *format, GstBuffer *buffer,
+    const EngineRect *region)
 {
   g_autoptr (GError) error = NULL;
 
@@ -359,7 +373,7 @@ gst_int8_guard_frame (GstInt8Guard *guard, const GstInt8FrameFormat *format, Gst
     hand_over (guard);
   if (++guard->seen % guard->settings.interval != 0 || !may_take (guard))
     return;
-  guard->taken = take (guard, format, buffer, &error);
+  guard->taken = take (guard, format, buffer, region, &error);
   if (guard->taken)
     hand_over (guard);
   else

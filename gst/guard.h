@@ -41,7 +41,7 @@ typedef struct _GstInt8Guard GstInt8Guard;
 
 /* engine: INT8, as built from the file `model`; its FP32 twin is made, or taken from the cache, on
  * the guard's own thread. backend: the element's; where it has memory of its own the CPU examines.
- * element: whose messages they are; not referenced, so that stop() must come before it goes. */
+ * element: whose messages they are; not referenced, so that stop() or set_element() must come before it goes. */
 GstInt8Guard *gst_int8_guard_new (GstElement *element, Engine *engine, const char *model,
     const EnginePreprocess *preprocess, const KernelBackend *backend,
     const GstInt8GuardSettings *settings);
@@ -53,10 +53,13 @@ GstInt8Guard *gst_int8_guard_ref (GstInt8Guard *guard);
 void gst_int8_guard_unref (GstInt8Guard *guard);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Guard, gst_int8_guard_unref)
 
-/* A frame that goes through the network: every interval-th is taken, unless one is being examined.
- * One thread at a time. */
+/* Whose messages they are from now on. */
+void gst_int8_guard_set_element (GstInt8Guard *guard, GstElement *element);
+
+/* A picture that goes through the network, region as for gst_int8_runner_add(): every interval-th is
+ * taken, unless one is being examined. One thread at a time. */
 void gst_int8_guard_frame (GstInt8Guard *guard, const GstInt8FrameFormat *format,
-    GstBuffer *buffer);
+    GstBuffer *buffer, const EngineRect *region);
 
 /* drift-examined, drift-missed (guint64: came while another was examined, or before FP32 was there);
  * from the first one on drift-agreement, drift-logit-sqnr, drift-clip (gdouble), drift-tensor

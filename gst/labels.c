@@ -5,6 +5,7 @@
 #include <string.h>
 
 struct _GstInt8Labels {
+  gatomicrefcount references;
   guint n;
   const char *names[]; /* n, interned: metadata refers to them as long as it likes */
 };
@@ -86,6 +87,7 @@ make_labels (guint n, char **names)
 {
   GstInt8Labels *labels = g_malloc0 (sizeof *labels + n * sizeof *labels->names);
 
+  g_atomic_ref_count_init (&labels->references);
   labels->n = n;
   for (guint i = 0; i < n; i++) {
     char index[16];
@@ -118,10 +120,18 @@ gst_int8_labels_load (const char *path, guint n_classes, char **warning, GError 
   return make_labels (n_classes, names);
 }
 
-void
-gst_int8_labels_free (GstInt8Labels *labels)
+GstInt8Labels *
+gst_int8_labels_ref (GstInt8Labels *labels)
 {
-  g_free (labels);
+  g_atomic_ref_count_inc (&labels->references);
+  return labels;
+}
+
+void
+gst_int8_labels_unref (GstInt8Labels *labels)
+{
+  if (labels && g_atomic_ref_count_dec (&labels->references))
+    g_free (labels);
 }
 
 const char *

@@ -20,8 +20,9 @@ typedef struct _GstInt8Labels GstInt8Labels;
  * be read or is not UTF-8. */
 GstInt8Labels *gst_int8_labels_load (const char *path, guint n_classes, char **warning,
     GError **error);
-void gst_int8_labels_free (GstInt8Labels *labels); /* NULL is fine */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Labels, gst_int8_labels_free)
+GstInt8Labels *gst_int8_labels_ref (GstInt8Labels *labels);
+void gst_int8_labels_unref (GstInt8Labels *labels); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Labels, gst_int8_labels_unref)
 
 /* Never NULL for index < n_classes; interned, so valid for good. */
 const char *gst_int8_labels_get (const GstInt8Labels *labels, guint index);

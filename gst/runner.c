@@ -87,38 +87,38 @@ unmap_all (GstInt8Runner *runner)
     gst_int8_frame_unmap (&runner->frames[--runner->n_mapped]);
 }
 
-/* Queues the way of one frame into its place of the input. */
-static gboolean
-take_frame (GstInt8Runner *runner, const GstInt8FrameFormat *format, GstBuffer *buffer,
-    GError **error)
+gboolean
+gst_int8_runner_add (GstInt8Runner *runner, const GstInt8FrameFormat *format, GstBuffer *buffer,
+    const EngineRect *region, GError **error)
 {
   const guint at = runner->n_mapped;
   GstInt8Frame *frame = &runner->frames[at];
+  const EngineRect *part;
 
+  g_return_val_if_fail (at < runner->max_batch, FALSE);
   if (!gst_int8_frame_map (frame, format, buffer, runner->context, error))
     return FALSE;
-  runner->n_mapped++;
-  return engine_preprocessor_run_from_host (runner->preprocessor, &frame->image,
-      frame->has_crop ? &frame->crop : NULL,
-      runner->uploads && !frame->on_device ? runner->uploads[at] : NULL,
-      engine_exec_queue (runner->exec), engine_exec_input (runner->exec, (int) at), error);
+  part = region ? region : frame->has_crop ? &frame->crop : NULL;
+  if (engine_preprocessor_run_from_host (runner->preprocessor, &frame->image, part,
+          runner->uploads && !frame->on_device ? runner->uploads[at] : NULL,
+          engine_exec_queue (runner->exec), engine_exec_input (runner->exec, (int) at), error)) {
+    runner->n_mapped++;
+    return TRUE;
+  }
+  /* The first error is the one to report; what is queued still reads the frame. */
+  runner->backend->queue_wait (engine_exec_queue (runner->exec));
+  gst_int8_frame_unmap (frame);
+  return FALSE;
 }
 
 gboolean
-gst_int8_runner_start (GstInt8Runner *runner, const GstInt8FrameFormat *format,
-    GstBuffer *const *buffers, guint n, GError **error)
+gst_int8_runner_start (GstInt8Runner *runner, GError **error)
 {
-  gboolean ok = TRUE;
-
-  g_return_val_if_fail (n >= 1 && n <= runner->max_batch && runner->n_mapped == 0, FALSE);
-  for (guint i = 0; ok && i < n; i++)
-    ok = take_frame (runner, format, buffers[i], error);
-  if (!ok) /* the first error is the one to report; what is queued still reads the frames */
-    runner->backend->queue_wait (engine_exec_queue (runner->exec));
-  ok = ok && engine_exec_start (runner->exec, (int) n, error);
-  if (!ok)
-    unmap_all (runner);
-  return ok;
+  g_return_val_if_fail (runner->n_mapped > 0, FALSE);
+  if (engine_exec_start (runner->exec, (int) runner->n_mapped, error))
+    return TRUE;
+  unmap_all (runner);
+  return FALSE;
 }
 
 gboolean
@@ -131,10 +131,10 @@ gst_int8_runner_wait (GstInt8Runner *runner, GError **error)
 }
 
 guint
-gst_int8_runner_classify (GstInt8Runner *runner, guint frame, guint top_k, double threshold,
+gst_int8_runner_classify (GstInt8Runner *runner, guint picture, guint top_k, double threshold,
     GstInt8Softmax softmax, const GstInt8Class **best)
 {
-  const float *scores = engine_exec_output (runner->exec, (int) frame);
+  const float *scores = engine_exec_output (runner->exec, (int) picture);
 
   *best = runner->classes;
   if (softmax == GST_INT8_SOFTMAX_ON ||

@@ -30,7 +30,7 @@ load (const char *contents, gssize size, guint n, char **warning)
     return g_strdup (error->message);
   for (guint i = 0; i < n; i++)
     g_string_append_printf (text, "%s%s", i ? "|" : "", gst_int8_labels_get (labels, i));
-  gst_int8_labels_free (labels);
+  gst_int8_labels_unref (labels);
   return g_strdup (text->str);
 }
 

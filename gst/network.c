@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gstint8infer-network.c: a network that is ready to run: its engine is loaded, or built and saved,
- * with progress messages; then its labels, and memory for the batches.
+ * network.c: a network that is ready to run: its engine is loaded, or built and saved, with progress
+ * messages; then its labels, and memory for the batches.
  */
-#include "gst/gstint8infer-private.h"
+#include "gst/network.h"
 
 #include "gst/progress.h"
 
 #include <string.h>
 
+GST_DEBUG_CATEGORY_EXTERN (gst_int8_infer_debug);
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
 /* What the callbacks of a build need. */
 typedef struct {
-  GstInt8Infer *self;
+  GstElement *element;
   char *reason;
   int percent; /* last posted; -1: no build has begun */
 } Build;
@@ -26,8 +27,8 @@ on_build_start (const char *reason, gpointer data)
 
   build->reason = g_strdup (reason);
   build->percent = 0;
-  GST_INFO_OBJECT (build->self, "%s", text);
-  gst_int8_progress_post (GST_ELEMENT (build->self), GST_PROGRESS_TYPE_START,
+  GST_INFO_OBJECT (build->element, "%s", text);
+  gst_int8_progress_post (build->element, GST_PROGRESS_TYPE_START,
       &(GstInt8Progress){.code = "engine", .text = text, .reason = reason, .percent = 0});
 }
 
@@ -42,7 +43,7 @@ on_build_progress (guint done, guint total, const char *what, gpointer data)
     return;
   build->percent = percent;
   text = g_strdup_printf ("building the engine: %d %%, %s", percent, what);
-  gst_int8_progress_post (GST_ELEMENT (build->self), GST_PROGRESS_TYPE_CONTINUE,
+  gst_int8_progress_post (build->element, GST_PROGRESS_TYPE_CONTINUE,
       &(GstInt8Progress){.code = "engine",
           .text = text,
           .reason = build->reason,
@@ -56,7 +57,7 @@ post_build_end (Build *build, const GError *error)
   const gboolean cancelled = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 
   if (build->reason)
-    gst_int8_progress_post (GST_ELEMENT (build->self),
+    gst_int8_progress_post (build->element,
         !error      ? GST_PROGRESS_TYPE_COMPLETE
         : cancelled ? GST_PROGRESS_TYPE_CANCELED
                     : GST_PROGRESS_TYPE_ERROR,
@@ -94,7 +95,7 @@ set_lines (GstStructure *fields, const char *name, const GPtrArray *lines)
  * whose range came from another's), obeyed (layers with a rule of layer-precision), refused (what cannot
  * be had), unmatched (rules and ranges by hand that nothing has). */
 void
-gst_int8_infer_network_post (GstInt8Infer *self, const GstInt8Network *network)
+gst_int8_network_post (GstElement *element, const GstInt8Network *network, const char *backend)
 {
   const EngineRequestReport *report = &network->report;
   /* clang-format off */
@@ -102,7 +103,7 @@ gst_int8_infer_network_post (GstInt8Infer *self, const GstInt8Network *network)
       "built", G_TYPE_BOOLEAN, report->built,
       "seconds", G_TYPE_DOUBLE, network->seconds,
       "precision", G_TYPE_STRING, engine_precision_name (engine_precision (network->engine)),
-      "backend", G_TYPE_STRING, self->backend->name,
+      "backend", G_TYPE_STRING, backend,
       "layers-int8", G_TYPE_INT, report->build.layers_int8,
       "layers-fp16", G_TYPE_INT, report->build.layers_fp16,
       "layers-fp32", G_TYPE_INT, report->build.layers_fp32,
@@ -120,13 +121,12 @@ gst_int8_infer_network_post (GstInt8Infer *self, const GstInt8Network *network)
   set_lines (fields, "refused", report->build.refused);
   set_lines (fields, "unmatched", report->build.unmatched);
 
-  GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (GST_OBJECT (self), fields));
+  GST_INFO_OBJECT (element, "%" GST_PTR_FORMAT, fields);
+  gst_element_post_message (element, gst_message_new_element (GST_OBJECT (element), fields));
 }
 
 static gboolean
-resolve_preprocess (const GstInt8InferSettings *settings, EnginePreprocess *preprocess,
+resolve_preprocess (const GstInt8NetworkSettings *settings, EnginePreprocess *preprocess,
     GError **error)
 {
   g_autoptr (EngineModel) model = NULL;
@@ -148,9 +148,8 @@ given (const char *text)
   return text && *text ? text : NULL;
 }
 
-/* What can be told without reading a file. */
 gboolean
-gst_int8_infer_settings_check (const GstInt8InferSettings *settings, GError **error)
+gst_int8_network_settings_check (const GstInt8NetworkSettings *settings, GError **error)
 {
   const char *model = settings->config.model;
   EnginePreprocess preprocess;
@@ -175,25 +174,25 @@ gst_int8_infer_settings_check (const GstInt8InferSettings *settings, GError **er
 
 /* What was asked for and is not so; `strict` makes it an error. */
 static void
-warn_about_rules (GstInt8Infer *self, const EngineBuildReport *report)
+warn_about_rules (GstElement *element, const EngineBuildReport *report)
 {
   const guint refused = report->refused ? report->refused->len : 0;
   const guint unmatched = report->unmatched ? report->unmatched->len : 0;
 
   if (refused)
-    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
         ("not as asked: %s", (const char *) report->refused->pdata[0]),
         ("%u such; the message int8-engine lists them, strict=true makes them errors", refused));
   if (unmatched)
-    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
         ("%s matches nothing", (const char *) report->unmatched->pdata[0]),
         ("%u such; the message int8-engine lists them, strict=true makes them errors", unmatched));
 }
 
 static Engine *
-obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
-    const EnginePreprocess *preprocess, GCancellable *cancellable, EngineRequestReport *report,
-    GError **error)
+obtain (GstElement *element, const GstInt8NetworkSettings *settings,
+    const EnginePreprocess *preprocess, const GstInt8Device *device, GCancellable *cancellable,
+    EngineRequestReport *report, GError **error)
 {
   const EngineRequest request = {.model = settings->config.model,
       .table = settings->precision == ENGINE_PRECISION_FP32 ? NULL : given (settings->table),
@@ -205,10 +204,10 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
       .precision = settings->precision,
       .ranges = settings->ranges,
       .preprocess = preprocess,
-      .tune_for = settings->tune ? self->backend : NULL,
+      .tune_for = settings->tune ? device->backend : NULL,
       .tune_batch = (int) settings->batch_size,
       .tune_threads = (int) settings->config.threads};
-  Build build = {.self = self, .percent = -1};
+  Build build = {.element = element, .percent = -1};
   g_autoptr (GError) failure = NULL;
   Engine *engine;
 
@@ -216,9 +215,9 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
       &failure);
   post_build_end (&build, failure);
   if (engine && report->warning)
-    GST_ELEMENT_WARNING (self, RESOURCE, FAILED, ("%s", report->warning), (NULL));
+    GST_ELEMENT_WARNING (element, RESOURCE, FAILED, ("%s", report->warning), (NULL));
   if (engine)
-    warn_about_rules (self, &report->build);
+    warn_about_rules (element, &report->build);
   if (failure)
     g_propagate_error (error, g_steal_pointer (&failure));
   return engine;
@@ -226,7 +225,7 @@ obtain (GstInt8Infer *self, const GstInt8InferSettings *settings,
 
 /* n_classes 0 only looks whether the file can be read, before an engine is built. */
 static gboolean
-load_labels (GstInt8Infer *self, GstInt8Network *network, const char *path, guint n_classes,
+load_labels (GstElement *element, GstInt8Network *network, const char *path, guint n_classes,
     GError **error)
 {
   g_autofree char *warning = NULL;
@@ -234,10 +233,10 @@ load_labels (GstInt8Infer *self, GstInt8Network *network, const char *path, guin
 
   if (!labels)
     return FALSE;
-  gst_int8_labels_free (network->labels);
+  gst_int8_labels_unref (network->labels);
   network->labels = labels;
   if (warning && n_classes)
-    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("labels: %s", warning), (NULL));
+    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS, ("labels: %s", warning), (NULL));
   return TRUE;
 }
 
@@ -253,72 +252,108 @@ model_name (const char *path)
   return g_intern_string (name);
 }
 
-static gboolean
-make_runners (GstInt8Infer *self, GstInt8Network *network, const EnginePreprocess *preprocess,
-    guint threads, GError **error)
+guint
+gst_int8_device_lanes (const GstInt8Device *device)
 {
-  for (guint i = 0; i < self->n_batches; i++) {
-    network->runners[i] = gst_int8_runner_new (network->engine, preprocess, self->backend,
-        self->cuda.context, self->batch_size, threads, error);
-    if (!network->runners[i])
+  return device->backend->host_memory ? 1 : GST_INT8_DEVICE_LANES;
+}
+
+static gboolean
+make_runners (GstInt8Network *network, const GstInt8NetworkSettings *settings,
+    const EnginePreprocess *preprocess, const GstInt8Device *device, GError **error)
+{
+  for (guint i = gst_int8_device_lanes (device); i > 0; i--) {
+    GstInt8Runner *runner = gst_int8_runner_new (network->engine, preprocess, device->backend,
+        device->context, settings->batch_size, settings->config.threads, error);
+
+    if (!runner)
       return FALSE;
+    network->runners[network->n_runners++] = runner;
   }
   return TRUE;
 }
 
 /* Only int8 has ranges that may fit no more. */
 static void
-make_guard (GstInt8Infer *self, GstInt8Network *network, const GstInt8InferSettings *settings,
-    const EnginePreprocess *preprocess)
+make_guard (GstElement *element, GstInt8Network *network, const GstInt8NetworkSettings *settings,
+    const EnginePreprocess *preprocess, const GstInt8Device *device)
 {
   const EnginePrecision precision = engine_precision (network->engine);
 
   if (settings->guard.interval == 0)
     return;
   if (precision == ENGINE_PRECISION_FP32 || precision == ENGINE_PRECISION_FP16)
-    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
         ("drift-interval is for precision=int8 and mixed: %s has no calibrated ranges",
             engine_precision_name (precision)),
         (NULL));
   else
-    network->guard = gst_int8_guard_new (GST_ELEMENT (self), network->engine,
-        settings->config.model, preprocess, self->backend, &settings->guard);
+    network->guard = gst_int8_guard_new (element, network->engine, settings->config.model,
+        preprocess, device->backend, &settings->guard);
 }
 
 GstInt8Network *
-gst_int8_infer_network_new (GstInt8Infer *self, const GstInt8InferSettings *settings,
-    GCancellable *cancellable, GError **error)
+gst_int8_network_new (GstElement *element, const GstInt8NetworkSettings *settings,
+    const GstInt8Device *devices, guint n_devices, GCancellable *cancellable, GError **error)
 {
   const gint64 start = g_get_monotonic_time ();
   g_autoptr (GstInt8Network) network = g_new0 (GstInt8Network, 1);
   EnginePreprocess preprocess;
 
-  if (!load_labels (self, network, settings->labels, 0, error) ||
+  if (!load_labels (element, network, settings->labels, 0, error) ||
       !resolve_preprocess (settings, &preprocess, error))
     return NULL;
-  network->engine = obtain (self, settings, &preprocess, cancellable, &network->report, error);
+  network->engine =
+      obtain (element, settings, &preprocess, &devices[0], cancellable, &network->report, error);
   if (!network->engine || g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
-  if (!make_runners (self, network, &preprocess, settings->config.threads, error) ||
-      !load_labels (self, network, settings->labels, (guint) engine_n_classes (network->engine),
+  for (guint i = 0; i < n_devices; i++)
+    if (!make_runners (network, settings, &preprocess, &devices[i], error))
+      return NULL;
+  if (!load_labels (element, network, settings->labels, (guint) engine_n_classes (network->engine),
           error))
     return NULL;
   network->model_name = model_name (settings->config.model);
-  make_guard (self, network, settings, &preprocess);
+  make_guard (element, network, settings, &preprocess, &devices[0]);
   network->seconds = (double) (g_get_monotonic_time () - start) * 1e-6;
   return g_steal_pointer (&network);
 }
 
 void
-gst_int8_infer_network_free (GstInt8Network *network)
+gst_int8_network_free (GstInt8Network *network)
 {
   if (!network)
     return;
   gst_int8_guard_stop (network->guard);
-  for (guint i = 0; i < G_N_ELEMENTS (network->runners); i++)
+  for (guint i = 0; i < network->n_runners; i++)
     gst_int8_runner_free (network->runners[i]);
   engine_unref (network->engine);
-  gst_int8_labels_free (network->labels);
+  gst_int8_labels_unref (network->labels);
   engine_request_report_clear (&network->report);
   g_free (network);
+}
+
+/* --- Settings -------------------------------------------------------------------------------- */
+
+void
+gst_int8_network_settings_copy (const GstInt8NetworkSettings *from, GstInt8NetworkSettings *to)
+{
+  *to = *from;
+  gst_int8_config_copy (&from->config, &to->config);
+  to->labels = g_strdup (from->labels);
+  to->table = g_strdup (from->table);
+  to->engine = g_strdup (from->engine);
+  to->dynamic_ranges = g_strdup (from->dynamic_ranges);
+  to->layer_precision = g_strdup (from->layer_precision);
+}
+
+void
+gst_int8_network_settings_clear (GstInt8NetworkSettings *settings)
+{
+  gst_int8_config_clear (&settings->config);
+  g_clear_pointer (&settings->labels, g_free);
+  g_clear_pointer (&settings->table, g_free);
+  g_clear_pointer (&settings->engine, g_free);
+  g_clear_pointer (&settings->dynamic_ranges, g_free);
+  g_clear_pointer (&settings->layer_precision, g_free);
 }

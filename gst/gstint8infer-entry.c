@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gstint8infer-entry.c: frames on their way through the network. Each is an entry of a ring from when the
+ * task takes it off the queue until it is pushed, in its turn. As many as fill every batch that may be
+ * under way can be, so that a device always has the next one behind the one that it works on.
+ */
+#include "gst/gstint8infer-private.h"
+
+#define GST_CAT_DEFAULT gst_int8_infer_debug
+
+void
+gst_int8_infer_entries_new (GstInt8Infer *self)
+{
+  const guint batch = gst_int8_member_batch_size (self->member);
+
+  self->window = batch * gst_int8_member_lanes (self->member);
+  self->capacity = batch + 1;
+  self->first_entry = self->n_entries = 0;
+  self->entries = g_new0 (GstInt8Entry, self->window);
+}
+
+void
+gst_int8_infer_entries_free (GstInt8Infer *self)
+{
+  for (guint i = 0; i < self->window; i++) {
+    gst_int8_job_clear (&self->entries[i].job);
+    g_free (self->entries[i].pictures);
+    g_free (self->entries[i].classes);
+  }
+  g_clear_pointer (&self->entries, g_free);
+}
+
+/* --- Quality of service ---------------------------------------------------------------------- */
+
+static gboolean
+is_late (GstInt8Infer *self, GstBuffer *buffer)
+{
+  guint64 running, stream;
+  GstClockTime earliest;
+  GstMessage *message;
+
+  g_mutex_lock (&self->lock);
+  earliest = self->earliest;
+  g_mutex_unlock (&self->lock);
+  if (!GST_CLOCK_TIME_IS_VALID (earliest) || self->segment.format != GST_FORMAT_TIME ||
+      !GST_BUFFER_PTS_IS_VALID (buffer))
+    return FALSE;
+  running = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  if (!GST_CLOCK_TIME_IS_VALID (running) || running >= earliest)
+    return FALSE;
+
+  gst_int8_stats_drop (&self->stats);
+  stream = gst_segment_to_stream_time (&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  message = gst_message_new_qos (GST_OBJECT (self), FALSE, running, stream, GST_BUFFER_PTS (buffer),
+      GST_BUFFER_DURATION (buffer));
+  gst_element_post_message (GST_ELEMENT (self), message);
+  return TRUE;
+}
+
+/* --- Beginning ------------------------------------------------------------------------------- */
+
+static GstInt8InferOptions
+get_options (GstInt8Infer *self)
+{
+  GstInt8InferOptions options;
+
+  GST_OBJECT_LOCK (self);
+  options = self->options;
+  GST_OBJECT_UNLOCK (self);
+  return options;
+}
+
+/* The buffer at the head of the queue, or NULL. */
+static GstBuffer *
+take_buffer (GstInt8Infer *self, gint64 *arrived)
+{
+  GstBuffer *buffer = NULL;
+  GstInt8Item *item;
+
+  g_mutex_lock (&self->lock);
+  item = gst_queue_array_peek_head_struct (self->items);
+  if (self->result == GST_FLOW_OK && item && item->object && GST_IS_BUFFER (item->object)) {
+    buffer = GST_BUFFER (item->object);
+    *arrived = item->arrived;
+    gst_queue_array_pop_head_struct (self->items);
+    self->n_buffers--;
+    g_cond_broadcast (&self->changed);
+  }
+  g_mutex_unlock (&self->lock);
+  return buffer;
+}
+
+/* Memory for so many pictures, and the classes of each. */
+static void
+reserve (GstInt8Entry *entry, guint n_pictures)
+{
+  const guint n_classes = n_pictures * entry->options.top_k;
+
+  if (n_pictures > entry->max_pictures) {
+    entry->max_pictures = MAX (n_pictures, 2 * entry->max_pictures);
+    entry->pictures = g_renew (GstInt8Picture, entry->pictures, entry->max_pictures);
+  }
+  if (n_classes > entry->max_classes) {
+    entry->max_classes = MAX (n_classes, 2 * entry->max_classes);
+    entry->classes = g_renew (GstInt8Class, entry->classes, entry->max_classes);
+  }
+  for (guint i = 0; i < n_pictures; i++)
+    entry->pictures[i].classes = entry->classes + (gsize) i * entry->options.top_k;
+}
+
+static void
+begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrived)
+{
+  entry->buffer = buffer;
+  entry->arrived = arrived;
+  entry->options = get_options (self);
+  entry->late = entry->options.qos && is_late (self, buffer);
+  reserve (entry, 1);
+  entry->pictures[0].region = (EngineRect){0};
+  entry->job.format = &self->format;
+  entry->job.buffer = buffer;
+  entry->job.pictures = entry->pictures;
+  entry->job.n_pictures = entry->late ? 0 : 1;
+  entry->job.top_k = entry->options.top_k;
+  entry->job.threshold = entry->options.threshold;
+  entry->job.softmax = entry->options.softmax;
+  gst_int8_member_submit (self->member, &entry->job);
+}
+
+GstFlowReturn
+gst_int8_infer_entries_begin (GstInt8Infer *self)
+{
+  GstBuffer *buffer;
+  gint64 arrived;
+
+  while (self->n_entries < self->window && (buffer = take_buffer (self, &arrived))) {
+    if (!self->has_format) {
+      g_autoptr (GError) error =
+          g_error_new_literal (G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, GST_INT8_FRAME_NO_CAPS);
+
+      gst_buffer_unref (buffer);
+      return gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
+    }
+    begin (self, &self->entries[(self->first_entry + self->n_entries) % self->window], buffer,
+        arrived);
+    self->n_entries++;
+  }
+  return GST_FLOW_OK;
+}
+
+/* --- Results --------------------------------------------------------------------------------- */
+
+static GstInt8Metadata
+metadata_kinds (GstInt8MetadataMode mode)
+{
+  switch (mode) {
+  case GST_INT8_METADATA_MODE_ROI:
+    return GST_INT8_METADATA_ROI;
+  case GST_INT8_METADATA_MODE_CUSTOM:
+    return GST_INT8_METADATA_CUSTOM;
+  case GST_INT8_METADATA_MODE_AUTO:
+  case GST_INT8_METADATA_MODE_BOTH:
+    return GST_INT8_METADATA_ROI | GST_INT8_METADATA_CUSTOM;
+  case GST_INT8_METADATA_MODE_NONE:
+    break;
+  }
+  return GST_INT8_METADATA_NONE;
+}
+
+/* Puts the result onto the frame, which is made writable for it. */
+static void
+attach_result (GstInt8Infer *self, GstInt8Entry *entry)
+{
+  const GstInt8Metadata kinds = metadata_kinds (entry->options.metadata);
+  const GstInt8Picture *picture = &entry->pictures[0];
+  const GstInt8Result result = {.classes = picture->classes,
+      .n_classes = picture->n_classes,
+      .labels = entry->job.labels,
+      .model_name = entry->job.model_name,
+      .attribute_name = entry->options.attribute_name,
+      .width = (guint) GST_VIDEO_INFO_WIDTH (&self->format.info),
+      .height = (guint) GST_VIDEO_INFO_HEIGHT (&self->format.info)};
+
+  if (picture->n_classes == 0)
+    return; /* all below the threshold */
+  if (kinds) {
+    entry->buffer = gst_buffer_make_writable (entry->buffer);
+    gst_int8_meta_attach (entry->buffer, &result, kinds);
+  }
+  if (entry->options.post_messages)
+    gst_element_post_message (GST_ELEMENT (self),
+        gst_int8_result_message (GST_OBJECT (self), &result, entry->buffer, &self->segment));
+}
+
+/* The oldest is done. */
+static GstFlowReturn
+finish (GstInt8Infer *self, GstInt8Entry *entry)
+{
+  if (entry->job.error)
+    return gst_int8_infer_fail (self, entry->job.error, GST_FLOW_ERROR);
+  if (!entry->late) {
+    attach_result (self, entry);
+    gst_int8_stats_add (&self->stats, entry->arrived, entry->job.begun, entry->job.finished);
+  }
+  gst_int8_job_clear (&entry->job);
+  self->first_entry = (self->first_entry + 1) % self->window;
+  self->n_entries--;
+  return gst_pad_push (self->srcpad, g_steal_pointer (&entry->buffer));
+}
+
+GstFlowReturn
+gst_int8_infer_entries_advance (GstInt8Infer *self, gboolean urgent)
+{
+  GstInt8Entry *entry = &self->entries[self->first_entry];
+
+  switch (gst_int8_member_wait (self->member, &entry->job, urgent)) {
+  case GST_INT8_JOB_DONE:
+    return finish (self, entry);
+  case GST_INT8_JOB_FAILED:
+    g_mutex_lock (&self->lock);
+    self->error_posted = TRUE;
+    g_mutex_unlock (&self->lock);
+    return GST_FLOW_ERROR;
+  case GST_INT8_JOB_WOKEN:
+    break;
+  }
+  return GST_FLOW_OK;
+}
+
+void
+gst_int8_infer_entries_drop (GstInt8Infer *self)
+{
+  if (self->n_entries == 0)
+    return;
+  gst_int8_member_cancel (self->member);
+  while (self->n_entries > 0) {
+    GstInt8Entry *entry = &self->entries[self->first_entry];
+
+    gst_clear_buffer (&entry->buffer);
+    gst_int8_job_clear (&entry->job);
+    self->first_entry = (self->first_entry + 1) % self->window;
+    self->n_entries--;
+  }
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* instance-run.c: pictures into batches, and batches through the network, by whoever waits. */
+#include "gst/instance-private.h"
+
+#include <string.h>
+
+#define GST_CAT_DEFAULT gst_int8_infer_debug
+
+void
+gst_int8_job_clear (GstInt8Job *job)
+{
+  g_clear_error (&job->error);
+  g_clear_pointer (&job->labels, gst_int8_labels_unref);
+}
+
+/* --- Who is woken, lock held ----------------------------------------------------------------- */
+
+static void
+wake_locked (GstInt8Member *member)
+{
+  g_cond_signal (&member->changed);
+}
+
+void
+gst_int8_instance_wake_all_locked (GstInt8Instance *instance)
+{
+  for (GList *l = instance->waiting.head; l; l = l->next)
+    wake_locked (l->data);
+}
+
+static GstInt8Lane *
+find_lane (GstInt8Instance *instance, GstInt8LaneState state)
+{
+  GstInt8Lane *oldest = NULL;
+
+  for (guint i = 0; i < instance->n_lanes; i++) {
+    GstInt8Lane *lane = &instance->lanes[i];
+
+    if (lane->state == state && (!oldest || lane->number < oldest->number))
+      oldest = lane;
+  }
+  return oldest;
+}
+
+/* When the first batch has to begin: 0 at once, G_MAXINT64 never. */
+static gint64
+next_due_locked (GstInt8Instance *instance)
+{
+  gint64 due = G_MAXINT64;
+
+  if (instance->n_queued >= instance->batch_size)
+    return 0;
+  for (GList *l = instance->active.head; l; l = l->next) {
+    GstInt8Member *member = l->data;
+    const GstInt8Job *job = *(GstInt8Job **) gst_queue_array_peek_head_struct (member->jobs);
+
+    due = MIN (due, job->due);
+  }
+  return due;
+}
+
+/* A place for a batch that is due, or NULL. */
+static GstInt8Lane *
+lane_to_start_locked (GstInt8Instance *instance)
+{
+  GstInt8Lane *lane;
+  gint64 due;
+
+  if (instance->n_queued == 0 || !instance->network || instance->next)
+    return NULL;
+  lane = find_lane (instance, GST_INT8_LANE_FREE);
+  if (!lane)
+    return NULL;
+  due = next_due_locked (instance);
+  return due == 0 || due <= g_get_monotonic_time () ? lane : NULL;
+}
+
+/* What the caller leaves undone is for one who sleeps. */
+static void
+pass_on_locked (GstInt8Instance *instance)
+{
+  if (instance->waiting.head &&
+      (lane_to_start_locked (instance) || find_lane (instance, GST_INT8_LANE_RUNNING)))
+    wake_locked (instance->waiting.head->data);
+}
+
+void
+gst_int8_instance_exchange_locked (GstInt8Instance *instance)
+{
+  if (!instance->next || instance->retired)
+    return;
+  for (guint i = 0; i < instance->n_lanes; i++)
+    if (instance->lanes[i].state != GST_INT8_LANE_FREE)
+      return;
+  instance->retired = instance->network;
+  instance->network = g_steal_pointer (&instance->next);
+  g_cond_signal (&instance->load_changed);
+  pass_on_locked (instance);
+}
+
+/* --- Batches --------------------------------------------------------------------------------- */
+
+static void
+set_active_locked (GstInt8Member *member, gboolean active)
+{
+  GstInt8Instance *instance = member->instance;
+
+  if (active && !member->is_active)
+    g_queue_push_tail_link (&instance->active, &member->turn);
+  else if (!active && member->is_active)
+    g_queue_unlink (&instance->active, &member->turn);
+  member->is_active = active;
+}
+
+/* The next picture of the member whose turn it is. */
+static void
+take_picture_locked (GstInt8Instance *instance, GstInt8Lane *lane)
+{
+  GstInt8Member *member = instance->active.head->data;
+  GstInt8Job *job = *(GstInt8Job **) gst_queue_array_peek_head_struct (member->jobs);
+
+  if (job->n_taken == 0) {
+    job->begun = g_get_monotonic_time ();
+    job->labels = gst_int8_labels_ref (instance->network->labels);
+    job->model_name = instance->network->model_name;
+  }
+  lane->items[lane->n_items++] = (GstInt8BatchItem){member, job, job->n_taken++};
+  member->n_under_way++;
+  instance->n_queued--;
+  if (job->n_taken == job->n_pictures)
+    gst_queue_array_pop_head_struct (member->jobs);
+  /* Behind all others. */
+  set_active_locked (member, FALSE);
+  set_active_locked (member, !gst_queue_array_is_empty (member->jobs));
+}
+
+static void
+end_item_locked (const GstInt8BatchItem *item, const GError *error)
+{
+  GstInt8Job *job = item->job;
+
+  if (error && !job->error)
+    job->error = g_error_copy (error);
+  job->n_ended++;
+  item->member->n_under_way--;
+  job->finished = g_get_monotonic_time ();
+  wake_locked (item->member);
+}
+
+/* All that are left in the lane, which is free then. lock held */
+static void
+end_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane, const GError *error)
+{
+  for (guint i = 0; i < lane->n_items; i++)
+    end_item_locked (&lane->items[i], error);
+  lane->n_items = 0;
+  lane->state = GST_INT8_LANE_FREE;
+  gst_int8_instance_exchange_locked (instance);
+}
+
+/* Hands the pictures to the runner; one that cannot be read ends here, alone. */
+static void
+add_pictures (GstInt8Instance *instance, GstInt8Lane *lane, GstInt8Runner *runner)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < lane->n_items; i++) {
+    const GstInt8BatchItem item = lane->items[i];
+    const EngineRect *region = &item.job->pictures[item.picture].region;
+    g_autoptr (GError) error = NULL;
+
+    if (gst_int8_runner_add (runner, item.job->format, item.job->buffer,
+            region->width ? region : NULL, &error)) {
+      lane->items[n++] = item;
+    } else {
+      g_mutex_lock (&instance->lock);
+      end_item_locked (&item, error);
+      g_mutex_unlock (&instance->lock);
+    }
+  }
+  lane->n_items = n;
+}
+
+/* While a device works on them. */
+static void
+show_to_guard (GstInt8Instance *instance, const GstInt8Lane *lane, GstInt8Guard *guard)
+{
+  if (!guard || !g_mutex_trylock (&instance->guard_lock))
+    return;
+  for (guint i = 0; i < lane->n_items; i++) {
+    const GstInt8Job *job = lane->items[i].job;
+    const EngineRect *region = &job->pictures[lane->items[i].picture].region;
+
+    gst_int8_guard_frame (guard, job->format, job->buffer, region->width ? region : NULL);
+  }
+  g_mutex_unlock (&instance->guard_lock);
+}
+
+/* Begins a batch with what is queued. lock held, given back in between */
+static void
+start_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
+{
+  GstInt8Network *network = instance->network; /* stays while a lane is not free */
+  GstInt8Runner *runner = network->runners[lane->runner];
+  g_autoptr (GError) error = NULL;
+  gboolean started;
+
+  lane->state = GST_INT8_LANE_STARTING;
+  while (lane->n_items < instance->batch_size && instance->n_queued > 0)
+    take_picture_locked (instance, lane);
+  g_mutex_unlock (&instance->lock);
+  add_pictures (instance, lane, runner);
+  started = lane->n_items > 0 && gst_int8_runner_start (runner, &error);
+  if (started)
+    show_to_guard (instance, lane, network->guard);
+  g_mutex_lock (&instance->lock);
+  if (started) {
+    lane->number = instance->n_begun++;
+    lane->state = GST_INT8_LANE_RUNNING;
+  } else {
+    end_batch_locked (instance, lane, error);
+  }
+}
+
+static void
+classify (const GstInt8BatchItem *item, guint at, GstInt8Runner *runner)
+{
+  const GstInt8Job *job = item->job;
+  GstInt8Picture *picture = &job->pictures[item->picture];
+  const GstInt8Class *best;
+
+  picture->n_classes =
+      gst_int8_runner_classify (runner, at, job->top_k, job->threshold, job->softmax, &best);
+  memcpy (picture->classes, best, picture->n_classes * sizeof *best);
+}
+
+/* Waits for a batch and hands out its results. lock held, given back in between */
+static void
+finish_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
+{
+  GstInt8Runner *runner = instance->network->runners[lane->runner];
+  g_autoptr (GError) error = NULL;
+
+  lane->state = GST_INT8_LANE_ENDING;
+  g_mutex_unlock (&instance->lock);
+  if (gst_int8_runner_wait (runner, &error))
+    for (guint i = 0; i < lane->n_items; i++)
+      classify (&lane->items[i], i, runner);
+  g_mutex_lock (&instance->lock);
+  end_batch_locked (instance, lane, error);
+}
+
+/* --- Waiting --------------------------------------------------------------------------------- */
+
+/* Until somebody wakes the member, or a time has come. lock held, given back in between */
+static void
+sleep_locked (GstInt8Member *member, gint64 until)
+{
+  GstInt8Instance *instance = member->instance;
+
+  g_queue_push_tail_link (&instance->waiting, &member->sleep);
+  member->is_waiting = TRUE;
+  if (until == G_MAXINT64)
+    g_cond_wait (&member->changed, &instance->lock);
+  else
+    g_cond_wait_until (&member->changed, &instance->lock, until);
+  member->is_waiting = FALSE;
+  g_queue_unlink (&instance->waiting, &member->sleep);
+}
+
+/* Takes one step of what there is to do, for whomever it is; FALSE when there is nothing. lock held,
+ * given back in between */
+static gboolean
+work_locked (GstInt8Instance *instance, gboolean may_start)
+{
+  GstInt8Lane *lane = may_start ? lane_to_start_locked (instance) : NULL;
+
+  if (lane) {
+    start_batch_locked (instance, lane);
+    return TRUE;
+  }
+  lane = find_lane (instance, GST_INT8_LANE_RUNNING);
+  if (lane)
+    finish_batch_locked (instance, lane);
+  return lane != NULL;
+}
+
+static gboolean
+is_done (const GstInt8Job *job)
+{
+  return job->n_ended == job->n_pictures;
+}
+
+void
+gst_int8_member_submit (GstInt8Member *member, GstInt8Job *job)
+{
+  GstInt8Instance *instance = member->instance;
+
+  gst_int8_job_clear (job);
+  job->n_taken = job->n_ended = 0;
+  job->due = job->timeout ? g_get_monotonic_time () + job->timeout : 0;
+  if (job->n_pictures == 0)
+    return;
+  g_mutex_lock (&instance->lock);
+  gst_queue_array_push_tail_struct (member->jobs, &job);
+  instance->n_queued += job->n_pictures;
+  set_active_locked (member, TRUE);
+  g_mutex_unlock (&instance->lock);
+}
+
+static void
+hurry_locked (GstInt8Member *member)
+{
+  const guint n = gst_queue_array_get_length (member->jobs);
+
+  for (guint i = 0; i < n; i++)
+    (*(GstInt8Job **) gst_queue_array_peek_nth_struct (member->jobs, i))->due = 0;
+}
+
+GstInt8JobState
+gst_int8_member_wait (GstInt8Member *member, const GstInt8Job *job, gboolean urgent)
+{
+  GstInt8Instance *instance = member->instance;
+  GstInt8JobState state = GST_INT8_JOB_DONE;
+
+  g_mutex_lock (&instance->lock);
+  if (urgent)
+    hurry_locked (member);
+  while (!is_done (job)) {
+    if (instance->load_state == GST_INT8_LOAD_FAILED)
+      state = GST_INT8_JOB_FAILED;
+    else if (work_locked (instance, TRUE))
+      continue;
+    else if (member->woken)
+      state = GST_INT8_JOB_WOKEN;
+    if (state != GST_INT8_JOB_DONE)
+      break;
+    /* Once its time has come, who frees a lane wakes it. */
+    sleep_locked (member, job->n_taken < job->n_pictures && job->due > g_get_monotonic_time ()
+                              ? job->due
+                              : G_MAXINT64);
+  }
+  member->woken = FALSE;
+  pass_on_locked (instance);
+  g_mutex_unlock (&instance->lock);
+  return state;
+}
+
+void
+gst_int8_member_wake (GstInt8Member *member)
+{
+  g_mutex_lock (&member->instance->lock);
+  member->woken = TRUE;
+  if (member->is_waiting)
+    wake_locked (member);
+  g_mutex_unlock (&member->instance->lock);
+}
+
+void
+gst_int8_member_cancel (GstInt8Member *member)
+{
+  GstInt8Instance *instance = member->instance;
+  GstInt8Job **job;
+
+  g_mutex_lock (&instance->lock);
+  while ((job = gst_queue_array_pop_head_struct (member->jobs))) {
+    instance->n_queued -= (*job)->n_pictures - (*job)->n_taken;
+    (*job)->n_pictures = (*job)->n_taken;
+  }
+  set_active_locked (member, FALSE);
+  while (member->n_under_way > 0)
+    if (!work_locked (instance, FALSE))
+      sleep_locked (member, G_MAXINT64);
+  member->woken = FALSE;
+  pass_on_locked (instance);
+  g_mutex_unlock (&instance->lock);
+}

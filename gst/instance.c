@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* instance.c: who is in an instance, and the register of those that have an id. */
+#include "gst/instance-private.h"
+
+#include <string.h>
+
+#define GST_CAT_DEFAULT gst_int8_infer_debug
+
+/* Instances with an id, by it. An instance is here from its first member's joining until its last one's
+ * leaving. The lock is taken before that of an instance. */
+static GMutex register_lock;
+static GHashTable *instances;
+
+guint
+gst_int8_member_batch_size (const GstInt8Member *member)
+{
+  return member->instance->batch_size;
+}
+
+guint
+gst_int8_member_lanes (const GstInt8Member *member)
+{
+  return member->instance->n_lanes;
+}
+
+GstInt8Guard *
+gst_int8_member_guard (GstInt8Member *member)
+{
+  GstInt8Instance *instance = member->instance;
+  GstInt8Guard *guard = NULL;
+
+  g_mutex_lock (&instance->lock);
+  if (instance->network && instance->network->guard)
+    guard = gst_int8_guard_ref (instance->network->guard);
+  g_mutex_unlock (&instance->lock);
+  return guard;
+}
+
+/* --- Instances ------------------------------------------------------------------------------- */
+
+static void
+instance_free (GstInt8Instance *instance)
+{
+  for (guint i = 0; i < instance->n_devices; i++) {
+    engine_backend_close (instance->devices[i].backend);
+    if (instance->devices[i].context)
+      gst_object_unref ((GstObject *) instance->devices[i].context);
+  }
+  for (guint i = 0; i < instance->n_lanes; i++)
+    g_free (instance->lanes[i].items);
+  gst_int8_network_settings_clear (&instance->settings);
+  g_ptr_array_unref (instance->members);
+  g_mutex_clear (&instance->lock);
+  g_mutex_clear (&instance->guard_lock);
+  g_cond_clear (&instance->load_changed);
+  g_free (instance->id);
+  g_free (instance);
+}
+
+static gboolean
+take_devices (GstInt8Instance *instance, const GstInt8Device *devices, guint n, GError **error)
+{
+  for (guint i = 0; i < n; i++) {
+    KernelBackend *backend = engine_backend_open (devices[i].backend->name, error);
+
+    if (!backend)
+      return FALSE;
+    instance->devices[instance->n_devices++] = (GstInt8Device){.backend = backend,
+        .context = devices[i].context ? gst_object_ref ((GstObject *) devices[i].context) : NULL};
+  }
+  return TRUE;
+}
+
+static void
+make_lanes (GstInt8Instance *instance)
+{
+  for (guint i = 0; i < instance->n_devices; i++)
+    instance->n_lanes += gst_int8_device_lanes (&instance->devices[i]);
+  for (guint i = 0; i < instance->n_lanes; i++) {
+    instance->lanes[i].runner = i;
+    instance->lanes[i].items = g_new0 (GstInt8BatchItem, instance->batch_size);
+  }
+}
+
+static GstInt8Instance *
+instance_new (const char *id, const GstInt8NetworkSettings *settings, const GstInt8Device *devices,
+    guint n_devices, GError **error)
+{
+  GstInt8Instance *instance;
+
+  if (!gst_int8_network_settings_check (settings, error))
+    return NULL;
+  instance = g_new0 (GstInt8Instance, 1);
+  instance->id = g_strdup (id);
+  instance->batch_size = settings->batch_size;
+  instance->members = g_ptr_array_new ();
+  g_queue_init (&instance->active);
+  g_queue_init (&instance->waiting);
+  g_mutex_init (&instance->lock);
+  g_mutex_init (&instance->guard_lock);
+  g_cond_init (&instance->load_changed);
+  gst_int8_network_settings_copy (settings, &instance->settings);
+  if (take_devices (instance, devices, n_devices, error)) {
+    make_lanes (instance);
+    return instance;
+  }
+  instance_free (instance);
+  return NULL;
+}
+
+/* --- Members --------------------------------------------------------------------------------- */
+
+static GstInt8Member *
+member_new (GstInt8Instance *instance, GstElement *element)
+{
+  GstInt8Member *member = g_new0 (GstInt8Member, 1);
+
+  member->instance = instance;
+  member->element = element;
+  member->turn.data = member->sleep.data = member;
+  member->jobs = gst_queue_array_new_for_struct (sizeof (GstInt8Job *), 16);
+  g_cond_init (&member->changed);
+  g_mutex_lock (&instance->lock);
+  g_ptr_array_add (instance->members, member);
+  g_mutex_unlock (&instance->lock);
+  return member;
+}
+
+static void
+member_free (GstInt8Member *member)
+{
+  gst_queue_array_free (member->jobs);
+  g_cond_clear (&member->changed);
+  g_free (member);
+}
+
+/* Whether an element may join: it says nothing of the model, or the same. */
+static gboolean
+is_alike (GstInt8Instance *instance, const GstInt8NetworkSettings *settings, GError **error)
+{
+  const char *model = settings->config.model;
+  gboolean alike, failed;
+
+  g_mutex_lock (&instance->lock);
+  failed = instance->load_state == GST_INT8_LOAD_FAILED;
+  alike = !model || !*model || g_strcmp0 (model, instance->settings.config.model) == 0;
+  if (failed)
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "the network of instance-id \"%s\" could not be made, as the element said that came first; set its "
+        "pipeline to NULL, and all others with this instance-id",
+        instance->id);
+  else if (!alike)
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "instance-id \"%s\" is of model %s, not %s: give other models other ids, or leave \"model\" unset to "
+        "share what is there",
+        instance->id, instance->settings.config.model, model);
+  g_mutex_unlock (&instance->lock);
+  return alike && !failed;
+}
+
+GstInt8Member *
+gst_int8_instance_join (const char *id, GstElement *element, const GstInt8NetworkSettings *settings,
+    const GstInt8Device *devices, guint n_devices, GError **error)
+{
+  const gboolean shared = id && *id;
+  GstInt8Instance *instance = NULL;
+  GstInt8Member *member = NULL;
+  gboolean begin = FALSE;
+
+  g_mutex_lock (&register_lock);
+  if (shared && instances)
+    instance = g_hash_table_lookup (instances, id);
+  if (!instance) {
+    instance = instance_new (shared ? id : NULL, settings, devices, n_devices, error);
+    begin = instance != NULL;
+    if (begin && shared) {
+      if (!instances)
+        instances = g_hash_table_new (g_str_hash, g_str_equal);
+      g_hash_table_insert (instances, instance->id, instance);
+    }
+  } else if (!is_alike (instance, settings, error)) {
+    instance = NULL;
+  }
+  if (instance)
+    member = member_new (instance, element);
+  if (begin)
+    gst_int8_instance_load_start (instance);
+  else if (instance)
+    gst_int8_instance_load_tell (instance);
+  g_mutex_unlock (&register_lock);
+  return member;
+}
+
+void
+gst_int8_instance_set_speaker_locked (GstInt8Instance *instance, GstInt8Network *network)
+{
+  const GstInt8Member *first = instance->members->len ? instance->members->pdata[0] : NULL;
+
+  if (network && network->guard)
+    gst_int8_guard_set_element (network->guard, first ? first->element : NULL);
+}
+
+void
+gst_int8_member_leave (GstInt8Member *member)
+{
+  GstInt8Instance *instance = member->instance;
+  gboolean last;
+
+  g_mutex_lock (&register_lock);
+  g_mutex_lock (&instance->lock);
+  g_ptr_array_remove (instance->members, member);
+  gst_int8_instance_set_speaker_locked (instance, instance->network);
+  gst_int8_instance_set_speaker_locked (instance, instance->next);
+  gst_int8_instance_set_speaker_locked (instance, instance->retired);
+  last = instance->members->len == 0;
+  g_mutex_unlock (&instance->lock);
+  if (last && instance->id) {
+    g_hash_table_remove (instances, instance->id);
+    if (g_hash_table_size (instances) == 0)
+      g_clear_pointer (&instances, g_hash_table_unref);
+  }
+  g_mutex_unlock (&register_lock);
+  member_free (member);
+  if (last) {
+    gst_int8_instance_load_cancel (instance);
+    gst_int8_instance_load_join (instance);
+    instance_free (instance);
+  }
+}
+
+void
+gst_int8_member_configure (GstInt8Member *member, const GstInt8NetworkSettings *settings)
+{
+  GstInt8Instance *instance = member->instance;
+  GstInt8NetworkSettings old;
+
+  g_mutex_lock (&instance->lock);
+  old = instance->settings;
+  gst_int8_network_settings_copy (settings, &instance->settings);
+  g_mutex_unlock (&instance->lock);
+  gst_int8_network_settings_clear (&old);
+  gst_int8_instance_load_again (instance);
+}
