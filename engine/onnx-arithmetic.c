@@ -8,7 +8,7 @@ gboolean
 engine_onnx_fold_cast (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxConstant *x,
     gint64 to, GError **error)
 {
-  const gboolean floats = to == ENGINE_ONNX_FLOAT;
+  const gboolean floats = engine_onnx_is_float (to);
   EngineOnnxResult result;
 
   if (!floats && to != ENGINE_ONNX_INT32 && to != ENGINE_ONNX_INT64 && to != ENGINE_ONNX_BOOL)

@@ -9,34 +9,6 @@
 
 /* --- With a constant ------------------------------------------------------------------------- */
 
-gboolean
-engine_onnx_affine (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
-    EngineOnnxStorage storage, float *scale, float *shift, GError **error)
-{
-  const int stored = engine_onnx_stored (onnx, node, x, storage, error);
-  int inputs[3] = {stored, ENGINE_NONE, ENGINE_NONE};
-
-  if (stored == ENGINE_NONE) {
-    g_free (scale);
-    g_free (shift);
-    return FALSE;
-  }
-  const EngineValue *value = engine_graph_value (onnx->graph, stored);
-  const int c = value->dims[value->rank - 1];
-
-  inputs[1] = engine_onnx_add_floats (onnx, node, "scale", 1, &c, scale, error);
-  if (inputs[1] == ENGINE_NONE) {
-    g_free (shift);
-    return FALSE;
-  }
-  inputs[2] = engine_onnx_add_floats (onnx, node, "shift", 1, &c, shift, error);
-  return inputs[2] != ENGINE_NONE &&
-         engine_onnx_define (onnx, node, 0,
-             engine_onnx_infer (onnx, node,
-                 engine_onnx_add (onnx, node, ENGINE_OP_AFFINE, 0, inputs, 3), error),
-             storage);
-}
-
 static gboolean
 is_uniform (const EngineOnnxConstant *constant)
 {
@@ -248,26 +220,8 @@ negate (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, Engine
   const EngineOnnxStorage storage = engine_onnx_storage (onnx, x);
   Stored stored = {engine_onnx_stored (onnx, node, x, storage, error), storage};
 
-  if (stored.value == ENGINE_NONE)
-    return FALSE;
-  const EngineValue *value = engine_graph_value (onnx->graph, stored.value);
-  const int c = value->dims[value->rank - 1];
-  float *scale = engine_onnx_alloc (onnx, c, sizeof (float), error);
-  float *shift = scale ? engine_onnx_alloc (onnx, c, sizeof (float), error) : NULL;
-  int inputs[3] = {stored.value, ENGINE_NONE, ENGINE_NONE};
-
-  if (!shift) {
-    g_free (scale);
-    return FALSE;
-  }
-  for (int k = 0; k < c; k++) {
-    scale[k] = -1;
-    shift[k] = 0;
-  }
-  inputs[1] = engine_onnx_add_floats (onnx, node, "minus", 1, &c, scale, error);
-  inputs[2] = engine_onnx_add_floats (onnx, node, "zero", 1, &c, shift, error);
-  stored.value = engine_onnx_infer (onnx, node,
-      engine_onnx_add (onnx, node, ENGINE_OP_AFFINE, 0, inputs, 3), error);
+  if (stored.value != ENGINE_NONE)
+    stored.value = engine_onnx_add_uniform_affine (onnx, node, stored.value, -1, error);
   if (stored.value == ENGINE_NONE)
     return FALSE;
   *minus = unnamed (onnx, node, x, &stored);

@@ -38,7 +38,11 @@ enum { /* TensorProto.DataType */
   ENGINE_ONNX_INT64 = 7,
   ENGINE_ONNX_BOOL = 9,
   ENGINE_ONNX_FLOAT16 = 10,
+  ENGINE_ONNX_DOUBLE = 11,
+  ENGINE_ONNX_BFLOAT16 = 16,
 };
+/* Of those, the ones that are read as floats. */
+gboolean engine_onnx_is_float (gint64 data_type);
 const char *engine_onnx_type_name (int data_type);
 
 /* --- Constants ------------------------------------------------------------------------------- */
@@ -220,7 +224,21 @@ typedef struct {
 gboolean engine_onnx_window (const EngineOnnxNode *node, const EngineOnnxValue *x,
     const int *kernel, EngineOnnxWindow *window, GError **error);
 
-/* onnx-binary.c: x * scale + shift along the last axis of a storage; takes both. */
+/* onnx-function.c: a function of input 0, which may be a constant, as output 0. */
+gboolean engine_onnx_unary (EngineOnnx *onnx, const EngineOnnxNode *node, KernelUnary kind,
+    float alpha, float beta, GError **error);
+/* The same of a graph value, as a graph value; ENGINE_NONE where it does not fit. */
+int engine_onnx_add_unary (EngineOnnx *onnx, const EngineOnnxNode *node, int stored,
+    KernelUnary kind, float alpha, float beta, GError **error);
+
+/* onnx-affine.c: x * scale + shift along the last axis, of a graph value and as one; takes both, of
+ * which shift may be NULL. */
+int engine_onnx_add_affine (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, float *scale,
+    float *shift, GError **error);
+/* One factor for all. */
+int engine_onnx_add_uniform_affine (EngineOnnx *onnx, const EngineOnnxNode *node, int stored,
+    float scale, GError **error);
+/* x * scale + shift along the last axis of a storage, as output 0; takes both. */
 gboolean engine_onnx_affine (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
     EngineOnnxStorage storage, float *scale, float *shift, GError **error);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/onnx-import.h"
+#include "kernels/half.h"
 
 const char *
 engine_onnx_type_name (int data_type)
@@ -130,10 +131,22 @@ engine_onnx_new_integers (EngineOnnx *onnx, int rank, const gint64 *dims, gint64
 
 /* --- Tensors of the file --------------------------------------------------------------------- */
 
+gboolean
+engine_onnx_is_float (gint64 data_type)
+{
+  return data_type == ENGINE_ONNX_FLOAT || data_type == ENGINE_ONNX_FLOAT16 ||
+         data_type == ENGINE_ONNX_BFLOAT16 || data_type == ENGINE_ONNX_DOUBLE;
+}
+
 static gsize
 element_size (int data_type)
 {
   switch (data_type) {
+  case ENGINE_ONNX_FLOAT16:
+  case ENGINE_ONNX_BFLOAT16:
+    return 2;
+  case ENGINE_ONNX_DOUBLE:
+    return 8;
   case ENGINE_ONNX_FLOAT:
   case ENGINE_ONNX_INT32:
     return 4;
@@ -153,9 +166,11 @@ typed_elements (const EngineOnnx__TensorProto *tensor)
   switch (tensor->data_type) {
   case ENGINE_ONNX_FLOAT:
     return tensor->n_float_data;
+  case ENGINE_ONNX_DOUBLE:
+    return tensor->n_double_data;
   case ENGINE_ONNX_INT64:
     return tensor->n_int64_data;
-  default: /* int32 and bool */
+  default: /* int32, bool, and halves, a word each */
     return tensor->n_int32_data;
   }
 }
@@ -199,15 +214,51 @@ engine_onnx_tensor_check (const EngineOnnx__TensorProto *tensor, GError **error)
 }
 
 static float
-read_float (const guint8 *bytes)
+float_of_bits (guint32 bits)
 {
-  guint32 bits;
   float value;
 
-  memcpy (&bits, bytes, sizeof bits);
-  bits = GUINT32_FROM_LE (bits);
   memcpy (&value, &bits, sizeof value);
   return value;
+}
+
+static float
+float_of_half (guint16 half, int data_type)
+{
+  return data_type == ENGINE_ONNX_BFLOAT16 ? float_of_bits ((guint32) half << 16)
+                                           : kernel_half_to_f32 (half);
+}
+
+/* Rounded where it is a double. */
+static float
+read_float (const guint8 *bytes, int data_type)
+{
+  guint16 half;
+  guint32 word;
+  guint64 two_words;
+  double value;
+
+  if (data_type == ENGINE_ONNX_FLOAT) {
+    memcpy (&word, bytes, sizeof word);
+    return float_of_bits (GUINT32_FROM_LE (word));
+  }
+  if (data_type == ENGINE_ONNX_DOUBLE) {
+    memcpy (&two_words, bytes, sizeof two_words);
+    two_words = GUINT64_FROM_LE (two_words);
+    memcpy (&value, &two_words, sizeof value);
+    return value;
+  }
+  memcpy (&half, bytes, sizeof half);
+  return float_of_half (GUINT16_FROM_LE (half), data_type);
+}
+
+/* Element i of the typed field. */
+static float
+typed_float (const EngineOnnx__TensorProto *tensor, gint64 i)
+{
+  if (tensor->data_type == ENGINE_ONNX_DOUBLE)
+    return tensor->double_data[i];
+  return float_of_half (tensor->int32_data[i], tensor->data_type);
 }
 
 static gint64
@@ -232,19 +283,22 @@ float_tensor (EngineOnnx *onnx, const EngineOnnx__TensorProto *tensor, const gui
     GError **error)
 {
   const gint64 n = engine_onnx_elements (tensor->n_dims, tensor->dims);
-  const gboolean usable = G_BYTE_ORDER == G_LITTLE_ENDIAN && (guintptr) raw % sizeof (float) == 0;
+  const gsize size = element_size (tensor->data_type);
+  const gboolean usable = tensor->data_type == ENGINE_ONNX_FLOAT &&
+                          (!raw || (G_BYTE_ORDER == G_LITTLE_ENDIAN &&
+                                       (guintptr) raw % sizeof (float) == 0));
   static const float none = 0;
   EngineOnnxConstant *constant;
   float *f;
 
-  if (!raw || usable) {
+  if (usable) {
     constant = new_constant (tensor->n_dims, tensor->dims, n);
     constant->f = n == 0 ? &none : raw ? (const float *) (const void *) raw : tensor->float_data;
     return constant;
   }
   constant = engine_onnx_new_floats (onnx, tensor->n_dims, tensor->dims, FALSE, &f, error);
   for (gint64 i = 0; constant && i < n; i++)
-    f[i] = read_float (raw + i * sizeof (float));
+    f[i] = raw ? read_float (raw + i * size, tensor->data_type) : typed_float (tensor, i);
   return constant;
 }
 
@@ -276,8 +330,8 @@ engine_onnx_tensor_constant (EngineOnnx *onnx, const EngineOnnx__TensorProto *te
     return NULL;
   if (size == 0) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
-        "tensor \"%s\" is of type %s; float, int32, int64 and bool can be read: convert the model "
-        "to float (fp32)",
+        "tensor \"%s\" is of type %s; float, float16, bfloat16, double, int32, int64 and bool can be "
+        "read: convert the model to float (fp32)",
         tensor_name (tensor), engine_onnx_type_name (tensor->data_type));
     return NULL;
   }
@@ -297,6 +351,6 @@ engine_onnx_tensor_constant (EngineOnnx *onnx, const EngineOnnx__TensorProto *te
   } else if (tensor->raw_data.len > 0) {
     raw = tensor->raw_data.data;
   }
-  return tensor->data_type == ENGINE_ONNX_FLOAT ? float_tensor (onnx, tensor, raw, error)
-                                                : integer_tensor (onnx, tensor, raw, error);
+  return engine_onnx_is_float (tensor->data_type) ? float_tensor (onnx, tensor, raw, error)
+                                                  : integer_tensor (onnx, tensor, raw, error);
 }

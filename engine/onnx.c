@@ -171,9 +171,9 @@ read_input (EngineOnnx *onnx, GError **error)
   if (!type || !type->shape)
     return REFUSE (ENGINE_ERROR_UNSUPPORTED,
         "input \"%s\" has no shape; export the model with shapes", input->name);
-  if (type->elem_type != ENGINE_ONNX_FLOAT)
+  if (!engine_onnx_is_float (type->elem_type))
     return REFUSE (ENGINE_ERROR_UNSUPPORTED,
-        "input \"%s\" is of type %s; float is needed: export the model in float (fp32)",
+        "input \"%s\" is of type %s; float or float16 is needed: export the model in float (fp32)",
         input->name, engine_onnx_type_name (type->elem_type));
   return add_image (onnx, input->name, type->shape, error);
 }

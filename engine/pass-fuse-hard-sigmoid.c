@@ -12,36 +12,6 @@
 #include "engine/pass.h"
 #include "engine/rewrite.h"
 
-/* An AFFINE that is the same for all channels. */
-static gboolean
-is_uniform (const EngineGraph *graph, const EngineNode *affine, float *scale, float *shift)
-{
-  const float *s = engine_rewrite_floats (graph, affine->inputs[1]);
-  const float *t = engine_rewrite_floats (graph, affine->inputs[2]);
-  const int c = engine_graph_value (graph, affine->inputs[1])->dims[0];
-
-  for (int k = 1; k < c; k++)
-    if (s[k] != s[0] || t[k] != t[0])
-      return FALSE;
-  *scale = s[0];
-  *shift = t[0];
-  return TRUE;
-}
-
-/* Multiplies what an AFFINE adds to nothing. */
-static void
-scale_affine (EngineGraph *graph, EngineNode *affine, double factor)
-{
-  const EngineValue *scale = engine_graph_value (graph, affine->inputs[1]);
-  const float *s = engine_rewrite_floats (graph, affine->inputs[1]);
-  const int c = scale->dims[0];
-  float *scaled = g_new (float, c);
-
-  for (int k = 0; k < c; k++)
-    scaled[k] = s[k] * factor;
-  affine->inputs[1] = engine_rewrite_constant (graph, scale->name, 1, &c, scaled);
-}
-
 /* The AFFINE that multiplies the clip's output, directly or after a MUL with something else. */
 static EngineNode *
 following_affine (const EngineGraph *graph, const EngineNode *clip, EngineNode **mul)
@@ -67,7 +37,7 @@ fuse (EngineGraph *graph, int index)
     return;
   before = engine_rewrite_own_producer (graph, clip, clip->inputs[0], ENGINE_OP_AFFINE);
   after = following_affine (graph, clip, &mul);
-  if (!before || !after || !is_uniform (graph, before, &scale, &shift))
+  if (!before || !after || !engine_rewrite_uniform (graph, before, &scale, &shift))
     return;
 
   const double h = clip->unary.beta;
@@ -75,7 +45,7 @@ fuse (EngineGraph *graph, int index)
   clip->unary.alpha = scale / h;
   clip->unary.beta = shift / h;
   clip->inputs[0] = before->inputs[0];
-  scale_affine (graph, after, h);
+  engine_rewrite_scale_affine (graph, after, h);
   /* The values in between are h times smaller than the model's of that name. */
   for (const EngineNode *node = clip; node; node = node == clip ? mul : NULL) {
     g_autofree char *name =

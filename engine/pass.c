@@ -7,6 +7,7 @@
 static const EnginePass float_passes[] = {
     {"fold", engine_pass_fold},
     {"fuse-hard-sigmoid", engine_pass_fuse_hard_sigmoid},
+    {"fuse-gelu", engine_pass_fuse_gelu},
     {"fuse-affine", engine_pass_fuse_affine},
     {"fuse-pad", engine_pass_fuse_pad},
     {"fuse-flatten", engine_pass_fuse_flatten},

@@ -31,6 +31,7 @@ typedef struct {
 /* Float passes, in order. */
 gboolean engine_pass_fold (EngineGraph *, const EnginePassContext *, GError **);        /* constants, no-ops, transposes */
 gboolean engine_pass_fuse_hard_sigmoid (EngineGraph *, const EnginePassContext *, GError **); /* clip (x + 3, 0, 6) / 6 */
+gboolean engine_pass_fuse_gelu (EngineGraph *, const EnginePassContext *, GError **);   /* x / 2 * (1 + erf (x / sqrt (2))), and with tanh */
 gboolean engine_pass_fuse_affine (EngineGraph *, const EnginePassContext *, GError **); /* batch norm into conv, else depthwise 1x1 */
 gboolean engine_pass_fuse_pad (EngineGraph *, const EnginePassContext *, GError **);    /* Pad into conv and pools */
 gboolean engine_pass_fuse_flatten (EngineGraph *, const EnginePassContext *, GError **);/* flatten + fully connected: window of the whole input */

@@ -43,6 +43,35 @@ engine_rewrite_constant (EngineGraph *graph, const char *name, int rank, const i
       g_bytes_new_take (data, elements * sizeof (float)));
 }
 
+gboolean
+engine_rewrite_uniform (const EngineGraph *graph, const EngineNode *affine, float *scale,
+    float *shift)
+{
+  const float *s = engine_rewrite_floats (graph, affine->inputs[1]);
+  const float *t = engine_rewrite_floats (graph, affine->inputs[2]);
+  const int c = engine_graph_value (graph, affine->inputs[1])->dims[0];
+
+  for (int k = 1; k < c; k++)
+    if (s[k] != s[0] || t[k] != t[0])
+      return FALSE;
+  *scale = s[0];
+  *shift = t[0];
+  return TRUE;
+}
+
+void
+engine_rewrite_scale_affine (EngineGraph *graph, EngineNode *affine, double factor)
+{
+  const EngineValue *scale = engine_graph_value (graph, affine->inputs[1]);
+  const float *s = engine_rewrite_floats (graph, affine->inputs[1]);
+  const int c = scale->dims[0];
+  float *scaled = g_new (float, c);
+
+  for (int k = 0; k < c; k++)
+    scaled[k] = s[k] * factor;
+  affine->inputs[1] = engine_rewrite_constant (graph, scale->name, 1, &c, scaled);
+}
+
 int
 engine_rewrite_convert (EngineGraph *graph, EngineOp op, int value, const char *suffix)
 {

@@ -17,6 +17,12 @@ const float *engine_rewrite_floats (const EngineGraph *graph, int value);
 int engine_rewrite_constant (EngineGraph *graph, const char *name, int rank, const int *dims,
     float *data);
 
+/* Whether an AFFINE is the same for all channels; and how. */
+gboolean engine_rewrite_uniform (const EngineGraph *graph, const EngineNode *affine, float *scale,
+    float *shift);
+/* An AFFINE of a value that became 1 / factor times what it was; of its shift nothing changes. */
+void engine_rewrite_scale_affine (EngineGraph *graph, EngineNode *affine, double factor);
+
 /* A node of one of the conversions behind `value`, whose output, "value (suffix)", has its dims and the
  * type of `op`; of QUANTISE the quant is left to the caller. Returns the output. */
 int engine_rewrite_convert (EngineGraph *graph, EngineOp op, int value, const char *suffix);
