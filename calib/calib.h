@@ -103,9 +103,12 @@ typedef enum {
   CALIB_METHOD_ENTROPY,      /* entropy2's threshold; the table shares no ranges between tensors */
   CALIB_METHOD_LEGACY,       /* `quantile` of all values are below T, by TensorRT's own histogram:
                                 the tables of TensorRT's legacy calibrator, bin for bin */
+  CALIB_METHOD_MSE_RELATIVE, /* mse, but errors of values far beyond the root mean square count relative
+                                to the value: for networks whose outliers carry nothing */
   CALIB_METHOD_COUNT
 } CalibMethod;
-/* "minmax", "entropy2", "entropy2-trt", "percentile", "mse", "entropy", "legacy". */
+/* "minmax", "entropy2", "entropy2-trt", "percentile", "mse", "entropy", "legacy",
+ * "mse-relative". */
 const char *calib_method_name (CalibMethod method);
 gboolean calib_method_from_name (const char *name, CalibMethod *method);
 /* What histograms must have collected for the method. CALIB_HISTOGRAM_TENSORRT is order-dependent
@@ -129,7 +132,7 @@ typedef struct {
   float threshold; /* T: real values are clipped to [-T, T] or [0, T]. 0 for an all-zero tensor */
   guint bin;    /* entropy*: m, the first of the best bins; legacy: k, the bins below T; else 0 */
   double score; /* entropy*: the divergence, infinite where there are too few bins to tell (T is
-                      then max |x|, or near it); mse: the mean squared error; else 0 */
+                      then max |x|, or near it); mse*: the mean (weighted) squared error; else 0 */
 } CalibThreshold;
 
 /* Source: docs/CALIBRATION.md holds the formulas; entropy2 after Migacz, "8-bit inference with

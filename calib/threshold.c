@@ -15,6 +15,7 @@ static const char *const method_names[CALIB_METHOD_COUNT] = {
     [CALIB_METHOD_MSE] = "mse",
     [CALIB_METHOD_ENTROPY] = "entropy",
     [CALIB_METHOD_LEGACY] = "legacy",
+    [CALIB_METHOD_MSE_RELATIVE] = "mse-relative",
 };
 
 const char *
@@ -176,7 +177,9 @@ calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
     threshold->threshold = percentile_threshold (h, options->percentile);
     break;
   case CALIB_METHOD_MSE:
-    threshold->threshold = calib_mse_search (h, options->range, &threshold->score);
+  case CALIB_METHOD_MSE_RELATIVE:
+    threshold->threshold = calib_mse_search (h, options->range,
+        options->method == CALIB_METHOD_MSE_RELATIVE, &threshold->score);
     break;
   case CALIB_METHOD_MINMAX:
   case CALIB_METHOD_COUNT:

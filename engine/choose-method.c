@@ -4,12 +4,14 @@
  * every method, an engine of each, and each beside the FP32 network on the frames that the statistics
  * keep.
  */
-#include "engine/compare.h"
-#include "engine/engine.h"
+#include "engine/compare-private.h"
+
+#include <string.h>
 
 /* In the order in which they are preferred where nothing tells them apart: the default first. */
 static const CalibMethod candidates[] = {
     CALIB_METHOD_MSE,
+    CALIB_METHOD_MSE_RELATIVE,
     CALIB_METHOD_ENTROPY2,
     CALIB_METHOD_PERCENTILE,
     CALIB_METHOD_MINMAX,
@@ -19,28 +21,67 @@ static const CalibMethod candidates[] = {
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (candidates) == CALIB_METHOD_COUNT);
 
+typedef struct {
+  const EngineModel *model;
+  const CalibStatistics *statistics;
+  const EngineChooseOptions *options;
+  KernelBackend *backend;
+  GCancellable *cancellable;
+  Engine *exact;
+  float *logits; /* of the FP32 network on every kept frame; NULL until one method has run */
+} Trials;
+
+static Engine *
+build (const Trials *t, CalibMethod method, GError **error)
+{
+  g_autoptr (CalibTable) table = engine_calibration_table (t->model, t->statistics, method,
+      t->options->percentile, 8601, error);
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8,
+      .ranges = t->options->ranges,
+      .table = table,
+      .preprocess = t->options->preprocess,
+      .bias = t->options->bias};
+
+  return table ? engine_build (t->model, &options, NULL, NULL, NULL, t->cancellable, error) : NULL;
+}
+
+/* All kept frames; the FP32 network runs for the first method only. */
+static gboolean
+push_frames (Trials *t, EngineComparison *comparison, GError **error)
+{
+  const EngineTensorPair *pair = &comparison->pairs[comparison->logits];
+  const guint n = calib_statistics_n_kept (t->statistics);
+  const gboolean known = t->logits != NULL;
+
+  if (!known)
+    t->logits = g_new (float, n * pair->elements);
+  for (guint i = 0; i < n; i++) {
+    float *logits = t->logits + i * pair->elements;
+    gsize size;
+
+    if (g_cancellable_set_error_if_cancelled (t->cancellable, error) ||
+        !(known ? engine_comparison_push_frame (comparison,
+                      calib_statistics_kept (t->statistics, i, &size), logits, error)
+                : engine_comparison_push_kept (comparison, t->statistics, i, error)))
+      return FALSE;
+    if (!known)
+      memcpy (logits, pair->exact, pair->elements * sizeof *logits);
+  }
+  return TRUE;
+}
+
 /* One table by one method, on all kept frames. */
 static gboolean
-judge (const EngineModel *model, const CalibStatistics *statistics, CalibMethod method,
-    const EngineChooseOptions *options, KernelBackend *backend, EngineMethodScore *score,
-    GCancellable *cancellable, GError **error)
+judge (Trials *t, CalibMethod method, EngineMethodScore *score, GError **error)
 {
-  const EngineCompareOptions how = {.preprocess = options->preprocess,
+  const EngineCompareOptions how = {.preprocess = t->options->preprocess,
       .network_only = TRUE,
-      .threads = options->threads};
-  g_autoptr (CalibTable) table =
-      engine_calibration_table (model, statistics, method, options->percentile, 8601, error);
-  g_autoptr (EngineComparison) comparison = NULL;
+      .threads = t->options->threads};
+  g_autoptr (Engine) judged = build (t, method, error);
+  g_autoptr (EngineComparison) comparison =
+      judged ? engine_comparison_new (t->exact, judged, t->backend, &how, error) : NULL;
 
-  if (table)
-    comparison = engine_comparison_of_kept (model,
-        &(EngineBuildOptions){.precision = ENGINE_PRECISION_INT8,
-            .ranges = options->ranges,
-            .table = table,
-            .preprocess = options->preprocess,
-            .bias = options->bias},
-        statistics, backend, &how, cancellable, error);
-  if (!comparison) {
+  if (!comparison || !push_frames (t, comparison, error)) {
     g_prefix_error (error, "%s: ", calib_method_name (method));
     return FALSE;
   }
@@ -62,13 +103,33 @@ by_divergence (gconstpointer a, gconstpointer b)
   return x > y || x != x ? 1 : 0;
 }
 
+/* Every method that the statistics can serve. */
+static gboolean
+judge_all (Trials *t, GArray *ranking, GError **error)
+{
+  const CalibHistogramFlags there = calib_statistics_flags (t->statistics);
+
+  for (guint i = 0; i < G_N_ELEMENTS (candidates); i++) {
+    EngineMethodScore score;
+
+    if ((calib_method_flags (candidates[i]) & ~there) != 0)
+      continue;
+    if (!judge (t, candidates[i], &score, error))
+      return FALSE;
+    g_array_append_val (ranking, score);
+  }
+  return TRUE;
+}
+
 GArray *
 engine_calibration_rank (const EngineModel *model, const CalibStatistics *statistics,
     const EngineChooseOptions *options, KernelBackend *backend, GCancellable *cancellable,
     GError **error)
 {
-  const CalibHistogramFlags there = calib_statistics_flags (statistics);
+  const EngineBuildOptions fp32 = {.precision = ENGINE_PRECISION_FP32};
+  Trials t = {model, statistics, options, backend, cancellable, NULL, NULL};
   g_autoptr (GArray) ranking = g_array_new (FALSE, TRUE, sizeof (EngineMethodScore));
+  gboolean ok;
 
   if (calib_statistics_n_kept (statistics) == 0) {
     g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
@@ -76,15 +137,12 @@ engine_calibration_rank (const EngineModel *model, const CalibStatistics *statis
         "int8calib method=auto or keep-frames=50, or name a method");
     return NULL;
   }
-  for (guint i = 0; i < G_N_ELEMENTS (candidates); i++) {
-    EngineMethodScore score;
-
-    if ((calib_method_flags (candidates[i]) & ~there) != 0)
-      continue;
-    if (!judge (model, statistics, candidates[i], options, backend, &score, cancellable, error))
-      return NULL;
-    g_array_append_val (ranking, score);
-  }
+  t.exact = engine_build (model, &fp32, NULL, NULL, NULL, cancellable, error);
+  ok = t.exact && judge_all (&t, ranking, error);
+  engine_unref (t.exact);
+  g_free (t.logits);
+  if (!ok)
+    return NULL;
   g_array_sort (ranking, by_divergence);
   return g_steal_pointer (&ranking);
 }

@@ -33,6 +33,7 @@ describe_methods (void)
       [CALIB_METHOD_MSE] = "least squared error (default)",
       [CALIB_METHOD_ENTROPY] = "as entropy2, no ranges shared",
       [CALIB_METHOD_LEGACY] = "TensorRT's 0.999999 quantile",
+      [CALIB_METHOD_MSE_RELATIVE] = "mse, outliers count less",
   };
   GString *text = g_string_new (
       "Makes a calibration table from statistics that were collected earlier.\n\nMethods, and the "

@@ -295,8 +295,24 @@ slow_integral (double a, double b, double s, double lowest, double highest)
   return total;
 }
 
+/* What an error at x counts with mse-relative, E[x^2] being that of the values which are not 0. */
 static double
-slow_mse (const CalibHistogram *h, double t, CalibRange range)
+relative_weight (const CalibHistogram *h, double x)
+{
+  const double width = ldexp (1, h->exponent);
+  double squares = 0, n = 0;
+
+  for (int j = 0; j < CALIB_BINS; j++) {
+    const double in_bin = (double) (calib_histogram_bins (h, FALSE)[j] + calib_histogram_bins (h, TRUE)[j]);
+
+    squares += in_bin * pow ((j + 0.5) * width, 2);
+    n += in_bin;
+  }
+  return 1 / (1 + x * x / (5 * squares / n));
+}
+
+static double
+slow_mse (const CalibHistogram *h, double t, CalibRange range, const double *weights)
 {
   const double width = ldexp (1, h->exponent);
   const double levels = range == CALIB_RANGE_FULL ? 255 : 127;
@@ -306,24 +322,31 @@ slow_mse (const CalibHistogram *h, double t, CalibRange range)
     const guint64 n =
         j < 0 ? calib_histogram_bins (h, TRUE)[-1 - j] : calib_histogram_bins (h, FALSE)[j];
     if (n > 0)
-      total += n * slow_integral (j * width, (j + 1) * width, t / levels, lowest, levels) / width;
+      total += weights[j < 0 ? -1 - j : j] * n *
+               slow_integral (j * width, (j + 1) * width, t / levels, lowest, levels) / width;
   }
   return total / (double) (h->n - h->n_nonfinite);
 }
 
 static void
-check_mse (const CalibHistogram *h, CalibRange range, const char *what)
+check_mse_method (const CalibHistogram *h, CalibMethod method, CalibRange range, const char *what)
 {
   g_autoptr (GError) error = NULL;
-  const CalibThresholdOptions options = {CALIB_METHOD_MSE, 0, range};
+  const CalibThresholdOptions options = {method, 0, range};
   const double r = calib_histogram_max_abs (h);
+  g_autofree double *weights = g_new (double, CALIB_BINS);
   CalibThreshold t;
   double best = INFINITY, best_t = 0;
 
+  for (int j = 0; j < CALIB_BINS; j++)
+    weights[j] = 1;
+  for (int j = 0; j < CALIB_BINS && method == CALIB_METHOD_MSE_RELATIVE; j++)
+    if (calib_histogram_bins (h, FALSE)[j] + calib_histogram_bins (h, TRUE)[j] > 0)
+      weights[j] = relative_weight (h, ldexp (j + 0.5, h->exponent));
   CHECK_OK (calib_threshold (h, &options, &t, &error), error);
   for (int c = 0; c <= 800; c++) {
     const double candidate = r * pow (0.25, c / 200.0);
-    const double error_c = slow_mse (h, candidate, range);
+    const double error_c = slow_mse (h, candidate, range, weights);
     if (error_c < best * (1 - 1e-9)) {
       best = error_c;
       best_t = candidate;
@@ -331,8 +354,16 @@ check_mse (const CalibHistogram *h, CalibRange range, const char *what)
   }
   CHECK (fabs (t.score - best) <= 1e-7 * best);
   if (fabs (t.threshold / best_t - 1) > 1e-6 &&
-      slow_mse (h, t.threshold, range) > best * (1 + 1e-6))
-    CHECK_FAIL ("%s, range %u: T = %g, by definition %g", what, range, t.threshold, best_t);
+      slow_mse (h, t.threshold, range, weights) > best * (1 + 1e-6))
+    CHECK_FAIL ("%s, %s, range %u: T = %g, by definition %g", what, calib_method_name (method), range,
+        t.threshold, best_t);
+}
+
+static void
+check_mse (const CalibHistogram *h, CalibRange range, const char *what)
+{
+  check_mse_method (h, CALIB_METHOD_MSE, range, what);
+  check_mse_method (h, CALIB_METHOD_MSE_RELATIVE, range, what);
 }
 
 static void
@@ -355,6 +386,44 @@ test_mse (void)
   calib_histogram_add (outlier, (const float[]){60}, 1);
   check_mse (outlier, CALIB_RANGE_SYMMETRIC, "an outlier");
   check_mse (outlier, CALIB_RANGE_FULL, "an outlier");
+}
+
+static float
+threshold_by (const CalibHistogram *h, CalibMethod method)
+{
+  CalibThreshold t = {0};
+
+  CHECK (calib_threshold (h, &(CalibThresholdOptions){.method = method}, &t, NULL));
+  return t.threshold;
+}
+
+/* One value in a thousand is 20 to 40 times as large as the others: by squares it outweighs them all,
+ * relative to its size it does not. Where nothing is far out the two methods agree. Zeros change
+ * nothing. */
+static void
+test_mse_relative (void)
+{
+  Random r = {5};
+  g_autoptr (CalibHistogram) tail = calib_histogram_new (0, 0);
+  g_autoptr (CalibHistogram) normal = calib_histogram_new (0, 0);
+
+  for (guint i = 0; i < 100000; i++) {
+    const float x = (float) random_normal (&r);
+    const float far = 20 + 20 * (float) fmod (i * 0.618034, 1);
+
+    calib_histogram_add (normal, &x, 1);
+    calib_histogram_add (tail, i % 1000 ? &x : &far, 1);
+  }
+  const float mse = threshold_by (tail, CALIB_METHOD_MSE);
+  const float relative = threshold_by (tail, CALIB_METHOD_MSE_RELATIVE);
+  const float plain = threshold_by (normal, CALIB_METHOD_MSE);
+
+  printf ("T of a tail: mse %g, mse-relative %g\n", mse, relative);
+  CHECK (relative < 0.8f * mse);
+  CHECK (fabsf (threshold_by (normal, CALIB_METHOD_MSE_RELATIVE) / plain - 1) < 0.1f);
+  for (guint i = 0; i < 100000; i++)
+    calib_histogram_add (tail, &(float){0}, 1);
+  CHECK (threshold_by (tail, CALIB_METHOD_MSE_RELATIVE) == relative);
 }
 
 /* --- TensorRT's own ------------------------------------------------------------------------- */
@@ -514,6 +583,7 @@ main (void)
   RUN (test_percentile);
   RUN (test_percentile_is_decimal);
   RUN (test_mse);
+  RUN (test_mse_relative);
   RUN (test_legacy);
   RUN (test_entropy_is_entropy2);
   RUN (test_errors);

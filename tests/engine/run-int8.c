@@ -4,7 +4,8 @@
  * side of compare-qdq.py and of tests/bench/accuracy.py.
  *
  *   run-int8 calibrate MODEL.onnx TABLE < images                      method mse
- *   run-int8 statistics MODEL.onnx FILE.int8stats < images            of any method; 50 frames are kept
+ *   run-int8 statistics MODEL.onnx FILE.int8stats < images            as int8calib method=auto
+ *   run-int8 statistics-trt MODEL.onnx FILE.int8stats < images        with TensorRT's histograms, too
  *   run-int8 run MODEL.onnx TABLE full|symmetric < images > outputs
  *
  * float32, images as [h w c], one after the other until the end of the input.
@@ -16,7 +17,7 @@
 #include "engine/quant.h"
 
 #define BATCH 16
-#define KEEP  50 /* frames of statistics */
+#define KEEP  50 /* frames of statistics: as int8calib keeps for method=auto */
 
 /* FALSE at the end of the input. */
 static gboolean
@@ -71,10 +72,10 @@ calibrate (const char *path, const char *table_path, GError **error)
 }
 
 static gboolean
-collect (const char *path, const char *statistics_path, GError **error)
+collect (const char *path, const char *statistics_path, CalibHistogramFlags flags, GError **error)
 {
   g_autoptr (EngineModel) model = engine_model_load (path, error);
-  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_TENSORRT);
+  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, flags);
 
   calib_statistics_keep_frames (statistics, KEEP);
   return model && observe (model, statistics, error) &&
@@ -160,14 +161,16 @@ main (int argc, char **argv)
   if (argc == 4 && strcmp (argv[1], "calibrate") == 0) {
     ok = calibrate (argv[2], argv[3], &error);
   } else if (argc == 4 && strcmp (argv[1], "statistics") == 0) {
-    ok = collect (argv[2], argv[3], &error);
+    ok = collect (argv[2], argv[3], CALIB_HISTOGRAM_DEFAULT, &error);
+  } else if (argc == 4 && strcmp (argv[1], "statistics-trt") == 0) {
+    ok = collect (argv[2], argv[3], CALIB_HISTOGRAM_TENSORRT, &error);
   } else if (argc == 5 && strcmp (argv[1], "run") == 0 &&
              (strcmp (argv[4], "full") == 0 || strcmp (argv[4], "symmetric") == 0)) {
     ok = run (argv[2], argv[3],
         strcmp (argv[4], "full") == 0 ? ENGINE_RANGES_FULL : ENGINE_RANGES_SYMMETRIC, &error);
   } else {
     fprintf (stderr, "usage: run-int8 calibrate MODEL TABLE < images\n"
-                     "       run-int8 statistics MODEL FILE < images\n"
+                     "       run-int8 statistics[-trt] MODEL FILE < images\n"
                      "       run-int8 run MODEL TABLE full|symmetric < images > outputs\n");
     return 2;
   }

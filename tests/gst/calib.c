@@ -18,6 +18,7 @@ static const struct {
     {"int8calib method=entropy2 batch-size=64", CALIB_METHOD_ENTROPY2, 1},
     {"int8calib method=entropy2-trt batch-size=4", CALIB_METHOD_ENTROPY2_TRT, 4},
     {"int8calib method=entropy", CALIB_METHOD_ENTROPY, 1},
+    {"int8calib method=mse-relative", CALIB_METHOD_MSE_RELATIVE, 1},
     {"int8calib method=legacy batch-size=4", CALIB_METHOD_LEGACY, 4},
 };
 
