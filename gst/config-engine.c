@@ -55,6 +55,13 @@ set_number (EnginePreprocess *preprocess, const char *key, double value, GError 
          engine_preprocess_set (preprocess, key, g_ascii_dtostr (text, sizeof text, value), error);
 }
 
+EngineModelOptions
+gst_int8_config_model_options (const GstInt8Config *config)
+{
+  return (EngineModelOptions){
+      .proto = config->proto_file && *config->proto_file ? config->proto_file : NULL};
+}
+
 gboolean
 gst_int8_config_needs_channels (const GstInt8Config *config)
 {

@@ -127,8 +127,15 @@ gst_int8_config_install (GObjectClass *klass, GParamFlags mutability)
   const GParamFlags fixed = SETTABLE | GST_PARAM_MUTABLE_READY, flags = SETTABLE | mutability;
 
   g_object_class_install_property (klass, GST_INT8_CONFIG_MODEL,
-      g_param_spec_string ("model", "Model", "Path of the ONNX classifier (must be set)", NULL,
-          flags));
+      g_param_spec_string ("model", "Model",
+          "Path of the classifier: ONNX, or Caffe (a .caffemodel, its .prototxt beside it or in "
+          "proto-file) (must be set)",
+          NULL, flags));
+  g_object_class_install_property (klass, GST_INT8_CONFIG_PROTO_FILE,
+      g_param_spec_string ("proto-file", "Prototxt",
+          "Caffe: path of the network whose weights are `model` (unset = beside the model, with its "
+          "name)",
+          NULL, flags));
   install_preprocess (klass, flags);
   g_object_class_install_property (klass, GST_INT8_CONFIG_BACKEND,
       g_param_spec_string ("backend", "Back end",
@@ -153,6 +160,7 @@ void
 gst_int8_config_clear (GstInt8Config *config)
 {
   g_clear_pointer (&config->model, g_free);
+  g_clear_pointer (&config->proto_file, g_free);
   g_clear_pointer (&config->mean, g_free);
   g_clear_pointer (&config->std, g_free);
   g_clear_pointer (&config->backend, g_free);
@@ -163,6 +171,7 @@ gst_int8_config_copy (const GstInt8Config *from, GstInt8Config *to)
 {
   *to = *from;
   to->model = g_strdup (from->model);
+  to->proto_file = g_strdup (from->proto_file);
   to->mean = g_strdup (from->mean);
   to->std = g_strdup (from->std);
   to->backend = g_strdup (from->backend);
@@ -181,6 +190,9 @@ gst_int8_config_set_property (GstInt8Config *config, guint id, const GValue *val
   switch (id) {
   case GST_INT8_CONFIG_MODEL:
     take_string (&config->model, value);
+    return TRUE;
+  case GST_INT8_CONFIG_PROTO_FILE:
+    take_string (&config->proto_file, value);
     return TRUE;
   case GST_INT8_CONFIG_PREPROCESS:
     config->preset = g_value_get_enum (value);
@@ -223,6 +235,9 @@ gst_int8_config_get_property (const GstInt8Config *config, guint id, GValue *val
   switch (id) {
   case GST_INT8_CONFIG_MODEL:
     g_value_set_string (value, config->model);
+    return TRUE;
+  case GST_INT8_CONFIG_PROTO_FILE:
+    g_value_set_string (value, config->proto_file);
     return TRUE;
   case GST_INT8_CONFIG_PREPROCESS:
     g_value_set_enum (value, config->preset);

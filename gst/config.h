@@ -23,6 +23,7 @@ typedef enum {
 /* Property ids 1 .. GST_INT8_CONFIG_LAST; an element's own begin after it. */
 enum {
   GST_INT8_CONFIG_MODEL = 1,
+  GST_INT8_CONFIG_PROTO_FILE,
   GST_INT8_CONFIG_PREPROCESS,
   GST_INT8_CONFIG_COLOR_FORMAT,
   GST_INT8_CONFIG_SCALE_FACTOR,
@@ -38,7 +39,7 @@ enum {
 
 /* Enumerations are 0 for "as the preset says", else 1 + the engine's value. */
 typedef struct {
-  char *model;
+  char *model, *proto_file; /* proto_file: NULL, or Caffe's other file */
   GstInt8Preset preset;
   int color_format, resize_mode, scaling;
   double scale_factor, crop_ratio; /* 0: as the preset says */
@@ -58,6 +59,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GstInt8Config, gst_int8_config_clear)
 /* FALSE when the id is not one of these properties. */
 gboolean gst_int8_config_set_property (GstInt8Config *config, guint id, const GValue *value);
 gboolean gst_int8_config_get_property (const GstInt8Config *config, guint id, GValue *value);
+
+/* What `model` does not say; points into config. */
+EngineModelOptions gst_int8_config_model_options (const GstInt8Config *config);
 
 /* Whether channels must be known for gst_int8_config_preprocess(). */
 gboolean gst_int8_config_needs_channels (const GstInt8Config *config);

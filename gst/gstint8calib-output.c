@@ -84,7 +84,7 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
 
   if (!settings->config.model || !*settings->config.model) {
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "no model: set the property \"model\" to the path of an ONNX classifier");
+        "no model: set the property \"model\" to the path of an ONNX or Caffe classifier");
     return FALSE;
   }
   if (!settings->table && !settings->statistics) {

@@ -43,8 +43,9 @@ static gboolean
 load_model (GstInt8Calib *self, GError **error)
 {
   const GstInt8Config *config = &self->run.config;
+  const EngineModelOptions options = gst_int8_config_model_options (config);
 
-  self->model = engine_model_load (config->model, error);
+  self->model = engine_model_load_with (config->model, &options, error);
   if (!self->model)
     return FALSE;
   engine_model_input (self->model, &self->input);

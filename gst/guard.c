@@ -30,7 +30,7 @@ typedef enum {
 struct _GstInt8Guard {
   gatomicrefcount references;
   Engine *engine;
-  char *model;
+  char *model, *proto;
   EnginePreprocess preprocess;
   GstInt8GuardSettings settings;
   char *backend_name;
@@ -84,6 +84,7 @@ gst_int8_guard_unref (GstInt8Guard *guard)
   g_cond_clear (&guard->changed);
   g_free (guard->backend_name);
   g_free (guard->model);
+  g_free (guard->proto);
   g_free (guard);
 }
 
@@ -149,6 +150,7 @@ static gboolean
 prepare (GstInt8Guard *guard, GError **error)
 {
   const EngineRequest request = {.model = guard->model,
+      .model_options = {.proto = guard->proto},
       .precision = ENGINE_PRECISION_FP32,
       .preprocess = &guard->preprocess};
   const EngineCompareOptions options = {.preprocess = &guard->preprocess,
@@ -257,7 +259,7 @@ guard_thread (gpointer data)
 
 GstInt8Guard *
 gst_int8_guard_new (GstElement *element, Engine *engine, const char *model,
-    const EnginePreprocess *preprocess, const KernelBackend *backend,
+    const EngineModelOptions *options, const EnginePreprocess *preprocess, const KernelBackend *backend,
     const GstInt8GuardSettings *settings)
 {
   GstInt8Guard *guard = g_new0 (GstInt8Guard, 1);
@@ -269,6 +271,7 @@ gst_int8_guard_new (GstElement *element, Engine *engine, const char *model,
   guard->element = element;
   guard->engine = engine_ref (engine);
   guard->model = g_strdup (model);
+  guard->proto = g_strdup (options->proto);
   guard->preprocess = *preprocess;
   guard->settings = *settings;
   guard->backend_name = g_strdup (backend->host_memory ? backend->name : "cpu");

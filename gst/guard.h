@@ -43,7 +43,7 @@ typedef struct _GstInt8Guard GstInt8Guard;
  * the guard's own thread. backend: the element's; where it has memory of its own the CPU examines.
  * element: whose messages they are; not referenced, so that stop() or set_element() must come before it goes. */
 GstInt8Guard *gst_int8_guard_new (GstElement *element, Engine *engine, const char *model,
-    const EnginePreprocess *preprocess, const KernelBackend *backend,
+    const EngineModelOptions *options, const EnginePreprocess *preprocess, const KernelBackend *backend,
     const GstInt8GuardSettings *settings);
 /* At once: what is being examined ends by itself, unheard, and the guard with it. NULL is fine. */
 void gst_int8_guard_stop (GstInt8Guard *guard);

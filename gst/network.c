@@ -133,7 +133,9 @@ resolve_preprocess (const GstInt8NetworkSettings *settings, EnginePreprocess *pr
   EngineInputInfo input = {0};
 
   if (gst_int8_config_needs_channels (&settings->config)) {
-    model = engine_model_load (settings->config.model, error);
+    const EngineModelOptions options = gst_int8_config_model_options (&settings->config);
+
+    model = engine_model_load_with (settings->config.model, &options, error);
     if (!model)
       return FALSE;
     engine_model_input (model, &input);
@@ -156,7 +158,7 @@ gst_int8_network_settings_check (const GstInt8NetworkSettings *settings, GError 
 
   if (!given (model)) {
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "no model: set the property \"model\" to the path of an ONNX classifier");
+        "no model: set the property \"model\" to the path of an ONNX or Caffe classifier");
     return FALSE;
   }
   if ((settings->precision == ENGINE_PRECISION_INT8 ||
@@ -195,6 +197,7 @@ obtain (GstElement *element, const GstInt8NetworkSettings *settings,
     EngineRequestReport *report, GError **error)
 {
   const EngineRequest request = {.model = settings->config.model,
+      .model_options = gst_int8_config_model_options (&settings->config),
       .table = settings->precision == ENGINE_PRECISION_FP32 ? NULL : given (settings->table),
       .dynamic_ranges = given (settings->dynamic_ranges),
       .layer_precision = given (settings->layer_precision),
@@ -278,6 +281,7 @@ static void
 make_guard (GstElement *element, GstInt8Network *network, const GstInt8NetworkSettings *settings,
     const EnginePreprocess *preprocess, const GstInt8Device *device)
 {
+  const EngineModelOptions options = gst_int8_config_model_options (&settings->config);
   const EnginePrecision precision = engine_precision (network->engine);
 
   if (settings->guard.interval == 0)
@@ -288,7 +292,7 @@ make_guard (GstElement *element, GstInt8Network *network, const GstInt8NetworkSe
             engine_precision_name (precision)),
         (NULL));
   else
-    network->guard = gst_int8_guard_new (element, network->engine, settings->config.model,
+    network->guard = gst_int8_guard_new (element, network->engine, settings->config.model, &options,
         preprocess, device->backend, &settings->guard);
 }
 

@@ -111,9 +111,9 @@ print_runs (const Bench *bench)
 static Engine *
 open_engine (const char *path, GError **error)
 {
-  if (!g_str_has_suffix (path, ".onnx"))
+  if (!tool_is_model (path))
     return engine_load (path, NULL, error);
-  g_autoptr (EngineModel) model = engine_model_load (path, error);
+  g_autoptr (EngineModel) model = tool_model_load (path, error);
   const EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32};
 
   return model ? engine_build (model, &options, NULL, tool_progress, NULL, NULL, error) : NULL;
@@ -150,7 +150,7 @@ parse (int *argc, char ***argv, Options *options, GError **error)
       {NULL},
   };
 
-  if (!tool_parse (argc, argv, entries, "ENGINE.int8engine|MODEL.onnx",
+  if (!tool_parse_with_model (argc, argv, entries, "ENGINE.int8engine|MODEL",
           "Times an engine file, or a model in FP32. The input lies in the memory of the back end; the time "
           "includes fetching the output and waiting for it.", error))
     return FALSE;

@@ -30,7 +30,7 @@ parse (Arguments *a, int argc, char **argv, GError **error)
 {
   /* clang-format off */
   const GOptionEntry entries[] = {
-      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model, "ONNX classifier", "FILE"},
+      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model, "Classifier, ONNX or Caffe", "FILE"},
       {"table", 't', 0, G_OPTION_ARG_FILENAME, &a->table, "Calibration table (int8)", "FILE"},
       {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &a->dynamic_ranges,
           "Ranges by hand (int8), a line NAME: T or NAME: MIN MAX each; they go before the table's, and "
@@ -62,7 +62,7 @@ parse (Arguments *a, int argc, char **argv, GError **error)
   };
   /* clang-format on */
 
-  if (!tool_parse (&argc, &argv, entries, NULL, "Builds an engine file.", error))
+  if (!tool_parse_with_model (&argc, &argv, entries, NULL, "Builds an engine file.", error))
     return FALSE;
   if (!a->model || (!a->output && !a->tensors))
     return tool_usage (error, "--model, and --output or --write-tensors, are needed");
@@ -74,7 +74,7 @@ parse (Arguments *a, int argc, char **argv, GError **error)
 static gboolean
 write_tensors (const Arguments *a, GError **error)
 {
-  g_autoptr (EngineModel) model = engine_model_load (a->model, error);
+  g_autoptr (EngineModel) model = tool_model_load (a->model, error);
   g_autoptr (GPtrArray) names = NULL;
   g_autoptr (GString) text = g_string_new (NULL);
 
@@ -119,6 +119,7 @@ build (const Arguments *a, GError **error)
   EnginePreprocess preprocess;
   EngineRequestReport report = {0};
   EngineRequest request = {.model = a->model,
+      .model_options = *tool_model_options (),
       .table = a->table,
       .dynamic_ranges = a->dynamic_ranges,
       .layer_precision = a->layer_precision,

@@ -80,7 +80,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {NULL},
   };
 
-  return tool_parse (argc, argv, entries, "MODEL",
+  return tool_parse_with_model (argc, argv, entries, "MODEL",
       "Runs pictures through an INT8 network and its FP32 one and tells what quantisation costs:\n"
       "agreement, SQNR and divergence of the network, the layers by the damage they do, and\n"
       "overrides that would help.",
@@ -135,7 +135,7 @@ read_inputs (Compare *compare, const Options *o, GError **error)
 {
   EngineInputInfo input;
 
-  compare->model = engine_model_load (compare->model_path, error);
+  compare->model = tool_model_load (compare->model_path, error);
   if (!compare->model)
     return FALSE;
   engine_model_input (compare->model, &input);

@@ -68,7 +68,7 @@ parse (Arguments *a, int argc, char **argv, GError **error)
   /* clang-format on */
 
   a->options.target = ENGINE_EXPORT_ONNXRUNTIME;
-  if (!tool_parse (&argc, &argv, entries, "[MODEL]",
+  if (!tool_parse_with_model (&argc, &argv, entries, "[MODEL]",
           "Writes the INT8 network as an ONNX file with QuantizeLinear and DequantizeLinear.\n"
           "Images go in as float, [n c h w].",
           error))
@@ -91,6 +91,7 @@ make_request (const Arguments *a, EnginePreprocess *preprocess, EngineRequest *r
   const gboolean tensorrt = a->options.target == ENGINE_EXPORT_TENSORRT;
 
   *request = (EngineRequest){.model = a->model,
+      .model_options = *tool_model_options (),
       .table = a->table,
       .dynamic_ranges = a->dynamic_ranges,
       .layer_precision = a->layer_precision,

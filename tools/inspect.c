@@ -5,7 +5,7 @@
 static gboolean
 inspect_model (const char *path, GError **error)
 {
-  g_autoptr (EngineModel) model = engine_model_load (path, error);
+  g_autoptr (EngineModel) model = tool_model_load (path, error);
   if (!model)
     return FALSE;
 
@@ -100,8 +100,9 @@ tool_inspect (int argc, char **argv, GError **error)
       {NULL},
   };
 
-  if (!tool_parse (&argc, &argv, entries, "FILE...",
-          "Prints files as text. The kind is told from the suffix: .onnx, .int8engine, .int8stats, "
+  if (!tool_parse_with_model (&argc, &argv, entries, "FILE...",
+          "Prints files as text. The kind is told from the suffix: .onnx, .caffemodel and .prototxt, .int8engine, "
+          ".int8stats, "
           "anything else is a table.",
           error))
     return FALSE;
@@ -112,6 +113,8 @@ tool_inspect (int argc, char **argv, GError **error)
     while (k < G_N_ELEMENTS (kinds) && !(kind ? g_str_equal (kind, kinds[k].kind)
                                               : g_str_has_suffix (argv[i], kinds[k].suffix)))
       k++;
+    if (!kind && tool_is_model (argv[i]))
+      k = 0;
     if (k == G_N_ELEMENTS (kinds))
       return tool_usage (error, "--as is model, engine, statistics or table, not %s", kind);
     if (!kinds[k].print (argv[i], error))

@@ -38,9 +38,33 @@ tool_usage (GError **error, const char *format, ...)
   return FALSE;
 }
 
+static char *proto_file;
+
+const EngineModelOptions *
+tool_model_options (void)
+{
+  static EngineModelOptions options;
+
+  options.proto = proto_file;
+  return &options;
+}
+
+EngineModel *
+tool_model_load (const char *path, GError **error)
+{
+  return engine_model_load_with (path, tool_model_options (), error);
+}
+
 gboolean
-tool_parse (int *argc, char ***argv, const GOptionEntry *entries, const char *arguments,
-    const char *summary, GError **error)
+tool_is_model (const char *path)
+{
+  return g_str_has_suffix (path, ".onnx") || g_str_has_suffix (path, ".caffemodel") ||
+         g_str_has_suffix (path, ".prototxt") || proto_file;
+}
+
+static gboolean
+parse (int *argc, char ***argv, const GOptionEntry *entries, const GOptionEntry *more,
+    const char *arguments, const char *summary, GError **error)
 {
   g_autofree char *name = g_strconcat ("gst-int8-1.0 ", (*argv)[0], NULL);
   g_autoptr (GOptionContext) context = g_option_context_new (arguments);
@@ -49,9 +73,31 @@ tool_parse (int *argc, char ***argv, const GOptionEntry *entries, const char *ar
   g_set_prgname (name);
   g_option_context_set_summary (context, summary);
   g_option_context_add_main_entries (context, entries, NULL);
+  if (more)
+    g_option_context_add_main_entries (context, more, NULL);
   if (!g_option_context_parse (context, argc, argv, &failure))
     return tool_usage (error, "%s", failure->message);
   return TRUE;
+}
+
+gboolean
+tool_parse (int *argc, char ***argv, const GOptionEntry *entries, const char *arguments,
+    const char *summary, GError **error)
+{
+  return parse (argc, argv, entries, NULL, arguments, summary, error);
+}
+
+gboolean
+tool_parse_with_model (int *argc, char ***argv, const GOptionEntry *entries, const char *arguments,
+    const char *summary, GError **error)
+{
+  static const GOptionEntry of_models[] = {
+      {"proto", 0, 0, G_OPTION_ARG_FILENAME, &proto_file,
+          "Caffe: the prototxt of a caffemodel; default: beside it, with its name", "FILE"},
+      {NULL},
+  };
+
+  return parse (argc, argv, entries, of_models, arguments, summary, error);
 }
 
 void

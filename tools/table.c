@@ -131,7 +131,7 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
   };
   g_autofree char *summary = describe_methods ();
 
-  return tool_parse (&argc, &argv, entries, NULL, summary, error) && check_options (options, error);
+  return tool_parse_with_model (&argc, &argv, entries, NULL, summary, error) && check_options (options, error);
 }
 
 /* --- The command ---------------------------------------------------------------------------- */
@@ -147,7 +147,7 @@ tool_table (int argc, char **argv, GError **error)
 
   if (!read_options (argc, argv, &o, error) ||
       !(statistics = calib_statistics_load (o.stats, error)) ||
-      !(model = engine_model_load (o.model, error)))
+      !(model = tool_model_load (o.model, error)))
     return FALSE;
   if (!o.correction || g_str_equal (o.correction, "fast"))
     bias = engine_bias_fast (model, statistics);

@@ -14,6 +14,15 @@ GQuark tool_usage_quark (void);
 /* Parses argv with the entries; texts that are left stay in argv. FALSE: error is a usage error. */
 gboolean tool_parse (int *argc, char ***argv, const GOptionEntry *entries, const char *arguments,
     const char *summary, GError **error);
+/* The same for a command that loads models: it also has the options that say what their files do not,
+ * --proto. */
+gboolean tool_parse_with_model (int *argc, char ***argv, const GOptionEntry *entries,
+    const char *arguments, const char *summary, GError **error);
+/* What they said; all zero before. */
+const EngineModelOptions *tool_model_options (void);
+EngineModel *tool_model_load (const char *path, GError **error);
+/* Whether the file's name is that of a model, ONNX or Caffe. */
+gboolean tool_is_model (const char *path);
 gboolean tool_usage (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 /* A progress line on standard error, for EngineProgressFn; only where that is a terminal. */
