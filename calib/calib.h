@@ -70,6 +70,22 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibHistogram, calib_histogram_free)
  * batch as far as TensorRT's histogram is concerned. */
 void calib_histogram_add (CalibHistogram *histogram, const float *x, gsize n);
 
+/* Values that were counted elsewhere, such as on the device that made them. */
+typedef struct {
+  gint64 high; /* the sum of a channel's finite values: (high * 2^32 + low) * 2^-40. Each was clamped */
+  guint64 low; /* to +-2^21 and rounded to a multiple of 2^-40, half to even */
+  guint64 n_nonfinite;
+} CalibChannelCounts;
+typedef struct {
+  guint64 n, n_zero, n_nonfinite;      /* as in CalibSummary */
+  float min, max;                      /* of the finite values; 0 where there is none */
+  const guint64 *bins[2];              /* positive, negative: [CALIB_BINS], as wide as min and max want */
+  const CalibChannelCounts *channels; /* [channels]; NULL without */
+} CalibCounts;
+/* The same as adding the values themselves. Not to one that collects TensorRT's histogram, which wants
+ * the values. */
+void calib_histogram_add_counts (CalibHistogram *histogram, const CalibCounts *counts);
+
 /* Adds everything `from` saw. FALSE with CALIB_ERROR_MISMATCH if the channels differ. */
 gboolean calib_histogram_merge (CalibHistogram *histogram, const CalibHistogram *from,
     GError **error);

@@ -81,21 +81,24 @@ GPtrArray *engine_model_tensors (const EngineModel *model);
 typedef struct _EngineCalibrator EngineCalibrator;
 
 /* statistics belongs to the caller and must outlive the calibrator; batch images are run at once
- * (only entropy2-trt and legacy depend on the number). threads: 0 for all CPUs. */
+ * (only entropy2-trt and legacy depend on the number). threads: 0 for all CPUs.
+ * A device counts activations in its own memory, and statistics get the counts from engine_calibrator_flush();
+ * where they collect TensorRT's histograms, activations are downloaded instead. */
 EngineCalibrator *engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch,
     int threads, CalibStatistics *statistics, GError **error);
 void engine_calibrator_free (EngineCalibrator *calibrator); /* drops images not yet run */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineCalibrator, engine_calibrator_free)
 
-/* Between two batches: whatever comes next is added to these statistics, and to `also` unless it is
- * NULL. They outlive the calibrator. Nothing is allocated for statistics that it has met before. */
+/* Between two batches, behind a flush: whatever comes next is added to these statistics, and to `also` unless it
+ * is NULL. They outlive the calibrator. Nothing is allocated for statistics that it has met before. All of
+ * them collect what the first ones do, as far as devices are concerned. */
 void engine_calibrator_set_statistics (EngineCalibrator *calibrator, CalibStatistics *statistics,
     CalibStatistics *also);
 /* Where the next image goes: float, NHWC, in host memory. */
 float *engine_calibrator_input (EngineCalibrator *calibrator);
-/* The image is there. Runs the batch and adds its activations when it is full. */
+/* The image is there. Runs the batch when it is full, and adds its activations, or leaves them to the flush. */
 gboolean engine_calibrator_push (EngineCalibrator *calibrator, GError **error);
-/* Runs what is waiting. */
+/* Runs what is waiting. The statistics now hold all images, and may be read. */
 gboolean engine_calibrator_flush (EngineCalibrator *calibrator, GError **error);
 
 /* The table: an entry for every activation of the fused graph, in its order. Tensors that must share
@@ -366,8 +369,8 @@ typedef struct {
  * same time, in any order. */
 typedef void (*EngineTapFn) (const EngineTap *tap, gpointer data);
 /* An exec whose every run calls a tap: layer by layer, with memory for all activations of many layers
- * (5 MB of them, or of one layer and the batch where that is more). Only on back ends with
- * host_memory. Calibration and layer comparison stand on it. */
+ * (5 MB of them, or of one layer and the batch where that is more). From devices activations are
+ * downloaded. Calibration and layer comparison stand on it. */
 EngineExec *engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, EngineTapFn tap, gpointer data, GError **error);
 

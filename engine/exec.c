@@ -4,6 +4,7 @@
  * the program, fetches the output and waits.
  */
 #include "engine/build.h"
+#include "engine/counts.h"
 #include "engine/exec.h"
 #include "engine/tactics.h"
 #include "engine/taps.h"
@@ -25,6 +26,7 @@ struct _EngineExec {
   EngineTaps *taps;             /* NULL: not tapped */
   EngineTapFn tap;
   gpointer tap_data;
+  EngineCounts *counts; /* NULL: activations are not counted */
   EngineProfileFn profile;
   gpointer profile_data;
   char *tuning; /* whose choices the tactics are, for people */
@@ -128,23 +130,38 @@ engine_exec_new_tapped (Engine *engine, KernelBackend *backend, int max_batch, i
 }
 
 EngineExec *
+engine_exec_new_counting (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    const EngineCounted *counted, int n, GError **error)
+{
+  const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
+  const EngineProgramOptions options = {.schedule = &by_layer};
+  g_autoptr (EngineExec) exec =
+      engine_exec_new_full (engine, backend, max_batch, threads, &options, error);
+
+  if (!exec)
+    return NULL;
+  exec->counts = engine_counts_new (engine->graph, backend, exec->queue, counted, n, error);
+  return exec->counts ? g_steal_pointer (&exec) : NULL;
+}
+
+EngineExec *
 engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch, int threads,
     gsize group_bytes, EngineTapFn tap, gpointer data, GError **error)
 {
   const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
-  EngineExec *exec;
-
-  g_return_val_if_fail (backend->host_memory, NULL);
-
   g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, group_bytes);
   const EngineProgramOptions options = {.schedule = &by_layer, .kept = taps->kept};
+  g_autoptr (EngineExec) exec = NULL;
+
+  if (!backend->host_memory && !engine_taps_fetch (taps, engine->graph, backend, threads, error))
+    return NULL;
   exec = engine_exec_new_full (engine, backend, max_batch, threads, &options, error);
   if (!exec)
     return NULL;
   exec->taps = g_steal_pointer (&taps);
   exec->tap = tap;
   exec->tap_data = data;
-  return exec;
+  return g_steal_pointer (&exec);
 }
 
 void
@@ -157,6 +174,7 @@ engine_exec_free (EngineExec *exec)
       exec->backend->recording_free (exec->queue, exec->recordings[batch]);
   g_free (exec->recordings);
   engine_taps_free (exec->taps);
+  engine_counts_free (exec->counts);
   engine_program_free (exec->program);
   if (exec->queue)
     exec->backend->queue_free (exec->queue);
@@ -217,6 +235,15 @@ fetch (EngineExec *exec, int batch)
         (gsize) batch * exec->n_classes * sizeof (float));
 }
 
+static const char *
+queue_steps (EngineExec *exec, int batch)
+{
+  if (!exec->counts)
+    return engine_program_run (exec->program, batch, NULL);
+  engine_counts_run (exec->counts, exec->program, batch);
+  return NULL;
+}
+
 /* A recording is made when a batch size is first run. All that it is made with stays as it is. */
 static const char *
 run_recorded (EngineExec *exec, int batch)
@@ -225,7 +252,7 @@ run_recorded (EngineExec *exec, int batch)
 
   if (!*recording) {
     exec->backend->record_begin (exec->queue);
-    engine_program_run (exec->program, batch, NULL);
+    queue_steps (exec, batch);
     fetch (exec, batch);
     *recording = exec->backend->record_end (exec->queue);
   }
@@ -262,11 +289,14 @@ engine_exec_start (EngineExec *exec, int batch, GError **error)
   else if (exec->taps)
     failure = engine_taps_run (exec->taps, exec->program, batch, exec->tap, exec->tap_data);
   else
-    failure = engine_program_run (exec->program, batch, NULL);
+    failure = queue_steps (exec, batch);
   if (!failure && !recorded)
     fetch (exec, batch);
-  if (succeed (exec, failure, error))
+  if (succeed (exec, failure, error)) {
+    if (exec->counts)
+      exec->counts->images += batch;
     return TRUE;
+  }
   exec->backend->queue_wait (exec->queue); /* what is queued still reads the caller's pictures */
   return FALSE;
 }
@@ -275,6 +305,19 @@ gboolean
 engine_exec_wait (EngineExec *exec, GError **error)
 {
   return succeed (exec, exec->backend->queue_wait (exec->queue), error);
+}
+
+gboolean
+engine_exec_has_room (const EngineExec *exec, int images)
+{
+  return exec->counts->most_images - exec->counts->images >= (guint64) images;
+}
+
+gboolean
+engine_exec_collect (EngineExec *exec, EngineCountsFn fn, gpointer data, GError **error)
+{
+  return exec->counts->images == 0 ||
+         succeed (exec, engine_counts_collect (exec->counts, fn, data), error);
 }
 
 gboolean

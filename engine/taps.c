@@ -47,6 +47,7 @@ engine_taps_new (const EngineGraph *graph, int max_batch, gsize group_bytes)
   g_autoptr (GArray) first = g_array_new (FALSE, FALSE, sizeof (int));
   Maker maker = {graph, values, first, 0};
 
+  taps->max_batch = max_batch;
   taps->kept = g_new (int, n);
   g_array_append_val (first, maker.group_values);
   for (guint i = 0; i < graph->inputs->len; i++)
@@ -70,11 +71,52 @@ engine_taps_new (const EngineGraph *graph, int max_batch, gsize group_bytes)
   return taps;
 }
 
+gboolean
+engine_taps_fetch (EngineTaps *taps, const EngineGraph *graph, KernelBackend *device, int threads,
+    GError **error)
+{
+  gsize most = 0;
+
+  taps->device = device;
+  taps->at = g_new (gsize, taps->first[taps->n_groups]);
+  for (int g = 0; g < taps->n_groups; g++) {
+    gsize size = 0;
+
+    for (int i = taps->first[g]; i < taps->first[g + 1]; i++) {
+      taps->at[i] = size;
+      size += value_bytes (graph, taps->values[i]) * taps->max_batch;
+      size = (size + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
+    }
+    most = MAX (most, size);
+  }
+  taps->host = device->host_alloc ? device->host_alloc (device, most) : g_try_malloc (most);
+  if (!taps->host) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
+        "no memory for %.1f MiB of activations from back end '%s'; lower the batch size",
+        most / 1048576.0, device->name);
+    return FALSE;
+  }
+  taps->cpu = engine_backend_open ("cpu", error);
+  taps->threads = taps->cpu ? taps->cpu->queue_new (taps->cpu, threads) : NULL;
+  if (taps->cpu && !taps->threads)
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
+        "back end 'cpu' could not make a queue with %d threads", threads);
+  return taps->threads != NULL;
+}
+
 void
 engine_taps_free (EngineTaps *taps)
 {
   if (!taps)
     return;
+  if (taps->threads)
+    taps->cpu->queue_free (taps->threads);
+  engine_backend_close (taps->cpu);
+  if (taps->device && taps->device->host_free)
+    taps->device->host_free (taps->device, taps->host);
+  else
+    g_free (taps->host);
+  g_free (taps->at);
   g_free (taps->kept);
   g_free (taps->values);
   g_free (taps->first);
@@ -84,8 +126,9 @@ engine_taps_free (EngineTaps *taps)
 /* --- Running -------------------------------------------------------------------------------- */
 
 typedef struct {
+  const EngineTaps *taps;
   const EngineProgram *program;
-  const int *values;
+  int first; /* in taps->values */
   int batch;
   EngineTapFn tap;
   gpointer data;
@@ -95,12 +138,13 @@ static void
 show (void *ctx, int piece, int lane, KernelQueue *queue)
 {
   const Group *group = ctx;
-  const int value = group->values[piece];
+  const EngineTaps *taps = group->taps;
+  const int i = group->first + piece, value = taps->values[i];
   const EngineValue *v = engine_graph_value (group->program->graph, value);
   const EngineTap tap = {
       .name = v->name,
       .type = v->type,
-      .x = engine_program_value (group->program, value),
+      .x = taps->host ? taps->host + taps->at[i] : engine_program_value (group->program, value),
       .scale = v->type == ENGINE_TYPE_S8 ? v->quant.scale : 1,
       .zero = v->type == ENGINE_TYPE_S8 ? v->quant.zero : 0,
       .n = group->batch,
@@ -109,6 +153,19 @@ show (void *ctx, int piece, int lane, KernelQueue *queue)
   };
 
   group->tap (&tap, group->data);
+}
+
+/* Queues the copies of a group. */
+static void
+download (const Group *group, int n)
+{
+  const EngineTaps *taps = group->taps;
+  const EngineProgram *program = group->program;
+
+  for (int i = group->first; i < group->first + n; i++)
+    program->backend->download (program->queue, taps->host + taps->at[i],
+        engine_program_value (program, taps->values[i]),
+        value_bytes (program->graph, taps->values[i]) * group->batch);
 }
 
 const char *
@@ -121,7 +178,8 @@ engine_taps_run (const EngineTaps *taps, const EngineProgram *program, int batch
   int node = 0;
 
   for (int g = 0; g < taps->n_groups; g++) {
-    Group group = {program, taps->values + taps->first[g], batch, tap, data};
+    Group group = {taps, program, taps->first[g], batch, tap, data};
+    const int n = taps->first[g + 1] - taps->first[g];
 
     node = taps->kept[node];
     for (; step < program->steps->len; step++) {
@@ -131,10 +189,15 @@ engine_taps_run (const EngineTaps *taps, const EngineProgram *program, int batch
         break;
       next->run (next, &span, program->queue);
     }
+    if (taps->host)
+      download (&group, n);
     const char *failure = backend->queue_wait (program->queue);
     if (failure)
       return failure;
-    backend->queue_each (program->queue, show, &group, taps->first[g + 1] - taps->first[g]);
+    if (taps->host)
+      taps->cpu->queue_each (taps->threads, show, &group, n);
+    else
+      backend->queue_each (program->queue, show, &group, n);
   }
   return NULL;
 }

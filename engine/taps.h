@@ -4,7 +4,8 @@
  *
  * The nodes are cut into groups. What a group computes is kept to its end and then handed to the tap
  * by all threads of the queue, each activation by one of them: so the network runs as it always does
- * in between, and a tap that takes as long as the network takes its part of every CPU.
+ * in between, and a tap that takes as long as the network takes its part of every CPU. What a device has
+ * in its own memory is downloaded first, and handed out by threads of the back end "cpu".
  */
 #pragma once
 
@@ -15,6 +16,12 @@ typedef struct {
   int *values; /* activations, the input included: group by group, the largest first */
   int *first;  /* [n_groups + 1]: of each group, in values */
   int n_groups;
+  int max_batch;
+  /* Of a device, else NULL: where a group's activations are downloaded to, and whose threads show them. */
+  KernelBackend *device, *cpu;
+  KernelQueue *threads;
+  guint8 *host;
+  gsize *at; /* of each value: bytes into host */
 } EngineTaps;
 
 /* Groups of a network that takes so many images at once: each ends when its activations are more than
@@ -22,6 +29,9 @@ typedef struct {
  * all of ResNet-50 in one group, histograms on two threads cost half as much again. */
 #define ENGINE_TAPS_BYTES ((gsize) 5000000)
 EngineTaps *engine_taps_new (const EngineGraph *graph, int max_batch, gsize group_bytes);
+/* Has groups downloaded from this back end, which outlives the taps. ENGINE_ERROR_MEMORY says how much that took. */
+gboolean engine_taps_fetch (EngineTaps *taps, const EngineGraph *graph, KernelBackend *device,
+    int threads, GError **error);
 void engine_taps_free (EngineTaps *taps); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineTaps, engine_taps_free)
 

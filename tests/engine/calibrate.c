@@ -224,19 +224,6 @@ test_statistics_of_another_model (void)
   CHECK_INT (calib_statistics_n_tensors (statistics), ==, 0);
 }
 
-static void
-test_device_is_refused (void)
-{
-  g_autoptr (EngineModel) model = branchy_model ();
-  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, 0);
-  KernelBackend device = *ref;
-  g_autoptr (GError) error = NULL;
-
-  device.host_memory = false;
-  CHECK (!engine_calibrator_new (model, &device, 1, 1, statistics, &error));
-  CHECK (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND));
-}
-
 /* --- The table ------------------------------------------------------------------------------ */
 
 static float
@@ -430,7 +417,6 @@ main (void)
   RUN (test_continued);
   RUN (test_other_statistics);
   RUN (test_statistics_of_another_model);
-  RUN (test_device_is_refused);
   RUN (test_entries);
   RUN (test_entropy_shares_nothing);
   RUN (test_legacy_observes_all);
