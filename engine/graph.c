@@ -70,6 +70,7 @@ value_clear (gpointer data)
 
   g_clear_pointer (&value->name, g_free);
   g_clear_pointer (&value->data, g_bytes_unref);
+  g_clear_pointer (&value->scales, g_bytes_unref);
 }
 
 static void
@@ -143,6 +144,8 @@ engine_graph_copy (const EngineGraph *graph)
     value.name = g_strdup (value.name);
     if (value.data)
       g_bytes_ref (value.data);
+    if (value.scales)
+      g_bytes_ref (value.scales);
     g_array_append_val (copy->values, value);
     claim_name (copy, i);
   }

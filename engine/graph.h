@@ -51,6 +51,8 @@ typedef struct {
   int dims[ENGINE_MAX_RANK];
   EngineQuant quant; /* where type is S8 and the value an activation or an operand of ADD or MUL */
   GBytes *data;      /* contents of a constant, dense; NULL for activations */
+  GBytes *scales;    /* float [oc] of weights that a model has quantised itself: every weight of filter k
+                        is an integer times scales[k]; else NULL */
   int producer;      /* node index; ENGINE_NONE for inputs and constants */
 } EngineValue;
 

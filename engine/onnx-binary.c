@@ -285,7 +285,40 @@ engine_onnx_import_sub (EngineOnnx *onnx, const EngineOnnxNode *node, GError **e
 gboolean
 engine_onnx_import_mul (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  return import_binary (onnx, node, '*', error);
+  const EngineOnnxValue *a = engine_onnx_input (onnx, node, 0, error);
+  const EngineOnnxValue *b = a ? engine_onnx_input (onnx, node, 1, error) : NULL;
+  const char *dynamic;
+
+  if (!b || !engine_onnx_mul_dynamic (onnx, node, a, b, &dynamic, error) ||
+      !import_binary (onnx, node, '*', error))
+    return FALSE;
+  if (dynamic)
+    ((EngineOnnxValue *) g_hash_table_lookup (onnx->values, node->proto->output[0]))->dynamic = dynamic;
+  return TRUE;
+}
+
+gboolean
+engine_onnx_scale_output (EngineOnnx *onnx, const EngineOnnxNode *node, double factor, GError **error)
+{
+  EngineOnnxValue *x = g_hash_table_lookup (onnx->values, node->proto->output[0]);
+  const EngineOnnxStorage storage = engine_onnx_storage (onnx, x);
+  const int stored = engine_onnx_stored (onnx, node, x, storage, error);
+  float *scale, *shift;
+  int c;
+
+  if (stored == ENGINE_NONE)
+    return FALSE;
+  c = x->dims[storage == ENGINE_ONNX_CHANNELS_LAST ? 1 : x->rank - 1];
+  scale = engine_onnx_alloc (onnx, c, sizeof (float), error);
+  shift = scale ? engine_onnx_alloc (onnx, c, sizeof (float), error) : NULL;
+  for (int k = 0; shift && k < c; k++) {
+    scale[k] = (float) factor;
+    shift[k] = 0;
+  }
+  if (shift)
+    return engine_onnx_affine (onnx, node, x, storage, scale, shift, error);
+  g_free (scale);
+  return FALSE;
 }
 
 gboolean

@@ -102,8 +102,10 @@ engine_onnx_import_conv (EngineOnnx *onnx, const EngineOnnxNode *node, GError **
   if (!sorted)
     return FALSE;
   inputs[ENGINE_CONV_W] = engine_onnx_add_floats (onnx, node, "weights", 4, dims, sorted, error);
-  if (inputs[ENGINE_CONV_W] == ENGINE_NONE ||
-      !read_bias (onnx, node, dims[0], &inputs[ENGINE_CONV_B], error))
+  if (inputs[ENGINE_CONV_W] == ENGINE_NONE)
+    return FALSE;
+  engine_onnx_keep_scales (onnx, inputs[ENGINE_CONV_W], w, 0, 1);
+  if (!read_bias (onnx, node, dims[0], &inputs[ENGINE_CONV_B], error))
     return FALSE;
   inputs[ENGINE_CONV_X] = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_CHANNELS_LAST, error);
   if (inputs[ENGINE_CONV_X] == ENGINE_NONE)
@@ -141,6 +143,7 @@ connect (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
   inputs[ENGINE_CONV_W] = engine_onnx_add_floats (onnx, node, "weights", 4, dims, data, error);
   if (inputs[ENGINE_CONV_W] == ENGINE_NONE)
     return FALSE;
+  engine_onnx_keep_scales (onnx, inputs[ENGINE_CONV_W], w, !transposed, alpha);
   inputs[ENGINE_CONV_X] = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error);
   if (inputs[ENGINE_CONV_X] == ENGINE_NONE)
     return FALSE;

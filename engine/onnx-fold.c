@@ -126,6 +126,8 @@ engine_onnx_import_constant_of_shape (EngineOnnx *onnx, const EngineOnnxNode *no
       return FALSE;
     if (value->n != 1)
       return ENGINE_ONNX_REFUSE ("value has %" G_GINT64_FORMAT " elements", value->n);
+    if (value->levels)
+      return ENGINE_ONNX_UNSUPPORTED ("a constant of 8 bits");
   }
   if (!value || value->f) { /* one element stands for all */
     result = engine_onnx_new_floats (onnx, shape->n, dims, TRUE, &f, error);

@@ -47,7 +47,7 @@ const char *engine_onnx_type_name (int data_type);
 
 /* --- Constants ------------------------------------------------------------------------------- */
 
-/* Dense, in row order; `splat`: one element that stands for all. Either f or i is set. Never
+/* Dense, in row order; `splat`: one element that stands for all. One of f, i and levels is set. Never
  * changes once made. */
 typedef struct {
   gatomicrefcount references;
@@ -57,7 +57,13 @@ typedef struct {
   gboolean splat;
   const float *f;
   const gint64 *i;
-  gpointer memory; /* that f or i points into, or NULL where the model's message has it */
+  const guint8 *levels; /* of a quantised tensor, as the file has them: see onnx-quant.c */
+  int levels_type;      /* ENGINE_ONNX_INT8 or ENGINE_ONNX_UINT8 */
+  gpointer memory; /* that f, i or levels points into, or NULL where the model's message has it */
+  /* Of floats that are integers times a scale: the scale of each index of an axis, or, n_scales 1, of
+   * all; NULL for others. */
+  float *scales;
+  int n_scales, scales_axis;
 } EngineOnnxConstant;
 
 static inline float
@@ -84,12 +90,27 @@ typedef enum {
   ENGINE_ONNX_STORAGES
 } EngineOnnxStorage;
 
+/* What an activation is to ONNX where the graph has the real numbers behind it (onnx-quant.c). */
+typedef struct {
+  enum {
+    ENGINE_ONNX_REAL,   /* these numbers */
+    ENGINE_ONNX_STATIC, /* levels: real = (level - zero) * scale */
+    ENGINE_ONNX_DYNAMIC /* levels of the scale that DynamicQuantizeLinear finds in every image */
+  } kind;
+  float scale;
+  int zero; /* of int8: 128 below that of uint8 */
+  int type; /* ENGINE_ONNX_INT8 or ENGINE_ONNX_UINT8 */
+} EngineOnnxLevels;
+
 typedef struct {
   const char *name;                 /* as it was first called; the message's */
   EngineOnnxConstant *constant;     /* NULL: an activation */
   int stored[ENGINE_ONNX_STORAGES]; /* graph values, ENGINE_NONE where not (yet) stored so */
   int rank;
   int dims[ENGINE_MAX_RANK]; /* as ONNX orders the axes, for one image */
+  EngineOnnxLevels levels;
+  const char *dynamic; /* the output of a DynamicQuantizeLinear on whose scale or zero point the value
+                          depends, or NULL: see onnx-integer.c */
 } EngineOnnxValue;
 
 typedef struct {
@@ -101,6 +122,7 @@ typedef struct {
   EngineGraph *graph;
   GHashTable *values;         /* name to EngineOnnxValue; several may have one (Identity) */
   GPtrArray *owned;           /* the values */
+  GPtrArray *texts;           /* names that the importer made up */
   GHashTable *tensors;        /* name to TensorProto: initialisers nobody has read yet */
   gsize memory, memory_limit; /* bytes of constants made so far */
 } EngineOnnx;
@@ -213,6 +235,48 @@ gboolean engine_onnx_define_constant (EngineOnnx *onnx, const EngineOnnxNode *no
 /* Output 0 is the same as another value. */
 gboolean engine_onnx_define_alias (EngineOnnx *onnx, const EngineOnnxNode *node,
     EngineOnnxValue *value);
+
+/* --- Quantised models ------------------------------------------------------------------------ */
+
+/* onnx-quant.c: before a node is imported: whether it may have levels where it has them. */
+gboolean engine_onnx_check_levels (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error);
+/* After it: what only moves levels makes levels. */
+void engine_onnx_pass_levels (EngineOnnx *onnx, const EngineOnnxNode *node);
+
+/* Scale and zero point of a quantised activation from two inputs of a node; the zero point may be left
+ * out. */
+gboolean engine_onnx_read_levels (EngineOnnx *onnx, const EngineOnnxNode *node, guint scale, guint zero,
+    EngineOnnxLevels *levels, GError **error);
+/* Input x as real numbers, under a name of its own: an activation, whose levels have to be these, or a
+ * constant. axis: that its scales belong to where there are several. NULL on error. */
+const char *engine_onnx_dequantised (EngineOnnx *onnx, const EngineOnnxNode *node, guint x, guint scale,
+    guint zero, int axis, GError **error);
+/* The same for a bias, int32 with the scale of an activation times those of weights. */
+const char *engine_onnx_dequantised_bias (EngineOnnx *onnx, const EngineOnnxNode *node, guint bias,
+    guint scale_x, guint scale_w, GError **error);
+/* Levels (or, where there are none, integers) as floats, zero points subtracted. */
+EngineOnnxConstant *engine_onnx_real_constant (EngineOnnx *onnx, const EngineOnnxNode *node,
+    const EngineOnnxConstant *x, const EngineOnnxConstant *scale, const EngineOnnxConstant *zero,
+    int axis, GError **error);
+/* A value with a name that no model has. constant: taken; NULL gives one like `like`. */
+EngineOnnxValue *engine_onnx_temporary (EngineOnnx *onnx, const EngineOnnxValue *like,
+    EngineOnnxConstant *constant);
+/* Runs an import on these inputs, with the attributes of node, and defines `output`. */
+gboolean engine_onnx_import_as (EngineOnnx *onnx, const EngineOnnxNode *node,
+    EngineOnnxImportFn import, const char *const *inputs, gsize n_inputs, const char *output,
+    GError **error);
+/* Output 0, which is there as real numbers, becomes levels. */
+gboolean engine_onnx_quantise_output (EngineOnnx *onnx, const EngineOnnxNode *node,
+    const EngineOnnxLevels *levels, GError **error);
+/* Output 0, which is there, becomes a multiple of itself. */
+gboolean engine_onnx_scale_output (EngineOnnx *onnx, const EngineOnnxNode *node, double factor,
+    GError **error);
+/* onnx-integer.c: *dynamic is what the product depends on, NULL for none. */
+gboolean engine_onnx_mul_dynamic (EngineOnnx *onnx, const EngineOnnxNode *node,
+    const EngineOnnxValue *a, const EngineOnnxValue *b, const char **dynamic, GError **error);
+/* The scales of weights whose outputs are on an axis, times a factor, for a constant of the graph. */
+void engine_onnx_keep_scales (EngineOnnx *onnx, int weights, const EngineOnnxConstant *w, int axis,
+    double factor);
 
 /* --- Shared between families ----------------------------------------------------------------- */
 

@@ -209,11 +209,17 @@ engine_onnx_op (const EngineOnnx__NodeProto *node)
 #undef ENGINE_ONNX_OP
   };
 
-  if (node->domain && node->domain[0] && strcmp (node->domain, "ai.onnx") != 0)
-    return NULL;
-  for (gsize i = 0; i < G_N_ELEMENTS (ops); i++)
-    if (strcmp (ops[i].name, node->op_type) == 0)
+  const gboolean other = node->domain && node->domain[0] && strcmp (node->domain, "ai.onnx") != 0;
+  const gsize domain = other ? strlen (node->domain) : 0;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ops); i++) {
+    const char *name = ops[i].name;
+
+    if (other && (strncmp (name, node->domain, domain) != 0 || name[domain] != '.'))
+      continue;
+    if (strcmp (name + (other ? domain + 1 : 0), node->op_type) == 0)
       return &ops[i];
+  }
   return NULL;
 }
 
@@ -221,7 +227,8 @@ static const char *
 hint_for (const char *unknown)
 {
   if (strstr (unknown, "Quantize") || strstr (unknown, "QLinear") || strstr (unknown, "Integer"))
-    return "the model is quantised already: give the float model that it was made from";
+    return "give the quantised model as it was before a runtime optimised it, or the float model that it "
+           "was made from";
   if (strstr (unknown, "If") || strstr (unknown, "Loop"))
     return "export it without control flow";
   return "docs/MODELS.md lists those that are; exporting with constant folding may avoid others";

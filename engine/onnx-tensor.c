@@ -13,7 +13,8 @@ engine_onnx_type_name (int data_type)
 {
   static const char *const names[] = {"undefined", "float", "uint8", "int8", "uint16", "int16",
       "int32", "int64", "string", "bool", "float16", "double", "uint32", "uint64", "complex64",
-      "complex128", "bfloat16"};
+      "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4",
+      "int4", "float4e2m1"};
 
   return data_type >= 0 && data_type < (int) G_N_ELEMENTS (names) ? names[data_type]
                                                                   : "an unknown type";
@@ -34,6 +35,7 @@ engine_onnx_constant_unref (EngineOnnxConstant *constant)
   if (!g_atomic_ref_count_dec (&constant->references))
     return;
   g_free (constant->memory);
+  g_free (constant->scales);
   g_free (constant);
 }
 
@@ -153,6 +155,8 @@ element_size (int data_type)
   case ENGINE_ONNX_INT64:
     return 8;
   case ENGINE_ONNX_BOOL:
+  case ENGINE_ONNX_INT8:
+  case ENGINE_ONNX_UINT8:
     return 1;
   default:
     return 0; /* not read here */
@@ -170,7 +174,7 @@ typed_elements (const EngineOnnx__TensorProto *tensor)
     return tensor->n_double_data;
   case ENGINE_ONNX_INT64:
     return tensor->n_int64_data;
-  default: /* int32, bool, and halves, a word each */
+  default: /* 32 bits and less, a word each */
     return tensor->n_int32_data;
   }
 }
@@ -318,6 +322,36 @@ integer_tensor (EngineOnnx *onnx, const EngineOnnx__TensorProto *tensor, const g
   return constant;
 }
 
+/* Levels of a quantised tensor, where they lie if they are bytes there. */
+static EngineOnnxConstant *
+level_tensor (EngineOnnx *onnx, const EngineOnnx__TensorProto *tensor, const guint8 *raw,
+    GError **error)
+{
+  const gint64 n = engine_onnx_elements (tensor->n_dims, tensor->dims);
+  const int lowest = tensor->data_type == ENGINE_ONNX_INT8 ? -128 : 0;
+  EngineOnnxConstant *constant;
+  guint8 *levels = NULL;
+
+  if (!raw && !(levels = engine_onnx_alloc (onnx, n, 1, error)))
+    return NULL;
+  for (gint64 i = 0; levels && i < n; i++) {
+    const gint32 level = tensor->int32_data[i];
+
+    if (level < lowest || level > lowest + 255) {
+      g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL, "tensor \"%s\" of type %s holds %d",
+          tensor_name (tensor), engine_onnx_type_name (tensor->data_type), level);
+      g_free (levels);
+      return NULL;
+    }
+    levels[i] = (guint8) level;
+  }
+  constant = new_constant (tensor->n_dims, tensor->dims, n);
+  constant->levels = raw ? raw : levels;
+  constant->levels_type = tensor->data_type;
+  constant->memory = levels;
+  return constant;
+}
+
 EngineOnnxConstant *
 engine_onnx_tensor_constant (EngineOnnx *onnx, const EngineOnnx__TensorProto *tensor,
     GError **error)
@@ -330,8 +364,8 @@ engine_onnx_tensor_constant (EngineOnnx *onnx, const EngineOnnx__TensorProto *te
     return NULL;
   if (size == 0) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
-        "tensor \"%s\" is of type %s; float, float16, bfloat16, double, int32, int64 and bool can be "
-        "read: convert the model to float (fp32)",
+        "tensor \"%s\" is of type %s; float, float16, bfloat16, double, int8, uint8, int32, int64 and bool "
+        "can be read: convert the model to float (fp32), or quantise it to 8 bits",
         tensor_name (tensor), engine_onnx_type_name (tensor->data_type));
     return NULL;
   }
@@ -351,6 +385,8 @@ engine_onnx_tensor_constant (EngineOnnx *onnx, const EngineOnnx__TensorProto *te
   } else if (tensor->raw_data.len > 0) {
     raw = tensor->raw_data.data;
   }
+  if (tensor->data_type == ENGINE_ONNX_INT8 || tensor->data_type == ENGINE_ONNX_UINT8)
+    return level_tensor (onnx, tensor, raw, error);
   return engine_onnx_is_float (tensor->data_type) ? float_tensor (onnx, tensor, raw, error)
                                                   : integer_tensor (onnx, tensor, raw, error);
 }

@@ -219,8 +219,11 @@ import_node (EngineOnnx *onnx, const EngineOnnx__NodeProto *proto, GError **erro
 
   g_autoptr (GError) cause = NULL;
 
-  if (check_node (&node, op, &cause) && op->import (onnx, &node, &cause))
+  if (check_node (&node, op, &cause) && engine_onnx_check_levels (onnx, &node, &cause) &&
+      op->import (onnx, &node, &cause)) {
+    engine_onnx_pass_levels (onnx, &node);
     return TRUE;
+  }
   if (!g_str_has_prefix (cause->message, "node \"")) /* what concerns tensors in general */
     g_prefix_error (&cause, "node \"%s\" (%s): ", node.name, proto->op_type);
   g_propagate_error (error, g_steal_pointer (&cause));
@@ -250,6 +253,9 @@ add_output (EngineOnnx *onnx, const char *name, GError **error)
 
   if (!value || value->constant)
     return REFUSE (ENGINE_ERROR_UNSUPPORTED, "output \"%s\" does not depend on the image", name);
+  if (value->levels.kind != ENGINE_ONNX_REAL || value->dynamic)
+    return REFUSE (ENGINE_ERROR_UNSUPPORTED,
+        "output \"%s\" is integers; a DequantizeLinear is needed behind it", name);
   if (value->stored[ENGINE_ONNX_PLAIN] == g_array_index (onnx->graph->inputs, int, 0) ||
       value->stored[ENGINE_ONNX_CHANNELS_LAST] == g_array_index (onnx->graph->inputs, int, 0))
     return REFUSE (ENGINE_ERROR_MODEL, "output \"%s\" is the input itself", name);
@@ -326,10 +332,12 @@ import_file (const EngineOnnxFile *file, char **sha256, GError **error)
   onnx.memory_limit = MEMORY_BASE + file->size * MEMORY_FACTOR;
   onnx.values = g_hash_table_new (g_str_hash, g_str_equal);
   onnx.owned = g_ptr_array_new_with_free_func (value_free);
+  onnx.texts = g_ptr_array_new_with_free_func (g_free);
   onnx.tensors = g_hash_table_new (g_str_hash, g_str_equal);
   ok = import_graph (&onnx, error);
   g_hash_table_unref (onnx.values);
   g_ptr_array_unref (onnx.owned);
+  g_ptr_array_unref (onnx.texts);
   g_hash_table_unref (onnx.tensors);
   if (!ok) {
     engine_onnx_file_blame (file->path, error);
