@@ -3,6 +3,7 @@
  * build.c: from a model to an engine, and the engine as an object.
  */
 #include "engine/build.h"
+#include "engine/explicit.h"
 #include "engine/layer-rules.h"
 #include "engine/live.h"
 #include "engine/model.h"
@@ -304,8 +305,9 @@ engine_graph_is_executable (const EngineGraph *graph, GError **error)
 }
 
 static gboolean
-check_options (const EngineBuildOptions *options, GError **error)
+check_options (const EngineModel *model, const EngineBuildOptions *options, GError **error)
 {
+  const gboolean explicit = engine_graph_is_explicit (model->graph);
   const gboolean rules = options->rules && engine_layer_rules_n_entries (options->rules) > 0;
 
   if (rules && !engine_precision_is_int8 (options->precision)) {
@@ -318,7 +320,14 @@ check_options (const EngineBuildOptions *options, GError **error)
         "mixed precision needs layer rules such as 'conv1:fp32'");
     return FALSE;
   }
-  if (engine_precision_is_int8 (options->precision) && !options->table &&
+  if (explicit && options->precision == ENGINE_PRECISION_FP16) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+        "%s is quantised already, which says int8: choose precision int8, or fp32 for what the file says "
+        "in floats",
+        model->path);
+    return FALSE;
+  }
+  if (engine_precision_is_int8 (options->precision) && !explicit && !options->table &&
       !options->dynamic_ranges) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
         "INT8 needs a calibration table or dynamic ranges: make a table with int8calib, or choose "
@@ -364,7 +373,7 @@ engine_build (const EngineModel *model, const EngineBuildOptions *options,
   EngineGraph *graph;
   Engine *engine;
 
-  if (!check_options (options, error) || g_cancellable_set_error_if_cancelled (cancellable, error))
+  if (!check_options (model, options, error) || g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
 
   graph = build_graph (model, &context, error);

@@ -76,7 +76,10 @@ merge_into_conv (EngineGraph *graph, EngineNode *conv, const EngineNode *affine)
       to[i] = (double) from[i] * s[k];
     to_b[k] = b ? (double) b[k] * s[k] + t[k] : t[k];
   }
+  const int weights = conv->inputs[ENGINE_CONV_W];
+
   conv->inputs[ENGINE_CONV_W] = engine_rewrite_constant (graph, w.name, 4, w.dims, to);
+  engine_rewrite_keep_scales (graph, weights, conv->inputs[ENGINE_CONV_W], s);
   conv->inputs[ENGINE_CONV_B] = engine_rewrite_constant (graph,
       engine_graph_value (graph, b ? bias : affine->inputs[2])->name, 1, &oc, to_b);
   engine_rewrite_stand_for (graph, from_affine, output);

@@ -123,6 +123,7 @@ fuse (EngineGraph *graph, int index)
   const int dims[4] = {oc, picture[1], picture[2], picture[3]};
   const int weights = engine_rewrite_constant (graph, w.name, 4, dims, to);
 
+  engine_rewrite_keep_scales (graph, conv->inputs[ENGINE_CONV_W], weights, NULL);
   conv->inputs[ENGINE_CONV_X] = x;
   conv->inputs[ENGINE_CONV_W] = weights;
 }

@@ -6,6 +6,7 @@
  */
 #include "engine/bias.h"
 #include "engine/build.h"
+#include "engine/explicit.h"
 #include "engine/quantise.h"
 #include "engine/quant.h"
 #include "engine/rewrite.h"
@@ -99,12 +100,10 @@ convert_outputs (Quantiser *q)
   }
 }
 
-/* A convolution that writes floats cannot add or clamp: that becomes a node after it, which takes the
- * name that the table and the user know. */
-static void
-split_end (Quantiser *q, int i)
+void
+engine_quantise_split_end (EngineGraph *graph, int i)
 {
-  EngineNode *node = engine_graph_node (q->graph, i);
+  EngineNode *node = engine_graph_node (graph, i);
   const float lo = node->conv.lo, hi = node->conv.hi;
   const int raw = node->output, residual = node->inputs[ENGINE_CONV_R];
   const int inputs[] = {raw, residual};
@@ -116,12 +115,12 @@ split_end (Quantiser *q, int i)
   node->conv.lo = -INFINITY;
   node->conv.hi = INFINITY;
 
-  const char *name = engine_graph_value (q->graph, raw)->name;
+  const char *name = engine_graph_value (graph, raw)->name;
   g_autofree char *known = g_strdup (name);
   g_autofree char *inner = g_strconcat (name, adds ? " (unadded)" : " (unclamped)", NULL);
-  EngineNode *end = engine_graph_add_node (q->graph, adds ? ENGINE_OP_ADD : ENGINE_OP_UNARY, known,
+  EngineNode *end = engine_graph_add_node (graph, adds ? ENGINE_OP_ADD : ENGINE_OP_UNARY, known,
       inputs, adds ? 2 : 1, known);
-  const int ended = end->output, end_index = q->graph->nodes->len - 1;
+  const int ended = end->output, end_index = graph->nodes->len - 1;
 
   if (adds) {
     end->binary.lo = lo;
@@ -131,13 +130,13 @@ split_end (Quantiser *q, int i)
     end->unary.alpha = lo;
     end->unary.beta = hi;
   }
-  engine_graph_value (q->graph, ended)->rank = engine_graph_value (q->graph, raw)->rank;
-  memcpy (engine_graph_value (q->graph, ended)->dims, engine_graph_value (q->graph, raw)->dims,
+  engine_graph_value (graph, ended)->rank = engine_graph_value (graph, raw)->rank;
+  memcpy (engine_graph_value (graph, ended)->dims, engine_graph_value (graph, raw)->dims,
       sizeof (int) * ENGINE_MAX_RANK);
-  engine_graph_replace (q->graph, raw, ended);
-  engine_graph_node (q->graph, end_index)->inputs[0] = raw;
-  engine_graph_rename (q->graph, raw, inner);
-  engine_graph_rename (q->graph, ended, known);
+  engine_graph_replace (graph, raw, ended);
+  engine_graph_node (graph, end_index)->inputs[0] = raw;
+  engine_graph_rename (graph, raw, inner);
+  engine_graph_rename (graph, ended, known);
 }
 
 /* --- Constants ------------------------------------------------------------------------------ */
@@ -159,7 +158,7 @@ has_int8_operand (const Quantiser *q, int i)
          engine_graph_value (q->graph, node->inputs[ENGINE_BINARY_X2])->data;
 }
 
-/* By the name that the layer's output has before split_end(). */
+/* By the name that the layer's output has before engine_quantise_split_end(). */
 static gboolean
 find_correction (const Quantiser *q, int i, const float **correction, GError **error)
 {
@@ -219,8 +218,8 @@ quantise_weights (Quantiser *q, GError **error)
     if (!find_correction (q, i, &correction, error))
       return FALSE;
     if (q->work[i] == ENGINE_WORK_INT8_TO_FLOAT)
-      split_end (q, i);
-    if (!engine_quantise_conv (q->graph, i, correction, error))
+      engine_quantise_split_end (q->graph, i);
+    if (!engine_quantise_conv (q->graph, i, correction, context->report, error))
       return FALSE;
   }
   if (context->progress)
@@ -242,9 +241,8 @@ list_lines (GString *text, const GPtrArray *lines, const char *what)
     g_string_append_printf (text, "; and %u more", lines->len - LISTED);
 }
 
-/* With `strict`, what the report would say is an error. */
-static gboolean
-check_strict (const EnginePassContext *context, GError **error)
+gboolean
+engine_quantise_check_strict (const EnginePassContext *context, GError **error)
 {
   g_autoptr (GString) text = g_string_new (NULL);
 
@@ -268,7 +266,7 @@ quantise (Quantiser *q, GError **error)
   plain = engine_quantise_needed (q->graph, plain_work);
   report_bias (q);
   if (!engine_quantise_ranges (q->graph, q->context, q->needed, plain, q->quant, error) ||
-      !check_strict (q->context, error))
+      !engine_quantise_check_strict (q->context, error))
     return FALSE;
   set_types (q);
   for (int i = 0; i < q->n_nodes; i++)
@@ -300,7 +298,9 @@ engine_pass_quantise (EngineGraph *graph, const EnginePassContext *context, GErr
   for (int v = 0; v < n_values; v++)
     q.twin[v] = ENGINE_NONE;
 
-  const gboolean ok = quantise (&q, error);
+  const gboolean ok = engine_graph_is_explicit (graph)
+                          ? engine_pass_explicit (graph, &with_report, error)
+                          : quantise (&q, error);
 
   engine_build_report_clear (&unwanted);
   g_free (q.work);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const EnginePass float_passes[] = {
+    {"fold-pairs", engine_pass_fold_pairs},
     {"fold", engine_pass_fold},
     {"fuse-hard-sigmoid", engine_pass_fuse_hard_sigmoid},
     {"fuse-gelu", engine_pass_fuse_gelu},

@@ -4,7 +4,8 @@
  * once (docs/NUMERICS.md):
  *
  *   s_w[k] = max (max |W_k|, 0.01 max |W|, 8e-5) / 127
- *   w_q    = rint (W / s_w[k]), in [-127, 127]
+ *   w_q    = rint (W / s_w[k]), in [-127, 127]; those of a model that is quantised already are its own,
+ *            s_w[k] with them
  *   m[k]   = s_x s_w[k] / s_y
  *   b[k]   = (bias[k] - s_x s_w[k] zero_x sum (w_q) - s_r zero_r) / s_y + zero_y
  *
@@ -14,6 +15,8 @@
 #include "engine/quant.h"
 #include "engine/quantise.h"
 #include "engine/ranges.h"
+
+#include "engine/build.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,7 +34,25 @@ largest_magnitude (const float *w, gsize n)
   return largest;
 }
 
-void
+/* How far from an integer a level may be: weights are floats, and batch norms are folded into them and
+ * their scales. */
+#define LEVEL_TOLERANCE 1e-3
+
+/* The integers of a filter that a model has quantised itself. FALSE where int8 cannot hold one. */
+static gboolean
+own_levels (const float *w, gsize n, double scale, gint8 *levels)
+{
+  for (gsize i = 0; i < n; i++) {
+    const double level = w[i] / scale, whole = rint (level);
+
+    if (!(fabs (level - whole) <= LEVEL_TOLERANCE && whole >= -128 && whole <= 127))
+      return FALSE;
+    levels[i] = (gint8) whole;
+  }
+  return TRUE;
+}
+
+int
 engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w)
 {
   const gsize size = engine_value_elements (weights);
@@ -39,12 +60,20 @@ engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w)
   const gsize of_filter = size / oc;
   const float *w = g_bytes_get_data (weights->data, NULL);
   const double floor_scale = fmax (FLOOR_OF_LAYER * largest_magnitude (w, size), FLOOR);
+  const float *own = weights->scales ? g_bytes_get_data (weights->scales, NULL) : NULL;
+  int n_anew = 0;
 
   for (int k = 0; k < oc; k++) {
+    if (own && own_levels (w + k * of_filter, of_filter, own[k], w_q + k * of_filter)) {
+      s_w[k] = own[k];
+      continue;
+    }
+    n_anew += own != NULL;
     s_w[k] = fmax (largest_magnitude (w + k * of_filter, of_filter), floor_scale) / 127;
     for (gsize i = k * of_filter; i < (k + 1) * of_filter; i++)
       w_q[i] = (gint8) fmin (fmax (rint (w[i] / s_w[k]), -127), 127);
   }
+  return n_anew;
 }
 
 static gint64
@@ -124,7 +153,8 @@ replace_constants (EngineGraph *graph, int i, gint8 *w_q, float *m, float *b)
 }
 
 gboolean
-engine_quantise_conv (EngineGraph *graph, int i, const float *correction, GError **error)
+engine_quantise_conv (EngineGraph *graph, int i, const float *correction, EngineBuildReport *report,
+    GError **error)
 {
   const EngineNode *node = engine_graph_node (graph, i);
   const EngineValue *weights = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
@@ -137,13 +167,19 @@ engine_quantise_conv (EngineGraph *graph, int i, const float *correction, GError
   g_autofree gint8 *w_q = g_malloc (size);
   g_autofree double *s_w = g_new (double, oc);
   g_autofree float *m = g_new (float, oc), *b = g_new (float, oc);
+  int n_anew;
 
   if (!all_finite (w, size) || (bias && !all_finite (bias, oc))) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
         "layer '%s' has a weight or bias that is not finite; it cannot be INT8", node->name);
     return FALSE;
   }
-  engine_quantise_weights (weights, w_q, s_w);
+  n_anew = engine_quantise_weights (weights, w_q, s_w);
+  if (n_anew > 0)
+    engine_report_add (&report->refused,
+        "layer '%s': %d of %d filters have weights more than 128 levels from their zero point, which "
+        "int8 does not hold; they are quantised anew",
+        node->name, n_anew, oc);
   for (int k = 0; k < oc; k++) {
     const gint64 sum = sum_of (w_q + k * of_filter, of_filter);
     const double corrected = (bias ? (double) bias[k] : 0) + (correction ? correction[k] : 0);

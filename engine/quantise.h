@@ -33,13 +33,23 @@ gboolean *engine_quantise_needed (const EngineGraph *graph, const EngineWork *wo
 gboolean engine_quantise_ranges (const EngineGraph *graph, const EnginePassContext *context,
     const gboolean *needed, const gboolean *plain, EngineQuant *quant, GError **error);
 
-/* The int8 weights of a convolution, and the scale of each of its filters. */
-void engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w);
+/* The int8 weights of a convolution, and the scale of each of its filters: the model's own where it has
+ * quantised them. Returns how many filters of such a model need levels beyond int8 (uint8 far from its
+ * zero point) and are quantised anew. */
+int engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w);
+
+/* A convolution that writes floats cannot add or clamp: that becomes a node after it, which takes the
+ * name that the table and the user know. */
+void engine_quantise_split_end (EngineGraph *graph, int node);
+
+/* With `strict`, what the report would say is an error. */
+gboolean engine_quantise_check_strict (const EnginePassContext *context, GError **error);
 
 /* Replaces the constant operand of an ADD or MUL by int8 with a range of its own. */
 gboolean engine_quantise_operand (EngineGraph *graph, int node, GError **error);
 
 /* Replaces the weights and bias of a convolution whose input and output have got their types and
- * quants: int8 weights, m, b. correction: added to the bias, or NULL. */
+ * quants: int8 weights, m, b. correction: added to the bias, or NULL. report: hears of weights that
+ * cannot be as the model has them. */
 gboolean engine_quantise_conv (EngineGraph *graph, int node, const float *correction,
-    GError **error);
+    EngineBuildReport *report, GError **error);

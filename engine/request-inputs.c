@@ -152,12 +152,6 @@ static gboolean
 read_for_int8 (EngineRequestInputs *inputs, const EngineRequest *request, char **note,
     GError **error)
 {
-  if (!request->table && !request->dynamic_ranges && request->precision == ENGINE_PRECISION_INT8) {
-    g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
-        "INT8 needs a calibration table and none is given: make one with int8calib, or choose "
-        "precision fp32");
-    return FALSE;
-  }
   if (!read_table (inputs, request, error) || !read_bias (inputs, request, note, error) ||
       !read_dynamic_ranges (inputs, request, error) || !read_rules (inputs, request, error))
     return FALSE;

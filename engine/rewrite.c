@@ -2,6 +2,9 @@
 /* rewrite.c: the few moves that passes share. */
 #include "engine/rewrite.h"
 
+#include <math.h>
+#include <string.h>
+
 EngineNode *
 engine_rewrite_producer (const EngineGraph *graph, int value)
 {
@@ -70,6 +73,22 @@ engine_rewrite_scale_affine (EngineGraph *graph, EngineNode *affine, double fact
   for (int k = 0; k < c; k++)
     scaled[k] = s[k] * factor;
   affine->inputs[1] = engine_rewrite_constant (graph, scale->name, 1, &c, scaled);
+}
+
+void
+engine_rewrite_keep_scales (EngineGraph *graph, int from, int to, const float *factor)
+{
+  GBytes *scales = engine_graph_value (graph, from)->scales;
+  const int oc = engine_graph_value (graph, to)->dims[0];
+  float *scaled;
+
+  if (!scales)
+    return;
+  scaled = g_memdup2 (g_bytes_get_data (scales, NULL), oc * sizeof (float));
+  for (int k = 0; factor && k < oc; k++)
+    if (factor[k] != 0) /* all levels are 0 then, of any scale */
+      scaled[k] *= fabsf (factor[k]);
+  engine_graph_value (graph, to)->scales = g_bytes_new_take (scaled, oc * sizeof (float));
 }
 
 int

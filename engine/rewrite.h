@@ -23,6 +23,10 @@ gboolean engine_rewrite_uniform (const EngineGraph *graph, const EngineNode *aff
 /* An AFFINE of a value that became 1 / factor times what it was; of its shift nothing changes. */
 void engine_rewrite_scale_affine (EngineGraph *graph, EngineNode *affine, double factor);
 
+/* Weights that were made of others, filter by filter: a model's own scales are theirs, too, times
+ * factor[k] (NULL: 1). */
+void engine_rewrite_keep_scales (EngineGraph *graph, int from, int to, const float *factor);
+
 /* A node of one of the conversions behind `value`, whose output, "value (suffix)", has its dims and the
  * type of `op`; of QUANTISE the quant is left to the caller. Returns the output. */
 int engine_rewrite_convert (EngineGraph *graph, EngineOp op, int value, const char *suffix);

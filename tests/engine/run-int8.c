@@ -6,7 +6,8 @@
  *   run-int8 calibrate MODEL.onnx TABLE < images                      method mse
  *   run-int8 statistics MODEL.onnx FILE.int8stats < images            as int8calib method=auto
  *   run-int8 statistics-trt MODEL.onnx FILE.int8stats < images        with TensorRT's histograms, too
- *   run-int8 run MODEL.onnx TABLE full|symmetric < images > outputs
+ *   run-int8 run MODEL.onnx TABLE full|symmetric < images > outputs   TABLE "-" is none
+ *   run-int8 float MODEL.onnx < images > outputs                      FP32
  *
  * float32, images as [h w c], one after the other until the end of the input.
  */
@@ -90,6 +91,7 @@ typedef struct {
   EngineQuant quant;
   gsize elements;
   float *image;
+  EngineType type;
 } Runner;
 
 /* Up to a batch of images, quantised; returns how many there were. */
@@ -99,10 +101,12 @@ read_batch (const Runner *r)
   int n = 0;
 
   for (; n < BATCH && read_image (r->image, r->elements); n++) {
-    gint8 *to = engine_exec_input (r->exec, n);
+    void *to = engine_exec_input (r->exec, n);
 
-    for (gsize i = 0; i < r->elements; i++)
-      to[i] = engine_quant_level (&r->quant, r->image[i]);
+    if (r->type == ENGINE_TYPE_F32)
+      memcpy (to, r->image, r->elements * sizeof (float));
+    for (gsize i = 0; r->type == ENGINE_TYPE_S8 && i < r->elements; i++)
+      ((gint8 *) to)[i] = engine_quant_level (&r->quant, r->image[i]);
   }
   return n;
 }
@@ -123,13 +127,14 @@ run_all (const Runner *r, GError **error)
 }
 
 static gboolean
-run (const char *model, const char *table, EngineRanges ranges, GError **error)
+run (const char *model, const char *table, EnginePrecision precision, EngineRanges ranges,
+    GError **error)
 {
   const EngineRequest request = {.model = model,
       .table = table,
       .no_cache = TRUE,
       .force = TRUE,
-      .precision = ENGINE_PRECISION_INT8,
+      .precision = precision,
       .ranges = ranges};
   g_autoptr (Engine) engine = engine_obtain (&request, NULL, NULL, NULL, NULL, NULL, error);
   KernelBackend *backend = engine ? engine_backend_open ("cpu", error) : NULL;
@@ -141,7 +146,7 @@ run (const char *model, const char *table, EngineRanges ranges, GError **error)
     Runner r = {.engine = engine, .exec = exec};
 
     engine_input (engine, &info);
-    (void) engine_input_type (engine, &r.quant.scale, &r.quant.zero);
+    r.type = engine_input_type (engine, &r.quant.scale, &r.quant.zero);
     r.elements = image_elements (&info);
     r.image = g_new (float, r.elements);
     ok = run_all (&r, error);
@@ -166,12 +171,15 @@ main (int argc, char **argv)
     ok = collect (argv[2], argv[3], CALIB_HISTOGRAM_TENSORRT, &error);
   } else if (argc == 5 && strcmp (argv[1], "run") == 0 &&
              (strcmp (argv[4], "full") == 0 || strcmp (argv[4], "symmetric") == 0)) {
-    ok = run (argv[2], argv[3],
+    ok = run (argv[2], strcmp (argv[3], "-") == 0 ? NULL : argv[3], ENGINE_PRECISION_INT8,
         strcmp (argv[4], "full") == 0 ? ENGINE_RANGES_FULL : ENGINE_RANGES_SYMMETRIC, &error);
+  } else if (argc == 3 && strcmp (argv[1], "float") == 0) {
+    ok = run (argv[2], NULL, ENGINE_PRECISION_FP32, ENGINE_RANGES_FULL, &error);
   } else {
     fprintf (stderr, "usage: run-int8 calibrate MODEL TABLE < images\n"
                      "       run-int8 statistics[-trt] MODEL FILE < images\n"
-                     "       run-int8 run MODEL TABLE full|symmetric < images > outputs\n");
+                     "       run-int8 run MODEL TABLE|- full|symmetric < images > outputs\n"
+                     "       run-int8 float MODEL < images > outputs\n");
     return 2;
   }
   if (error)
