@@ -177,20 +177,37 @@ writes (const EngineCaffe__Layer *layer, gsize top)
          strcmp (layer->top[top], layer->bottom[0]) != 0;
 }
 
-/* Who writes a blob last gives its value the blob's name. */
+/* Who writes a blob last gives its value the blob's name; that of an input stays the input's. */
 static void
 find_last_writers (EngineCaffe *caffe, const GPtrArray *layers)
 {
+  const gpointer input = GINT_TO_POINTER (-1);
+
+  for (gsize i = 0; i < caffe->net->n_input; i++)
+    g_hash_table_insert (caffe->last_writers, caffe->net->input[i], input);
   for (guint i = 0; i < layers->len; i++) {
     const EngineCaffe__Layer *layer = g_ptr_array_index (layers, i);
+    const gpointer writer = find_type (layer->type) ? GINT_TO_POINTER ((int) i + 1) : input;
 
     for (gsize t = 0; t < layer->n_top; t++) {
-      if (!g_hash_table_contains (caffe->last_writers, layer->top[t]))
-        (void) engine_onnx_writer_name (caffe->writer, layer->top[t]); /* it is taken */
-      if (writes (layer, t) || !g_hash_table_contains (caffe->last_writers, layer->top[t]))
-        g_hash_table_insert (caffe->last_writers, layer->top[t], GINT_TO_POINTER ((int) i + 1));
+      const gpointer before = g_hash_table_lookup (caffe->last_writers, layer->top[t]);
+
+      if (!before || (before != input && writes (layer, t)))
+        g_hash_table_insert (caffe->last_writers, layer->top[t], writer);
     }
   }
+}
+
+/* Nothing else may have the names of blobs. */
+static void
+reserve_names (EngineCaffe *caffe)
+{
+  GHashTableIter iter;
+  gpointer blob;
+
+  g_hash_table_iter_init (&iter, caffe->last_writers);
+  while (g_hash_table_iter_next (&iter, &blob, NULL))
+    (void) engine_onnx_writer_name (caffe->writer, blob);
 }
 
 const char *
@@ -432,6 +449,7 @@ engine_caffe_net (EngineCaffe *caffe, GError **error)
   caffe->blobs = g_hash_table_new (g_str_hash, g_str_equal);
   engine_caffe_weights_open (caffe);
   find_last_writers (caffe, layers);
+  reserve_names (caffe);
   if (!add_net_inputs (caffe, error))
     return NULL;
   for (guint i = 0; i < layers->len; i++)
