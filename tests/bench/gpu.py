@@ -6,7 +6,8 @@
     tests/bench/gpu.py --tool build/tools/gst-int8-1.0 --engines FOLDER --markdown gpu.md
 
 PyTorch runs torchvision's network of the same name with random weights in FP16, channels last, its input
-on the device: recorded as a CUDA graph, and compiled with torch.compile (mode="max-autotune"). This engine
+on the device: recorded as a CUDA graph, and compiled with torch.compile, in the modes "reduce-overhead" and
+"max-autotune", which takes minutes for every batch size (TORCHINDUCTOR_CACHE_DIR keeps what it found). This engine
 runs FOLDER/<network>.int8engine, and <network>.fp16.int8engine and <network>.fp32.int8engine where they are, as
 `gst-int8-1.0 bench` does; its first turn compares the results with those of the CPU. They take turns: one burst
 of runs each, every run waited for. A time is the median of the bursts' medians; a ratio is the median of the
@@ -24,9 +25,9 @@ import time
 
 NETWORKS = {"resnet50": "resnet50", "mobilenetv2": "mobilenet_v2"}  # ours, torchvision's
 PRECISIONS = {"int8": "", "fp16": ".fp16", "fp32": ".fp32"}
-PEERS = ["torch-graph", "torch-compile"]
+PEERS = {"torch-graph": None, "torch-reduce": "reduce-overhead", "torch-compile": "max-autotune"}  # modes of torch.compile
 NAMES = {"int8": "INT8", "fp16": "FP16", "fp32": "FP32", "torch-graph": "PyTorch FP16, CUDA graph",
-         "torch-compile": "PyTorch FP16, max-autotune"}
+         "torch-reduce": "PyTorch FP16, reduce-overhead", "torch-compile": "PyTorch FP16, max-autotune"}
 WARM_UP_RUNS = 5
 
 
@@ -55,7 +56,7 @@ def ours(options, path, batch):
     return burst
 
 
-def torch_runs(options, network, batch, compiled):
+def torch_runs(options, network, batch, mode):
     import torch
     import torchvision
 
@@ -65,8 +66,8 @@ def torch_runs(options, network, batch, compiled):
     model = model.to(memory_format=torch.channels_last)
     x = torch.randn(batch, 3, 224, 224, device="cuda", dtype=torch.half).to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        if compiled:
-            model = torch.compile(model, mode="max-autotune")
+        if mode:
+            model = torch.compile(model, mode=mode)
             run = lambda: model(x)
             for _ in range(WARM_UP_RUNS):
                 run()
@@ -104,7 +105,7 @@ def contenders_of(options, network, batch):
             found[precision] = ours(options, path, batch)
     for peer in options.peers:
         start = time.perf_counter()
-        found[peer] = torch_runs(options, network, batch, peer == "torch-compile")
+        found[peer] = torch_runs(options, network, batch, PEERS[peer])
         say(f"{network}, batch {batch}: {NAMES[peer]} ready after {time.perf_counter() - start:.1f} s")
     return found
 
@@ -124,21 +125,23 @@ def measure(options, network, batch):
     return {"network": network, "batch": batch, "seconds": times}
 
 
-def ratio(result, peer):
-    pairs = zip(result["seconds"][peer], result["seconds"]["int8"])
+def ratio(result, own, peer):
+    pairs = zip(result["seconds"][peer], result["seconds"][own])
     return statistics.median(theirs / own for theirs, own in pairs)
 
 
 def rows(options, results):
     names = [name for name in NAMES if any(name in r["seconds"] for r in results)]
-    peers = [name for name in names if name != "int8"]
+    ratios = [("int8", peer) for peer in names if peer != "int8"]
+    ratios += [("fp16", peer) for peer in names if peer in PEERS and "fp16" in names]
     yield ["network", "batch"] + [f"{NAMES[n]}: ms" for n in names] + ["INT8: images/s"] + \
-        [f"INT8 / {NAMES[p]}" for p in peers]
-    yield ["---"] + ["--:"] * (2 + len(names) + len(peers))
+        [f"{NAMES[own]} / {NAMES[peer]}" for own, peer in ratios]
+    yield ["---"] + ["--:"] * (2 + len(names) + len(ratios))
     for r in results:
         ms = {n: 1e3 * statistics.median(r["seconds"][n]) for n in names if n in r["seconds"]}
         yield [r["network"], str(r["batch"])] + [f"{ms[n]:.3f}" if n in ms else "-" for n in names] + \
-            [f"{1e3 * r['batch'] / ms['int8']:,.0f}"] + [f"{ratio(r, p):.2f}" if p in ms else "-" for p in peers]
+            [f"{1e3 * r['batch'] / ms['int8']:,.0f}"] + \
+            [f"{ratio(r, own, peer):.2f}" if own in ms and peer in ms else "-" for own, peer in ratios]
 
 
 def versions(peers):
@@ -156,7 +159,7 @@ def main():
     parser.add_argument("--backend", default="cuda")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 256])
-    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.4, help="of a burst")
     parser.add_argument("--check", type=int, default=8, help="compare bytes with the CPU up to this batch; 0: never")
