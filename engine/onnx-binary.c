@@ -56,7 +56,7 @@ storage_for_axis (const EngineOnnx *onnx, const EngineOnnxNode *node, const Engi
   *storage = engine_onnx_storage (onnx, x);
   if (axis == ENGINE_NONE)
     return TRUE;
-  *storage = ENGINE_ONNX_PLAIN;
+  *storage = x->batch_axis != 0 ? ENGINE_ONNX_FREE : ENGINE_ONNX_PLAIN;
   if (axis == x->rank - 1)
     return TRUE;
   *storage = ENGINE_ONNX_CHANNELS_LAST;
@@ -95,6 +95,26 @@ scale_and_shift (const EngineOnnxNode *node, char op, gboolean reversed, double 
   }
 }
 
+/* Whether scale and shift along the last axis of a storage will do. */
+static gboolean
+is_affine (const EngineOnnxValue *x, const EngineOnnxConstant *constant)
+{
+  int varying = 0, axis = x->rank - 1;
+
+  if (is_uniform (constant) && constant->n == 1)
+    return TRUE;
+  for (int i = 0; i < constant->rank && constant->rank <= x->rank; i++)
+    if (constant->dims[i] != 1) {
+      varying++;
+      axis = x->rank - constant->rank + i;
+    }
+  if (constant->rank > x->rank || (varying > 1 && is_uniform (constant)))
+    return TRUE;
+  return varying < 2 && axis != x->batch_axis &&
+         (axis == x->rank - 1 || (axis == 1 && x->batch_axis == 0 && !x->features_last &&
+                                     engine_onnx_may_be_channels_last (x)));
+}
+
 static gboolean
 with_constant (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnnxValue *x,
     const EngineOnnxConstant *constant, gboolean reversed, GError **error)
@@ -105,6 +125,8 @@ with_constant (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnnx
 
   if (!constant->f)
     return ENGINE_ONNX_REFUSE ("integers and floats");
+  if (!is_affine (x, constant) && (!reversed || op == '+' || op == '*'))
+    return engine_onnx_with_operand (onnx, node, op, x, constant, error);
   if (!varying_axis (node, x, constant, &axis, error) ||
       !storage_for_axis (onnx, node, x, axis, &storage, error))
     return FALSE;
@@ -156,6 +178,11 @@ common_storage (const EngineOnnx *onnx, const EngineOnnxValue *a, const EngineOn
 {
   const gboolean may = engine_onnx_may_be_channels_last (a);
 
+  if (a->batch_axis != b->batch_axis)
+    return FALSE;
+  *storage = ENGINE_ONNX_FREE;
+  if (a->batch_axis != 0)
+    return same_dims (a, b);
   *storage = ENGINE_ONNX_CHANNELS_LAST;
   if (same_dims (a, b)) {
     if (!may || (engine_onnx_storage (onnx, a) == ENGINE_ONNX_PLAIN &&
@@ -293,12 +320,14 @@ engine_onnx_import_mul (EngineOnnx *onnx, const EngineOnnxNode *node, GError **e
       !import_binary (onnx, node, '*', error))
     return FALSE;
   if (dynamic)
-    ((EngineOnnxValue *) g_hash_table_lookup (onnx->values, node->proto->output[0]))->dynamic = dynamic;
+    ((EngineOnnxValue *) g_hash_table_lookup (onnx->values, node->proto->output[0]))->dynamic =
+        dynamic;
   return TRUE;
 }
 
 gboolean
-engine_onnx_scale_output (EngineOnnx *onnx, const EngineOnnxNode *node, double factor, GError **error)
+engine_onnx_scale_output (EngineOnnx *onnx, const EngineOnnxNode *node, double factor,
+    GError **error)
 {
   EngineOnnxValue *x = g_hash_table_lookup (onnx->values, node->proto->output[0]);
   const EngineOnnxStorage storage = engine_onnx_storage (onnx, x);

@@ -119,6 +119,29 @@ engine_onnx_import_conv (EngineOnnx *onnx, const EngineOnnxNode *node, GError **
 
 /* --- Fully connected ------------------------------------------------------------------------ */
 
+/* A convolution takes up to 4 axes: more are made one for it. */
+static int
+add_connected (EngineOnnx *onnx, const EngineOnnxNode *node, int *inputs, GError **error)
+{
+  const EngineValue x = *engine_graph_value (onnx->graph, inputs[ENGINE_CONV_X]);
+  const gint64 features = x.dims[x.rank - 1];
+  const gint64 rows = engine_value_elements (&x) / features / x.dims[0];
+  int dims[ENGINE_MAX_RANK] = {x.dims[0], rows, features}, value;
+
+  if (x.rank > 4)
+    inputs[ENGINE_CONV_X] =
+        engine_onnx_add_reshape (onnx, node, 0, inputs[ENGINE_CONV_X], 3, dims, error);
+  if (inputs[ENGINE_CONV_X] == ENGINE_NONE)
+    return ENGINE_NONE;
+  value = engine_onnx_infer (onnx, node,
+      engine_onnx_add (onnx, node, ENGINE_OP_CONV, 0, inputs, ENGINE_CONV_INPUTS), error);
+  if (x.rank <= 4 || value == ENGINE_NONE)
+    return value;
+  memcpy (dims, x.dims, sizeof x.dims);
+  dims[x.rank - 1] = engine_graph_value (onnx->graph, value)->dims[2];
+  return engine_onnx_add_reshape (onnx, node, 0, value, x.rank, dims, error);
+}
+
 /* x (its last axis) times w, which is [in out], or [out in] if transposed. */
 static gboolean
 connect (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
@@ -127,6 +150,7 @@ connect (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
   int inputs[ENGINE_CONV_INPUTS] = {ENGINE_NONE, ENGINE_NONE, bias, ENGINE_NONE, ENGINE_NONE};
   const gint64 in = w->dims[transposed], out = w->dims[!transposed];
   const int dims[4] = {out, 1, 1, in};
+  const EngineOnnxStorage storage = x->batch_axis != 0 ? ENGINE_ONNX_FREE : ENGINE_ONNX_PLAIN;
   float *data;
 
   if (in < 1 || in > ENGINE_MAX_DIM || out < 1 || out > ENGINE_MAX_DIM ||
@@ -144,25 +168,27 @@ connect (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
   if (inputs[ENGINE_CONV_W] == ENGINE_NONE)
     return FALSE;
   engine_onnx_keep_scales (onnx, inputs[ENGINE_CONV_W], w, !transposed, alpha);
-  inputs[ENGINE_CONV_X] = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error);
+  inputs[ENGINE_CONV_X] = engine_onnx_stored (onnx, node, x, storage, error);
   if (inputs[ENGINE_CONV_X] == ENGINE_NONE)
     return FALSE;
-  return engine_onnx_define (onnx, node, 0,
-      engine_onnx_infer (onnx, node,
-          engine_onnx_add (onnx, node, ENGINE_OP_CONV, 0, inputs, ENGINE_CONV_INPUTS), error),
-      ENGINE_ONNX_PLAIN);
+  return engine_onnx_define (onnx, node, 0, add_connected (onnx, node, inputs, error), storage) &&
+         engine_onnx_mark_features (onnx, node);
 }
 
 gboolean
 engine_onnx_import_matmul (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
   EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
-  const EngineOnnxConstant *w = x ? engine_onnx_floats (onnx, node, 1, error) : NULL;
+  EngineOnnxValue *second = x ? engine_onnx_input (onnx, node, 1, error) : NULL;
+  const EngineOnnxConstant *w;
 
+  if (second && !second->constant)
+    return engine_onnx_matmul_activations (onnx, node, x, second, error);
+  w = second ? engine_onnx_floats (onnx, node, 1, error) : NULL;
   if (!w)
     return FALSE;
-  if (x->rank < 2 || x->rank > 4 || w->rank != 2)
-    return ENGINE_ONNX_UNSUPPORTED ("%d axes times %d axes; 2 to 4 times 2 can be done", x->rank,
+  if (x->rank < 2 || w->rank != 2 || x->batch_axis == x->rank - 1)
+    return ENGINE_ONNX_UNSUPPORTED ("%d axes times %d axes; 2 or more times 2 can be done", x->rank,
         w->rank);
   return connect (onnx, node, x, w, FALSE, 1, ENGINE_NONE, error);
 }

@@ -160,9 +160,9 @@ engine_onnx_import_shape (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
   if (!engine_onnx_result_new (onnx, &result, FALSE, 1, &n, error))
     return FALSE;
   for (gint64 i = 0; i < n; i++)
-    result.i[i] = x->constant      ? x->constant->dims[start + i]
-                  : start + i == 0 ? x->dims[0] * onnx->batch
-                                   : x->dims[start + i];
+    result.i[i] = x->constant                  ? x->constant->dims[start + i]
+                  : start + i == x->batch_axis ? x->dims[start + i] * onnx->batch
+                                               : x->dims[start + i];
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
 
@@ -197,7 +197,7 @@ engine_onnx_import_range (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
 gboolean
 engine_onnx_import_gather (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  const EngineOnnxValue *value = engine_onnx_input (onnx, node, 0, error);
+  EngineOnnxValue *value = engine_onnx_input (onnx, node, 0, error);
   const EngineOnnxConstant *x, *indices;
   gint64 attribute, dims[2 * ENGINE_ONNX_MAX_RANK], inner = 1, outer = 1, at;
   int axis, rank = 0;
@@ -206,8 +206,7 @@ engine_onnx_import_gather (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
   if (!value)
     return FALSE;
   if (!value->constant)
-    return ENGINE_ONNX_UNSUPPORTED (
-        "input 0 (\"%s\") is computed from the image; a constant can be done", value->name);
+    return engine_onnx_gather_activation (onnx, node, value, error);
   x = value->constant;
   indices = engine_onnx_integers (onnx, node, 1, error);
   if (!indices || !engine_onnx_int (node, "axis", 0, &attribute, error) ||

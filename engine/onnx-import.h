@@ -9,12 +9,15 @@
  *   PLAIN          axes in the order in which ONNX names them
  *   CHANNELS_LAST  axis 1 moved to the end (rank 3 and 4): what convolutions, pools and per-channel
  *                  scales want
+ *   FREE           the images in an axis of their own before all others. Attention moves the batch
+ *                  behind other axes for a while: such a value is stored in this way only
  *
  * An op asks for the storage it needs; a transpose appears where the value does not have it yet, and
  * the pass "fold" takes out those that cancel.
  *
  * Batch: the graph is written for one image. Shapes that the model computes or states are for the
- * batch it was exported with (onnx->batch); reshapes translate.
+ * batch it was exported with (onnx->batch); reshapes translate. Where a model moves the batch, the
+ * images are outermost in the axis that they are in (EngineOnnxValue.batch_axis).
  *
  * Every import function of an op has the type EngineOnnxImportFn, reads its node, and ends with
  * engine_onnx_define_*(). Errors name the node; engine_onnx_import() adds the file.
@@ -27,8 +30,8 @@
 
 /* Constants may have more axes than activations: they end as shapes or weights. */
 #define ENGINE_ONNX_MAX_RANK 8
-/* Integers serve shapes; floats are weights. */
-#define ENGINE_ONNX_MAX_INTEGERS 65536
+/* Integers serve shapes and masks; floats are weights. */
+#define ENGINE_ONNX_MAX_INTEGERS (1 << 20)
 
 enum { /* TensorProto.DataType */
   ENGINE_ONNX_FLOAT = 1,
@@ -87,6 +90,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineOnnxConstant, engine_onnx_constant_unref)
 typedef enum {
   ENGINE_ONNX_PLAIN,
   ENGINE_ONNX_CHANNELS_LAST,
+  ENGINE_ONNX_FREE,
   ENGINE_ONNX_STORAGES
 } EngineOnnxStorage;
 
@@ -111,6 +115,8 @@ typedef struct {
   EngineOnnxLevels levels;
   const char *dynamic; /* the output of a DynamicQuantizeLinear on whose scale or zero point the value
                           depends, or NULL: see onnx-integer.c */
+  int batch_axis;            /* other than 0: stored FREE, and only so */
+  gboolean features_last;    /* the last axis is what layers work on: no image, whatever its rank */
 } EngineOnnxValue;
 
 typedef struct {
@@ -212,6 +218,13 @@ gboolean engine_onnx_may_be_channels_last (const EngineOnnxValue *value);
 /* Where an axis of ONNX is in a storage. */
 int engine_onnx_stored_axis (const EngineOnnxValue *value, EngineOnnxStorage storage, int axis);
 
+/* The same in FREE storage, wherever the batch is. */
+int engine_onnx_stored_free (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *value,
+    GError **error);
+/* Output i is this graph value, stored FREE with the batch in an axis; where that is 0, PLAIN. */
+gboolean engine_onnx_define_free (EngineOnnx *onnx, const EngineOnnxNode *node, guint i,
+    int graph_value, int batch_axis, GError **error);
+
 /* Adds a node to the graph, named like output i. Set its parameters, then infer. */
 EngineNode *engine_onnx_add (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, guint i,
     const int *inputs, int n_inputs);
@@ -305,6 +318,31 @@ int engine_onnx_add_uniform_affine (EngineOnnx *onnx, const EngineOnnxNode *node
 /* x * scale + shift along the last axis of a storage, as output 0; takes both. */
 gboolean engine_onnx_affine (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
     EngineOnnxStorage storage, float *scale, float *shift, GError **error);
+
+/* A graph value with other dims; ENGINE_NONE gives itself. Named like output i. */
+int engine_onnx_add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value,
+    int rank, const int *dims, GError **error);
+
+/* Output 0 has its features in the last axis. TRUE. */
+gboolean engine_onnx_mark_features (EngineOnnx *onnx, const EngineOnnxNode *node);
+
+/* onnx-matmul.c: output 0 is a b. */
+gboolean engine_onnx_matmul_activations (EngineOnnx *onnx, const EngineOnnxNode *node,
+    EngineOnnxValue *a, EngineOnnxValue *b, GError **error);
+/* onnx-gather.c: output 0 is what input 1 names of x. */
+gboolean engine_onnx_gather_activation (EngineOnnx *onnx, const EngineOnnxNode *node,
+    EngineOnnxValue *x, GError **error);
+/* onnx-operand.c: output 0 is x op k, the constant being as large as it likes to be, but for '/' with
+ * zeros, which the result shows. */
+gboolean engine_onnx_with_operand (EngineOnnx *onnx, const EngineOnnxNode *node, char op,
+    EngineOnnxValue *x, const EngineOnnxConstant *k, GError **error);
+/* Output 0 joins one activation and constants. */
+gboolean engine_onnx_concat_constants (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 axis,
+    GError **error);
+/* onnx-layernorm.c: output 0 is x normalised over the last axis; scale and shift may be NULL. */
+gboolean engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
+    const EngineOnnxConstant *scale, const EngineOnnxConstant *shift, float epsilon,
+    GError **error);
 
 /* onnx-reshape.c: output 0 is x with these dims, for the batch of the export. */
 gboolean engine_onnx_reshape_activation (EngineOnnx *onnx, const EngineOnnxNode *node,

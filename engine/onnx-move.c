@@ -7,15 +7,18 @@
 /* --- Concat --------------------------------------------------------------------------------- */
 
 static gboolean
-all_constant (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean *all, GError **error)
+all_constant (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean *all, gboolean *any,
+    GError **error)
 {
   *all = TRUE;
+  *any = FALSE;
   for (guint i = 0; i < node->proto->n_input; i++) {
     const EngineOnnxValue *value = engine_onnx_input (onnx, node, i, error);
 
     if (!value)
       return FALSE;
     *all = *all && value->constant;
+    *any = *any || value->constant;
   }
   return TRUE;
 }
@@ -25,27 +28,35 @@ engine_onnx_import_concat (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
 {
   const guint n = node->proto->n_input;
   g_autofree int *inputs = g_new (int, n);
-  EngineOnnxStorage storage = ENGINE_ONNX_PLAIN;
+  EngineOnnxStorage storage;
   EngineOnnxValue *first, *x;
   EngineNode *concat;
-  gboolean constant;
+  gboolean constant, any;
   gint64 attribute;
   int axis;
 
   if (!engine_onnx_attribute (node, "axis"))
     return ENGINE_ONNX_REFUSE ("axis is missing");
   if (!engine_onnx_int (node, "axis", 0, &attribute, error) ||
-      !all_constant (onnx, node, &constant, error))
+      !all_constant (onnx, node, &constant, &any, error))
     return FALSE;
   if (constant)
     return engine_onnx_fold_concat (onnx, node, attribute, error);
+  if (any)
+    return engine_onnx_concat_constants (onnx, node, attribute, error);
   first = engine_onnx_activation (onnx, node, 0, error);
   if (!first || !engine_onnx_axis (node, attribute, first->rank, &axis, error))
     return FALSE;
+  storage = first->batch_axis != 0 ? ENGINE_ONNX_FREE : ENGINE_ONNX_PLAIN;
+  if (axis == first->batch_axis)
+    return ENGINE_ONNX_UNSUPPORTED ("it joins the images of batches");
   for (guint i = 0; i < n; i++) {
     x = engine_onnx_activation (onnx, node, i, error);
     if (!x)
       return FALSE;
+    if (x->batch_axis != first->batch_axis)
+      return ENGINE_ONNX_UNSUPPORTED ("inputs with the batch in axes %d and %d", first->batch_axis,
+          x->batch_axis);
     if (x->rank != first->rank)
       return ENGINE_ONNX_REFUSE ("input %u has %d axes, the first %d", i, x->rank, first->rank);
     if (engine_onnx_storage (onnx, x) == ENGINE_ONNX_CHANNELS_LAST)
@@ -122,7 +133,7 @@ engine_onnx_import_split (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
     return ENGINE_ONNX_REFUSE ("%" G_GINT64_FORMAT " outputs, and another number of parts", n);
   if (n_stated >= 0)
     memcpy (sizes, stated, n * sizeof (gint64));
-  if (axis == 0)
+  if (axis == x->batch_axis)
     return ENGINE_ONNX_UNSUPPORTED ("it splits the images of a batch");
   if (!split_sizes (onnx, node, x->dims[axis], sizes, n_stated, n, error))
     return FALSE;
@@ -192,6 +203,34 @@ read_cut (EngineOnnx *onnx, const EngineOnnxNode *node, int rank, const gint64 *
   return TRUE;
 }
 
+/* Every step-th element of a graph value's axis: one of `step` columns, once the axis is rows of so many.
+ * `of` is the axis in the cut. */
+static int
+add_strided_slice (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int axis,
+    const Cut *cut, int of, GError **error)
+{
+  const EngineValue x = *engine_graph_value (onnx->graph, value);
+  const gint64 step = cut->step[of], count = cut->count[of];
+  int dims[ENGINE_MAX_RANK + 1];
+
+  if (x.rank == ENGINE_MAX_RANK || x.dims[axis] != step * count || cut->from[of] >= step) {
+    ENGINE_ONNX_UNSUPPORTED ("%" G_GINT64_FORMAT " of %d elements in steps of %" G_GINT64_FORMAT
+                             ": the axis has to be a multiple of the step",
+        count, x.dims[axis], step);
+    return ENGINE_NONE;
+  }
+  memcpy (dims, x.dims, axis * sizeof (int));
+  dims[axis] = count;
+  dims[axis + 1] = step;
+  memcpy (dims + axis + 2, x.dims + axis + 1, (x.rank - axis - 1) * sizeof (int));
+  value = engine_onnx_add_reshape (onnx, node, 0, value, x.rank + 1, dims, error);
+  if (value != ENGINE_NONE)
+    value = add_slice (onnx, node, 0, value, axis + 1, cut->from[of], 1, error);
+  memcpy (dims, x.dims, sizeof x.dims);
+  dims[axis] = count;
+  return engine_onnx_add_reshape (onnx, node, 0, value, x.rank, dims, error);
+}
+
 gboolean
 engine_onnx_import_slice (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
@@ -208,7 +247,7 @@ engine_onnx_import_slice (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
     return read_cut (onnx, node, x->constant->rank, x->constant->dims, &cut, error) &&
            engine_onnx_fold_slice (onnx, node, x->constant, cut.from, cut.step, cut.count, error);
   for (int i = 0; i < x->rank; i++)
-    dims[i] = i == 0 ? x->dims[0] * onnx->batch : x->dims[i];
+    dims[i] = i == x->batch_axis ? x->dims[i] * onnx->batch : x->dims[i];
   if (!read_cut (onnx, node, x->rank, dims, &cut, error))
     return FALSE;
   storage = engine_onnx_storage (onnx, x);
@@ -218,12 +257,15 @@ engine_onnx_import_slice (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
   for (int i = 0; i < x->rank; i++) {
     if (cut.from[i] == 0 && cut.step[i] == 1 && cut.count[i] == dims[i])
       continue;
-    if (i == 0 || cut.step[i] != 1 || cut.count[i] < 1)
+    if (i == x->batch_axis || cut.step[i] < 1 || cut.count[i] < 1)
       return ENGINE_ONNX_UNSUPPORTED ("axis %d with step %" G_GINT64_FORMAT
-                                      "; axes behind the batch, with step 1, can be done",
+                                      "; axes other than the batch, forwards, can be done",
           i, cut.step[i]);
-    value = add_slice (onnx, node, 0, value, engine_onnx_stored_axis (x, storage, i), cut.from[i],
-        cut.count[i], error);
+    value = cut.step[i] == 1
+                ? add_slice (onnx, node, 0, value, engine_onnx_stored_axis (x, storage, i),
+                      cut.from[i], cut.count[i], error)
+                : add_strided_slice (onnx, node, value, engine_onnx_stored_axis (x, storage, i),
+                      &cut, i, error);
     if (value == ENGINE_NONE)
       return FALSE;
     whole = FALSE;
@@ -258,6 +300,28 @@ read_perm (const EngineOnnxNode *node, int rank, int *perm, GError **error)
   return TRUE;
 }
 
+/* One that the batch takes part in. */
+static gboolean
+transpose_free (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, const int *perm,
+    GError **error)
+{
+  const int stored = engine_onnx_stored_free (onnx, node, x, error);
+  EngineNode *transpose;
+  int batch_axis = 0;
+
+  if (stored == ENGINE_NONE)
+    return FALSE;
+  transpose = engine_onnx_add (onnx, node, ENGINE_OP_TRANSPOSE, 0, &stored, 1);
+  transpose->transpose.perm[0] = 0;
+  for (int i = 0; i < x->rank; i++) {
+    transpose->transpose.perm[i + 1] = perm[i] + 1;
+    if (perm[i] == x->batch_axis)
+      batch_axis = i;
+  }
+  return engine_onnx_define_free (onnx, node, 0, engine_onnx_infer (onnx, node, transpose, error),
+      batch_axis, error);
+}
+
 gboolean
 engine_onnx_import_transpose (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
@@ -269,8 +333,8 @@ engine_onnx_import_transpose (EngineOnnx *onnx, const EngineOnnxNode *node, GErr
     return FALSE;
   if (x->constant)
     return engine_onnx_fold_transpose (onnx, node, x->constant, perm, error);
-  if (perm[0] != 0)
-    return ENGINE_ONNX_UNSUPPORTED ("it moves the batch axis");
+  if (perm[x->batch_axis] != 0 || x->batch_axis != 0)
+    return transpose_free (onnx, node, x, perm, error);
   stored = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error);
   if (stored == ENGINE_NONE)
     return FALSE;

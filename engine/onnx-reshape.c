@@ -25,9 +25,9 @@ read_input (EngineOnnx *onnx, const EngineOnnxNode *node, Input *input, GError *
     return FALSE;
   input->rank = value->constant ? value->constant->rank : value->rank;
   for (int i = 0; i < input->rank; i++)
-    input->dims[i] = value->constant ? value->constant->dims[i]
-                     : i == 0        ? value->dims[0] * onnx->batch
-                                     : value->dims[i];
+    input->dims[i] = value->constant          ? value->constant->dims[i]
+                     : i == value->batch_axis ? value->dims[i] * onnx->batch
+                                              : value->dims[i];
   return TRUE;
 }
 
@@ -65,6 +65,52 @@ same_dims (const Input *input, int rank, const gint64 *dims)
   return rank == input->rank;
 }
 
+static gint64
+elements_before (const EngineOnnxValue *x)
+{
+  gint64 n = 1;
+
+  for (int i = 0; i < x->batch_axis; i++)
+    n *= x->dims[i];
+  return n;
+}
+
+/* Where the batch is once a value whose batch is in another axis than 0 has these dims: what lies
+ * before it has as many elements as it had. ENGINE_NONE where images would be torn apart. */
+static int
+find_batch_axis (const EngineOnnx *onnx, const EngineOnnxValue *x, int rank, const gint64 *dims)
+{
+  const gint64 wanted = elements_before (x);
+  gint64 before = 1;
+
+  for (int axis = 0; axis < rank; before *= dims[axis++])
+    if (before == wanted && dims[axis] % onnx->batch == 0)
+      return axis;
+  return ENGINE_NONE;
+}
+
+/* dims are those of ONNX. */
+static gboolean
+reshape_free (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int rank,
+    const gint64 *dims, int batch_axis, GError **error)
+{
+  int free_dims[ENGINE_MAX_RANK] = {1};
+
+  if (batch_axis == ENGINE_NONE || rank < 1 || rank >= ENGINE_MAX_RANK)
+    return ENGINE_ONNX_UNSUPPORTED (
+        "its input has the batch in axis %d, and its output %d axes of which none is the batch",
+        x->batch_axis, rank);
+  for (int i = 0; i < rank; i++) {
+    if (dims[i] < 1 || dims[i] > ENGINE_MAX_DIM)
+      return ENGINE_ONNX_REFUSE ("axis %d of the output has size %" G_GINT64_FORMAT, i, dims[i]);
+    free_dims[i + 1] = i == batch_axis ? dims[i] / onnx->batch : dims[i];
+  }
+  return engine_onnx_define_free (onnx, node, 0,
+      engine_onnx_add_reshape (onnx, node, 0, engine_onnx_stored_free (onnx, node, x, error),
+          rank + 1, free_dims, error),
+      batch_axis, error);
+}
+
 static gboolean
 reshape_activation (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int rank,
     const gint64 *dims, GError **error)
@@ -73,6 +119,8 @@ reshape_activation (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValu
   EngineNode *reshape;
   EngineValue *y;
 
+  if (x->batch_axis != 0)
+    return reshape_free (onnx, node, x, rank, dims, find_batch_axis (onnx, x, rank, dims), error);
   if (rank < 1 || rank > ENGINE_MAX_RANK)
     return ENGINE_ONNX_UNSUPPORTED ("the output has %d axes; 1 to %d can be done", rank,
         ENGINE_MAX_RANK);
@@ -209,14 +257,16 @@ engine_onnx_import_squeeze (EngineOnnx *onnx, const EngineOnnxNode *node, GError
   gint64 dims[ENGINE_ONNX_MAX_RANK];
   g_autofree gint64 *axes = NULL;
   Input input;
-  int n, rank = 0;
+  int n, rank = 0, left = ENGINE_NONE; /* where the batch is left */
 
   if (!read_input (onnx, node, &input, error) ||
       !engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error) ||
       !mark_axes (node, axes, n, input.rank, marked, error))
     return FALSE;
+  const int batch_axis = input.value->constant ? ENGINE_NONE : input.value->batch_axis;
+
   for (int i = 0; i < input.rank; i++) {
-    const gboolean batch = i == 0 && !input.value->constant;
+    const gboolean batch = i == batch_axis;
 
     if (n < 0) /* all that are 1 */
       marked[i] = input.dims[i] == 1 && !batch;
@@ -224,9 +274,13 @@ engine_onnx_import_squeeze (EngineOnnx *onnx, const EngineOnnxNode *node, GError
       return ENGINE_ONNX_UNSUPPORTED ("it takes the batch axis away");
     if (marked[i] && input.dims[i] != 1)
       return ENGINE_ONNX_REFUSE ("axis %d has size %" G_GINT64_FORMAT, i, input.dims[i]);
+    if (batch)
+      left = rank;
     if (!marked[i])
       dims[rank++] = input.dims[i];
   }
+  if (batch_axis > 0)
+    return reshape_free (onnx, node, input.value, rank, dims, left, error);
   return reshape (onnx, node, &input, rank, dims, error);
 }
 
@@ -237,7 +291,7 @@ engine_onnx_import_unsqueeze (EngineOnnx *onnx, const EngineOnnxNode *node, GErr
   gint64 dims[ENGINE_ONNX_MAX_RANK];
   g_autofree gint64 *axes = NULL;
   Input input;
-  int n, rank, next = 0;
+  int n, rank, next = 0, batch_axis = 0;
 
   if (!read_input (onnx, node, &input, error) ||
       !engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error))
@@ -250,9 +304,12 @@ engine_onnx_import_unsqueeze (EngineOnnx *onnx, const EngineOnnxNode *node, GErr
         ENGINE_ONNX_MAX_RANK);
   if (!mark_axes (node, axes, n, rank, marked, error))
     return FALSE;
-  if (marked[0] && !input.value->constant)
-    return ENGINE_ONNX_UNSUPPORTED ("it moves the batch axis");
-  for (int i = 0; i < rank; i++)
+  for (int i = 0; i < rank; i++) {
+    if (!marked[i] && next == (input.value->constant ? ENGINE_NONE : input.value->batch_axis))
+      batch_axis = i;
     dims[i] = marked[i] ? 1 : input.dims[next++];
+  }
+  if (batch_axis != 0 && !input.value->constant)
+    return reshape_free (onnx, node, input.value, rank, dims, batch_axis, error);
   return reshape (onnx, node, &input, rank, dims, error);
 }

@@ -88,7 +88,7 @@ import_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean log, GErr
   if (!x || !engine_onnx_int (node, "axis", one_axis ? -1 : 1, &attribute, error) ||
       !engine_onnx_axis (node, attribute, x->rank, &axis, error))
     return FALSE;
-  if (axis == 0)
+  if (axis == x->batch_axis)
     return ENGINE_ONNX_UNSUPPORTED ("it sums over the images of a batch");
   if (!one_axis) {
     one_axis = TRUE;

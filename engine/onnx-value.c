@@ -14,7 +14,10 @@ engine_onnx_may_be_channels_last (const EngineOnnxValue *value)
 EngineOnnxStorage
 engine_onnx_storage (const EngineOnnx *onnx, const EngineOnnxValue *value)
 {
-  if (value->stored[ENGINE_ONNX_CHANNELS_LAST] != ENGINE_NONE || (onnx->nchw && value->rank == 4))
+  if (value->batch_axis != 0)
+    return ENGINE_ONNX_FREE;
+  if (value->stored[ENGINE_ONNX_CHANNELS_LAST] != ENGINE_NONE ||
+      (onnx->nchw && value->rank == 4 && !value->features_last))
     return ENGINE_ONNX_CHANNELS_LAST;
   return ENGINE_ONNX_PLAIN;
 }
@@ -22,6 +25,8 @@ engine_onnx_storage (const EngineOnnx *onnx, const EngineOnnxValue *value)
 int
 engine_onnx_stored_axis (const EngineOnnxValue *value, EngineOnnxStorage storage, int axis)
 {
+  if (storage == ENGINE_ONNX_FREE)
+    return axis + 1;
   if (storage == ENGINE_ONNX_PLAIN || axis == 0)
     return axis;
   return axis == 1 ? value->rank - 1 : axis - 1;
@@ -96,6 +101,13 @@ int
 engine_onnx_stored (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *value,
     EngineOnnxStorage storage, GError **error)
 {
+  if (value->batch_axis != 0) {
+    if (storage == ENGINE_ONNX_FREE)
+      return value->stored[ENGINE_ONNX_FREE];
+    ENGINE_ONNX_UNSUPPORTED ("input \"%s\" has its batch in axis %d; 0 can be done", value->name,
+        value->batch_axis);
+    return ENGINE_NONE;
+  }
   if (value->rank <= 2)
     storage = ENGINE_ONNX_PLAIN; /* nothing between batch and channels */
   else if (storage == ENGINE_ONNX_CHANNELS_LAST && !engine_onnx_may_be_channels_last (value)) {
@@ -108,7 +120,59 @@ engine_onnx_stored (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValu
   return value->stored[storage];
 }
 
+int
+engine_onnx_add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value, int rank,
+    const int *dims, GError **error)
+{
+  EngineNode *made;
+  EngineValue *y;
+
+  if (value == ENGINE_NONE)
+    return ENGINE_NONE;
+  made = engine_onnx_add (onnx, node, ENGINE_OP_RESHAPE, i, &value, 1);
+  y = engine_graph_value (onnx->graph, made->output);
+  y->rank = rank;
+  memcpy (y->dims, dims, rank * sizeof (int));
+  return engine_onnx_infer (onnx, node, made, error);
+}
+
+int
+engine_onnx_stored_free (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *value,
+    GError **error)
+{
+  int dims[ENGINE_MAX_RANK] = {1};
+
+  if (value->batch_axis != 0)
+    return value->stored[ENGINE_ONNX_FREE];
+  if (value->rank == ENGINE_MAX_RANK) {
+    ENGINE_ONNX_UNSUPPORTED ("it moves the batch of \"%s\", which has %d axes; %d can be done",
+        value->name, value->rank, ENGINE_MAX_RANK - 1);
+    return ENGINE_NONE;
+  }
+  memcpy (dims + 1, value->dims, value->rank * sizeof (int));
+  return engine_onnx_add_reshape (onnx, node, 0,
+      engine_onnx_stored (onnx, node, value, ENGINE_ONNX_PLAIN, error), value->rank + 1, dims,
+      error);
+}
+
 /* --- Definitions ---------------------------------------------------------------------------- */
+
+/* What a node makes of values whose last axis has the features, or whose batch has moved, is such a
+ * value too, unless it says otherwise. */
+static void
+inherit (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxStorage storage,
+    EngineOnnxValue *value)
+{
+  for (gsize i = 0; i < node->proto->n_input; i++) {
+    const EngineOnnxValue *input = g_hash_table_lookup (onnx->values, node->proto->input[i]);
+
+    if (!input || input->constant || input == value)
+      continue;
+    value->features_last |= input->features_last && storage != ENGINE_ONNX_CHANNELS_LAST;
+    if (storage == ENGINE_ONNX_FREE && value->batch_axis == 0)
+      value->batch_axis = input->batch_axis;
+  }
+}
 
 EngineOnnxValue *
 engine_onnx_new_value (EngineOnnx *onnx, const char *name)
@@ -134,8 +198,8 @@ engine_onnx_define_as (EngineOnnx *onnx, const char *name, int graph_value,
     return FALSE;
   stored = engine_graph_value (onnx->graph, graph_value);
   value = engine_onnx_new_value (onnx, name);
-  value->rank = stored->rank;
-  if (value->rank <= 2)
+  value->rank = stored->rank - (storage == ENGINE_ONNX_FREE);
+  if (value->rank <= 2 && storage == ENGINE_ONNX_CHANNELS_LAST)
     storage = ENGINE_ONNX_PLAIN;
   value->stored[storage] = graph_value;
   for (int axis = 0; axis < value->rank; axis++)
@@ -147,7 +211,45 @@ gboolean
 engine_onnx_define (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int graph_value,
     EngineOnnxStorage storage)
 {
-  return engine_onnx_define_as (onnx, node->proto->output[i], graph_value, storage);
+  if (!engine_onnx_define_as (onnx, node->proto->output[i], graph_value, storage))
+    return FALSE;
+  inherit (onnx, node, storage, g_hash_table_lookup (onnx->values, node->proto->output[i]));
+  return TRUE;
+}
+
+gboolean
+engine_onnx_define_free (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int graph_value,
+    int batch_axis, GError **error)
+{
+  const EngineValue *free_value;
+  int dims[ENGINE_MAX_RANK];
+  EngineOnnxValue *value;
+
+  if (graph_value == ENGINE_NONE)
+    return FALSE;
+  free_value = engine_graph_value (onnx->graph, graph_value);
+  if (batch_axis == 0) {
+    const int rank = free_value->rank - 1;
+
+    memcpy (dims, free_value->dims + 1, rank * sizeof (int));
+    return engine_onnx_define (onnx, node, i,
+        engine_onnx_add_reshape (onnx, node, i, graph_value, rank, dims, error), ENGINE_ONNX_PLAIN);
+  }
+  if (!engine_onnx_define_as (onnx, node->proto->output[i], graph_value, ENGINE_ONNX_FREE))
+    return FALSE;
+  value = g_hash_table_lookup (onnx->values, node->proto->output[i]);
+  value->batch_axis = batch_axis;
+  inherit (onnx, node, ENGINE_ONNX_FREE, value);
+  return TRUE;
+}
+
+gboolean
+engine_onnx_mark_features (EngineOnnx *onnx, const EngineOnnxNode *node)
+{
+  EngineOnnxValue *value = g_hash_table_lookup (onnx->values, node->proto->output[0]);
+
+  value->features_last = TRUE;
+  return TRUE;
 }
 
 gboolean
