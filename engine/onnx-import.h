@@ -339,9 +339,10 @@ gboolean engine_onnx_with_operand (EngineOnnx *onnx, const EngineOnnxNode *node,
 /* Output 0 joins one activation and constants. */
 gboolean engine_onnx_concat_constants (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 axis,
     GError **error);
-/* onnx-layernorm.c: output 0 is x normalised over the last axis; scale and shift may be NULL. */
+/* onnx-layernorm.c: output 0 is x normalised over an axis, the last or an image's channels; scale and
+ * shift may be NULL. */
 gboolean engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
-    const EngineOnnxConstant *scale, const EngineOnnxConstant *shift, float epsilon,
+    int axis, const EngineOnnxConstant *scale, const EngineOnnxConstant *shift, float epsilon,
     GError **error);
 
 /* onnx-reshape.c: output 0 is x with these dims, for the batch of the export. */

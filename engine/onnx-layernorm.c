@@ -21,14 +21,21 @@ vector (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *
 }
 
 gboolean
-engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
+engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int axis,
     const EngineOnnxConstant *scale, const EngineOnnxConstant *shift, float epsilon, GError **error)
 {
-  const EngineOnnxStorage storage = x->batch_axis != 0 ? ENGINE_ONNX_FREE : ENGINE_ONNX_PLAIN;
-  const int c = x->dims[x->rank - 1];
+  const gboolean channels = axis != x->rank - 1;
+  const EngineOnnxStorage storage = channels             ? ENGINE_ONNX_CHANNELS_LAST
+                                    : x->batch_axis != 0 ? ENGINE_ONNX_FREE
+                                                         : ENGINE_ONNX_PLAIN;
+  const int c = x->dims[axis];
   EngineNode *norm;
   int inputs[3];
 
+  if (axis == x->batch_axis || (channels && (axis != 1 || !engine_onnx_may_be_channels_last (x))))
+    return ENGINE_ONNX_UNSUPPORTED (
+        "axis %d of %d is normalised; the last, and the channels of an image, can be", axis,
+        x->rank);
   inputs[0] = engine_onnx_stored (onnx, node, x, storage, error);
   if (inputs[0] == ENGINE_NONE)
     return FALSE;
@@ -40,7 +47,7 @@ engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxV
   norm = engine_onnx_add (onnx, node, ENGINE_OP_LAYERNORM, 0, inputs, 3);
   norm->layernorm.epsilon = epsilon;
   return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, norm, error), storage) &&
-         engine_onnx_mark_features (onnx, node);
+         (channels || engine_onnx_mark_features (onnx, node));
 }
 
 gboolean
@@ -66,8 +73,8 @@ engine_onnx_import_layer_normalization (EngineOnnx *onnx, const EngineOnnxNode *
   for (gsize i = 1; i < node->proto->n_output; i++)
     if (node->proto->output[i][0])
       return ENGINE_ONNX_UNSUPPORTED ("it gives mean or deviation: export the model for inference");
-  if (axis != x->rank - 1 || axis == x->batch_axis)
+  if (axis != x->rank - 1)
     return ENGINE_ONNX_UNSUPPORTED ("from axis %d of %d on; the last alone can be done", axis,
         x->rank);
-  return engine_onnx_layernorm (onnx, node, x, scale, shift, epsilon, error);
+  return engine_onnx_layernorm (onnx, node, x, axis, scale, shift, epsilon, error);
 }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "engine/onnx-chain.h"
 #include "engine/onnx-order.h"
 
 #define MIN_OPSET 7
@@ -211,7 +212,19 @@ check_node (const EngineOnnxNode *node, const EngineOnnxOp *op, GError **error)
 }
 
 static gboolean
-import_node (EngineOnnx *onnx, const EngineOnnx__NodeProto *proto, GError **error)
+import_checked (EngineOnnx *onnx, const EngineOnnxChains *chains, const EngineOnnxOp *op,
+    const EngineOnnxNode *node, GError **error)
+{
+  if (engine_onnx_chains_skip (chains, node->proto))
+    return TRUE;
+  return engine_onnx_chains_end (chains, node->proto)
+             ? engine_onnx_import_chain (onnx, chains, node, error)
+             : op->import (onnx, node, error);
+}
+
+static gboolean
+import_node (EngineOnnx *onnx, const EngineOnnxChains *chains, const EngineOnnx__NodeProto *proto,
+    GError **error)
 {
   const EngineOnnxOp *op = engine_onnx_op (proto);
   const EngineOnnxNode node = {proto,
@@ -220,7 +233,7 @@ import_node (EngineOnnx *onnx, const EngineOnnx__NodeProto *proto, GError **erro
   g_autoptr (GError) cause = NULL;
 
   if (check_node (&node, op, &cause) && engine_onnx_check_levels (onnx, &node, &cause) &&
-      op->import (onnx, &node, &cause)) {
+      import_checked (onnx, chains, op, &node, &cause)) {
     engine_onnx_pass_levels (onnx, &node);
     return TRUE;
   }
@@ -292,6 +305,7 @@ static gboolean
 import_graph (EngineOnnx *onnx, GError **error)
 {
   g_autoptr (GArray) order = NULL;
+  g_autoptr (EngineOnnxChains) chains = NULL;
 
   if (!onnx->proto)
     return REFUSE (ENGINE_ERROR_MODEL, "it holds no graph; export the model, not a tensor of it");
@@ -302,8 +316,9 @@ import_graph (EngineOnnx *onnx, GError **error)
   order = engine_onnx_order (onnx->proto, error);
   if (!order || !read_initialisers (onnx, error) || !read_input (onnx, error))
     return FALSE;
+  chains = engine_onnx_chains_new (onnx->proto);
   for (guint i = 0; i < order->len; i++)
-    if (!import_node (onnx, onnx->proto->node[g_array_index (order, int, i)], error))
+    if (!import_node (onnx, chains, onnx->proto->node[g_array_index (order, int, i)], error))
       return FALSE;
   for (gsize i = 0; i < onnx->proto->n_output; i++)
     if (!add_output (onnx, onnx->proto->output[i]->name, error))
