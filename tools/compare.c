@@ -113,23 +113,6 @@ check (const Options *o, int argc, GError **error)
   return TRUE;
 }
 
-/* As the elements read the same: what is not said is as in their preset `auto`. */
-static gboolean
-parse_preprocess (const char *text, int channels, EnginePreprocess *preprocess, GError **error)
-{
-  const gboolean is_preset = text && !strchr (text, '=');
-  g_autoptr (GError) cause = NULL;
-
-  engine_preprocess_preset (preprocess, channels == 1 ? "unit" : "imagenet");
-  if (is_preset && !engine_preprocess_preset (preprocess, text))
-    return tool_usage (error, "there is no preset %s", text);
-  if (text && !is_preset && !engine_preprocess_parse (preprocess, text, &cause))
-    return tool_usage (error, "--preprocess: %s", cause->message);
-  if (channels == 1 && (!text || !strstr (text, "color-format=")))
-    preprocess->color_format = ENGINE_COLOR_GRAY;
-  return engine_preprocess_check (preprocess, channels, error);
-}
-
 static gboolean
 read_inputs (Compare *compare, const Options *o, GError **error)
 {
@@ -139,7 +122,7 @@ read_inputs (Compare *compare, const Options *o, GError **error)
   if (!compare->model)
     return FALSE;
   engine_model_input (compare->model, &input);
-  if (!parse_preprocess (o->preprocess, input.channels, &compare->preprocess, error))
+  if (!tool_preprocess (o->preprocess, input.channels, &compare->preprocess, error))
     return FALSE;
   if (o->images && !(compare->images = tool_images_find (o->images, error)))
     return FALSE;

@@ -26,10 +26,30 @@ is_beside (const char *name)
   return name[0] == '.';
 }
 
+/* Numbers in names by their value: batch2 is before batch10. */
 static int
 compare_names (gconstpointer a, gconstpointer b)
 {
-  return strcmp (*(char *const *) a, *(char *const *) b);
+  const char *x = *(char *const *) a, *y = *(char *const *) b;
+
+  while (*x && *y) {
+    if (g_ascii_isdigit (*x) && g_ascii_isdigit (*y)) {
+      const gsize zeros_x = strspn (x, "0"), zeros_y = strspn (y, "0");
+      const gsize n_x = strspn (x + zeros_x, "0123456789"), n_y = strspn (y + zeros_y, "0123456789");
+      const int order = n_x != n_y ? (n_x < n_y ? -1 : 1) : strncmp (x + zeros_x, y + zeros_y, n_x);
+
+      if (order)
+        return order;
+      x += zeros_x + n_x;
+      y += zeros_y + n_y;
+    } else if (*x != *y) {
+      break;
+    } else {
+      x++;
+      y++;
+    }
+  }
+  return *x || *y ? (guchar) *x - (guchar) *y : strcmp (*(char *const *) a, *(char *const *) b);
 }
 
 static gboolean

@@ -7,8 +7,8 @@
 
 #include "engine/engine.h"
 
-/* Files from places, each a file, a folder (all regular files below it, in the order of their names;
- * hidden ones are left out) or a list (*.txt: a path a line, relative to the list's folder; blank
+/* Files from places, each a file, a folder (all regular files below it, in the order of their names,
+ * numbers in them by value; hidden ones are left out) or a list (*.txt: a path a line, relative to the list's folder; blank
  * lines and lines that begin with '#' are skipped). An error where a place does not exist or nothing
  * was found. */
 GPtrArray *tool_images_find (char *const *places, GError **error); /* char * */

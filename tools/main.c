@@ -4,6 +4,7 @@
 
 #include <locale.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct {
@@ -15,6 +16,9 @@ static const struct {
     {"table", "make a calibration table from a statistics file, with any method", tool_table},
     {"merge", "merge statistics files of several cameras or machines, exactly", tool_merge},
     {"convert", "convert ranges between TensorRT, ONNX Runtime, ncnn and text", tool_convert},
+    {"calibrate", "make a calibration table from pictures, IDX files or batch files", tool_calibrate},
+    {"evaluate", "top-1 and top-5 on labelled images, and how fast, for several precisions",
+        tool_evaluate},
     {"build", "build an engine file from a model and a calibration table", tool_build},
     {"export", "write an INT8 engine as an ONNX file with QuantizeLinear and DequantizeLinear",
         tool_export},
@@ -126,6 +130,22 @@ tool_ranges (const char *name, EngineRanges *ranges, GError **error)
   if (*ranges == ENGINE_RANGES_FULL && g_strcmp0 (name, "full") != 0)
     return tool_usage (error, "--ranges is full or symmetric, not %s", name);
   return TRUE;
+}
+
+gboolean
+tool_preprocess (const char *text, int channels, EnginePreprocess *preprocess, GError **error)
+{
+  const gboolean is_preset = text && !strchr (text, '=');
+  g_autoptr (GError) cause = NULL;
+
+  engine_preprocess_preset (preprocess, channels == 1 ? "unit" : "imagenet");
+  if (is_preset && !engine_preprocess_preset (preprocess, text))
+    return tool_usage (error, "there is no preset %s", text);
+  if (text && !is_preset && !engine_preprocess_parse (preprocess, text, &cause))
+    return tool_usage (error, "--preprocess: %s", cause->message);
+  if (channels == 1 && (!text || !strstr (text, "color-format=")))
+    preprocess->color_format = ENGINE_COLOR_GRAY;
+  return engine_preprocess_check (preprocess, channels, error);
 }
 
 static void

@@ -31,6 +31,16 @@ void tool_progress (guint done, guint total, const char *what, gpointer data);
 gboolean tool_precision (const char *name, EnginePrecision *precision, GError **error);
 gboolean tool_ranges (const char *name, EngineRanges *ranges, GError **error);
 
+/* As the elements read the same: a preset, or properties; NULL, and what is not said, is as in their
+ * preset `auto`. */
+gboolean tool_preprocess (const char *text, int channels, EnginePreprocess *preprocess,
+    GError **error);
+#define TOOL_PREPROCESS_HELP                                                                       \
+  "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and int8infer are "  \
+  "given them: \"preprocess=raw color-format=bgr mean=104,117,123\"; default as theirs"
+
+gboolean tool_calibrate (int argc, char **argv, GError **error);
+gboolean tool_evaluate (int argc, char **argv, GError **error);
 gboolean tool_inspect (int argc, char **argv, GError **error);
 gboolean tool_table (int argc, char **argv, GError **error);
 gboolean tool_merge (int argc, char **argv, GError **error);

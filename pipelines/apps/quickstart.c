@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "idx.h"
+#include "tools/idx.h"
 #include "report.h"
 
 #define N_MODELS 2

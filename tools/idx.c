@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* idx.c: see idx.h. */
-#include "idx.h"
+#include "tools/idx.h"
+
+#include <string.h>
 
 static GBytes *
 read_all (const char *path, GError **error)
@@ -52,6 +54,7 @@ idx_load (const char *path, Idx *idx, GError **error)
         "%s is not an IDX file of bytes with rank 1 or 3", path);
     return FALSE;
   }
+  idx->rank = rank;
   idx->n = read_dim (p, 0);
   idx->height = rank == 3 ? read_dim (p, 1) : 1;
   idx->width = rank == 3 ? read_dim (p, 2) : 1;

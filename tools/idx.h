@@ -8,6 +8,7 @@
 #include <gio/gio.h>
 
 typedef struct {
+  int rank;             /* 1: labels; 3: images */
   int n, height, width; /* labels: height and width 1 */
   GBytes *bytes;        /* n * height * width */
 } Idx;

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * evaluate.c: labelled images through a network in several precisions at once: how often the label is
+ * among the best classes, and how long a batch takes. The exit status says whether that is enough.
+ */
+#include "tools/samples.h"
+#include "tools/tool.h"
+
+#include <math.h>
+
+#define MAX_TOPS 4
+
+typedef struct {
+  char **images;
+  char *labels, *table, *dynamic_ranges, *rules, *precisions, *tops, *preprocess, *ranges, *backend;
+  gint64 skip, max;
+  int batch, threads;
+  double within, at_least;
+  gboolean force;
+} Options;
+
+static void
+options_clear (Options *o)
+{
+  g_strfreev (o->images);
+  g_free (o->labels);
+  g_free (o->table);
+  g_free (o->dynamic_ranges);
+  g_free (o->rules);
+  g_free (o->precisions);
+  g_free (o->tops);
+  g_free (o->preprocess);
+  g_free (o->ranges);
+  g_free (o->backend);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
+
+/* One precision. */
+typedef struct {
+  EnginePrecision precision;
+  Engine *engine;
+  EngineExec *exec;
+  ToolInput *input;
+  gint64 right[MAX_TOPS];
+  double seconds;
+} Run;
+
+typedef struct {
+  const Options *options;
+  KernelBackend *backend;
+  Run runs[ENGINE_PRECISION_COUNT];
+  int n_runs;
+  int tops[MAX_TOPS], n_tops;
+  int *labels; /* of the batch */
+  int waiting;
+  gint64 images, batches;
+} Evaluation;
+
+static void
+evaluation_clear (Evaluation *e)
+{
+  for (int i = 0; i < e->n_runs; i++) {
+    engine_exec_free (e->runs[i].exec);
+    tool_input_free (e->runs[i].input);
+    engine_unref (e->runs[i].engine);
+  }
+  engine_backend_close (e->backend);
+  g_free (e->labels);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Evaluation, evaluation_clear)
+
+/* --- Options -------------------------------------------------------------------------------- */
+
+static gboolean
+check (const Options *o, int argc, GError **error)
+{
+  if (argc != 2)
+    return tool_usage (error, "one model is needed");
+  if (!o->images)
+    return tool_usage (error, "--images is needed");
+  if (o->batch < 1)
+    return tool_usage (error, "--batch must be above 0");
+  if (o->skip < 0 || o->max < 0 || o->threads < 0)
+    return tool_usage (error, "--skip, --max-frames and --threads must not be below 0");
+  if (!(o->at_least <= 100))
+    return tool_usage (error, "--at-least is a percentage");
+  return TRUE;
+}
+
+static gboolean
+parse (int *argc, char ***argv, Options *o, GError **error)
+{
+  const GOptionEntry entries[] = {
+      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images,
+          "Picture, video, IDX file (may be gzipped), batch file of preprocessed images as TensorRT's "
+          "samples have them, a folder of such, or a list (*.txt, a path a line); repeatable",
+          "PATH"},
+      {"labels", 'l', 0, G_OPTION_ARG_FILENAME, &o->labels,
+          "IDX file of labels; or text, a number a line, or a file's name and a number; default: those "
+          "in batch files",
+          "FILE"},
+      {"table", 't', 0, G_OPTION_ARG_FILENAME, &o->table, "Calibration table (int8, mixed)",
+          "FILE"},
+      {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &o->dynamic_ranges,
+          "Ranges by hand, which go before the table's", "FILE"},
+      {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &o->rules,
+          "Rules for int8 such as \"conv1:fp32,fc*:fp32\", or @FILE", "RULES"},
+      {"precisions", 0, 0, G_OPTION_ARG_STRING, &o->precisions,
+          "Between commas: fp32, fp16 (where the back end has it: cuda, ref), int8, mixed; default fp32, "
+          "and int8 with a table",
+          "LIST"},
+      {"ranges", 0, 0, G_OPTION_ARG_STRING, &o->ranges, "full (default) or symmetric", "R"},
+      {"top", 0, 0, G_OPTION_ARG_STRING, &o->tops, "Between commas; default 1,5", "LIST"},
+      {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
+      {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max, "Default: all", "N"},
+      {"batch", 'b', 0, G_OPTION_ARG_INT, &o->batch, "Images at once; default 1", "N"},
+      {"preprocess", 'p', 0, G_OPTION_ARG_STRING, &o->preprocess, TOOL_PREPROCESS_HELP, "TEXT"},
+      {"within", 0, 0, G_OPTION_ARG_DOUBLE, &o->within,
+          "Fail (status 1) where the first --top differs from the first precision's by more",
+          "POINTS"},
+      {"at-least", 0, 0, G_OPTION_ARG_DOUBLE, &o->at_least,
+          "Fail (status 1) where the first --top of any precision is less", "PERCENT"},
+      {"backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "cpu (default), cuda, cuda:N or ref",
+          "NAME"},
+      {"threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "Default: all CPUs", "N"},
+      {"force", 0, 0, G_OPTION_ARG_NONE, &o->force,
+          "Use a table made for another model or preprocessing", NULL},
+      {NULL},
+  };
+
+  return tool_parse_with_model (argc, argv, entries, "MODEL",
+             "Counts how often the label of an image is among the best classes, in several "
+             "precisions, and times them.",
+             error) &&
+         check (o, *argc, error);
+}
+
+static gboolean
+read_tops (Evaluation *e, const char *text, int n_classes, GError **error)
+{
+  g_auto (GStrv) words = g_strsplit (text ? text : n_classes > 5 ? "1,5" : "1", ",", -1);
+
+  for (int i = 0; words[i]; i++) {
+    const gint64 top = g_ascii_strtoll (words[i], NULL, 10);
+
+    if (top < 1 || top > n_classes || e->n_tops == MAX_TOPS)
+      return tool_usage (error, "--top is up to %d numbers from 1 to %d, not %s", MAX_TOPS,
+          n_classes, text);
+    e->tops[e->n_tops++] = (int) top;
+  }
+  return e->n_tops > 0 || tool_usage (error, "--top is empty");
+}
+
+/* --- Engines -------------------------------------------------------------------------------- */
+
+static gboolean
+add_run (Evaluation *e, const char *model, const EnginePreprocess *preprocess, const char *name,
+    GError **error)
+{
+  const Options *o = e->options;
+  EngineRequestReport report = {0};
+  EngineRequest request = {.model = model,
+      .model_options = *tool_model_options (),
+      .preprocess = preprocess,
+      .force = o->force,
+      .no_cache = TRUE};
+  EngineInputInfo info;
+  Run *run = &e->runs[e->n_runs];
+  float scale = 1;
+  int zero = 0;
+
+  if (e->n_runs == ENGINE_PRECISION_COUNT)
+    return tool_usage (error, "--precisions has more than there are");
+  if (!tool_precision (name, &request.precision, error) ||
+      !tool_ranges (o->ranges ? o->ranges : "full", &request.ranges, error))
+    return FALSE;
+  if (request.precision == ENGINE_PRECISION_INT8 || request.precision == ENGINE_PRECISION_MIXED) {
+    request.table = o->table;
+    request.dynamic_ranges = o->dynamic_ranges;
+    request.layer_precision = o->rules;
+  }
+  run->precision = request.precision;
+  run->engine = engine_obtain (&request, &report, NULL, NULL, NULL, NULL, error);
+  if (report.warning)
+    g_printerr ("warning: %s\n", report.warning);
+  engine_request_report_clear (&report);
+  if (!run->engine)
+    return FALSE;
+  e->n_runs++;
+  engine_input (run->engine, &info);
+  run->exec = engine_exec_new (run->engine, e->backend, o->batch, o->threads, error);
+  if (!run->exec) {
+    g_prefix_error (error, "%s: ", name);
+    return FALSE;
+  }
+  const EngineType type = engine_input_type (run->engine, &scale, &zero);
+
+  run->input = tool_input_new (preprocess, &info, type, scale, zero, e->backend, error);
+  return run->input != NULL;
+}
+
+static gboolean
+add_runs (Evaluation *e, const char *model, GError **error)
+{
+  const Options *o = e->options;
+  const gboolean ranges = o->table || o->dynamic_ranges;
+  g_auto (GStrv) names = g_strsplit (o->precisions ? o->precisions
+                                     : ranges      ? "fp32,int8"
+                                                   : "fp32",
+      ",", -1);
+  g_autoptr (EngineModel) loaded = tool_model_load (model, error);
+  EnginePreprocess preprocess;
+  EngineInputInfo info;
+
+  if (!loaded)
+    return FALSE;
+  engine_model_input (loaded, &info);
+  if (!tool_preprocess (o->preprocess, info.channels, &preprocess, error) ||
+      !read_tops (e, o->tops, engine_model_n_classes (loaded), error))
+    return FALSE;
+  e->backend = engine_backend_open (o->backend ? o->backend : "cpu", error);
+  if (!e->backend)
+    return FALSE;
+  for (int i = 0; names[i]; i++)
+    if (!add_run (e, model, &preprocess, names[i], error))
+      return FALSE;
+  return e->n_runs > 0 || tool_usage (error, "--precisions is empty");
+}
+
+/* --- Images --------------------------------------------------------------------------------- */
+
+/* How many classes go before the label; of equal ones the first is the better. */
+static int
+rank_of (const float *scores, int n, int label)
+{
+  int rank = 0;
+
+  for (int i = 0; i < n; i++)
+    rank += scores[i] > scores[label] || (scores[i] == scores[label] && i < label);
+  return rank;
+}
+
+static gboolean
+run_batch (Evaluation *e, GError **error)
+{
+  const int n = e->waiting;
+
+  for (int r = 0; r < e->n_runs && n > 0; r++) {
+    Run *run = &e->runs[r];
+    const gint64 begin = g_get_monotonic_time ();
+
+    if (!engine_exec_run (run->exec, n, error))
+      return FALSE;
+    run->seconds += (double) (g_get_monotonic_time () - begin) / 1e6;
+    for (int i = 0; i < n; i++) {
+      const int rank =
+          rank_of (engine_exec_output (run->exec, i), engine_n_classes (run->engine), e->labels[i]);
+
+      for (int t = 0; t < e->n_tops; t++)
+        run->right[t] += rank < e->tops[t];
+    }
+  }
+  e->images += n;
+  e->batches += n > 0;
+  e->waiting = 0;
+  return TRUE;
+}
+
+static gboolean
+push (const ToolSample *sample, gpointer data, GError **error)
+{
+  Evaluation *e = data;
+  const int n_classes = engine_n_classes (e->runs[0].engine);
+
+  if (sample->label < 0 || sample->label >= n_classes) {
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+        sample->label < 0 ? "'%s' has no label: --labels is needed"
+                          : "'%s' has the label %d, and the network has %d classes",
+        sample->name, sample->label, n_classes);
+    return FALSE;
+  }
+  e->labels[e->waiting] = sample->label;
+  for (int r = 0; r < e->n_runs; r++)
+    if (!tool_input_write (e->runs[r].input, sample,
+            engine_exec_input (e->runs[r].exec, e->waiting), error))
+      return FALSE;
+  return ++e->waiting < e->options->batch || run_batch (e, error);
+}
+
+/* --- What came out -------------------------------------------------------------------------- */
+
+static void
+print (const Evaluation *e)
+{
+  g_print ("%" G_GINT64_FORMAT " images, batch %d, back end %s\n%-10s", e->images,
+      e->options->batch, e->backend->name, "precision");
+  for (int t = 0; t < e->n_tops; t++) {
+    g_autofree char *top = g_strdup_printf ("top-%d", e->tops[t]);
+
+    g_print (" %10s", top);
+  }
+  g_print (" %12s %12s\n", "ms a batch", "ms an image");
+  for (int r = 0; r < e->n_runs; r++) {
+    const Run *run = &e->runs[r];
+
+    g_print ("%-10s", engine_precision_name (run->precision));
+    for (int t = 0; t < e->n_tops; t++)
+      g_print (" %10.6f", (double) run->right[t] / (double) e->images);
+    g_print (" %12.4f %12.5f\n", 1e3 * run->seconds / (double) e->batches,
+        1e3 * run->seconds / (double) e->images);
+  }
+}
+
+static double
+percent (const Evaluation *e, int run)
+{
+  return 100.0 * (double) e->runs[run].right[0] / (double) e->images;
+}
+
+static gboolean
+judge (const Evaluation *e, GError **error)
+{
+  const Options *o = e->options;
+
+  for (int r = 0; r < e->n_runs; r++) {
+    const char *name = engine_precision_name (e->runs[r].precision);
+    const double change = percent (e, r) - percent (e, 0);
+
+    if (percent (e, r) < o->at_least) {
+      g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
+          "top-%d in %s is %.4f %%, less than the %g %% asked for", e->tops[0], name,
+          percent (e, r), o->at_least);
+      return FALSE;
+    }
+    if (o->within >= 0 && fabs (change) > o->within) {
+      g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
+          "top-%d in %s differs from %s by %+.4f points; %g were allowed", e->tops[0], name,
+          engine_precision_name (e->runs[0].precision), change, o->within);
+      return FALSE;
+    }
+  }
+  if (o->within >= 0)
+    g_print ("top-%d within %g points of %s: yes\n", e->tops[0], o->within,
+        engine_precision_name (e->runs[0].precision));
+  if (o->at_least >= 0)
+    g_print ("top-%d at least %g %%: yes\n", e->tops[0], o->at_least);
+  return TRUE;
+}
+
+gboolean
+tool_evaluate (int argc, char **argv, GError **error)
+{
+  g_auto (Options) o = {.batch = 1, .within = -1, .at_least = -1};
+  g_auto (Evaluation) e = {.options = &o};
+  ToolSamples samples;
+
+  if (!parse (&argc, &argv, &o, error) || !add_runs (&e, argv[1], error))
+    return FALSE;
+  e.labels = g_new (int, o.batch);
+  samples = (ToolSamples){.places = o.images, .labels = o.labels, .skip = o.skip, .max = o.max};
+  engine_input (e.runs[0].engine, &samples.input);
+  if (tool_samples_read (&samples, push, &e, error) < 0 || !run_batch (&e, error))
+    return FALSE;
+  print (&e);
+  return judge (&e, error);
+}
