@@ -216,6 +216,14 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
 
   g_return_val_if_fail (batch >= 1, NULL);
 
+  if (engine_model_is_quantised (model)) {
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
+        "model \"%s\" is quantised already, and its own scales are used: there is nothing to calibrate. "
+        "Give it to int8infer as it is, without a calibration table; or calibrate the float model that it "
+        "was made from",
+        model->path);
+    return NULL;
+  }
   if (!check_provenance (model, statistics, error))
     return NULL;
   engine = engine_build (model, &options, NULL, NULL, NULL, NULL, error);

@@ -70,6 +70,11 @@ void engine_model_input (const EngineModel *model, EngineInputInfo *info);
 int engine_model_n_classes (const EngineModel *model); /* values of the first output, per image */
 /* Whether the network itself ends in softmax. */
 gboolean engine_model_has_softmax (const EngineModel *model);
+/* Whether it is quantised already (QuantizeLinear, QLinearConv ...). An INT8 engine has the model's own
+ * scales then, needs no table or ranges by hand and takes none; what the model has not quantised is
+ * float. An FP32 engine rounds where the model says. DynamicQuantizeLinear does not count: a table
+ * says what it would find in every image. */
+gboolean engine_model_is_quantised (const EngineModel *model);
 const char *engine_model_sha256 (const EngineModel *model); /* of the file and its external data */
 char *engine_model_dump (const EngineModel *model);         /* the fused graph as text */
 /* The names of all tensors that a table or dynamic ranges can have, input first (to be freed with
@@ -175,7 +180,8 @@ typedef struct _EngineBias EngineBias; /* corrections of biases: engine/bias.h *
 typedef struct {
   EnginePrecision precision; /* mixed needs rules, int8 may have them, fp32 and fp16 take none */
   EngineRanges ranges;
-  const CalibTable *table; /* INT8: a range for every tensor that needs one, or NULL: from ... */
+  const CalibTable *table; /* INT8: a range for every tensor that needs one, or NULL: from ..., or of a
+                              model that is quantised already */
   const CalibDynamicRanges *dynamic_ranges; /* ranges by hand, which go before the table's; or NULL */
   const EnginePreprocess *preprocess; /* gives the input its exact range; NULL: from the table */
   const EngineLayerRules *rules;      /* or NULL */

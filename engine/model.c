@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* model.c: an imported and fused model, shared between threads because it never changes. */
 #include "engine/build.h"
+#include "engine/explicit.h"
 #include "engine/model.h"
 #include "engine/onnx.h"
 #include "engine/pass.h"
@@ -83,6 +84,12 @@ gboolean
 engine_model_has_softmax (const EngineModel *model)
 {
   return engine_graph_ends_in_softmax (model->graph);
+}
+
+gboolean
+engine_model_is_quantised (const EngineModel *model)
+{
+  return engine_graph_is_explicit (model->graph);
 }
 
 const char *

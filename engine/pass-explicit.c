@@ -140,13 +140,14 @@ report_unused (const Explicit *x, const gboolean *matched)
 {
   const EngineBuildOptions *options = x->context->options;
   GPtrArray **unmatched = &x->context->report->unmatched;
+  GPtrArray **refused = &x->context->report->refused;
 
   if (options->table)
-    engine_report_add (unmatched, "calibration table (the model is quantised already)");
+    engine_report_add (refused,
+        "calibration table: the model is quantised already, with scales of its own");
   if (options->dynamic_ranges)
-    engine_report_add (unmatched, "dynamic ranges (the model is quantised already)");
-  if (options->bias && engine_bias_n_layers (options->bias) > 0)
-    engine_report_add (unmatched, "bias correction (the model is quantised already)");
+    engine_report_add (refused,
+        "dynamic ranges: the model is quantised already, with scales of its own");
   for (guint r = 0; options->rules && r < engine_layer_rules_n_entries (options->rules); r++)
     if (!matched[r])
       engine_report_add (unmatched, "rule %s", engine_layer_rules_text (options->rules, r));

@@ -161,17 +161,19 @@ gst_int8_network_settings_check (const GstInt8NetworkSettings *settings, GError 
         "no model: set the property \"model\" to the path of an ONNX or Caffe classifier");
     return FALSE;
   }
-  if ((settings->precision == ENGINE_PRECISION_INT8 ||
-          settings->precision == ENGINE_PRECISION_MIXED) &&
-      !given (settings->table) && !given (settings->dynamic_ranges)) {
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "INT8 needs a calibration table for %s: set \"calibration-table\" or \"dynamic-ranges\", or "
-        "precision=fp32. A table is made with: gst-launch-1.0 filesrc location=VIDEO ! decodebin ! videoconvert ! "
-        "int8calib model=%s table=%s.table eos-when-done=true, with the same preprocessing properties",
-        model, model, model);
-    return FALSE;
-  }
   return gst_int8_config_preprocess (&settings->config, 0, &preprocess, error);
+}
+
+/* Only reading a model tells whether it is quantised already and needs no table. */
+static void
+explain_missing_table (const char *model, GError **error)
+{
+  g_clear_error (error);
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
+      "INT8 needs a calibration table for %s: set \"calibration-table\" or \"dynamic-ranges\", or "
+      "precision=fp32. A table is made with: gst-launch-1.0 filesrc location=VIDEO ! decodebin ! videoconvert ! "
+      "int8calib model=%s table=%s.table eos-when-done=true, with the same preprocessing properties",
+      model, model, model);
 }
 
 /* What was asked for and is not so; `strict` makes it an error. */
@@ -216,6 +218,9 @@ obtain (GstElement *element, const GstInt8NetworkSettings *settings,
 
   engine = engine_obtain (&request, report, on_build_start, on_build_progress, &build, cancellable,
       &failure);
+  if (g_error_matches (failure, ENGINE_ERROR, ENGINE_ERROR_RANGE) && !request.table &&
+      !request.dynamic_ranges)
+    explain_missing_table (request.model, &failure);
   post_build_end (&build, failure);
   if (engine && report->warning)
     GST_ELEMENT_WARNING (element, RESOURCE, FAILED, ("%s", report->warning), (NULL));

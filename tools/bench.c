@@ -107,14 +107,16 @@ print_runs (const Bench *bench)
       1e3 * t[n * 9 / 10], 1e3 * t[n * 99 / 100]);
 }
 
-/* The model in FP32, or an engine file. */
+/* An engine file, or a model: in FP32, or as it is quantised already. */
 static Engine *
 open_engine (const char *path, GError **error)
 {
   if (!tool_is_model (path))
     return engine_load (path, NULL, error);
   g_autoptr (EngineModel) model = tool_model_load (path, error);
-  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32};
+  const EngineBuildOptions options = {
+      .precision = model && engine_model_is_quantised (model) ? ENGINE_PRECISION_INT8
+                                                              : ENGINE_PRECISION_FP32};
 
   return model ? engine_build (model, &options, NULL, tool_progress, NULL, NULL, error) : NULL;
 }
@@ -151,7 +153,7 @@ parse (int *argc, char ***argv, Options *options, GError **error)
   };
 
   if (!tool_parse_with_model (argc, argv, entries, "ENGINE.int8engine|MODEL",
-          "Times an engine file, or a model in FP32. The input lies in the memory of the back end; the time "
+          "Times an engine file, or a model: in FP32, or in INT8 where it is quantised already. The input lies in the memory of the back end; the time "
           "includes fetching the output and waiting for it.", error))
     return FALSE;
   if (*argc != 2)

@@ -106,6 +106,14 @@ compare_add_table (Compare *compare, const char *path, GError **error)
   return ok;
 }
 
+void
+compare_add_own (Compare *compare)
+{
+  static const CalibProvenance unknown;
+
+  add_candidate (compare, "the model's own scales", NULL, NULL, NULL, &unknown);
+}
+
 gboolean
 compare_add_method (Compare *compare, const char *name, GError **error)
 {

@@ -92,8 +92,6 @@ check (const Options *o, int argc, GError **error)
 {
   if (argc != 2)
     return tool_usage (error, "one model is needed");
-  if (!o->tables && !o->methods)
-    return tool_usage (error, "--table is needed, or --stats and --method");
   if (o->methods && !o->stats)
     return tool_usage (error, "--method makes tables from statistics: --stats is needed");
   if (!o->images && !o->stats)
@@ -143,6 +141,17 @@ static gboolean
 add_candidates (Compare *compare, const Options *o, GError **error)
 {
   g_auto (GStrv) methods = o->methods ? g_strsplit (o->methods, ",", -1) : NULL;
+
+  if (engine_model_is_quantised (compare->model)) {
+    if (o->tables || o->methods || o->dynamic_ranges)
+      return tool_usage (error, "%s is quantised already, and its own scales are compared: it takes no "
+                                "--table, --method or --dynamic-ranges",
+          compare->model_path);
+    compare_add_own (compare);
+    return TRUE;
+  }
+  if (!o->tables && !o->methods)
+    return tool_usage (error, "--table is needed, or --stats and --method");
 
   for (guint i = 0; o->tables && o->tables[i]; i++)
     if (!compare_add_table (compare, o->tables[i], error))
@@ -201,7 +210,8 @@ tool_compare (int argc, char **argv, GError **error)
   compare.build.rules = compare.rules;
   compare.build.dynamic_ranges = compare.dynamic_ranges;
   compare.build.preprocess = &compare.preprocess;
-  compare.build.strict = TRUE;
+  /* A model that is quantised already may hold weights that int8 cannot; that is told, no error. */
+  compare.build.strict = !engine_model_is_quantised (compare.model);
   if (!add_candidates (&compare, &o, error) || !compare_run (&compare, error))
     return FALSE;
   best = compare_best (&compare);

@@ -46,6 +46,8 @@ typedef struct {
 
 /* Reads a table and what it is known to be made of. */
 gboolean compare_add_table (Compare *compare, const char *path, GError **error);
+/* A model that is quantised already: no table. */
+void compare_add_own (Compare *compare);
 /* Makes a table from the statistics. */
 gboolean compare_add_method (Compare *compare, const char *name, GError **error);
 /* Builds the engines and runs all frames. */

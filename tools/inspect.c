@@ -12,9 +12,12 @@ inspect_model (const char *path, GError **error)
   EngineInputInfo input;
   engine_model_input (model, &input);
   g_autofree char *dump = engine_model_dump (model);
-  g_print ("# model %s, sha256 %s\n# input %s: %d x %d, %d channels; %d classes%s\n%s", path,
+  g_print ("# model %s, sha256 %s\n# input %s: %d x %d, %d channels; %d classes%s\n%s%s", path,
       engine_model_sha256 (model), input.name, input.width, input.height, input.channels,
       engine_model_n_classes (model), engine_model_has_softmax (model) ? " after softmax" : "",
+      engine_model_is_quantised (model) ? "# explicitly quantised: INT8 has the model's own scales and needs "
+                                          "no calibration table\n"
+                                        : "",
       dump);
   return TRUE;
 }

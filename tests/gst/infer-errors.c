@@ -47,7 +47,6 @@ GST_START_TEST (test_settings)
     const char *property, *value, *text1, *text2;
   } cases[] = {
       {"model", "", "no model", "\"model\""},
-      {"calibration-table", "", "calibration table", "int8calib model="},
       {"backend", "cuda:999", "cuda:999", "backend=auto"},
       {"backend", "nonsense", "nonsense", "backend=auto"},
       {"mean", "1,two", "mean", "two"},
@@ -70,6 +69,7 @@ static const struct {
     {"model", "missing.onnx", NULL, "missing.onnx"},
     {"model", "empty.onnx", "", "empty.onnx"},
     {"model", "text.onnx", "this is not a model\n", "text.onnx"},
+    {"calibration-table", NULL, NULL, "int8calib model="},
     {"calibration-table", "missing.table", NULL, "missing.table"},
     {"calibration-table", "corrupt.table",
         "TRT-8601-EntropyCalibration2\ninput: 3c010a14\nconv1: zebra\n", "3"},
@@ -82,7 +82,7 @@ static const struct {
 /* Errors of the loader come on the bus; upstream then gets an error flow, and downstream its EOS. */
 GST_START_TEST (test_bad_files)
 {
-  const char *path = test_path (bad_files[__i__].name);
+  const char *path = bad_files[__i__].name ? test_path (bad_files[__i__].name) : "";
   GstFlowReturn result = GST_FLOW_OK;
   GstElement *element;
   GstHarness *h;
@@ -334,7 +334,7 @@ make_suite (void)
 
   tcase_set_timeout (tcase, 60);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
-  tcase_add_loop_test (tcase, test_settings, 0, 5);
+  tcase_add_loop_test (tcase, test_settings, 0, 4);
   tcase_add_loop_test (tcase, test_bad_files, 0, G_N_ELEMENTS (bad_files));
   tcase_add_test (tcase, test_mismatch);
   tcase_add_loop_test (tcase, test_preprocessing, 0, 3);
