@@ -2,7 +2,7 @@
 /* report.h: quickstart's report.html, one self-contained page. */
 #pragma once
 
-#include "idx.h"
+#include "tools/idx.h"
 
 /* What one run of a network over the test images gave. */
 typedef struct {
