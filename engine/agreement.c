@@ -128,6 +128,12 @@ engine_agreement_add (EngineAgreement *agreement, const float *exact, const floa
   g_array_append_val (agreement->frame_kl, kl);
 }
 
+const double *
+engine_agreement_divergences (const EngineAgreement *agreement)
+{
+  return (const double *) agreement->frame_kl->data;
+}
+
 static int
 compare_doubles (gconstpointer a, gconstpointer b)
 {

@@ -6,6 +6,7 @@
  */
 #include "engine/compare-private.h"
 
+#include <math.h>
 #include <string.h>
 
 /* In the order in which they are preferred where nothing tells them apart: the default first. */
@@ -29,6 +30,7 @@ typedef struct {
   GCancellable *cancellable;
   Engine *exact;
   float *logits; /* of the FP32 network on every kept frame; NULL until one method has run */
+  double *divergences[CALIB_METHOD_COUNT]; /* of every frame, by method; NULL: not judged */
 } Trials;
 
 static Engine *
@@ -86,12 +88,15 @@ judge (Trials *t, CalibMethod method, EngineMethodScore *score, GError **error)
     return FALSE;
   }
   score->method = method;
+  score->best = FALSE;
   engine_comparison_score (comparison, &score->score);
+  t->divergences[method] = g_memdup2 (engine_agreement_divergences (comparison->agreement),
+      score->score.frames * sizeof (double));
   return TRUE;
 }
 
-/* Least divergence first; g_array_sort() keeps the order of equals. A divergence that is no number, as
- * of logits that are none, is the worst. */
+/* A divergence that is no number, as of logits that are none, is the worst. g_array_sort() keeps the
+ * order of equals. */
 static int
 by_divergence (gconstpointer a, gconstpointer b)
 {
@@ -101,6 +106,59 @@ by_divergence (gconstpointer a, gconstpointer b)
   if (x < y || y != y)
     return x == x ? -1 : 0;
   return x > y || x != x ? 1 : 0;
+}
+
+static int
+preference (CalibMethod method)
+{
+  int i = 0;
+
+  while (candidates[i] != method)
+    i++;
+  return i;
+}
+
+static int
+by_preference (gconstpointer a, gconstpointer b)
+{
+  return preference (((const EngineMethodScore *) a)->method) -
+         preference (((const EngineMethodScore *) b)->method);
+}
+
+/* Whether y is larger than x, frame by frame, by no more than one standard error of the mean
+ * difference. */
+static gboolean
+is_within_noise (const double *x, const double *y, guint64 n)
+{
+  double sum = 0, squares = 0;
+
+  for (guint64 i = 0; i < n; i++)
+    sum += y[i] - x[i];
+  const double mean = sum / (double) n;
+  for (guint64 i = 0; i < n; i++)
+    squares += (y[i] - x[i] - mean) * (y[i] - x[i] - mean);
+  return mean <= 0 || (n > 1 && mean <= sqrt (squares / (double) (n - 1) / (double) n));
+}
+
+/* The best, and what these frames cannot tell from it, come first. */
+static void
+sort (const Trials *t, GArray *ranking)
+{
+  EngineMethodScore *rows = (EngineMethodScore *) ranking->data;
+  guint n_best = 0;
+
+  g_array_sort (ranking, by_divergence);
+  for (guint i = 0; i < ranking->len; i++) {
+    EngineMethodScore row = rows[i];
+
+    row.best = i == 0 || is_within_noise (t->divergences[rows[0].method],
+                             t->divergences[row.method], row.score.frames);
+    if (!row.best)
+      continue;
+    memmove (rows + n_best + 1, rows + n_best, (i - n_best) * sizeof row);
+    rows[n_best++] = row;
+  }
+  qsort (rows, n_best, sizeof *rows, by_preference);
 }
 
 /* Every method that the statistics can serve. */
@@ -127,7 +185,7 @@ engine_calibration_rank (const EngineModel *model, const CalibStatistics *statis
     GError **error)
 {
   const EngineBuildOptions fp32 = {.precision = ENGINE_PRECISION_FP32};
-  Trials t = {model, statistics, options, backend, cancellable, NULL, NULL};
+  Trials t = {model, statistics, options, backend, cancellable, NULL, NULL, {NULL}};
   g_autoptr (GArray) ranking = g_array_new (FALSE, TRUE, sizeof (EngineMethodScore));
   gboolean ok;
 
@@ -139,12 +197,13 @@ engine_calibration_rank (const EngineModel *model, const CalibStatistics *statis
   }
   t.exact = engine_build (model, &fp32, NULL, NULL, NULL, cancellable, error);
   ok = t.exact && judge_all (&t, ranking, error);
+  if (ok)
+    sort (&t, ranking);
   engine_unref (t.exact);
   g_free (t.logits);
-  if (!ok)
-    return NULL;
-  g_array_sort (ranking, by_divergence);
-  return g_steal_pointer (&ranking);
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++)
+    g_free (t.divergences[m]);
+  return ok ? g_steal_pointer (&ranking) : NULL;
 }
 
 char *
@@ -155,9 +214,9 @@ engine_calibration_ranking_text (const GArray *ranking)
   for (guint i = 0; i < ranking->len; i++) {
     const EngineMethodScore *row = &g_array_index (ranking, EngineMethodScore, i);
 
-    g_string_append_printf (text, "\n%-13s  %10.6f  %13.2f %%  %7.2f dB",
-        calib_method_name (row->method), row->score.kl_mean, 100 * row->score.top1,
-        row->score.sqnr);
+    g_string_append_printf (text, "\n%-13s  %10.6f  %13.2f %%  %7.2f dB%s",
+        calib_method_name (row->method), row->score.kl_mean, 100 * row->score.top1, row->score.sqnr,
+        row->best ? "  best" : "");
   }
   return g_string_free (text, FALSE);
 }

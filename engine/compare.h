@@ -49,6 +49,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineAgreement, engine_agreement_free)
 /* n_classes floats each: of the FP32 network, and of the one that is judged. */
 void engine_agreement_add (EngineAgreement *agreement, const float *exact, const float *judged);
 void engine_agreement_reset (EngineAgreement *agreement);
+/* Of every frame so far, in their order; until the next one. */
+const double *engine_agreement_divergences (const EngineAgreement *agreement);
 /* Every share and mean is NAN before the first frame. */
 void engine_agreement_score (const EngineAgreement *agreement, EngineAgreementScore *score);
 
@@ -162,16 +164,19 @@ typedef struct {
 typedef struct {
   CalibMethod method;
   EngineAgreementScore score;
+  gboolean best; /* or no worse than the best one by what these frames can tell */
 } EngineMethodScore;
 
 /* Method "auto": every method that the statistics can serve, judged on all frames that they keep. Of
- * EngineMethodScore, the least mean divergence first, which is the choice; to be freed with
- * g_array_unref(). CALIB_ERROR_EMPTY where no frames are kept. These frames are in the histograms, too:
+ * EngineMethodScore, the first being the choice; to be freed with g_array_unref(). First come the
+ * method of the least mean divergence and those whose divergence is larger by one standard error of the
+ * difference at most, mse before all others; then the others, the least divergence first.
+ * CALIB_ERROR_EMPTY where no frames are kept. These frames are in the histograms, too:
  * docs/CALIBRATION.md tells how much that matters. */
 GArray *engine_calibration_rank (const EngineModel *model, const CalibStatistics *statistics,
     const EngineChooseOptions *options, KernelBackend *backend, GCancellable *cancellable,
     GError **error);
-/* The ranking for people, a line each under a line of titles. */
+/* The ranking for people, a line each under a line of titles; the best ones are marked. */
 char *engine_calibration_ranking_text (const GArray *ranking);
 
 G_END_DECLS

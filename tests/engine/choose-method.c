@@ -91,8 +91,18 @@ check_ranking (const EngineModel *model, const CalibStatistics *statistics, cons
   g_autoptr (GArray) ranking = rank (model, statistics, bias, 1);
   gboolean seen[CALIB_METHOD_COUNT] = {FALSE};
   gboolean differ = FALSE;
+  double least = INFINITY;
 
   CHECK_INT (ranking->len, ==, n_methods);
+  CHECK (g_array_index (ranking, EngineMethodScore, 0).best);
+  for (guint i = 0; i < ranking->len; i++) {
+    const EngineMethodScore *row = &g_array_index (ranking, EngineMethodScore, i);
+
+    if (row->score.kl_mean < least) {
+      least = row->score.kl_mean;
+      CHECK (row->best);
+    }
+  }
   for (guint i = 0; i < ranking->len; i++) {
     const EngineMethodScore *row = &g_array_index (ranking, EngineMethodScore, i);
     const EngineAgreementScore alone = score_of (model, statistics, row->method, bias);
@@ -102,9 +112,11 @@ check_ranking (const EngineModel *model, const CalibStatistics *statistics, cons
     CHECK_INT (row->score.frames, ==, KEEP);
     CHECK (row->score.kl_mean == alone.kl_mean && row->score.sqnr == alone.sqnr &&
            row->score.top1 == alone.top1);
-    if (i > 0) {
+    if (i > 0 && !row->best && !row[-1].best)
       CHECK (row[-1].score.kl_mean <= row->score.kl_mean);
-      differ |= row[-1].score.kl_mean < row->score.kl_mean;
+    if (i > 0) {
+      CHECK (row[-1].best || !row->best);
+      differ |= row[-1].best && !row->best;
     }
   }
   CHECK (differ);
