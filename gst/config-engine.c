@@ -95,17 +95,9 @@ gst_int8_config_open_backend (const GstInt8Config *config, GError **error)
   g_autoptr (GError) local = NULL;
   KernelBackend *backend = engine_backend_open (name, &local);
 
-  if (!backend) {
+  if (!backend)
     g_set_error (error, local->domain, local->code, "%s; backend=auto takes what this machine has",
         local->message);
-    return NULL;
-  }
-  if (!backend->host_memory) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND,
-        "backend \"%s\" does not work on frames in system memory; set backend=auto", name);
-    engine_backend_close (backend);
-    return NULL;
-  }
   return backend;
 }
 

@@ -139,9 +139,9 @@ gst_int8_config_install (GObjectClass *klass, GParamFlags mutability)
   install_preprocess (klass, flags);
   g_object_class_install_property (klass, GST_INT8_CONFIG_BACKEND,
       g_param_spec_string ("backend", "Back end",
-          "What computes: \"cpu\" (fast kernels of this CPU), \"cuda\" or \"cuda:N\" (int8infer: an "
-          "NVIDIA GPU, the same bytes; frames in memory:CUDAMemory stay there), \"ref\" (plain C, "
-          "slow, the same bytes), \"auto\" (int8infer: cuda where it opens, else cpu; int8calib: cpu)",
+          "What computes: \"cpu\" (fast kernels of this CPU), \"cuda\" or \"cuda:N\" (an NVIDIA GPU, the same "
+          "bytes; with int8infer frames in memory:CUDAMemory stay there), \"ref\" (plain C, slow, the same "
+          "bytes), \"auto\" (cuda where it opens, else cpu)",
           "auto", fixed));
   g_object_class_install_property (klass, GST_INT8_CONFIG_THREADS,
       g_param_spec_uint ("threads", "Threads",

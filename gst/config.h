@@ -69,7 +69,7 @@ gboolean gst_int8_config_needs_channels (const GstInt8Config *config);
 gboolean gst_int8_config_preprocess (const GstInt8Config *config, int channels,
     EnginePreprocess *preprocess, GError **error);
 
-/* Opens the back end. ENGINE_ERROR_BACKEND with the cause and what to set instead. */
+/* Opens the back end; "auto" is cpu here. ENGINE_ERROR_BACKEND with the cause and what to set instead. */
 KernelBackend *gst_int8_config_open_backend (const GstInt8Config *config, GError **error);
 
 /* Posts the one error message of a failure: domain and code follow from the GError, the text is its

@@ -144,7 +144,7 @@ preprocess (GstInt8Calib *self, GstInt8Frame *frame, const EngineRect *region, f
     frame->has_crop = TRUE;
   }
   ok = gst_int8_frame_preprocess (frame, self->preprocessor, self->queue, slot, error);
-  why = self->backend->queue_wait (self->queue);
+  why = self->host->queue_wait (self->queue);
   if (ok && why) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "preprocessing failed: %s", why);
     return FALSE;

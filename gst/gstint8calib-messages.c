@@ -216,8 +216,8 @@ gst_int8_calib_post_convergence (GstInt8Calib *self)
  * where written), frames (guint64: in the statistics, with those continued and merged), tensors (guint:
  * entries of the table), method (string; of auto the chosen one), ranking (string, with auto: all
  * methods, the best first), seconds (gdouble), non-finite (guint64: NaN and infinite
- * activations), precision (string: with precision-target, what was reached), reason (string: why it
- * ended, unless skipped), and which frames (add_counts). */
+ * activations), precision (string: with precision-target, what was reached), backend (string: what
+ * computed the network) and reason (string: why it ended) unless skipped, and which frames (add_counts). */
 void
 gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome)
 {
@@ -236,7 +236,8 @@ gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome
   add_counts (fields, &s);
   add_convergence (fields, &s.convergence);
   if (!outcome->skipped)
-    gst_structure_set (fields, "reason", G_TYPE_STRING, reasons[s.reason], NULL);
+    gst_structure_set (fields, "reason", G_TYPE_STRING, reasons[s.reason], "backend", G_TYPE_STRING,
+        self->backend->name, NULL);
   if (self->ranking)
     gst_structure_set (fields, "ranking", G_TYPE_STRING, self->ranking, NULL);
   if (self->precision)

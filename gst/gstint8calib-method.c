@@ -29,7 +29,7 @@ gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError
   if (!self->run.choose_method)
     return TRUE;
   ranking =
-      engine_calibration_rank (self->model, self->statistics, &options, self->backend, NULL, error);
+      engine_calibration_rank (self->model, self->statistics, &options, self->host, NULL, error);
   if (!ranking) {
     g_prefix_error (error, "method=auto: ");
     return FALSE;

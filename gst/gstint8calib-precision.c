@@ -91,7 +91,7 @@ choose (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias, GEr
       .alone = FRAMES_ALONE,
       .target.top1 = self->run.precision_target,
       .threads = (int) self->run.config.threads};
-  return engine_precision_choose (self->model, &options, self->backend, on_progress, &state,
+  return engine_precision_choose (self->model, &options, self->host, on_progress, &state,
       cancellable, error);
 }
 

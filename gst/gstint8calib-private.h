@@ -97,7 +97,8 @@ struct _GstInt8Calib {
 
   /* constant while in PAUSED and PLAYING */
   GstInt8CalibSettings run;
-  KernelBackend *backend;
+  KernelBackend *backend; /* of the FP32 network */
+  KernelBackend *host;    /* of all else: the same where the CPU sees its memory, or cpu */
   GThread *worker;
 
   GMutex lock;

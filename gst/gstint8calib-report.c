@@ -24,7 +24,7 @@ compare_kept (GstInt8Calib *self, const CalibTable *table, const EngineBias *bia
 
   if (calib_statistics_n_kept (self->statistics) == 0)
     return NULL;
-  comparison = engine_comparison_of_kept (self->model, &build, self->statistics, self->backend,
+  comparison = engine_comparison_of_kept (self->model, &build, self->statistics, self->host,
       &how, NULL, error);
   if (!comparison || !engine_comparison_alone (comparison, NULL, NULL, NULL, error))
     return NULL;

@@ -21,12 +21,12 @@ make_slots (GstInt8Calib *self, GError **error)
 
   self->slot_size = sizeof (float) * input->height * input->width * input->channels;
   self->preprocessor = engine_preprocessor_new (&self->preprocess, input->channels, input->height,
-      input->width, ENGINE_TYPE_F32, 1, 0, self->backend, error);
+      input->width, ENGINE_TYPE_F32, 1, 0, self->host, error);
   if (!self->preprocessor)
     return FALSE;
-  self->queue = self->backend->queue_new (self->backend, 1);
+  self->queue = self->host->queue_new (self->host, 1);
   for (guint i = 0; self->queue && i < GST_INT8_CALIB_SLOTS; i++) {
-    self->slots[i] = self->backend->alloc (self->backend, self->slot_size);
+    self->slots[i] = self->host->alloc (self->host, self->slot_size);
     if (!self->slots[i])
       break;
   }
@@ -166,12 +166,10 @@ stop_converged (GstInt8Calib *self)
 }
 
 static void
-end_batch (GstInt8Calib *self)
+check_convergence (GstInt8Calib *self)
 {
   CalibConvergenceState state;
 
-  if (!self->convergence || self->processed % self->run.batch_size != 0)
-    return;
   calib_convergence_added (self->convergence, self->run.batch_size);
   if (!calib_convergence_is_due (self->convergence))
     return;
@@ -191,6 +189,18 @@ end_batch (GstInt8Calib *self)
     stop_converged (self);
 }
 
+/* With auto-stop the next batch goes to other statistics: these must be complete. */
+static gboolean
+end_batch (GstInt8Calib *self, GError **error)
+{
+  if (!self->convergence || self->processed % self->run.batch_size != 0)
+    return TRUE;
+  if (!engine_calibrator_flush (self->calibrator, error))
+    return FALSE;
+  check_convergence (self);
+  return TRUE;
+}
+
 /* The frame at the head of the ring, through the network. */
 static gboolean
 process_frame (GstInt8Calib *self, GError **error)
@@ -206,9 +216,11 @@ process_frame (GstInt8Calib *self, GError **error)
   if (!engine_calibrator_push (self->calibrator, error))
     return FALSE;
   self->processed++;
-  end_batch (self);
+  if (!end_batch (self, error))
+    return FALSE;
   post_frames_done (self);
-  return !checkpoint_is_due (self) || gst_int8_calib_save_statistics (self, error);
+  return !checkpoint_is_due (self) || (engine_calibrator_flush (self->calibrator, error) &&
+                                          gst_int8_calib_save_statistics (self, error));
 }
 
 typedef enum { NEXT_FRAME, NEXT_FINISH, NEXT_STOP } Next;
@@ -369,11 +381,11 @@ gst_int8_calib_worker_join (GstInt8Calib *self)
   g_clear_pointer (&self->preprocessor, engine_preprocessor_free);
   for (guint i = 0; i < GST_INT8_CALIB_SLOTS; i++) {
     if (self->slots[i])
-      self->backend->free (self->backend, self->slots[i]);
+      self->host->free (self->host, self->slots[i]);
     self->slots[i] = NULL;
   }
   if (self->queue)
-    self->backend->queue_free (self->queue);
+    self->host->queue_free (self->queue);
   self->queue = NULL;
   g_clear_pointer (&self->source, g_free);
   g_clear_pointer (&self->precision, g_free);

@@ -138,8 +138,33 @@ unlock_stop (GstBaseSink *sink)
 
 /* --- States ---------------------------------------------------------------------------------- */
 
+/* Of the FP32 network. */
+static KernelBackend *
+open_network (GstInt8Calib *self, const GstInt8Config *config, GError **error)
+{
+  const char *asked = config->backend && *config->backend ? config->backend : "auto";
+  const gboolean any = g_str_equal (asked, "auto");
+  g_autoptr (GError) local = NULL;
+  KernelBackend *cuda = any ? engine_backend_open ("cuda", &local) : NULL;
+
+  if (cuda)
+    return cuda;
+  if (any)
+    GST_INFO_OBJECT (self, "the CPU computes: %s", local->message);
+  return gst_int8_config_open_backend (config, error);
+}
+
+static void
+close_backends (GstInt8Calib *self)
+{
+  g_clear_pointer (&self->host, engine_backend_close);
+  g_clear_pointer (&self->backend, engine_backend_close);
+}
+
+/* A device computes the network; what is done seldom, or is bound to pictures in system memory, the CPU
+ * does then. */
 static gboolean
-open_backend (GstInt8Calib *self)
+open_backends (GstInt8Calib *self)
 {
   g_auto (GstInt8Config) config = {0};
   g_autoptr (GError) error = NULL;
@@ -147,10 +172,17 @@ open_backend (GstInt8Calib *self)
   GST_OBJECT_LOCK (self);
   gst_int8_config_copy (&self->settings.config, &config);
   GST_OBJECT_UNLOCK (self);
-  self->backend = gst_int8_config_open_backend (&config, &error);
-  if (!self->backend)
-    gst_int8_calib_fail (self, error, GST_FLOW_ERROR);
-  return self->backend != NULL;
+  self->backend = open_network (self, &config, &error);
+  if (self->backend)
+    self->host =
+        engine_backend_open (self->backend->host_memory ? self->backend->name : "cpu", &error);
+  if (self->host) {
+    GST_INFO_OBJECT (self, "back end %s: %s", self->backend->name, self->backend->description);
+    return TRUE;
+  }
+  gst_int8_calib_fail (self, error, GST_FLOW_ERROR);
+  close_backends (self);
+  return FALSE;
 }
 
 static GstStateChangeReturn
@@ -161,7 +193,7 @@ change_state (GstElement *element, GstStateChange transition)
 
   switch (transition) {
   case GST_STATE_CHANGE_NULL_TO_READY:
-    if (!open_backend (self))
+    if (!open_backends (self))
       return GST_STATE_CHANGE_FAILURE;
     break;
   case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -183,7 +215,7 @@ change_state (GstElement *element, GstStateChange transition)
     gst_int8_calib_worker_join (self);
   }
   if (transition == GST_STATE_CHANGE_READY_TO_NULL)
-    g_clear_pointer (&self->backend, engine_backend_close);
+    close_backends (self);
   return ret;
 }
 

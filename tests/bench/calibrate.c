@@ -2,14 +2,16 @@
 /*
  * calibrate.c: what the histograms of a calibration add to the plain FP32 network.
  *
- *   calibrate MODEL.onnx [FRAMES [THREADS [BATCH]]]      default: 500 frames, 2 threads, batch 1
+ *   calibrate MODEL.onnx [FRAMES [THREADS [BATCH [BACKEND]]]]      default: 500 frames, 2 threads, batch 1, cpu
  *
  * Both take the same frames (seeded noise, smooth and fine) in turns of ten runs; the first turn of each does
  * not count. Prints seconds of all frames, the ratio of the sums, and the median of the ratios of
- * neighbouring turns. The caller pins the process: "taskset -c 0,1 calibrate resnet50.onnx".
+ * neighbouring turns. What a device has counted is fetched at the end, which counts; the digest of the statistics
+ * is the same for every back end. The caller pins the process: "taskset -c 0,1 calibrate resnet50.onnx".
  */
 #include "engine/engine.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,9 @@
 #define TURN   10
 
 typedef struct {
+  KernelBackend *backend;
   EngineExec *plain;
+  float *staged; /* [batch]: on their way to a device; else NULL */
   EngineCalibrator *calibrator;
   float *images; /* [IMAGES] */
   gsize elements;
@@ -60,12 +64,17 @@ make_images (gsize elements)
 static double
 run_plain (Bench *bench, int *next, GError **error)
 {
+  const gsize size = bench->elements * sizeof (float);
   const double begin = now ();
 
   for (int run = 0; run < TURN; run++) {
     for (int i = 0; i < bench->batch; i++)
-      memcpy (engine_exec_input (bench->plain, i),
-          bench->images + (*next)++ % IMAGES * bench->elements, bench->elements * sizeof (float));
+      memcpy (bench->staged ? bench->staged + i * bench->elements
+                            : engine_exec_input (bench->plain, i),
+          bench->images + (*next)++ % IMAGES * bench->elements, size);
+    if (bench->staged)
+      bench->backend->upload (engine_exec_queue (bench->plain), engine_exec_input (bench->plain, 0),
+          bench->staged, bench->batch * size);
     if (!engine_exec_run (bench->plain, bench->batch, error))
       return -1;
   }
@@ -114,13 +123,41 @@ measure (Bench *bench, int frames, GError **error)
     calibrating += c;
     ratios[turn] = c / p;
   }
+  const double begin = now ();
+  if (!engine_calibrator_flush (bench->calibrator, error))
+    return FALSE;
+  const double fetching = now () - begin;
+  calibrating += fetching;
   qsort (ratios, turns, sizeof *ratios, compare);
   frames = turns * TURN * bench->batch;
-  printf ("%d frames: FP32 %.2f s (%.2f ms a frame), with histograms %.2f s (%.2f ms)\n", frames,
-      plain, 1e3 * plain / frames, calibrating, 1e3 * calibrating / frames);
+  printf (
+      "%s, batch %d, %d frames: FP32 %.3f s (%.3f ms a frame), with histograms %.3f s (%.3f ms), %.1f ms of it at "
+      "the end\n",
+      bench->backend->name, bench->batch, frames, plain, 1e3 * plain / frames, calibrating,
+      1e3 * calibrating / frames, 1e3 * fetching);
   printf ("histograms add %.1f %% (sums), %.1f %% (median of %d turns)\n",
       100 * (calibrating / plain - 1), 100 * (ratios[turns / 2] - 1), turns);
   return TRUE;
+}
+
+static gboolean
+print_digest (const CalibStatistics *statistics, GError **error)
+{
+  g_autofree char *folder = g_dir_make_tmp ("int8-calibrate-XXXXXX", error), *data = NULL;
+  g_autofree char *path = folder ? g_build_filename (folder, "x.int8stats", NULL) : NULL;
+  gsize size;
+  const gboolean read = path && calib_statistics_save (statistics, path, error) &&
+                        g_file_get_contents (path, &data, &size, error);
+  g_autofree char *sha256 =
+      read ? g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) data, size) : NULL;
+
+  if (path) {
+    g_unlink (path);
+    g_rmdir (folder);
+  }
+  if (sha256)
+    printf ("statistics: %" G_GSIZE_FORMAT " bytes, SHA-256 %s\n", size, sha256);
+  return read;
 }
 
 static gboolean
@@ -138,6 +175,9 @@ prepare (Bench *bench, const char *path, int threads, KernelBackend *backend,
   engine_model_input (model, &info);
   bench->elements = (gsize) info.height * info.width * info.channels;
   bench->images = make_images (bench->elements);
+  bench->backend = backend;
+  if (!backend->host_memory)
+    bench->staged = backend->host_alloc (backend, bench->batch * bench->elements * sizeof (float));
   bench->plain = engine_exec_new (engine, backend, bench->batch, threads, error);
   if (!bench->plain)
     return FALSE;
@@ -155,16 +195,18 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   KernelBackend *backend;
 
-  if (argc < 2 || argc > 5 || frames < 1 || threads < 1 || bench.batch < 1) {
-    fprintf (stderr, "usage: %s MODEL.onnx [FRAMES [THREADS [BATCH]]]\n", argv[0]);
+  if (argc < 2 || argc > 6 || frames < 1 || threads < 1 || bench.batch < 1) {
+    fprintf (stderr, "usage: %s MODEL.onnx [FRAMES [THREADS [BATCH [BACKEND]]]]\n", argv[0]);
     return 2;
   }
-  backend = engine_backend_open ("cpu", &error);
+  backend = engine_backend_open (argc > 5 ? argv[5] : "cpu", &error);
   if (!backend || !prepare (&bench, argv[1], threads, backend, statistics, &error) ||
-      !measure (&bench, frames, &error))
+      !measure (&bench, frames, &error) || !print_digest (statistics, &error))
     fprintf (stderr, "%s\n", error->message);
   engine_calibrator_free (bench.calibrator);
   engine_exec_free (bench.plain);
+  if (bench.staged)
+    backend->host_free (backend, bench.staged);
   g_free (bench.images);
   engine_backend_close (backend);
   return error ? 1 : 0;

@@ -187,7 +187,7 @@ GST_START_TEST (test_settings)
       {"table", "/proc/out.table", "/proc", "folder"},
       {"table", "/tmp", "/tmp", "is a folder"},
       {"statistics", "/no/such/folder/s.int8stats", "/no/such/folder", "make the folder"},
-      {"backend", "cuda", "cuda", "backend=auto"},
+      {"backend", "cuda:999", "cuda:999", "backend=auto"},
       {"mean", "x", "mean", "x"},
   };
   TestCalib c = test_calib_new ("int8calib");
