@@ -136,6 +136,21 @@ engine_onnx_import_qlinear_leaky_relu (EngineOnnx *onnx, const EngineOnnxNode *n
   return import_unary (onnx, node, engine_onnx_import_leaky_relu, error);
 }
 
+/* Attribute opset says whose Softmax it is: before 13, all axes from `axis` on are one. */
+gboolean
+engine_onnx_import_qlinear_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  gint64 opset;
+
+  if (!x || !engine_onnx_int (node, "opset", onnx->opset, &opset, error))
+    return FALSE;
+  if (x->rank > 2 && (opset < 13) != (onnx->opset < 13))
+    return ENGINE_ONNX_UNSUPPORTED (
+        "a Softmax of opset %" G_GINT64_FORMAT " in a model of opset %d", opset, onnx->opset);
+  return import_unary (onnx, node, engine_onnx_import_softmax, error);
+}
+
 static gboolean
 import_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxImportFn import,
     GError **error)

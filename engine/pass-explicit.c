@@ -234,6 +234,35 @@ convert_levels (EngineGraph *graph)
   engine_graph_compact (graph);
 }
 
+static gboolean
+is_translation (const EngineNode *node)
+{
+  return node && node->op == ENGINE_OP_UNARY && node->unary.kind == KERNEL_UNARY_CLIP &&
+         node->unary.alpha == -INFINITY && node->unary.beta == INFINITY;
+}
+
+/* A concat reads other levels than its own itself. */
+static void
+drop_translations (EngineGraph *graph)
+{
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    EngineNode *node = engine_graph_node (graph, i);
+
+    if (node->op != ENGINE_OP_CONCAT ||
+        engine_graph_value (graph, node->output)->type != ENGINE_TYPE_S8)
+      continue;
+    for (int k = 0; k < node->n_inputs; k++) {
+      const EngineNode *before = engine_rewrite_producer (graph, node->inputs[k]);
+
+      if (is_translation (before) &&
+          engine_quant_equal (&engine_graph_value (graph, before->output)->quant,
+              &engine_graph_value (graph, node->output)->quant))
+        node->inputs[k] = before->inputs[0];
+    }
+  }
+  engine_graph_compact (graph);
+}
+
 /* An image that only a quantise reads is written as int8. */
 static void
 convert_input (EngineGraph *graph)
@@ -300,6 +329,7 @@ engine_pass_explicit (EngineGraph *graph, const EnginePassContext *context, GErr
   }
   engine_graph_compact (graph);
   convert_levels (graph);
+  drop_translations (graph);
   convert_input (graph);
   if (!quantise_weights (graph, context, error) || !engine_quantise_check_strict (context, error))
     return FALSE;

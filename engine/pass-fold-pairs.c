@@ -118,31 +118,6 @@ join_equal (EngineGraph *graph)
   }
 }
 
-/* --- Clamps ------------------------------------------------------------------------------------ */
-
-/* Levels that begin at 0 are a ReLU, and exporters leave out the one that was there. Said again it changes
- * no level, and who looks at real values (comparisons, bounds) sees what they are. */
-static void
-add_relus (EngineGraph *graph)
-{
-  for (guint i = 0; i < graph->nodes->len; i++) {
-    EngineNode *node = engine_graph_node (graph, i);
-    const EngineNode *quantise = engine_graph_sole_consumer (graph, node->output);
-    float *lo;
-
-    if (!quantise || quantise->op != ENGINE_OP_QUANTISE ||
-        engine_graph_value (graph, quantise->output)->quant.zero != -128)
-      continue;
-    if (node->op == ENGINE_OP_CONV && node->conv.hi > 0)
-      lo = &node->conv.lo;
-    else if ((node->op == ENGINE_OP_ADD || node->op == ENGINE_OP_MUL) && node->binary.hi > 0)
-      lo = &node->binary.lo;
-    else
-      continue;
-    *lo = fmaxf (*lo, 0);
-  }
-}
-
 gboolean
 engine_pass_fold_pairs (EngineGraph *graph, const EnginePassContext *context, GError **error)
 {
@@ -166,6 +141,31 @@ engine_pass_fold_pairs (EngineGraph *graph, const EnginePassContext *context, GE
   engine_graph_compact (graph);
   join_equal (graph); /* what read different pairs of one value reads the value now */
   engine_graph_compact (graph);
-  add_relus (graph);
+  return TRUE;
+}
+
+/* --- Clamps ------------------------------------------------------------------------------------ */
+
+/* Levels that begin at 0 are a ReLU, and exporters leave out the one that was there. Said again it changes
+ * no level, and who looks at real values (comparisons, bounds) sees what they are. */
+gboolean
+engine_pass_imply_relu (EngineGraph *graph, const EnginePassContext *context, GError **error)
+{
+  for (guint i = 0; i < graph->nodes->len; i++) {
+    EngineNode *node = engine_graph_node (graph, i);
+    const EngineNode *quantise = engine_graph_sole_consumer (graph, node->output);
+    float *lo;
+
+    if (!quantise || quantise->op != ENGINE_OP_QUANTISE ||
+        engine_graph_value (graph, quantise->output)->quant.zero != -128)
+      continue;
+    if (node->op == ENGINE_OP_CONV && node->conv.hi > 0)
+      lo = &node->conv.lo;
+    else if ((node->op == ENGINE_OP_ADD || node->op == ENGINE_OP_MUL) && node->binary.hi > 0)
+      lo = &node->binary.lo;
+    else
+      continue;
+    *lo = fmaxf (*lo, 0);
+  }
   return TRUE;
 }

@@ -16,6 +16,7 @@ static const EnginePass float_passes[] = {
     {"fuse-silu", engine_pass_fuse_silu},
     {"fuse-residual", engine_pass_fuse_residual},
     {"fuse-clamp", engine_pass_fuse_clamp},
+    {"imply-relu", engine_pass_imply_relu},
 };
 
 static const EnginePass int8_passes[] = {

@@ -40,6 +40,7 @@ gboolean engine_pass_fuse_flatten (EngineGraph *, const EnginePassContext *, GEr
 gboolean engine_pass_fuse_silu (EngineGraph *, const EnginePassContext *, GError **);   /* x * sigmoid (x); x * hardsigmoid (x) */
 gboolean engine_pass_fuse_residual (EngineGraph *, const EnginePassContext *, GError **); /* add into conv */
 gboolean engine_pass_fuse_clamp (EngineGraph *, const EnginePassContext *, GError **);  /* Relu, Clip into conv, add, mul */
+gboolean engine_pass_imply_relu (EngineGraph *, const EnginePassContext *, GError **);  /* of quantised models: levels that begin at 0 */
 
 /* INT8 passes. */
 gboolean engine_pass_quantise (EngineGraph *, const EnginePassContext *, GError **);

@@ -258,8 +258,8 @@ test_unknown_ops (void)
                    UNSUPPORTED,
                    "4 nodes are of ops that are not supported: Foo (node \"a\"), Bar (node \"b\"), "
                    "com.me.Relu (node \"y\"); "},
-      {"input x 1 3 ? ?; com.microsoft.QLinearSoftmax x -> y; output y", UNSUPPORTED,
-          "1 node is of ops that are not supported: com.microsoft.QLinearSoftmax (node \"y\"); give the "
+      {"input x 1 3 ? ?; com.microsoft.QLinearWhere x -> y; output y", UNSUPPORTED,
+          "1 node is of ops that are not supported: com.microsoft.QLinearWhere (node \"y\"); give the "
           "quantised model as it was before"},
       {"input x 1 3 8 8; If x -> y; output y", UNSUPPORTED, "control flow"});
 }
