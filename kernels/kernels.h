@@ -376,9 +376,9 @@ typedef struct KernelRecording KernelRecording;
 
 /* Of a device, a second, measured: 0 where there is no such instruction. */
 typedef struct {
-  double int8, fp32; /* multiplications and additions */
+  double int8, fp16, fp32; /* multiplications and additions */
   double bytes;      /* read and written by a copy of far more than any cache holds */
-  const char *int8_instruction, *fp32_instruction;
+  const char *int8_instruction, *fp16_instruction, *fp32_instruction;
 } KernelLimits;
 
 struct KernelBackend {

@@ -61,8 +61,9 @@ add_runs (JsonBuilder *json, const Bench *bench)
 static void
 add_peak (JsonBuilder *json, const Bench *bench)
 {
-  static const char *const names[] = {"int8", "fp32"};
-  const char *const of_device[] = {bench->limits.int8_instruction, bench->limits.fp32_instruction};
+  static const char *const names[] = {"int8", "fp16", "fp32"};
+  const char *const of_device[] = {bench->limits.int8_instruction, bench->limits.fp16_instruction,
+      bench->limits.fp32_instruction};
 
   json_builder_set_member_name (json, "peak");
   json_builder_begin_object (json);

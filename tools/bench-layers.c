@@ -87,7 +87,9 @@ bench_layer_peak (const Bench *bench, const BenchLayer *layer)
 {
   if (!is_convolution (&layer->info))
     return 0;
-  return bench->peak[g_str_equal (layer->info.kernel, "conv_f32") ? PEAK_FP32 : PEAK_INT8];
+  return bench->peak[g_str_equal (layer->info.kernel, "conv_f32")   ? PEAK_FP32
+                     : g_str_equal (layer->info.kernel, "conv_f16") ? PEAK_FP16
+                                                                    : PEAK_INT8];
 }
 
 static double
@@ -253,8 +255,9 @@ print_totals (const Bench *bench, double all)
 static void
 print_peak (const Bench *bench)
 {
-  static const char *const names[] = {"int8", "fp32"};
-  const char *const of_device[] = {bench->limits.int8_instruction, bench->limits.fp32_instruction};
+  static const char *const names[] = {"int8", "fp16", "fp32"};
+  const char *const of_device[] = {bench->limits.int8_instruction, bench->limits.fp16_instruction,
+      bench->limits.fp32_instruction};
 
   if (bench->backend->host_memory)
     g_print ("\npeak of %d thread%s:", bench->threads, bench->threads == 1 ? "" : "s");
@@ -264,7 +267,7 @@ print_peak (const Bench *bench)
     if (bench->peak[k] > 0)
       g_print ("%s %s %.1f GOP/s (%s)", k ? "," : "", names[k], 1e-9 * bench->peak[k],
           bench->backend->host_memory ? peak_instruction (k) : of_device[k]);
-    else
+    else if (k != PEAK_FP16 || !bench->backend->host_memory)
       g_print ("%s %s not known here", k ? "," : "", names[k]);
   if (bench->bandwidth > 0)
     g_print (", memory %.1f GB/s (copying)", 1e-9 * bench->bandwidth);

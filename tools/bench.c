@@ -73,6 +73,7 @@ measure_device (Bench *bench, GError **error)
     return FALSE;
   }
   bench->peak[PEAK_INT8] = bench->limits.int8;
+  bench->peak[PEAK_FP16] = bench->limits.fp16;
   bench->peak[PEAK_FP32] = bench->limits.fp32;
   bench->bandwidth = bench->limits.bytes;
   return TRUE;

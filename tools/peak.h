@@ -7,6 +7,7 @@
 
 typedef enum {
   PEAK_INT8, /* vpdpbusd: the instruction that the int8 kernels are made of */
+  PEAK_FP16, /* devices only */
   PEAK_FP32, /* vfmadd231ps */
   PEAK_COUNT
 } PeakKind;
