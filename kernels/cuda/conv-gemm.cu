@@ -14,38 +14,27 @@
 
 /* --- The choice ----------------------------------------------------------------------------- */
 
-typedef enum { MMA, SPLIT, WGMMA, PATCH } Kind;
-
-/* What a tile takes, in cycles: measured on an H100 at 256, 8 and 1 images of ResNet-50. */
-typedef struct {
-  Kind kind;
-  int tile; /* of its kind */
-  int pixels, channels;
-  int slots;            /* tiles at a time on a multiprocessor */
-  int shares;           /* SPLIT: blocks that share out k */
-  float alone, crowded; /* each 128 bytes of k, one tile or `slots` of them on a multiprocessor */
-  float fixed, with_r;  /* each tile; the same with a residual where tiles are many */
-} Candidate;
-
+/* Measured on an H100 at 256, 8 and 1 images of ResNet-50. */
 /* clang-format off */
-static const Candidate candidates[] = {
-    {WGMMA, CONV_WGMMA_192X128,     192, 128, 1, 1,  810,  810, 5000, 5000},
-    {WGMMA, CONV_WGMMA_256X128,     256, 128, 1, 1, 1080, 1080, 6900, 6900},
-    {WGMMA, CONV_WGMMA_128X256,     128, 256, 1, 1, 1080, 1080, 6800, 6800},
-    {WGMMA, CONV_WGMMA_2_OF_128X64, 128,  64, 2, 1,  430, 1000, 3900, 2900},
-    {WGMMA, CONV_WGMMA_128X64,      128,  64, 2, 1,  410, 1000, 3900, 3900},
-    {PATCH, CONV_PATCH_4_OF_128X64, 112,  64, 4, 1,  400, 1150, 5000, 5000},
-    {PATCH, CONV_PATCH_4_OF_64X64,   56,  64, 4, 1,  225,  450, 4600, 4600},
-    {MMA,   CONV_MMA_64X64,          64,  64, 3, 1,  700, 1400, 2700, 2700},
-    {MMA,   CONV_MMA_128X128,       128, 128, 1, 1, 2000, 2000, 6000, 6000},
-    {SPLIT, CONV_MMA_SPLIT2,         64,  64, 2, 2,  640, 1100, 5700, 5700},
-    {SPLIT, CONV_MMA_SPLIT4,         64,  64, 2, 4,  640, 1100, 5700, 5700},
-    {SPLIT, CONV_MMA_SPLIT8,         64,  64, 2, 8,  640, 1100, 5700, 5700},
+static const ConvCandidate candidates[] = {
+    {CONV_WGMMA, CONV_WGMMA_192X128,     192, 128, 1, 1,  810,  810, 5000, 5000},
+    {CONV_WGMMA, CONV_WGMMA_256X128,     256, 128, 1, 1, 1080, 1080, 6900, 6900},
+    {CONV_WGMMA, CONV_WGMMA_128X256,     128, 256, 1, 1, 1080, 1080, 6800, 6800},
+    {CONV_WGMMA, CONV_WGMMA_2_OF_128X64, 128,  64, 2, 1,  430, 1000, 3900, 2900},
+    {CONV_WGMMA, CONV_WGMMA_128X64,      128,  64, 2, 1,  410, 1000, 3900, 3900},
+    {CONV_PATCH, CONV_PATCH_4_OF_128X64, 112,  64, 4, 1,  400, 1150, 5000, 5000},
+    {CONV_PATCH, CONV_PATCH_4_OF_64X64,   56,  64, 4, 1,  225,  450, 4600, 4600},
+    {CONV_MMA,   CONV_MMA_64X64,          64,  64, 3, 1,  700, 1400, 2700, 2700},
+    {CONV_MMA,   CONV_MMA_128X128,       128, 128, 1, 1, 2000, 2000, 6000, 6000},
+    {CONV_SPLIT, CONV_MMA_SPLIT2,         64,  64, 2, 2,  640, 1100, 5700, 5700},
+    {CONV_SPLIT, CONV_MMA_SPLIT4,         64,  64, 2, 4,  640, 1100, 5700, 5700},
+    {CONV_SPLIT, CONV_MMA_SPLIT8,         64,  64, 2, 8,  640, 1100, 5700, 5700},
 };
 /* clang-format on */
 
-static float
-estimate (const Candidate *c, const KernelConvShape *s, bool with_r, const CudaBackend *cuda)
+float
+kernel_conv_estimate (const ConvCandidate *c, const KernelConvShape *s, bool with_r,
+    const CudaBackend *cuda)
 {
   const ConvBlocks blocks = kernel_conv_blocks (s);
   const int k = (blocks.k_blocks + c->shares - 1) / c->shares;
@@ -59,14 +48,14 @@ estimate (const Candidate *c, const KernelConvShape *s, bool with_r, const CudaB
 }
 
 static bool
-can (const Candidate *c, const KernelConvS8 *args, bool to_f32, int sm)
+can (const ConvCandidate *c, const KernelConvS8 *args, bool to_f32, int sm)
 {
   switch (c->kind) {
-  case SPLIT:
+  case CONV_SPLIT:
     return sm >= 90;
-  case WGMMA:
+  case CONV_WGMMA:
     return !to_f32 && kernel_conv_wgmma_suits (&args->shape, sm);
-  case PATCH:
+  case CONV_PATCH:
     return !to_f32 && !args->r && kernel_conv_patch_suits (&args->shape, sm);
   default:
     return true;
@@ -74,11 +63,11 @@ can (const Candidate *c, const KernelConvS8 *args, bool to_f32, int sm)
 }
 
 static bool
-run_candidate (const Candidate *c, const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
+run_candidate (const ConvCandidate *c, const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
 {
-  if (c->kind == WGMMA)
+  if (c->kind == CONV_WGMMA)
     return kernel_conv_wgmma_run (args, (ConvWgmmaTile) c->tile, queue);
-  if (c->kind == PATCH)
+  if (c->kind == CONV_PATCH)
     return kernel_conv_patch_run (args, (ConvPatchTile) c->tile, queue);
   kernel_conv_mma_run (args, to_f32, (ConvMmaTile) c->tile, queue);
   return true;
@@ -97,7 +86,8 @@ run_best (const KernelConvS8 *args, bool to_f32, KernelQueue *queue)
     int best = -1;
 
     for (int i = 0; i < count; i++) {
-      const float cycles = estimate (&candidates[i], &args->shape, args->r, queue->cuda);
+      const float cycles =
+          kernel_conv_estimate (&candidates[i], &args->shape, args->r, queue->cuda);
 
       if (!tried[i] && cycles < least && can (&candidates[i], args, to_f32, queue->cuda->sm)) {
         least = cycles;

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kernels/cuda/cuda.h"
+#include "kernels/cuda/conv-blocks.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,3 +25,22 @@ extern const CudaConvS8 kernel_conv_s8_cuda_patch_4x128x64, kernel_conv_s8_cuda_
 #ifdef __cplusplus
 }
 #endif
+
+/* --- Which kernel, by n --------------------------------------------------------------------- */
+
+typedef enum { CONV_MMA, CONV_SPLIT, CONV_WGMMA, CONV_PATCH } ConvKind;
+
+/* What a tile takes, in cycles. */
+typedef struct {
+  ConvKind kind;
+  int tile; /* of its kind */
+  int pixels, channels;
+  int slots;            /* tiles at a time on a multiprocessor */
+  int shares;           /* CONV_SPLIT: blocks that share out k */
+  float alone, crowded; /* each 128 bytes of k, one tile or `slots` of them on a multiprocessor */
+  float fixed, with_r;  /* each tile; the same with a residual where tiles are many */
+} ConvCandidate;
+
+/* Cycles of a convolution, channels of x in bytes. */
+float kernel_conv_estimate (const ConvCandidate *candidate, const KernelConvShape *shape, bool with_r,
+    const CudaBackend *cuda);

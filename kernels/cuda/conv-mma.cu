@@ -5,72 +5,6 @@
 #include "kernels/cuda/conv-mma.h"
 #include "kernels/cuda/conv-mma.cuh"
 
-#if __CUDA_ARCH__ >= 900
-/* Four int32 at the same shared address of another block of the cluster. */
-static __device__ __forceinline__ int4
-load_of_rank (uint32_t address, uint32_t rank)
-{
-  uint32_t remote;
-  int4 v;
-
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
-  asm volatile("ld.shared::cluster.v4.s32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "r"(remote));
-  return v;
-}
-
-static __device__ __forceinline__ void
-wait_for_cluster (void)
-{
-  asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
-                   : "memory");
-}
-#endif
-
-/* Adds the tiles of 64 pixels x 64 channels of the cluster's blocks; each stores 64 / split rows.
- * Chunks of a row are turned by its number against bank conflicts. */
-template <int split>
-static __device__ void
-reduce (const ConvParams &p, const int (&acc)[1][8][4], uint8_t *tile, int first, int channel,
-    int rank, const float4 *m, const float4 *b)
-{
-#if __CUDA_ARCH__ >= 900
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  constexpr int quads = 64 / split * 16; /* of 4 channels */
-
-  __syncthreads (); /* the ring is free */
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    const int row = warp * 16 + half * 8 + lane / 4;
-
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-      ((int4 *) tile)[row * 16 + (lane % 4 * 4 + i ^ row & 15)] =
-          make_int4 (acc[0][2 * i][half * 2], acc[0][2 * i][half * 2 + 1],
-              acc[0][2 * i + 1][half * 2], acc[0][2 * i + 1][half * 2 + 1]);
-  }
-  wait_for_cluster ();
-  for (int i = threadIdx.x; i < quads; i += 128) {
-    const int row = rank * (64 / split) + i / 16, quad = i % 16;
-    const uint32_t address = conv_shared_address ((int4 *) tile + row * 16 + (quad ^ row & 15));
-    int sum[4] = {};
-
-#pragma unroll
-    for (int other = 0; other < split; other++) {
-      const int4 v = load_of_rank (address, other);
-
-      sum[0] += v.x, sum[1] += v.y, sum[2] += v.z, sum[3] += v.w;
-    }
-    const int place = quad % 4 * 4 + quad / 4;
-
-    mma_store_quad (p, sum, m[place], b[place], first + row < p.pixels ? first + row : -1,
-        channel + quad * 4);
-  }
-  wait_for_cluster (); /* nobody leaves while others read */
-#endif
-}
-
 template <int bm, int wm, int wn, int kb, int stages, int unit, int split>
 static __global__ void __launch_bounds__ (32 * wm * wn)
     conv_mma (const __grid_constant__ ConvParams p)
@@ -90,7 +24,12 @@ static __global__ void __launch_bounds__ (32 * wm * wn)
   Tile::accumulate (acc, p, first, n_block, rank * share, min (p.k_blocks, (rank + 1) * share),
       conv_shared_address (ring));
   if constexpr (split > 1) {
-    reduce<split> (p, acc, ring, first, n_block * 64, rank, m, b);
+    mma_reduce<split> (acc, ring, rank, [&] (int row, int quad, const int (&sum)[4]) {
+      const int place = quad % 4 * 4 + quad / 4;
+
+      mma_store_quad (p, sum, m[place], b[place], first + row < p.pixels ? first + row : -1,
+          n_block * 64 + quad * 4);
+    });
   } else {
     __syncthreads (); /* factors: there may have been no iteration */
     int pixel[Tile::tiles * 2];

@@ -18,6 +18,8 @@
 
 #include "kernels/cuda/conv-blocks.h"
 
+#include <string.h>
+
 template <int unit>
 static __device__ __forceinline__ void
 mma_copy (uint32_t to, const void *from)
@@ -319,4 +321,76 @@ mma_store (const ConvParams &p, const int (&pixel)[pixels], int channel, const f
 
       mma_store_quad (p, v, m[k * 4], b[k * 4], pixel[i], channel + k * 4);
     }
+}
+
+/* --- Tiles of a cluster ---------------------------------------------------------------------- */
+
+#if __CUDA_ARCH__ >= 900
+/* A word at the same shared address of another block of the cluster. */
+template <typename Value>
+static __device__ __forceinline__ void
+mma_load_of_rank (Value (&v)[4], uint32_t address, uint32_t rank)
+{
+  uint32_t remote, word[4];
+
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+  asm volatile("ld.shared::cluster.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+               : "r"(remote));
+  memcpy (v, word, sizeof word);
+}
+
+static __device__ __forceinline__ void
+mma_wait_for_cluster (void)
+{
+  asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
+                   : "memory");
+}
+#endif
+
+/* Adds the tiles of 64 pixels x 64 channels of the cluster's blocks, rank by rank; each block has
+ * store (row, quad of channels, sum) called for 64 / split rows. Chunks of a row are turned by its
+ * number against bank conflicts. */
+template <int split, typename Value, class Store>
+static __device__ __forceinline__ void
+mma_reduce (const Value (&acc)[1][8][4], uint8_t *tile, int rank, Store store)
+{
+#if __CUDA_ARCH__ >= 900
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  constexpr int quads = 64 / split * 16; /* of 4 channels */
+  struct alignas (16) Quad {
+    Value v[4];
+  };
+  Quad *to = (Quad *) tile;
+
+  __syncthreads (); /* the ring is free */
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    const int row = warp * 16 + half * 8 + lane / 4;
+
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+      to[row * 16 + ((lane % 4 * 4 + i) ^ (row & 15))] = {acc[0][2 * i][half * 2],
+          acc[0][2 * i][half * 2 + 1], acc[0][2 * i + 1][half * 2],
+          acc[0][2 * i + 1][half * 2 + 1]};
+  }
+  mma_wait_for_cluster ();
+  for (int i = threadIdx.x; i < quads; i += 128) {
+    const int row = rank * (64 / split) + i / 16, quad = i % 16;
+    const uint32_t address = conv_shared_address (to + row * 16 + (quad ^ (row & 15)));
+    Value sum[4] = {};
+
+#pragma unroll
+    for (int other = 0; other < split; other++) {
+      Value v[4];
+
+      mma_load_of_rank (v, address, other);
+#pragma unroll
+      for (int k = 0; k < 4; k++)
+        sum[k] += v[k];
+    }
+    store (row, quad, sum);
+  }
+  mma_wait_for_cluster (); /* nobody leaves while others read */
+#endif
 }
