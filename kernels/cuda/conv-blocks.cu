@@ -209,6 +209,35 @@ kernel_conv_params (const KernelConvS8 *args, bool to_f32)
   return p;
 }
 
+KernelConvShape
+kernel_conv_shape_in_bytes (const KernelConvShape *shape)
+{
+  KernelConvShape s = *shape;
+
+  s.ic *= 2;
+  return s;
+}
+
+ConvParams
+kernel_conv_params_f16 (const KernelConvF16 *args)
+{
+  KernelConvS8 bytes = {};
+  ConvParams p;
+
+  bytes.shape = kernel_conv_shape_in_bytes (&args->shape);
+  bytes.x = (const int8_t *) args->x;
+  bytes.r = (const int8_t *) args->r;
+  bytes.w = args->w;
+  bytes.m = bytes.b = args->b;
+  bytes.y = args->y;
+  p = kernel_conv_params (&bytes, false);
+  p.lo = args->lo;
+  p.hi = args->hi;
+  p.wide =
+      p.oc % 8 == 0 && kernel_cuda_aligned (args->y, 16) && kernel_cuda_aligned (args->r, 16);
+  return p;
+}
+
 void
 kernel_conv_launch (KernelQueue *queue, const void *kernel, unsigned blocks, unsigned threads,
     unsigned shared, unsigned cluster, void **arguments)

@@ -54,6 +54,10 @@ typedef struct {
 } ConvParams;
 
 ConvParams kernel_conv_params (const KernelConvS8 *args, bool to_f32);
+/* Of halves: to loads and layouts one is two channels of bytes, so that ic is doubled. r and y point to
+ * halves; m is b, which nothing multiplies with. */
+KernelConvShape kernel_conv_shape_in_bytes (const KernelConvShape *shape);
+ConvParams kernel_conv_params_f16 (const KernelConvF16 *args);
 
 /* As kernel<<<>>> with a cluster, and so that it may start while the kernel before it ends (sm 90):
  * such a kernel calls conv_wait_for_inputs() before it reads or writes what others may write. */

@@ -1,36 +1,218 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conv-f16.cu: convolutions of halves with float sums: the tensor-core tiles of conv-mma.cuh where
- * there is one group, else an output a thread, eight channels of a depthwise layer at once.
+ * conv-f16.cu: convolutions of halves with float sums on tensor cores, as entries of conv.cu: the tiles
+ * of conv-mma.cuh and of conv-wgmma.cu. All have the weights of conv-blocks.h, in which a half is two
+ * channels of bytes, so that "gemm" may choose by n.
  */
+#include "kernels/cuda/conv-f16.h"
+#include "kernels/cuda/conv-gemm.h"
 #include "kernels/cuda/conv-mma.cuh"
-#include "kernels/cuda/vector.h"
+#include "kernels/cuda/conv-mma.h"
+#include "kernels/cuda/conv-wgmma.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* --- Tiles ---------------------------------------------------------------------------------- */
 
-/* To the tiles a half is two channels of bytes. */
-static KernelConvShape
-shape_in_bytes (const KernelConvShape *shape)
+/* Four neighbouring outputs. */
+static __device__ __forceinline__ void
+store_quad (const ConvParams &p, int pixel, int channel, const float (&sum)[4])
 {
-  KernelConvShape s = *shape;
+  const size_t at = (size_t) pixel * p.oc + channel;
 
-  s.ic *= 2;
-  return s;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    if (channel + i >= p.oc)
+      return;
+    float t = sum[i] + p.b[channel + i];
+
+    if (p.r)
+      t += kernel_half_to_f32 (((const KernelHalf *) p.r)[at + i]);
+    ((KernelHalf *) p.y)[at + i] = kernel_half_of_f32 (kernel_clamp_f32 (t, p.lo, p.hi));
+  }
+}
+
+template <int bm, int wm, int wn, int kb, int stages, int unit, int split>
+static __global__ void __launch_bounds__ (32 * wm * wn)
+    conv_tiles (const __grid_constant__ ConvParams p)
+{
+#if __CUDA_ARCH__ >= 800
+  using Tile = Mma<bm, wm, wn, kb, stages, unit, split>;
+  extern __shared__ __align__ (1024) uint8_t ring[];
+  const int lane = threadIdx.x % 32, warp_m = threadIdx.x / 32 / wn, warp_n = threadIdx.x / 32 % wn;
+  const int n_tiles = (p.n_blocks + wn - 1) / wn, tile = blockIdx.x / split;
+  const int n_block = tile % n_tiles * wn, first = tile / n_tiles * bm;
+  const int rank = blockIdx.x % split, share = (p.k_blocks + split - 1) / split;
+  const int channel = (n_block + warp_n) * 64 + lane % 4 * 16;
+  float acc[Tile::tiles][8][4] = {};
+
+  conv_let_next_start ();
+  Tile::accumulate (acc, p, first, n_block, rank * share, min (p.k_blocks, (rank + 1) * share),
+      conv_shared_address (ring));
+  if constexpr (split > 1) {
+    mma_reduce<split> (acc, ring, rank, [&] (int row, int quad, const float (&sum)[4]) {
+      if (first + row < p.pixels)
+        store_quad (p, first + row, n_block * 64 + quad * 4, sum);
+    });
+  } else {
+#pragma unroll
+    for (int i = 0; i < Tile::tiles * 2; i++) {
+      const int pixel = first + warp_m * (bm / wm) + i * 8 + lane / 4;
+
+      conv_store_f16 (p, pixel < p.pixels ? pixel : -1, channel,
+          [&] (int j) { return acc[i / 2][j / 2][i % 2 * 2 + j % 2]; });
+    }
+  }
+#endif
+}
+
+template <int bm, int wm, int wn, int kb, int stages, int unit, int split>
+static void
+launch (const ConvParams *p, KernelQueue *queue)
+{
+  const unsigned tiles = kernel_cuda_blocks (p->pixels, bm) * kernel_cuda_blocks (p->n_blocks, wn);
+  void *arguments[] = {(void *) p};
+
+  kernel_conv_launch (queue, (const void *) conv_tiles<bm, wm, wn, kb, stages, unit, split>,
+      tiles * split, 32 * wm * wn, Mma<bm, wm, wn, kb, stages, unit, split>::shared, split,
+      arguments);
+}
+
+/* Rings as in conv-mma.cu. */
+template <int bm, int wm, int wn, int unit>
+static void
+launch_kb (const ConvParams *p, int kb, KernelQueue *queue)
+{
+  if (kb == 64)
+    launch<bm, wm, wn, 64, 4, unit, 1> (p, queue);
+  else
+    launch<bm, wm, wn, 128, bm * wn >= 256 ? 3 : 4, unit, 1> (p, queue);
+}
+
+template <int split>
+static void
+launch_split (const ConvParams *p, int kb, KernelQueue *queue)
+{
+  if (kb == 64)
+    launch<64, 4, 1, 64, 6, 16, split> (p, queue);
+  else
+    launch<64, 4, 1, 128, 5, 16, split> (p, queue);
+}
+
+/* The nearest tile that the device and x's alignment allow. */
+static void
+run_mma (const KernelConvF16 *args, ConvMmaTile tile, KernelQueue *queue)
+{
+  const KernelConvShape s = kernel_conv_shape_in_bytes (&args->shape);
+  const ConvParams p = kernel_conv_params_f16 (args);
+  const int kb = kernel_conv_blocks (&s).kb;
+
+  if (s.ic % 16 != 0 || !kernel_cuda_aligned (args->x, 16)) {
+    if (s.ic % 4 == 0 && kernel_cuda_aligned (args->x, 4))
+      launch_kb<64, 4, 1, 4> (&p, kb, queue);
+    else
+      launch_kb<64, 4, 1, 1> (&p, kb, queue);
+    return;
+  }
+  if (queue->cuda->sm < 90) /* shared memory; clusters */
+    tile = CONV_MMA_64X64;
+  switch (tile) {
+  case CONV_MMA_128X128:
+  case CONV_MMA_128X64:
+    launch_kb<128, 4, 2, 16> (&p, kb, queue);
+    break;
+  case CONV_MMA_64X64:
+    launch_kb<64, 4, 1, 16> (&p, kb, queue);
+    break;
+  case CONV_MMA_SPLIT2:
+    launch_split<2> (&p, kb, queue);
+    break;
+  case CONV_MMA_SPLIT4:
+    launch_split<4> (&p, kb, queue);
+    break;
+  case CONV_MMA_SPLIT8:
+    launch_split<8> (&p, kb, queue);
+    break;
+  }
+}
+
+/* --- The choice ----------------------------------------------------------------------------- */
+
+/* As in conv-gemm.cu: a product takes what it takes there, a store twice as long. */
+/* clang-format off */
+static const ConvCandidate candidates[] = {
+    {CONV_WGMMA, CONV_WGMMA_192X128,     192, 128, 1, 1,  810,  810,  7000,  7500},
+    {CONV_WGMMA, CONV_WGMMA_256X128,     256, 128, 1, 1, 1080, 1080,  9700, 10500},
+    {CONV_WGMMA, CONV_WGMMA_128X256,     128, 256, 1, 1, 1080, 1080,  9600, 10500},
+    {CONV_WGMMA, CONV_WGMMA_2_OF_128X64, 128,  64, 2, 1,  430, 1000,  5300,  5500},
+    {CONV_WGMMA, CONV_WGMMA_128X64,      128,  64, 2, 1,  410, 1000,  5300,  6500},
+    {CONV_MMA,   CONV_MMA_64X64,          64,  64, 3, 1,  700, 1400,  5000,  6700},
+    {CONV_MMA,   CONV_MMA_128X128,       128, 128, 1, 1, 2000, 2000,  8900, 14400},
+    {CONV_SPLIT, CONV_MMA_SPLIT2,         64,  64, 2, 2,  640, 1100,  5700,  5700},
+    {CONV_SPLIT, CONV_MMA_SPLIT4,         64,  64, 2, 4,  640, 1100,  5700,  5700},
+    {CONV_SPLIT, CONV_MMA_SPLIT8,         64,  64, 2, 8,  640, 1100,  5700,  5700},
+};
+/* clang-format on */
+
+static bool
+run_candidate (const ConvCandidate *c, const KernelConvF16 *args, KernelQueue *queue)
+{
+  if (c->kind == CONV_WGMMA)
+    return kernel_conv_wgmma_suits_f16 (&args->shape, queue->cuda->sm) &&
+           kernel_conv_wgmma_run_f16 (args, (ConvWgmmaTile) c->tile, queue);
+  if (c->kind == CONV_SPLIT && queue->cuda->sm < 90)
+    return false;
+  run_mma (args, (ConvMmaTile) c->tile, queue);
+  return true;
+}
+
+/* The quickest by that table that can. */
+static void
+run_best (const KernelConvF16 *args, KernelQueue *queue)
+{
+  const KernelConvShape s = kernel_conv_shape_in_bytes (&args->shape);
+  constexpr int count = sizeof candidates / sizeof *candidates;
+  bool tried[count] = {};
+
+  for (;;) {
+    float least = INFINITY;
+    int best = 0;
+
+    for (int i = 0; i < count; i++) {
+      const float cycles = kernel_conv_estimate (&candidates[i], &s, args->r, queue->cuda);
+
+      if (!tried[i] && cycles < least) {
+        least = cycles;
+        best = i;
+      }
+    }
+    tried[best] = true;
+    if (run_candidate (&candidates[best], args, queue))
+      return;
+  }
+}
+
+/* --- Entries -------------------------------------------------------------------------------- */
+
+static bool
+suits_mma (const KernelConvShape *s, int sm)
+{
+  return sm >= 80 && s->groups == 1 && s->ic <= INT32_MAX / 2;
 }
 
 static bool
-suits_tiles (const KernelConvShape *s, int sm)
+suits_split (const KernelConvShape *s, int sm)
 {
-  return sm >= 80 && s->groups == 1 && s->ic <= INT32_MAX / 2 &&
-         (int64_t) s->n * s->oh * s->ow <= INT32_MAX;
+  const KernelConvShape bytes = kernel_conv_shape_in_bytes (s);
+
+  return sm >= 90 && suits_mma (s, sm) && kernel_conv_blocks (&bytes).k_blocks >= 8;
 }
 
 static size_t
-pack_tiles (const KernelConvShape *shape, const float *w, void *packed)
+pack (const KernelConvShape *shape, const float *w, void *packed)
 {
-  const KernelConvShape s = shape_in_bytes (shape);
+  const KernelConvShape s = kernel_conv_shape_in_bytes (shape);
   const size_t count = (size_t) s.oc * s.kh * s.kw * shape->ic;
   KernelHalf *half = packed ? (KernelHalf *) malloc (count * sizeof *half) : NULL;
   size_t size;
@@ -42,299 +224,36 @@ pack_tiles (const KernelConvShape *shape, const float *w, void *packed)
   return packed && !half ? 0 : size;
 }
 
-typedef struct {
-  ConvParams conv; /* in bytes; its r, y, lo and hi are not used */
-  const KernelHalf *r;
-  KernelHalf *y;
-  float lo, hi;
-} HalfParams;
+#define ENTRY(id, title, fits, way)                                                                \
+  const CudaConvF16 kernel_conv_f16_cuda_##id = {title, fits, pack, NULL, way};
 
-/* 16 outputs of a pixel, or those that there are. */
-template <class Get>
-static __device__ __forceinline__ void
-store_half (const HalfParams &p, int pixel, int channel, const float *b, Get get)
-{
-  const size_t at = (size_t) pixel * p.conv.oc + channel;
+#define MMA_ENTRY(id, title, fits, tile)                                                           \
+  static void run_##id (const KernelConvF16 *args, KernelQueue *queue)                             \
+  {                                                                                                \
+    run_mma (args, tile, queue);                                                                   \
+  }                                                                                                \
+  ENTRY (id, title, fits, run_##id)
 
-#pragma unroll
-  for (int k = 0; k < 16; k += 8) {
-    float t[8], r[8] = {};
+/* Pointers that TMA refuses the other kernels take. */
+#define WGMMA_ENTRY(id, title, tile)                                                               \
+  static void run_##id (const KernelConvF16 *args, KernelQueue *queue)                             \
+  {                                                                                                \
+    if (!kernel_conv_wgmma_run_f16 (args, tile, queue))                                            \
+      run_best (args, queue);                                                                      \
+  }                                                                                                \
+  ENTRY (id, title, kernel_conv_wgmma_suits_f16, run_##id)
 
-    if (p.conv.wide && p.r)
-      load_f32<8> (r, p.r + at + k);
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-      const bool inside = channel + k + i < p.conv.oc;
-
-      t[i] = get (k + i) + (inside ? b[channel + k + i] : 0.0f);
-      if (p.r && !p.conv.wide && inside)
-        r[i] = kernel_half_to_f32 (p.r[at + k + i]);
-      t[i] = kernel_clamp_f32 (p.r ? t[i] + r[i] : t[i], p.lo, p.hi);
-      if (!p.conv.wide && inside)
-        p.y[at + k + i] = kernel_half_of_f32 (t[i]);
-    }
-    if (p.conv.wide)
-      store_f32<8> (p.y + at + k, t);
-  }
-}
-
-template <int bm, int wm, int wn, int kb, int stages, int unit>
-static __global__ void __launch_bounds__ (32 * wm * wn)
-    conv_tiles (const __grid_constant__ HalfParams p)
-{
-#if __CUDA_ARCH__ >= 800
-  using Tile = Mma<bm, wm, wn, kb, stages, unit, 1>;
-  extern __shared__ __align__ (1024) uint8_t ring[];
-  const int lane = threadIdx.x % 32, warp_m = threadIdx.x / 32 / wn, warp_n = threadIdx.x / 32 % wn;
-  const int n_tiles = (p.conv.n_blocks + wn - 1) / wn;
-  const int n_block = blockIdx.x % n_tiles * wn, first = blockIdx.x / n_tiles * bm;
-  const int channel = (n_block + warp_n) * 64 + lane % 4 * 16;
-  float acc[Tile::tiles][8][4] = {};
-
-  conv_let_next_start ();
-  Tile::accumulate (acc, p.conv, first, n_block, 0, p.conv.k_blocks, conv_shared_address (ring));
-  if (channel >= p.conv.oc)
-    return;
-#pragma unroll
-  for (int i = 0; i < Tile::tiles * 2; i++) {
-    const int pixel = first + warp_m * (bm / wm) + i * 8 + lane / 4;
-
-    if (pixel < p.conv.pixels)
-      store_half (p, pixel, channel, p.conv.b,
-          [&] (int j) { return acc[i / 2][j / 2][i % 2 * 2 + j % 2]; });
-  }
-#endif
-}
-
-template <int bm, int wm, int wn, int kb, int unit>
-static void
-launch_tiles (const HalfParams *p, KernelQueue *queue)
-{
-  constexpr int stages = kb == 128 && bm * wn >= 256 ? 3 : 4;
-  const unsigned tiles =
-      kernel_cuda_blocks (p->conv.pixels, bm) * kernel_cuda_blocks (p->conv.n_blocks, wn);
-  void *arguments[] = {(void *) p};
-
-  kernel_conv_launch (queue, (const void *) conv_tiles<bm, wm, wn, kb, stages, unit>, tiles,
-      32 * wm * wn, Mma<bm, wm, wn, kb, stages, unit, 1>::shared, 1, arguments);
-}
-
-template <int bm, int wm, int wn, int unit>
-static void
-launch_kb (const HalfParams *p, int kb, KernelQueue *queue)
-{
-  if (kb == 64)
-    launch_tiles<bm, wm, wn, 64, unit> (p, queue);
-  else
-    launch_tiles<bm, wm, wn, 128, unit> (p, queue);
-}
-
-static HalfParams
-half_params (const KernelConvF16 *args)
-{
-  KernelConvS8 bytes = {};
-  HalfParams p = {};
-
-  bytes.shape = shape_in_bytes (&args->shape);
-  bytes.x = (const int8_t *) args->x;
-  bytes.w = args->w;
-  bytes.b = args->b;
-  p.conv = kernel_conv_params (&bytes, false);
-  p.conv.wide = args->shape.oc % 16 == 0 && kernel_cuda_aligned (args->y, 16) &&
-                kernel_cuda_aligned (args->r, 16);
-  p.r = args->r;
-  p.y = args->y;
-  p.lo = args->lo;
-  p.hi = args->hi;
-  return p;
-}
-
-/* large: 128 pixels x 128 channels a block, where they fill the device. */
-static void
-run_tiles (const KernelConvF16 *args, bool large, KernelQueue *queue)
-{
-  const HalfParams p = half_params (args);
-  const KernelConvShape s = shape_in_bytes (&args->shape);
-  const int kb = kernel_conv_blocks (&s).kb;
-
-  if (s.ic % 16 == 0 && kernel_cuda_aligned (args->x, 16)) {
-    if (large && queue->cuda->sm >= 90) /* shared memory */
-      launch_kb<128, 4, 2, 16> (&p, kb, queue);
-    else
-      launch_kb<64, 4, 1, 16> (&p, kb, queue);
-  } else if (s.ic % 4 == 0 && kernel_cuda_aligned (args->x, 4)) {
-    launch_kb<64, 4, 1, 4> (&p, kb, queue);
-  } else {
-    launch_kb<64, 4, 1, 1> (&p, kb, queue);
-  }
-}
-
-static void
-run_small (const KernelConvF16 *args, KernelQueue *queue)
-{
-  run_tiles (args, false, queue);
-}
-
-static void
-run_large (const KernelConvF16 *args, KernelQueue *queue)
-{
-  run_tiles (args, true, queue);
-}
-
-static void
-run_best (const KernelConvF16 *args, KernelQueue *queue)
-{
-  const KernelConvShape *s = &args->shape;
-  const int64_t tiles = ((int64_t) s->n * s->oh * s->ow + 127) / 128 * ((s->oc + 127) / 128);
-
-  run_tiles (args, s->oc > 64 && tiles >= queue->cuda->multiprocessors, queue);
-}
-
-/* --- One output a thread -------------------------------------------------------------------- */
-
-/* [kh][kw][ic / groups][oc] */
-static size_t
-pack_plain (const KernelConvShape *s, const float *w, void *packed)
-{
-  const size_t terms = (size_t) s->kh * s->kw * (s->ic / s->groups);
-  KernelHalf *y = (KernelHalf *) packed;
-
-  for (int oc = 0; packed && oc < s->oc; oc++)
-    for (size_t k = 0; k < terms; k++)
-      y[k * s->oc + oc] = kernel_half_of_f32 (w[oc * terms + k]);
-  return terms * s->oc * sizeof *y;
-}
-
-/* V neighbouring channels of one pixel: more than one only where each has one input channel. */
-template <int V>
-static __global__ void
-__launch_bounds__ (KERNEL_CUDA_THREADS)
-    conv_plain (const __grid_constant__ KernelConvF16 a, size_t count)
-{
-  const KernelConvShape &s = a.shape;
-  const size_t i = kernel_cuda_item () * V;
-
-  if (i >= count)
-    return;
-  const size_t pixel = kernel_cuda_divide (i, s.oc), row = kernel_cuda_divide (pixel, s.ow);
-  const size_t n = kernel_cuda_divide (row, s.oh);
-  const int oc = (int) (i - pixel * s.oc), ic = s.ic / s.groups;
-  const int ih = (int) (row - n * s.oh) * s.stride_h - s.pad_top;
-  const int iw = (int) (pixel - row * s.ow) * s.stride_w - s.pad_left;
-  const int first = V > 1 ? oc : oc / (s.oc / s.groups) * ic;
-  const KernelHalf *w = (const KernelHalf *) a.w + oc;
-  float t[V], x[V], wv[V];
-
-  load_f32<1> (t, a.b + oc);
-#pragma unroll
-  for (int k = 1; k < V; k++)
-    t[k] = a.b[oc + k];
-  for (int kh = 0; kh < s.kh; kh++) {
-    for (int kw = 0; kw < s.kw; kw++) {
-      const int h = ih + kh * s.dilation_h, c = iw + kw * s.dilation_w;
-      const bool inside = h >= 0 && h < s.ih && c >= 0 && c < s.iw;
-      const KernelHalf *from = a.x + (inside ? ((n * s.ih + h) * s.iw + c) * s.ic + first : 0);
-
-#pragma unroll 4
-      for (int k = 0; k < ic; k++, w += s.oc) {
-        load_f32<V> (x, from + (inside ? k : 0));
-        load_f32<V> (wv, w);
-#pragma unroll
-        for (int j = 0; j < V; j++)
-          t[j] = fmaf (inside ? x[j] : 0.0f, wv[j], t[j]);
-      }
-    }
-  }
-  if (a.r)
-    load_f32<V> (x, a.r + i);
-#pragma unroll
-  for (int j = 0; j < V; j++)
-    t[j] = kernel_clamp_f32 (a.r ? t[j] + x[j] : t[j], a.lo, a.hi);
-  store_f32<V> (a.y + i, t);
-}
-
-static void
-run_plain (const KernelConvF16 *args, KernelQueue *queue)
-{
-  const KernelConvShape *s = &args->shape;
-  const size_t count = (size_t) s->n * s->oh * s->ow * s->oc;
-  const bool wide = s->groups == s->ic && s->groups == s->oc && s->oc % 8 == 0 &&
-                    kernel_cuda_aligned (args->x, 16) && kernel_cuda_aligned (args->w, 16) &&
-                    kernel_cuda_aligned (args->r, 16) && kernel_cuda_aligned (args->y, 16);
-
-  if (wide)
-    conv_plain<8><<<kernel_cuda_blocks (count / 8, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
-        queue->stream>>> (*args, count);
-  else
-    conv_plain<1><<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
-        queue->stream>>> (*args, count);
-}
-
-static bool
-suits_all (const KernelConvShape *shape, int sm)
-{
-  return true;
-}
-
-/* --- The ways, best first ------------------------------------------------------------------- */
-
-static const struct Way {
-  const char *name;
-  bool (*suits) (const KernelConvShape *shape, int sm);
-  KernelConvF32PackFn pack;
-  void (*run) (const KernelConvF16 *args, KernelQueue *queue);
-} ways[] = {
-    {"mma", suits_tiles, pack_tiles, run_best},
-    {"mma 128x128", suits_tiles, pack_tiles, run_large},
-    {"mma 64x64", suits_tiles, pack_tiles, run_small},
-    {"plain", suits_all, pack_plain, run_plain},
-};
-
-/* As in conv.cu: number 1, 2, ... of those that suit, and the first for 0. */
-static const Way *
-choose (const KernelConvShape *shape, int tactic, int sm)
-{
-  int left = tactic > 0 ? tactic : 1;
-
-  for (const Way &way : ways)
-    if (way.suits (shape, sm) && --left == 0)
-      return &way;
-  return NULL;
-}
-
-void
-kernel_conv_f16_cuda (const KernelConvF16 *args, KernelQueue *queue)
-{
-  choose (&args->shape, args->shape.tactic, queue->cuda->sm)->run (args, queue);
-}
-
-/* From 80 on, all have the same ways. */
-template <int sm>
-static size_t
-pack (const KernelConvShape *shape, const float *w, void *packed)
-{
-  return choose (shape, shape->tactic, sm)->pack (shape, w, packed);
-}
-
-template <int sm>
-static const char *
-tactic (const KernelConvShape *shape, int tactic)
-{
-  const Way *way = choose (shape, tactic, sm);
-
-  return way ? way->name : NULL;
-}
-
-static size_t
-no_scratch (const KernelConvShape *shape, KernelQueue *queue)
-{
-  return 0;
-}
-
-void
-kernel_cuda_fill_conv_f16 (KernelOps *ops, int sm)
-{
-  ops->conv_f16_pack = sm >= 80 ? pack<80> : pack<75>;
-  ops->conv_f16_tactic = sm >= 80 ? tactic<80> : tactic<75>;
-  ops->conv_f16_scratch = no_scratch;
-}
+ENTRY (gemm, "gemm", suits_mma, run_best)
+MMA_ENTRY (mma_128x128, "mma 128x128", suits_mma, CONV_MMA_128X128)
+MMA_ENTRY (mma_64x64, "mma 64x64", suits_mma, CONV_MMA_64X64)
+MMA_ENTRY (mma_split2, "mma 64x64, k by 2", suits_split, CONV_MMA_SPLIT2)
+MMA_ENTRY (mma_split4, "mma 64x64, k by 4", suits_split, CONV_MMA_SPLIT4)
+MMA_ENTRY (mma_split8, "mma 64x64, k by 8", suits_split, CONV_MMA_SPLIT8)
+WGMMA_ENTRY (wgmma_256x128, "wgmma 256x128", CONV_WGMMA_256X128)
+WGMMA_ENTRY (wgmma_192x128, "wgmma 192x128", CONV_WGMMA_192X128)
+WGMMA_ENTRY (wgmma_128x256, "wgmma 128x256", CONV_WGMMA_128X256)
+WGMMA_ENTRY (wgmma_128x128, "wgmma 128x128", CONV_WGMMA_128X128)
+WGMMA_ENTRY (wgmma_128x64, "wgmma 128x64", CONV_WGMMA_128X64)
+WGMMA_ENTRY (wgmma_2x128x128, "wgmma 2 of 128x128", CONV_WGMMA_2_OF_128X128)
+WGMMA_ENTRY (wgmma_2x64x256, "wgmma 2 of 64x256", CONV_WGMMA_2_OF_64X256)
+WGMMA_ENTRY (wgmma_2x128x64, "wgmma 2 of 128x64", CONV_WGMMA_2_OF_128X64)

@@ -72,11 +72,10 @@ kernel_conv_map_images (KernelQueue *queue, CUtensorMap *map, const void *data, 
 }
 
 bool
-kernel_conv_map_windows (KernelQueue *queue, CUtensorMap *map, const KernelConvS8 *args, int pixels,
-    int kb)
+kernel_conv_map_windows (KernelQueue *queue, CUtensorMap *map, const KernelConvShape *s,
+    const void *x, int pixels, int kb)
 {
   static EncodeIm2col encode;
-  const KernelConvShape *s = &args->shape;
   const cuuint64_t dims[4] = {(cuuint64_t) s->ic, (cuuint64_t) s->iw, (cuuint64_t) s->ih,
       (cuuint64_t) s->n};
   const cuuint64_t strides[3] = {(cuuint64_t) s->ic, (cuuint64_t) s->ic * s->iw,
@@ -89,7 +88,7 @@ kernel_conv_map_windows (KernelQueue *queue, CUtensorMap *map, const KernelConvS
   if (!encode)
     encode = (EncodeIm2col) find (queue, "cuTensorMapEncodeIm2col");
   return encode &&
-         encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 4, (void *) args->x, dims, strides, lower,
+         encode (map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 4, (void *) x, dims, strides, lower,
              upper, (cuuint32_t) kb, (cuuint32_t) pixels, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
              swizzle_of (kb), CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
              CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;

@@ -14,5 +14,5 @@ bool kernel_conv_map_matrix (KernelQueue *queue, CUtensorMap *map, const void *d
 bool kernel_conv_map_images (KernelQueue *queue, CUtensorMap *map, const void *data, int n, int h,
     int w, int c, int box_h, int box_w, int box_c);
 /* x as im2col walks it: the pixels of tap (0, 0) of every window, `pixels` at a time. */
-bool kernel_conv_map_windows (KernelQueue *queue, CUtensorMap *map, const KernelConvS8 *args,
-    int pixels, int kb);
+bool kernel_conv_map_windows (KernelQueue *queue, CUtensorMap *map, const KernelConvShape *s,
+    const void *x, int pixels, int kb);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * conv-wgmma-tile.cuh: what conv-wgmma.cu and conv-patch.cu share: the sizes of a tile, where a
- * block's barriers lie, and the way from accumulators to y.
+ * block's barriers lie, and the way from accumulators to y. Sum is the type of accumulators: int where
+ * x and y are int8, float where they are halves.
  */
 #pragma once
 
 #include "kernels/cuda/conv-wgmma.cuh"
 #include "kernels/cuda/conv-wgmma.h"
+#include "kernels/half.h"
+
+#include <type_traits>
 
 #define MAX_STAGES  12
 #define MAX_BUFFERS 4
@@ -22,7 +26,8 @@ typedef struct {
   unsigned ring, weights, staging, factors, barriers;
 } WgmmaParams;
 
-template <int groups, int mi, int nj, int kb, int blocks, bool apart> struct Wgmma {
+template <int groups, int mi, int nj, int kb, int blocks, bool apart, typename Value = int>
+struct Wgmma {
   static constexpr int lanes = apart ? groups : 1; /* tiles at a time, each with a ring */
   static constexpr int team = groups / lanes;      /* warpgroups that share one */
   static constexpr int bm = team * mi * 64, bn = nj * 64;
@@ -30,11 +35,14 @@ template <int groups, int mi, int nj, int kb, int blocks, bool apart> struct Wgm
   static constexpr int bytes_a = bm * kb, bytes_b = bn * kb;
   static constexpr int ni = nj == 1 ? 1 : nj / 2,
                        width = nj == 1 ? 64 : 128; /* of an instruction */
-  static constexpr int slab = mi * 64 * width;     /* a warpgroup's pixels x width channels of y */
-  static constexpr int slabs = bn / width;
-  static constexpr int staging = mi * 64 * bn; /* bytes of y of a warpgroup */
+  static constexpr int size = std::is_same_v<Value, float> ? 2 : 1; /* of a value of y */
+  static constexpr int row = size == 2 ? 128 : width; /* bytes of a pixel's channels side by side */
+  static constexpr int slab = mi * 64 * row;          /* a warpgroup's pixels of that many */
+  static constexpr int slabs = bn * size / row;
+  static constexpr int staging = mi * 64 * bn * size; /* bytes of y of a warpgroup */
 
-  typedef int Accumulators[mi][ni][width / 2];
+  typedef Value Sum;
+  typedef Value Accumulators[mi][ni][width / 2];
 
   struct Barriers {
     uint32_t full, empty, weights, r_full, r_empty;
@@ -203,6 +211,55 @@ requantise (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t stagin
       asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at[i]), "r"(word[i][0]),
                    "r"(word[i][1]), "r"(word[i][2]), "r"(word[i][3])
                    : "memory");
+  }
+}
+
+/* The same for halves: y = min (max (sum + b + r, lo), hi). A thread's 16 channels are two chunks. */
+template <class T, int mi, int nj, bool with_r>
+static __device__ __forceinline__ void
+narrow (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t staging, uint32_t bs)
+{
+  const ConvParams &p = q.p;
+  const int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4, t = lane % 4;
+
+#pragma unroll
+  for (int j = 0; j < nj; j++) {
+#pragma unroll
+    for (int chunk = 0; chunk < 2; chunk++) {
+      const float4 b[2] = {load_quad (bs + j * 256 + chunk * 128),
+          load_quad (bs + j * 256 + chunk * 128 + 64)};
+
+#pragma unroll
+      for (int i = 0; i < mi * 2; i++) {
+        const int at = j * 64 % T::width / 2 + chunk * 16 + i % 2 * 2;
+        const float *from = &acc[i / 2][j * 64 / T::width][at];
+        const uint32_t to =
+            staging + j * T::slab + conv_swizzle<128> (row + i * 8 + i / 2 * 48, 2 * t + chunk);
+        const float v[8] = {from[0] + b[0].x, from[1] + b[0].y, from[4] + b[0].z, from[5] + b[0].w,
+            from[8] + b[1].x, from[9] + b[1].y, from[12] + b[1].z, from[13] + b[1].w};
+        uint32_t word[4];
+
+        if (with_r)
+          asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                       : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+                       : "r"(to));
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+          float low = v[2 * k], high = v[2 * k + 1];
+
+          if (with_r) {
+            low += kernel_half_to_f32 ((KernelHalf) word[k]);
+            high += kernel_half_to_f32 ((KernelHalf) (word[k] >> 16));
+          }
+          low = kernel_clamp_f32 (low, p.lo, p.hi);
+          high = kernel_clamp_f32 (high, p.lo, p.hi);
+          asm ("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word[k]) : "f"(high), "f"(low));
+        }
+        asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(word[0]),
+                     "r"(word[1]), "r"(word[2]), "r"(word[3])
+                     : "memory");
+      }
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conv-wgmma.cu: implicit GEMM for Hopper: TMA loads, wgmma products, TMA stores.
+ * conv-wgmma.cu: implicit GEMM for Hopper: TMA loads, wgmma products, TMA stores; of int8 with int32
+ * sums, or of halves with float sums, whose channels of x are counted in bytes.
  *
  * A block has `groups` warpgroups that multiply, each 64 mi pixels x 64 nj channels (32 mi nj
  * accumulators a thread), and one whose first two warps copy: one feeds a ring of x and weights,
@@ -95,7 +96,7 @@ feed_residuals (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
       barrier_wait (barriers.r_empty + i, place.phase ^ 1);
       barrier_expect (barriers.r_full + i, T::staging);
       for (int s = 0; s < T::slabs; s++)
-        copy_box (to + s * T::slab, &map, channel + s * T::width, first + member * mi * 64,
+        copy_box (to + s * T::slab, &map, channel * T::size + s * T::row, first + member * mi * 64,
             barriers.r_full + i);
     }
   }
@@ -140,6 +141,36 @@ accumulate (typename T::Accumulators &acc, const WgmmaParams &q, uint32_t shared
   return barriers.empty + 8 * last;
 }
 
+/* From the last products of a tile, which the barrier `last` gives back, to y in shared memory. */
+template <class T, int groups, int mi, int nj>
+static __device__ __forceinline__ void
+finish (typename T::Accumulators &acc, const WgmmaParams &q, const typename T::Barriers &barriers,
+    const Place &buffer, int group, int n_block, int first, uint32_t last, uint32_t staging,
+    uint32_t ms, bool first_tile)
+{
+  constexpr bool halves = std::is_same_v<typename T::Sum, float>;
+  const int line = halves ? 0 : first / q.p.ow;
+  const Border<mi> border (q.p, line % q.p.oh, first - line * q.p.ow, q.p.ow, q.p.oh, q.p.oh);
+  const uint32_t bs = ms + q.n_tiles * T::bn * 4;
+
+  wgmma_wait<0> ();
+  if (threadIdx.x % 32 == 0)
+    barrier_arrive (last);
+  take_buffer<groups> (q, barriers.r_full, barriers.r_empty, buffer, group, first_tile);
+  if constexpr (halves) {
+    if (q.p.r)
+      narrow<T, mi, nj, true> (acc, q, staging, bs + n_block * 256);
+    else
+      narrow<T, mi, nj, false> (acc, q, staging, bs + n_block * 256);
+  } else {
+    correct<T, mi, nj> (acc, q.p, border, n_block);
+    if (q.p.r)
+      requantise<T, mi, nj, true> (acc, q, staging, ms + n_block * 256, bs + n_block * 256);
+    else
+      requantise<T, mi, nj, false> (acc, q, staging, ms + n_block * 256, bs + n_block * 256);
+  }
+}
+
 template <class T, int groups, int mi, int nj, int kb>
 static __device__ __forceinline__ void
 consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
@@ -148,10 +179,9 @@ consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
   const int group = threadIdx.x / 128, lane = group / T::team;
   const typename T::Barriers barriers = all.of_lane (lane);
   const uint32_t ms = shared + q.factors + threadIdx.x % 4 * 16;
-  const uint32_t bs = ms + q.n_tiles * T::bn * 4;
   Place place, buffer;
   bool first_tile = true;
-  int acc[mi][T::ni][T::width / 2];
+  typename T::Accumulators acc;
 
   if (q.resident)
     barrier_wait (barriers.weights, 0);
@@ -161,23 +191,13 @@ consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
     const uint32_t staging = shared + q.staging + (group * q.buffers + buffer.at) * T::staging;
 
     const uint32_t last = accumulate<T, mi, kb> (acc, q, shared, barriers, place, group);
-    const int line = first / q.p.ow;
-    const Border<mi> border (q.p, line % q.p.oh, first - line * q.p.ow, q.p.ow, q.p.oh, q.p.oh);
-
-    wgmma_wait<0> ();
-    if (threadIdx.x % 32 == 0)
-      barrier_arrive (last);
-    take_buffer<groups> (q, barriers.r_full, barriers.r_empty, buffer, group, first_tile);
-    correct<T, mi, nj> (acc, q.p, border, n_block);
-    if (q.p.r)
-      requantise<T, mi, nj, true> (acc, q, staging, ms + n_block * 256, bs + n_block * 256);
-    else
-      requantise<T, mi, nj, false> (acc, q, staging, ms + n_block * 256, bs + n_block * 256);
+    finish<T, groups, mi, nj> (acc, q, barriers, buffer, group, n_block, first, last, staging, ms,
+        first_tile);
     store_fence ();
     group_sync (group);
     if (threadIdx.x % 128 == 0) {
       for (int s = 0; s < T::slabs; s++)
-        store_box (&map, staging + s * T::slab, n_block * 64 + s * T::width, first);
+        store_box (&map, staging + s * T::slab, n_block * 64 * T::size + s * T::row, first);
       store_commit ();
     }
     buffer.next (q.buffers);
@@ -189,14 +209,14 @@ consume (const WgmmaParams &q, const CUtensorMap &map, uint32_t shared,
 
 #endif
 
-template <int groups, int mi, int nj, int kb, int blocks, bool apart>
+template <int groups, int mi, int nj, int kb, int blocks, bool apart, typename Sum>
 static __global__ void
 __launch_bounds__ (groups * 128 + (blocks == 1 ? 128 : 64), blocks)
     conv_wgmma (const __grid_constant__ WgmmaParams q, const __grid_constant__ CUtensorMap x_map,
         const __grid_constant__ CUtensorMap r_map, const __grid_constant__ CUtensorMap y_map)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  using T = Wgmma<groups, mi, nj, kb, blocks, apart>;
+  using T = Wgmma<groups, mi, nj, kb, blocks, apart, Sum>;
   extern __shared__ __align__ (1024) uint8_t memory[];
   const uint32_t shared = conv_shared_address (memory);
   const typename T::Barriers barriers (shared + q.barriers);
@@ -263,19 +283,19 @@ plan (WgmmaParams *q, unsigned budget, int slots)
   return q->barriers + BARRIERS;
 }
 
-template <int groups, int mi, int nj, int kb, int blocks, bool apart>
+template <int groups, int mi, int nj, int kb, int blocks, bool apart, typename Sum>
 static bool
-launch (const KernelConvS8 *args, KernelQueue *queue)
+launch (const KernelConvShape *s, const ConvParams &p, KernelQueue *queue)
 {
-  using T = Wgmma<groups, mi, nj, kb, blocks, apart>;
-  const KernelConvShape *s = &args->shape;
+  using T = Wgmma<groups, mi, nj, kb, blocks, apart, Sum>;
   WgmmaParams q = {};
   CUtensorMap x, r, y;
+  const int row_bytes = s->oc * T::size;
   const int slots = queue->cuda->multiprocessors * blocks;
   unsigned shared;
   int count;
 
-  q.p = kernel_conv_params (args, false);
+  q.p = p;
   q.n_tiles = (int) kernel_cuda_blocks (q.p.n_blocks, nj);
   q.tiles = (int) kernel_cuda_blocks (q.p.pixels, T::bm) * q.n_tiles;
   q.box = s->kh * s->kw == 1 && s->stride_h * s->stride_w == 1 && s->oh == s->ih && s->ow == s->iw;
@@ -286,51 +306,82 @@ launch (const KernelConvS8 *args, KernelQueue *queue)
   count = q.tiles < slots ? q.tiles : slots; /* a block's lanes get every count-th tile */
   if (q.resident)
     count -= count % q.n_tiles;
-  if (q.box ? !kernel_conv_map_matrix (queue, &x, args->x, q.p.pixels, s->ic, T::bm, kb)
-            : !kernel_conv_map_windows (queue, &x, args, T::bm, kb))
+  if (q.box ? !kernel_conv_map_matrix (queue, &x, p.x, p.pixels, s->ic, T::bm, kb)
+            : !kernel_conv_map_windows (queue, &x, s, p.x, T::bm, kb))
     return false;
-  if (!kernel_conv_map_matrix (queue, &y, args->y, q.p.pixels, s->oc, mi * 64, T::width))
+  if (!kernel_conv_map_matrix (queue, &y, p.y, p.pixels, row_bytes, mi * 64, T::row))
     return false;
   r = y;
-  if (args->r && !kernel_conv_map_matrix (queue, &r, args->r, q.p.pixels, s->oc, mi * 64, T::width))
+  if (p.r && !kernel_conv_map_matrix (queue, &r, p.r, p.pixels, row_bytes, mi * 64, T::row))
     return false;
   void *arguments[] = {&q, &x, &r, &y};
 
-  kernel_conv_launch (queue, (const void *) conv_wgmma<groups, mi, nj, kb, blocks, apart>,
+  kernel_conv_launch (queue, (const void *) conv_wgmma<groups, mi, nj, kb, blocks, apart, Sum>,
       (unsigned) count, T::threads, shared, 1, arguments);
   return true;
+}
+
+/* What both types want, channels of x being bytes. */
+static bool
+suits (const KernelConvShape *s, int sm)
+{
+  const int upper_w = (s->ow - 1) * s->stride_w - s->pad_left + 1 - s->iw;
+  const int upper_h = (s->oh - 1) * s->stride_h - s->pad_top + 1 - s->ih;
+
+  return sm == 90 && s->groups == 1 && s->ic % 16 == 0 && s->oc <= 4096 && s->stride_h <= 8 &&
+         s->stride_w <= 8 && (s->kh - 1) * s->dilation_h <= 255 &&
+         (s->kw - 1) * s->dilation_w <= 255 && s->pad_left <= 128 && s->pad_top <= 128 &&
+         upper_w >= -128 && upper_w <= 127 && upper_h >= -128 && upper_h <= 127;
 }
 
 bool
 kernel_conv_wgmma_suits (const KernelConvShape *s, int sm)
 {
   const ConvBlocks blocks = kernel_conv_blocks (s);
-  const int upper_w = (s->ow - 1) * s->stride_w - s->pad_left + 1 - s->iw;
-  const int upper_h = (s->oh - 1) * s->stride_h - s->pad_top + 1 - s->ih;
 
-  return sm == 90 && s->groups == 1 && s->ic % 16 == 0 && s->oc % 16 == 0 && s->oc <= 4096 &&
-         blocks.row_classes <= CONV_MAX_CLASSES && blocks.column_classes <= CONV_MAX_CLASSES &&
-         s->stride_h <= 8 && s->stride_w <= 8 && (s->kh - 1) * s->dilation_h <= 255 &&
-         (s->kw - 1) * s->dilation_w <= 255 && s->pad_left <= 128 && s->pad_top <= 128 &&
-         upper_w >= -128 && upper_w <= 127 && upper_h >= -128 && upper_h <= 127;
+  return suits (s, sm) && s->oc % 16 == 0 && blocks.row_classes <= CONV_MAX_CLASSES &&
+         blocks.column_classes <= CONV_MAX_CLASSES;
 }
 
 bool
-kernel_conv_wgmma_run (const KernelConvS8 *args, ConvWgmmaTile tile, KernelQueue *queue)
+kernel_conv_wgmma_suits_f16 (const KernelConvShape *s, int sm)
 {
-  const bool wide = kernel_conv_blocks (&args->shape).kb == 128;
+  const KernelConvShape bytes = kernel_conv_shape_in_bytes (s);
 
-  if (!kernel_cuda_aligned (args->x, 16) || !kernel_cuda_aligned (args->y, 16) ||
-      !kernel_cuda_aligned (args->r, 16))
+  return s->ic <= INT32_MAX / 2 && suits (&bytes, sm) && s->oc % 8 == 0;
+}
+
+template <typename Sum>
+static bool
+run (const KernelConvShape *s, const ConvParams &p, ConvWgmmaTile tile, KernelQueue *queue)
+{
+  const bool wide = kernel_conv_blocks (s).kb == 128;
+
+  if (!kernel_cuda_aligned (p.x, 16) || !kernel_cuda_aligned (p.y, 16) ||
+      !kernel_cuda_aligned (p.r, 16))
     return false;
   switch (tile) {
 #define CONV_TILE(name, groups, mi, nj, blocks, apart)                                             \
   case CONV_WGMMA_##name:                                                                          \
-    return wide ? launch<groups, mi, nj, 128, blocks, apart> (args, queue)                         \
-                : launch<groups, mi, nj, 64, blocks, apart> (args, queue);
+    return wide ? launch<groups, mi, nj, 128, blocks, apart, Sum> (s, p, queue)                    \
+                : launch<groups, mi, nj, 64, blocks, apart, Sum> (s, p, queue);
     CONV_WGMMA_TILES
 #undef CONV_TILE
   default:
     return false;
   }
+}
+
+bool
+kernel_conv_wgmma_run (const KernelConvS8 *args, ConvWgmmaTile tile, KernelQueue *queue)
+{
+  return run<int> (&args->shape, kernel_conv_params (args, false), tile, queue);
+}
+
+bool
+kernel_conv_wgmma_run_f16 (const KernelConvF16 *args, ConvWgmmaTile tile, KernelQueue *queue)
+{
+  const KernelConvShape s = kernel_conv_shape_in_bytes (&args->shape);
+
+  return run<float> (&s, kernel_conv_params_f16 (args), tile, queue);
 }

@@ -182,10 +182,13 @@ wgmma_wait (void)
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(left) : "memory");
 }
 
-/* d (64 pixels x 64 or 128 channels) = a * b, added to d where `add`. */
+/* d (64 pixels x 64 or 128 channels) = a * b, added to d where `add`: 32 bytes of k, of int8 with int32
+ * sums or of half with float sums. */
 /* clang-format off */
 #define CONV_R8(i) "+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3]), \
   "+r"(d[i + 4]), "+r"(d[i + 5]), "+r"(d[i + 6]), "+r"(d[i + 7])
+#define CONV_F8(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), \
+  "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
 
 static __device__ __forceinline__ void
 wgmma (int (&d)[32], uint64_t a, uint64_t b, int add)
@@ -214,6 +217,33 @@ wgmma (int (&d)[64], uint64_t a, uint64_t b, int add)
       : "l"(a), "l"(b), "r"(add));
 }
 
+static __device__ __forceinline__ void
+wgmma (float (&d)[32], uint64_t a, uint64_t b, int add)
+{
+  asm volatile ("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %34, 0;\n\t"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "%32, %33, p, 1, 1, 0, 0;\n\t}"
+      : CONV_F8 (0), CONV_F8 (8), CONV_F8 (16), CONV_F8 (24)
+      : "l"(a), "l"(b), "r"(add));
+}
+
+static __device__ __forceinline__ void
+wgmma (float (&d)[64], uint64_t a, uint64_t b, int add)
+{
+  asm volatile ("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %66, 0;\n\t"
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+      "%64, %65, p, 1, 1, 0, 0;\n\t}"
+      : CONV_F8 (0), CONV_F8 (8), CONV_F8 (16), CONV_F8 (24),
+      CONV_F8 (32), CONV_F8 (40), CONV_F8 (48), CONV_F8 (56)
+      : "l"(a), "l"(b), "r"(add));
+}
+
 /* The same with a in registers, as mma.m16n8k32 has it in each warp; b in 8 x 16 byte matrices: two
  * along k side by side, 256 bytes to the next 8 channels. */
 static __device__ __forceinline__ uint64_t
@@ -236,6 +266,7 @@ wgmma_registers (int (&d)[32], const uint32_t (&a)[4], uint64_t b, int add)
 }
 
 #undef CONV_R8
+#undef CONV_F8
 /* clang-format on */
 
 #endif

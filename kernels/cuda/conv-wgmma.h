@@ -29,3 +29,7 @@ typedef enum {
 bool kernel_conv_wgmma_suits (const KernelConvShape *shape, int sm);
 /* False, and nothing launched, where shared memory or alignment is not enough. */
 bool kernel_conv_wgmma_run (const KernelConvS8 *args, ConvWgmmaTile tile, KernelQueue *queue);
+
+/* The same for halves. */
+bool kernel_conv_wgmma_suits_f16 (const KernelConvShape *shape, int sm);
+bool kernel_conv_wgmma_run_f16 (const KernelConvF16 *args, ConvWgmmaTile tile, KernelQueue *queue);

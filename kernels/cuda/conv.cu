@@ -4,8 +4,8 @@
  * exist once for each compute capability that makes a difference.
  */
 #include "kernels/cuda/conv-cudnn.h"
+#include "kernels/cuda/conv-f16.h"
 #include "kernels/cuda/conv-gemm.h"
-#include "kernels/cuda/cuda.h"
 
 #define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 
@@ -55,45 +55,71 @@ static const CudaConvF32 *const ways_f32[] = {
 #endif
 };
 
+static const CudaConvF16 *const ways_f16[] = {
+    &kernel_conv_f16_cuda_depthwise,
+    &kernel_conv_f16_cuda_stem,
+    &kernel_conv_f16_cuda_gemm,
+    &kernel_conv_f16_cuda_wgmma_192x128,
+    &kernel_conv_f16_cuda_wgmma_256x128,
+    &kernel_conv_f16_cuda_wgmma_128x256,
+    &kernel_conv_f16_cuda_wgmma_128x128,
+    &kernel_conv_f16_cuda_wgmma_128x64,
+    &kernel_conv_f16_cuda_wgmma_2x128x128,
+    &kernel_conv_f16_cuda_wgmma_2x64x256,
+    &kernel_conv_f16_cuda_wgmma_2x128x64,
+    &kernel_conv_f16_cuda_mma_128x128,
+    &kernel_conv_f16_cuda_mma_64x64,
+    &kernel_conv_f16_cuda_mma_split2,
+    &kernel_conv_f16_cuda_mma_split4,
+    &kernel_conv_f16_cuda_mma_split8,
+    &kernel_conv_f16_cuda_plain,
+};
+
+template <typename Way> struct List {
+  const Way *const *ways;
+  int count;
+};
+template <typename Way> static List<Way> list ();
+template <>
+List<CudaConvS8>
+list ()
+{
+  return {ways_s8, COUNT (ways_s8)};
+}
+template <>
+List<CudaConvF32>
+list ()
+{
+  return {ways_f32, COUNT (ways_f32)};
+}
+template <>
+List<CudaConvF16>
+list ()
+{
+  return {ways_f16, COUNT (ways_f16)};
+}
+
 /* Way number `tactic` of those that suit, from 1; the first for 0; NULL beyond the last. */
 template <typename Way>
 static const Way *
-choose (const Way *const *ways, int count, const KernelConvShape *shape, int tactic, int sm)
+choose (const KernelConvShape *shape, int tactic, int sm)
 {
-  int left = tactic > 0 ? tactic : 1;
+  const List<Way> all = list<Way> ();
+  int left = tactic == 0 ? 1 : tactic;
 
-  for (int i = 0; i < count; i++)
-    if (ways[i]->suits (shape, sm) && --left == 0)
-      return ways[i];
+  for (int i = 0; i < all.count && left > 0; i++)
+    if (all.ways[i]->suits (shape, sm) && --left == 0)
+      return all.ways[i];
   return NULL;
-}
-
-static const CudaConvS8 *
-choose_s8 (const KernelConvShape *shape, int sm)
-{
-  return choose (ways_s8, COUNT (ways_s8), shape, shape->tactic, sm);
-}
-
-static const CudaConvF32 *
-choose_f32 (const KernelConvShape *shape, int sm)
-{
-  return choose (ways_f32, COUNT (ways_f32), shape, shape->tactic, sm);
 }
 
 /* --- The slots with a queue ----------------------------------------------------------------- */
 
+template <typename Way>
 static size_t
-scratch_s8 (const KernelConvShape *shape, KernelQueue *queue)
+scratch (const KernelConvShape *shape, KernelQueue *queue)
 {
-  const CudaConvS8 *way = choose_s8 (shape, queue->cuda->sm);
-
-  return way->scratch ? way->scratch (shape, queue) : 0;
-}
-
-static size_t
-scratch_f32 (const KernelConvShape *shape, KernelQueue *queue)
-{
-  const CudaConvF32 *way = choose_f32 (shape, queue->cuda->sm);
+  const Way *way = choose<Way> (shape, shape->tactic, queue->cuda->sm);
 
   return way->scratch ? way->scratch (shape, queue) : 0;
 }
@@ -101,19 +127,25 @@ scratch_f32 (const KernelConvShape *shape, KernelQueue *queue)
 void
 kernel_conv_s8_cuda (const KernelConvS8 *args, KernelQueue *queue)
 {
-  choose_s8 (&args->shape, queue->cuda->sm)->run (args, false, queue);
+  choose<CudaConvS8> (&args->shape, args->shape.tactic, queue->cuda->sm)->run (args, false, queue);
 }
 
 void
 kernel_conv_s8_f32_cuda (const KernelConvS8 *args, KernelQueue *queue)
 {
-  choose_s8 (&args->shape, queue->cuda->sm)->run (args, true, queue);
+  choose<CudaConvS8> (&args->shape, args->shape.tactic, queue->cuda->sm)->run (args, true, queue);
 }
 
 void
 kernel_conv_f32_cuda (const KernelConvF32 *args, KernelQueue *queue)
 {
-  choose_f32 (&args->shape, queue->cuda->sm)->run (args, queue);
+  choose<CudaConvF32> (&args->shape, args->shape.tactic, queue->cuda->sm)->run (args, queue);
+}
+
+void
+kernel_conv_f16_cuda (const KernelConvF16 *args, KernelQueue *queue)
+{
+  choose<CudaConvF16> (&args->shape, args->shape.tactic, queue->cuda->sm)->run (args, queue);
 }
 
 /* --- The slots without ---------------------------------------------------------------------- */
@@ -122,30 +154,22 @@ template <int sm>
 static size_t
 pack_s8 (const KernelConvShape *shape, int8_t zero_x, const int8_t *w, void *packed)
 {
-  return choose_s8 (shape, sm)->pack (shape, zero_x, w, packed);
+  return choose<CudaConvS8> (shape, shape->tactic, sm)->pack (shape, zero_x, w, packed);
 }
 
-template <int sm>
+/* Of float weights. */
+template <typename Way, int sm>
 static size_t
-pack_f32 (const KernelConvShape *shape, const float *w, void *packed)
+pack (const KernelConvShape *shape, const float *w, void *packed)
 {
-  return choose_f32 (shape, sm)->pack (shape, w, packed);
+  return choose<Way> (shape, shape->tactic, sm)->pack (shape, w, packed);
 }
 
-template <int sm>
+template <typename Way, int sm>
 static const char *
-tactic_s8 (const KernelConvShape *shape, int tactic)
+name (const KernelConvShape *shape, int tactic)
 {
-  const CudaConvS8 *way = choose (ways_s8, COUNT (ways_s8), shape, tactic, sm);
-
-  return way ? way->name : NULL;
-}
-
-template <int sm>
-static const char *
-tactic_f32 (const KernelConvShape *shape, int tactic)
-{
-  const CudaConvF32 *way = choose (ways_f32, COUNT (ways_f32), shape, tactic, sm);
+  const Way *way = choose<Way> (shape, tactic, sm);
 
   return way ? way->name : NULL;
 }
@@ -155,9 +179,11 @@ static void
 fill (KernelOps *ops)
 {
   ops->conv_s8_pack = pack_s8<sm>;
-  ops->conv_f32_pack = pack_f32<sm>;
-  ops->conv_s8_tactic = tactic_s8<sm>;
-  ops->conv_f32_tactic = tactic_f32<sm>;
+  ops->conv_f32_pack = pack<CudaConvF32, sm>;
+  ops->conv_f16_pack = pack<CudaConvF16, sm>;
+  ops->conv_s8_tactic = name<CudaConvS8, sm>;
+  ops->conv_f32_tactic = name<CudaConvF32, sm>;
+  ops->conv_f16_tactic = name<CudaConvF16, sm>;
 }
 
 /* The capabilities between those named here have the same instructions for convolutions. */
@@ -170,8 +196,9 @@ kernel_cuda_conv_level (int sm)
 void
 kernel_cuda_fill_conv (KernelOps *ops, int level)
 {
-  ops->conv_s8_scratch = scratch_s8;
-  ops->conv_f32_scratch = scratch_f32;
+  ops->conv_s8_scratch = scratch<CudaConvS8>;
+  ops->conv_f32_scratch = scratch<CudaConvF32>;
+  ops->conv_f16_scratch = scratch<CudaConvF16>;
   switch (level) {
   case 120:
     fill<120> (ops);

@@ -85,7 +85,6 @@ bool kernel_cuda_limits (KernelQueue *queue, KernelLimits *limits);
 void kernel_cuda_fill_ops (KernelOps *ops, int sm);
 int kernel_cuda_conv_level (int compute_capability); /* the `sm` above, from 10 * major + minor */
 void kernel_cuda_fill_conv (KernelOps *ops, int sm);
-void kernel_cuda_fill_conv_f16 (KernelOps *ops, int sm);
 
 /* --- Convolutions --------------------------------------------------------------------------- */
 
@@ -110,6 +109,14 @@ typedef struct {
   KernelConvScratchFn scratch; /* NULL: none */
   void (*run) (const KernelConvF32 *args, KernelQueue *queue);
 } CudaConvF32;
+
+typedef struct {
+  const char *name;
+  bool (*suits) (const KernelConvShape *shape, int sm);
+  KernelConvF32PackFn pack;
+  KernelConvScratchFn scratch; /* NULL: none */
+  void (*run) (const KernelConvF16 *args, KernelQueue *queue);
+} CudaConvF16;
 
 /* Each defined in conv-<name>.cu; conv.cu puts them in order. */
 extern const CudaConvS8 kernel_conv_s8_cuda_depthwise, kernel_conv_s8_cuda_depthwise_small,

@@ -18,12 +18,19 @@
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
 
+static size_t
+no_scratch (const KernelMatmul *args, KernelQueue *queue)
+{
+  return 0;
+}
+
 void
 kernel_cuda_fill_ops (KernelOps *ops, int sm)
 {
 #define KERNEL_OP(name, Args) ops->name = run_##name;
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
+  ops->matmul_s8_scratch = no_scratch;
+  ops->matmul_f32_scratch = no_scratch;
   kernel_cuda_fill_conv (ops, sm);
-  kernel_cuda_fill_conv_f16 (ops, sm);
 }
