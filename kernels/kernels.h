@@ -83,7 +83,8 @@ typedef struct {
  * One chain of fused multiply-adds per output on every instruction set, so float results, and the
  * statistics made from them, are the same bytes on every machine. NaN propagates: comparisons are
  * written so that a NaN passes both bounds. The one exception are tactics named "cudnn ...", which
- * tactic 0 never takes: they add in another order, without reduced precision. */
+ * tactic 0 never takes: they add in another order, without reduced precision, and make what they like of
+ * terms that are not finite. */
 typedef struct {
   KernelConvShape shape;
   const float *x;

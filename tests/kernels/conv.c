@@ -244,7 +244,8 @@ magnitudes (const float *x, size_t count)
 }
 
 /* cuDNN adds in an order of its own: an output may differ by 1e-5 of what its terms are without their
- * signs. */
+ * signs. It leaves out what padding is multiplied with, and its ReLU makes 0 of NaN: of outputs with a term
+ * that is not finite nothing is said. */
 static void
 bound_f32 (const void *user, float *bound)
 {
@@ -261,7 +262,7 @@ bound_f32 (const void *user, float *bound)
   args.r = r;
   kernel_conv_f32_ref (&args, NULL);
   for (size_t i = 0; i < conv_count_outputs (s); i++)
-    bound[i] = bound[i] * 1e-5f + FLT_MIN;
+    bound[i] = isfinite (bound[i]) ? bound[i] * 1e-5f + FLT_MIN : INFINITY;
   free (x);
   free (w);
   free (b);
