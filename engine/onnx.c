@@ -337,8 +337,8 @@ value_free (gpointer data)
   g_free (value);
 }
 
-static EngineGraph *
-import_file (const EngineOnnxFile *file, char **sha256, GError **error)
+EngineGraph *
+engine_onnx_import_file (const EngineOnnxFile *file, char **sha256, GError **error)
 {
   g_autoptr (EngineGraph) graph = engine_graph_new ();
   EngineOnnx onnx = {.file = file, .proto = file->model->graph, .batch = 1, .graph = graph};
@@ -369,7 +369,7 @@ engine_onnx_import_with (const char *path, const EngineModelOptions *options, ch
 {
   g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, options, error);
 
-  return file ? import_file (file, sha256, error) : NULL;
+  return file ? engine_onnx_import_file (file, sha256, error) : NULL;
 }
 
 EngineGraph *
@@ -383,5 +383,5 @@ engine_onnx_import_bytes (GBytes *bytes, const char *path, char **sha256, GError
 {
   g_autoptr (EngineOnnxFile) file = engine_onnx_file_new (bytes, path, error);
 
-  return file ? import_file (file, sha256, error) : NULL;
+  return file ? engine_onnx_import_file (file, sha256, error) : NULL;
 }
