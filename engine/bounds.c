@@ -126,6 +126,17 @@ pool_bounds (const EngineNode *node, Bounds x)
   return node->op == ENGINE_OP_AVGPOOL && p->include_pad && padded ? merge (x, (Bounds){0, 0}) : x;
 }
 
+/* Divided by the power of something that is bias at the least. */
+static Bounds
+lrn_bounds (const EngineNode *node, Bounds x)
+{
+  const float factor = powf (node->lrn.bias, -node->lrn.beta) * 1.00001f;
+
+  if (node->lrn.alpha < 0 || node->lrn.beta < 0 || !(factor < INFINITY))
+    return unknown;
+  return known_or_infinite ((Bounds){x.lo * factor, x.hi * factor});
+}
+
 static Bounds
 node_bounds (const EngineNode *node, const Bounds *of)
 {
@@ -151,6 +162,8 @@ node_bounds (const EngineNode *node, const Bounds *of)
     return y;
   case ENGINE_OP_PAD:
     return merge (x, (Bounds){node->pad.value, node->pad.value});
+  case ENGINE_OP_LRN:
+    return lrn_bounds (node, x);
   case ENGINE_OP_SOFTMAX:
     return node->softmax.log ? (Bounds){-INFINITY, 0} : (Bounds){0, 1};
   case ENGINE_OP_SLICE:

@@ -144,6 +144,14 @@ append_parameters (GString *out, const EngineGraph *graph, const EngineNode *nod
       append_float (out, node->matmul.factor);
     }
     break;
+  case ENGINE_OP_LRN:
+    g_string_append_printf (out, " window -%d..%d alpha ", node->lrn.before, node->lrn.after);
+    append_float (out, node->lrn.alpha);
+    g_string_append (out, " beta ");
+    append_float (out, node->lrn.beta);
+    g_string_append (out, " bias ");
+    append_float (out, node->lrn.bias);
+    break;
   case ENGINE_OP_LAYERNORM:
     g_string_append (out, " epsilon ");
     append_float (out, node->layernorm.epsilon);

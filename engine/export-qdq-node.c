@@ -272,6 +272,21 @@ export_pool (EngineExport *x, const EngineNode *node)
   engine_export_define_picture (x, node->output, result, &form);
 }
 
+static void
+export_lrn (EngineExport *x, const EngineNode *node)
+{
+  const int size = node->lrn.before + 1 + node->lrn.after;
+  const EngineExportForm form = engine_export_picture (x, node->inputs[0]);
+  const char *result = engine_export_picture_result (x, node->output);
+  EngineOnnx__NodeProto *made = engine_export_op (x, "LRN", form.tensor, NULL, result);
+
+  engine_onnx_writer_int (x->writer, made, "size", size);
+  engine_onnx_writer_float (x->writer, made, "alpha", node->lrn.alpha * size);
+  engine_onnx_writer_float (x->writer, made, "beta", node->lrn.beta);
+  engine_onnx_writer_float (x->writer, made, "bias", node->lrn.bias);
+  engine_export_define_picture (x, node->output, result, &form);
+}
+
 /* -------------------------------------------------------------------------------------------- */
 
 /* A float value that int8 layers read, too: a pair of its own. */
@@ -301,6 +316,9 @@ engine_export_node (EngineExport *x, const EngineNode *node, GError **error)
   case ENGINE_OP_MAXPOOL:
   case ENGINE_OP_AVGPOOL:
     export_pool (x, node);
+    return TRUE;
+  case ENGINE_OP_LRN:
+    export_lrn (x, node);
     return TRUE;
   case ENGINE_OP_CONCAT:
     export_concat (x, node);

@@ -114,6 +114,13 @@ pass_parameters (Numbers *numbers, EngineNode *node)
     pass_flag (numbers, &node->matmul.transposed);
     pass_float (numbers, &node->matmul.factor);
     break;
+  case ENGINE_OP_LRN:
+    pass_int (numbers, &node->lrn.before);
+    pass_int (numbers, &node->lrn.after);
+    pass_float (numbers, &node->lrn.alpha);
+    pass_float (numbers, &node->lrn.beta);
+    pass_float (numbers, &node->lrn.bias);
+    break;
   case ENGINE_OP_LAYERNORM:
     pass_float (numbers, &node->layernorm.epsilon);
     break;

@@ -112,6 +112,10 @@ typedef struct {
       float epsilon;
     } layernorm;
     struct {
+      int before, after;       /* neighbours that count, of the last axis */
+      float alpha, beta, bias; /* as in KernelLrn: alpha is of the plain sum */
+    } lrn;
+    struct {
       float lo, hi; /* fused clamp of ADD and MUL */
     } binary;
     struct {

@@ -10,6 +10,7 @@ engine_op_computes (EngineOp op)
   switch (op) {
   case ENGINE_OP_CONV:
   case ENGINE_OP_MATMUL:
+  case ENGINE_OP_LRN:
   case ENGINE_OP_LAYERNORM:
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
@@ -26,7 +27,8 @@ engine_op_computes (EngineOp op)
 gboolean
 engine_op_has_int8 (EngineOp op)
 {
-  return op != ENGINE_OP_SOFTMAX && op != ENGINE_OP_LAYERNORM && op != ENGINE_OP_AFFINE;
+  return op != ENGINE_OP_SOFTMAX && op != ENGINE_OP_LRN && op != ENGINE_OP_LAYERNORM &&
+         op != ENGINE_OP_AFFINE;
 }
 
 guint64

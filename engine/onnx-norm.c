@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* onnx-norm.c: BatchNormalization, which in inference is a scale and a shift per channel. */
+/*
+ * onnx-norm.c: BatchNormalization, which in inference is a scale and a shift per channel, and LRN.
+ */
 #include <math.h>
 
 #include "engine/onnx-import.h"
@@ -58,4 +60,33 @@ engine_onnx_import_batch_normalization (EngineOnnx *onnx, const EngineOnnxNode *
     shift[k] = engine_onnx_f (p[1], k) - engine_onnx_f (p[2], k) * s;
   }
   return engine_onnx_affine (onnx, node, x, ENGINE_ONNX_CHANNELS_LAST, scale, shift, error);
+}
+
+gboolean
+engine_onnx_import_lrn (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  float alpha, beta, bias;
+  EngineNode *lrn;
+  gint64 size;
+  int stored;
+
+  if (!x || !engine_onnx_int (node, "size", 0, &size, error) ||
+      !engine_onnx_float (node, "alpha", 1e-4f, &alpha, error) ||
+      !engine_onnx_float (node, "beta", 0.75f, &beta, error) ||
+      !engine_onnx_float (node, "bias", 1, &bias, error))
+    return FALSE;
+  if (size < 1 || size > ENGINE_MAX_DIM)
+    return ENGINE_ONNX_REFUSE ("size %" G_GINT64_FORMAT, size);
+  stored = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_CHANNELS_LAST, error);
+  if (stored == ENGINE_NONE)
+    return FALSE;
+  lrn = engine_onnx_add (onnx, node, ENGINE_OP_LRN, 0, &stored, 1);
+  lrn->lrn.before = (size - 1) / 2;
+  lrn->lrn.after = size / 2;
+  lrn->lrn.alpha = alpha / size;
+  lrn->lrn.beta = beta;
+  lrn->lrn.bias = bias;
+  return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, lrn, error),
+      ENGINE_ONNX_CHANNELS_LAST);
 }

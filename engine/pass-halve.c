@@ -25,7 +25,7 @@ is_constant (const EngineGraph *graph, int value)
 static gboolean
 works_on_floats (const Halver *h, const EngineNode *node)
 {
-  if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_LAYERNORM ||
+  if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_LRN || node->op == ENGINE_OP_LAYERNORM ||
       node->op == ENGINE_OP_MATMUL)
     return TRUE;
   if (node->op == ENGINE_OP_CONV)

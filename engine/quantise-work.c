@@ -67,6 +67,7 @@ plain_work_of (const EngineGraph *graph, const EngineWork *work, const EngineNod
 {
   switch (node->op) {
   case ENGINE_OP_SOFTMAX:
+  case ENGINE_OP_LRN:
   case ENGINE_OP_LAYERNORM:
     return ENGINE_WORK_FLOAT;
   case ENGINE_OP_CONV:

@@ -371,6 +371,7 @@ output_shape (const EngineGraph *graph, const EngineNode *node, Shape *y, GError
   case ENGINE_OP_PAD:
     return pad_shape (graph, node, y, error);
   case ENGINE_OP_UNARY:
+  case ENGINE_OP_LRN:
   case ENGINE_OP_SOFTMAX:
   case ENGINE_OP_QUANTISE:
   case ENGINE_OP_DEQUANTISE:

@@ -214,6 +214,28 @@ engine_step_width (EngineProgram *program, int i, GError **error)
 }
 
 gboolean
+engine_step_lrn (EngineProgram *program, int i, GError **error)
+{
+  const EngineNode *node = engine_graph_node (program->graph, i);
+  const EngineValue *x = engine_graph_value (program->graph, node->inputs[0]);
+  const int c = x->dims[x->rank - 1];
+  EngineStep *step = engine_step_add (program, i, ENGINE_SLOT_lrn_f32, error);
+
+  if (!step)
+    return FALSE;
+  step->lrn = (KernelLrn){
+      .rows = engine_value_elements (x) / c,
+      .c = c,
+      .before = node->lrn.before,
+      .after = node->lrn.after,
+      .alpha = node->lrn.alpha,
+      .beta = node->lrn.beta,
+      .bias = node->lrn.bias,
+  };
+  return TRUE;
+}
+
+gboolean
 engine_step_softmax (EngineProgram *program, int i, GError **error)
 {
   const EngineNode *node = engine_graph_node (program->graph, i);

@@ -51,6 +51,7 @@ TRAMPOLINE (KernelCopy, copy, rows, x, )
 TRAMPOLINE (KernelTranspose, transpose, dims[0], x, )
 TRAMPOLINE (KernelPad, pad, dims[0], x, )
 TRAMPOLINE (KernelSoftmax, softmax, rows, x, )
+TRAMPOLINE (KernelLrn, lrn, rows, x, )
 TRAMPOLINE (KernelLayernorm, layernorm, rows, x, )
 TRAMPOLINE (KernelMatmul, matmul, n, x1, BINARY; args.scratch = span->scratch)
 
@@ -221,6 +222,8 @@ add_node (EngineProgram *program, int i, GError **error)
     return engine_step_conv (program, i, error);
   case ENGINE_OP_MATMUL:
     return engine_step_matmul (program, i, error);
+  case ENGINE_OP_LRN:
+    return engine_step_lrn (program, i, error);
   case ENGINE_OP_LAYERNORM:
     return engine_step_layernorm (program, i, error);
   case ENGINE_OP_ADD:

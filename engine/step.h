@@ -72,6 +72,7 @@ struct _EngineStep {
     KernelPad pad;
     KernelSoftmax softmax;
     KernelLayernorm layernorm;
+    KernelLrn lrn;
     KernelMatmul matmul;
   };
 };
@@ -141,6 +142,7 @@ const void *engine_step_packed (EngineProgram *program, const EngineConstantKey 
 
 gboolean engine_step_conv (EngineProgram *program, int node, GError **error);
 gboolean engine_step_matmul (EngineProgram *program, int node, GError **error);
+gboolean engine_step_lrn (EngineProgram *program, int node, GError **error);
 gboolean engine_step_layernorm (EngineProgram *program, int node, GError **error);
 gboolean engine_step_binary (EngineProgram *program, int node, GError **error);
 gboolean engine_step_unary (EngineProgram *program, int node, GError **error);

@@ -264,7 +264,7 @@ verify_types (const EngineGraph *graph, const EngineNode *node, GError **error)
   else if (node->op == ENGINE_OP_AVGPOOL)
     ok = ok || (s8 && y->type == ENGINE_TYPE_F32);
   else if (node->op == ENGINE_OP_SOFTMAX || node->op == ENGINE_OP_AFFINE ||
-           node->op == ENGINE_OP_LAYERNORM)
+           node->op == ENGINE_OP_LAYERNORM || node->op == ENGINE_OP_LRN)
     ok = ok && x->type == ENGINE_TYPE_F32;
   else if (node->op == ENGINE_OP_MATMUL)
     ok = x->type != ENGINE_TYPE_F16 && (ok || (s8 && y->type == ENGINE_TYPE_F32));
@@ -400,6 +400,16 @@ verify_parameters (const EngineGraph *graph, const EngineNode *node, GError **er
       return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error,
           "%d products are summed for each output; int32 holds %d",
           engine_graph_value (graph, node->inputs[0])->dims[rank - 1], KERNEL_MATMUL_MAX_INNER);
+    return TRUE;
+  case ENGINE_OP_LRN:
+    if (node->lrn.before < 0 || node->lrn.before > ENGINE_MAX_DIM || node->lrn.after < 0 ||
+        node->lrn.after > ENGINE_MAX_DIM)
+      return REFUSE_NODE ("a window from -%d to %d", node->lrn.before, node->lrn.after);
+    if (!isfinite (node->lrn.alpha) || !isfinite (node->lrn.beta) || !isfinite (node->lrn.bias))
+      return REFUSE_NODE ("alpha %g, beta %g, bias %g", node->lrn.alpha, node->lrn.beta,
+          node->lrn.bias);
+    if (rank < 2)
+      return refuse_node (node, ENGINE_ERROR_UNSUPPORTED, error, "it sums over the batch axis");
     return TRUE;
   case ENGINE_OP_LAYERNORM:
     if (!(node->layernorm.epsilon >= 0 && node->layernorm.epsilon < INFINITY))

@@ -175,6 +175,16 @@ kernel_geluf_tanh (float x)
   return kernel_gatedf (x, kernel_tanhf (0x1.988454p-1f * cubic));
 }
 
+/* x divided by t^beta, as lrn_f32 does. */
+KERNEL_INLINE float
+kernel_lrn_of (float x, float t, float beta)
+{
+  const float root = sqrtf (t);
+  const float usual = x / (root * sqrtf (root)), any = x * kernel_expf (-beta * kernel_logf (t));
+
+  return beta == 0.75f ? usual : any;
+}
+
 /* |x|^alpha by way of the logarithm: relative error about alpha * log (x) * 2^-24. */
 KERNEL_INLINE float
 kernel_powf (float x, float alpha)

@@ -135,6 +135,19 @@ typedef struct {
   float *y;
 } KernelLayernorm;
 
+/* lrn_f32, local response normalisation over the last axis:
+ *     s = sum of x * x, each added by fmaf from +0, over channels i - before .. i + after that exist
+ *     t = fmaf (s, alpha, bias)
+ *     y = x / (sqrtf (t) * sqrtf (sqrtf (t))) where beta is 0.75, else x * exp (-beta * log (t))
+ * exp and log are those of unary_f32. */
+typedef struct {
+  size_t rows;
+  int c, before, after;
+  float alpha, beta, bias;
+  const float *x;
+  float *y;
+} KernelLrn;
+
 /* --- Element-wise --------------------------------------------------------------------------- */
 
 /* y has n * rows * c values; x1 likewise. x2 has as many, or, with x2_broadcast, n * c: one value

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rows.h: softmax_f32 and layernorm_f32 in plain C, with the steps of ref in loops over
+ * rows.h: softmax_f32, layernorm_f32 and lrn_f32 in plain C, with the steps of ref in loops over
  * KERNEL_ROW_LANES values that a compiler turns into registers of the file's instruction set.
  */
 #pragma once
@@ -143,6 +143,44 @@ rows_layernorm_range (const void *ctx, size_t begin, size_t end)
   }
 }
 
+/* --- Local response normalisation ----------------------------------------------------------- */
+
+/* Each distance within the window in turn, over all channels that have a neighbour there. */
+ROWS_INLINE void
+rows_lrn (const KernelLrn *args, const float *x, float *y)
+{
+  const float alpha = args->alpha, beta = args->beta, bias = args->bias;
+  const int c = args->c;
+
+  for (int i = 0; i < c; i++)
+    y[i] = 0.0f;
+  for (int d = -args->before; d <= args->after; d++) {
+    const int first = d < 0 ? -d : 0, last = d > 0 ? c - d : c;
+
+#pragma GCC ivdep
+    for (int i = first; i < last; i++)
+      y[i] = fmaf (x[i + d], x[i + d], y[i]);
+  }
+  if (beta == 0.75f) {
+#pragma GCC ivdep
+    for (int i = 0; i < c; i++)
+      y[i] = kernel_lrn_of (x[i], fmaf (y[i], alpha, bias), 0.75f);
+  } else {
+#pragma GCC ivdep
+    for (int i = 0; i < c; i++)
+      y[i] = kernel_lrn_of (x[i], fmaf (y[i], alpha, bias), beta);
+  }
+}
+
+ROWS_INLINE void
+rows_lrn_range (const void *ctx, size_t begin, size_t end)
+{
+  const KernelLrn *args = ctx;
+
+  for (size_t row = begin; row < end; row++)
+    rows_lrn (args, args->x + row * args->c, args->y + row * args->c);
+}
+
 /* --- The slots of an instruction set, kernel_<slot>_<suffix> -------------------------------- */
 
 /* clang-format off */
@@ -155,6 +193,10 @@ rows_layernorm_range (const void *ctx, size_t begin, size_t end)
   {                                                                                                \
     rows_layernorm_range (ctx, begin, end);                                                        \
   }                                                                                                \
+  static void lrn_range (const void *ctx, size_t begin, size_t end)                                \
+  {                                                                                                \
+    rows_lrn_range (ctx, begin, end);                                                              \
+  }                                                                                                \
   void kernel_softmax_f32_##suffix (const KernelSoftmax *args, KernelQueue *queue)                 \
   {                                                                                                \
     kernel_pool_range (queue->pool, softmax_range, args, args->rows, 1 + ROWS_GRAIN / args->c);    \
@@ -162,5 +204,9 @@ rows_layernorm_range (const void *ctx, size_t begin, size_t end)
   void kernel_layernorm_f32_##suffix (const KernelLayernorm *args, KernelQueue *queue)             \
   {                                                                                                \
     kernel_pool_range (queue->pool, layernorm_range, args, args->rows, 1 + ROWS_GRAIN / args->c);  \
+  }                                                                                                \
+  void kernel_lrn_f32_##suffix (const KernelLrn *args, KernelQueue *queue)                         \
+  {                                                                                                \
+    kernel_pool_range (queue->pool, lrn_range, args, args->rows, 1 + ROWS_GRAIN / args->c);        \
   }
 /* clang-format on */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rows.cu: softmax and layer normalisation. A warp takes a row, 32 values at a time; the lower half
+ * rows.cu: softmax, layer and local response normalisation. Of the first two a warp takes a row, 32 values at a time; the lower half
  * of its threads hold the partial sums of KERNEL_ROW_LANES, so that the bytes are those of ref.
  */
-#include "kernels/cuda/cuda.h"
+#include "kernels/cuda/vector.h"
 #include "kernels/float-math.h"
 
 #define WARPS 8
@@ -136,4 +136,33 @@ void
 kernel_layernorm_f32_cuda (const KernelLayernorm *args, KernelQueue *queue)
 {
   layernorm_f32<<<blocks_for (args->rows), WARPS * 32, 0, queue->stream>>> (*args);
+}
+
+/* --- Local response normalisation ----------------------------------------------------------- */
+
+/* A thread takes a value: its neighbours are in the cache for those beside it. */
+static __global__ void
+__launch_bounds__ (KERNEL_CUDA_THREADS) lrn_f32 (const __grid_constant__ KernelLrn a)
+{
+  const size_t item = kernel_cuda_item ();
+
+  if (item >= a.rows * a.c)
+    return;
+  const size_t row = kernel_cuda_divide (item, a.c);
+  const float *x = a.x + row * a.c;
+  const int i = (int) (item - row * a.c);
+  const int first = i < a.before ? 0 : i - a.before;
+  const int last = i + a.after < a.c ? i + a.after : a.c - 1;
+  float sum = 0.0f;
+
+  for (int k = first; k <= last; k++)
+    sum = fmaf (x[k], x[k], sum);
+  a.y[item] = kernel_lrn_of (x[i], fmaf (sum, a.alpha, a.bias), a.beta);
+}
+
+void
+kernel_lrn_f32_cuda (const KernelLrn *args, KernelQueue *queue)
+{
+  lrn_f32<<<kernel_cuda_blocks (args->rows * args->c, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
+      queue->stream>>> (*args);
 }

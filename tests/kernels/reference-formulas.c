@@ -296,6 +296,31 @@ test_move (void)
   CHECK_INT (inside, ==, A * B * C * D);
 }
 
+/* Against the formula in double. */
+static void
+test_lrn (void)
+{
+  for (int round = 0; round < ROUNDS; round++) {
+    float x[12], y[12];
+    KernelLrn args = {.rows = 2, .c = 6, .before = range (0, 3), .after = range (0, 7),
+        .alpha = fabsf (real ()), .beta = range (0, 1) ? 0.75f : 0.6f, .bias = 0.5f, .x = x, .y = y};
+
+    for (int i = 0; i < 12; i++)
+      x[i] = 10 * real ();
+    kernel_lrn_f32_ref (&args, NULL);
+    for (int i = 0; i < 12; i++) {
+      double sum = 0;
+
+      for (int k = 0; k < 12; k++)
+        if (k / 6 == i / 6 && k >= i - args.before && k <= i + args.after)
+          sum += (double) x[k] * x[k];
+      const double exact = x[i] / pow (args.bias + args.alpha * sum, args.beta);
+
+      CHECK (fabs (y[i] - exact) <= 0x1p-20 * fabs (exact));
+    }
+  }
+}
+
 static void
 test_softmax (void)
 {
@@ -328,5 +353,6 @@ main (void)
   RUN (test_pools_f32);
   RUN (test_move);
   RUN (test_softmax);
+  RUN (test_lrn);
   return check_done ();
 }

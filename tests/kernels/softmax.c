@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * softmax.c: softmax, log-softmax and layer normalisation.
+ * softmax.c: softmax, log-softmax, layer and local response normalisation.
  */
 #include "tests/kernels/harness.h"
 
@@ -92,8 +92,47 @@ bench_layernorm_f32 (Harness *h)
   run_layernorm (h, 3136, 96, HARNESS_PLAIN, false);
 }
 
+/* --- Local response normalisation ----------------------------------------------------------- */
+
+static void
+run_lrn (Harness *h, size_t rows, int c, int window, float beta, HarnessFloats kind)
+{
+  KernelLrn a = {.rows = rows, .c = c, .before = (window - 1) / 2, .after = window / 2,
+      .alpha = 1e-4f / window, .beta = beta, .bias = 1.0f};
+  const size_t size = rows * c;
+  HarnessCase *hc = harness_case (h, &a, "%zu rows of %d, window %d, beta %g, %s", rows, c, window,
+      beta, harness_floats_name (kind));
+  float *x = harness_in (hc, HARNESS_F32, size, &a.x);
+
+  harness_out (hc, HARNESS_F32, size, &a.y);
+  harness_fill_f32 (h, x, size, kind);
+  for (size_t i = 0; i < size && kind == HARNESS_PLAIN; i++)
+    x[i] *= 100.0f; /* where the sum counts */
+  harness_run (hc);
+}
+
+static void
+test_lrn_f32 (Harness *h)
+{
+  static const int windows[] = {1, 2, 3, 5, 8, 200};
+
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
+      for (int kind = 0; kind < HARNESS_FLOATS_COUNT; kind++)
+        run_lrn (h, harness_range (h, 1, 9), counts[i], windows[w],
+            harness_random (h) & 1 ? 0.75f : 0.5f, kind);
+}
+
+static void
+bench_lrn_f32 (Harness *h)
+{
+  run_lrn (h, 56 * 56, 64, 5, 0.75f, HARNESS_PLAIN);
+  run_lrn (h, 27 * 27, 256, 5, 0.75f, HARNESS_PLAIN);
+}
+
 const HarnessTest harness_softmax[] = {
     {"softmax_f32", test_softmax_f32, bench_softmax_f32},
     {"layernorm_f32", test_layernorm_f32, bench_layernorm_f32},
+    {"lrn_f32", test_lrn_f32, bench_lrn_f32},
     {0},
 };
