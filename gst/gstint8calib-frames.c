@@ -196,14 +196,14 @@ static GstFlowReturn
 take_objects (GstInt8Calib *self, GstInt8Regions *regions, GstInt8Frame *frame, GError **error)
 {
   GstFlowReturn result = GST_FLOW_OK;
-  EngineRect object;
+  GstInt8Object object;
 
   while (result == GST_FLOW_OK && gst_int8_regions_next (regions, &object)) {
     float *slot = find_slot (self, &result);
 
     if (!slot)
       continue;
-    if (!preprocess (self, frame, &object, slot, error))
+    if (!preprocess (self, frame, &object.rect, slot, error))
       return GST_FLOW_ERROR;
     hand_over (self, slot);
   }
@@ -216,7 +216,8 @@ render_objects (GstInt8Calib *self, GstBuffer *buffer, GError **error)
   GstFlowReturn result = GST_FLOW_OK;
   GstInt8Regions regions;
   GstInt8Frame frame;
-  EngineRect visible, object;
+  GstInt8Object object;
+  EngineRect visible;
 
   if (!gst_int8_frame_map (&frame, &self->format, buffer, NULL, error))
     return GST_FLOW_ERROR;

@@ -21,7 +21,7 @@
 #include "gst/config.h"
 #include "gst/frame.h"
 #include "gst/gstint8calib.h"
-#include "gst/regions.h"
+#include "gst/objects.h"
 #include "gst/sampler.h"
 
 G_BEGIN_DECLS
@@ -42,7 +42,6 @@ typedef enum {
 
 typedef enum { GST_INT8_BIAS_CORRECTION_FAST, GST_INT8_BIAS_CORRECTION_OFF } GstInt8BiasCorrection;
 
-typedef enum { GST_INT8_PROCESS_FRAME, GST_INT8_PROCESS_OBJECTS } GstInt8ProcessMode;
 
 /* Read once, when the element goes to PAUSED. */
 typedef struct {

@@ -375,7 +375,7 @@ gst_int8_calib_worker_join (GstInt8Calib *self)
   g_thread_join (g_steal_pointer (&self->worker));
   g_clear_pointer (&self->calibrator, engine_calibrator_free);
   g_clear_pointer (&self->convergence, calib_convergence_free);
-  g_clear_pointer (&self->filter.classes, g_strfreev);
+  gst_int8_region_filter_clear (&self->filter);
   g_clear_pointer (&self->statistics, calib_statistics_free);
   g_clear_pointer (&self->model, engine_model_unref);
   g_clear_pointer (&self->preprocessor, engine_preprocessor_free);

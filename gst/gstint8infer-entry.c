@@ -24,10 +24,13 @@ gst_int8_infer_entries_free (GstInt8Infer *self)
 {
   for (guint i = 0; i < self->window; i++) {
     gst_int8_job_clear (&self->entries[i].job);
+    g_free (self->entries[i].objects);
     g_free (self->entries[i].pictures);
     g_free (self->entries[i].classes);
   }
   g_clear_pointer (&self->entries, g_free);
+  gst_int8_region_filter_clear (&self->filter);
+  gst_int8_tracks_clear (self->tracks);
 }
 
 /* --- Quality of service ---------------------------------------------------------------------- */
@@ -59,15 +62,20 @@ is_late (GstInt8Infer *self, GstBuffer *buffer)
 
 /* --- Beginning ------------------------------------------------------------------------------- */
 
-static GstInt8InferOptions
-get_options (GstInt8Infer *self)
+/* Options as they are now, and what they say of objects. */
+static void
+read_options (GstInt8Infer *self, GstInt8InferOptions *options)
 {
-  GstInt8InferOptions options;
-
   GST_OBJECT_LOCK (self);
-  options = self->options;
+  *options = self->options;
+  options->process_mode = self->objects.mode;
+  options->tracks = self->objects.tracks;
+  if (self->objects_changed) {
+    gst_int8_region_filter_clear (&self->filter);
+    gst_int8_object_settings_filter (&self->objects, &self->filter);
+    self->objects_changed = FALSE;
+  }
   GST_OBJECT_UNLOCK (self);
-  return options;
 }
 
 /* The buffer at the head of the queue, or NULL. */
@@ -90,41 +98,29 @@ take_buffer (GstInt8Infer *self, gint64 *arrived)
   return buffer;
 }
 
-/* Memory for so many pictures, and the classes of each. */
-static void
-reserve (GstInt8Entry *entry, guint n_pictures)
-{
-  const guint n_classes = n_pictures * entry->options.top_k;
-
-  if (n_pictures > entry->max_pictures) {
-    entry->max_pictures = MAX (n_pictures, 2 * entry->max_pictures);
-    entry->pictures = g_renew (GstInt8Picture, entry->pictures, entry->max_pictures);
-  }
-  if (n_classes > entry->max_classes) {
-    entry->max_classes = MAX (n_classes, 2 * entry->max_classes);
-    entry->classes = g_renew (GstInt8Class, entry->classes, entry->max_classes);
-  }
-  for (guint i = 0; i < n_pictures; i++)
-    entry->pictures[i].classes = entry->classes + (gsize) i * entry->options.top_k;
-}
-
 static void
 begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrived)
 {
+  GstInt8Job *job = &entry->job;
+  gboolean passed;
+
   entry->buffer = buffer;
   entry->arrived = arrived;
-  entry->options = get_options (self);
-  entry->late = entry->options.qos && is_late (self, buffer);
-  reserve (entry, 1);
-  entry->pictures[0].region = (EngineRect){0};
-  entry->job.format = &self->format;
-  entry->job.buffer = buffer;
-  entry->job.pictures = entry->pictures;
-  entry->job.n_pictures = entry->late ? 0 : 1;
-  entry->job.top_k = entry->options.top_k;
-  entry->job.threshold = entry->options.threshold;
-  entry->job.softmax = entry->options.softmax;
-  gst_int8_member_submit (self->member, &entry->job);
+  read_options (self, &entry->options);
+  passed = self->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
+  entry->late = !passed && entry->options.qos && is_late (self, buffer);
+  job->format = &self->format;
+  job->top_k = entry->options.top_k;
+  job->threshold = entry->options.threshold;
+  job->softmax = entry->options.softmax;
+  job->timeout = (gint64) (entry->options.batch_timeout / 1000);
+  job->n_pictures = 0;
+  entry->n_objects = 0;
+  if (!passed && !entry->late)
+    gst_int8_infer_entry_pictures (self, entry);
+  job->buffer = entry->buffer;
+  job->pictures = entry->pictures;
+  gst_int8_member_submit (self->member, job);
 }
 
 GstFlowReturn
@@ -148,49 +144,7 @@ gst_int8_infer_entries_begin (GstInt8Infer *self)
   return GST_FLOW_OK;
 }
 
-/* --- Results --------------------------------------------------------------------------------- */
-
-static GstInt8Metadata
-metadata_kinds (GstInt8MetadataMode mode)
-{
-  switch (mode) {
-  case GST_INT8_METADATA_MODE_ROI:
-    return GST_INT8_METADATA_ROI;
-  case GST_INT8_METADATA_MODE_CUSTOM:
-    return GST_INT8_METADATA_CUSTOM;
-  case GST_INT8_METADATA_MODE_AUTO:
-  case GST_INT8_METADATA_MODE_BOTH:
-    return GST_INT8_METADATA_ROI | GST_INT8_METADATA_CUSTOM;
-  case GST_INT8_METADATA_MODE_NONE:
-    break;
-  }
-  return GST_INT8_METADATA_NONE;
-}
-
-/* Puts the result onto the frame, which is made writable for it. */
-static void
-attach_result (GstInt8Infer *self, GstInt8Entry *entry)
-{
-  const GstInt8Metadata kinds = metadata_kinds (entry->options.metadata);
-  const GstInt8Picture *picture = &entry->pictures[0];
-  const GstInt8Result result = {.classes = picture->classes,
-      .n_classes = picture->n_classes,
-      .labels = entry->job.labels,
-      .model_name = entry->job.model_name,
-      .attribute_name = entry->options.attribute_name,
-      .width = (guint) GST_VIDEO_INFO_WIDTH (&self->format.info),
-      .height = (guint) GST_VIDEO_INFO_HEIGHT (&self->format.info)};
-
-  if (picture->n_classes == 0)
-    return; /* all below the threshold */
-  if (kinds) {
-    entry->buffer = gst_buffer_make_writable (entry->buffer);
-    gst_int8_meta_attach (entry->buffer, &result, kinds);
-  }
-  if (entry->options.post_messages)
-    gst_element_post_message (GST_ELEMENT (self),
-        gst_int8_result_message (GST_OBJECT (self), &result, entry->buffer, &self->segment));
-}
+/* --- Ending ---------------------------------------------------------------------------------- */
 
 /* The oldest is done. */
 static GstFlowReturn
@@ -198,10 +152,13 @@ finish (GstInt8Infer *self, GstInt8Entry *entry)
 {
   if (entry->job.error)
     return gst_int8_infer_fail (self, entry->job.error, GST_FLOW_ERROR);
-  if (!entry->late) {
-    attach_result (self, entry);
-    gst_int8_stats_add (&self->stats, entry->arrived, entry->job.begun, entry->job.finished);
-  }
+  gst_int8_infer_entry_results (self, entry);
+  if (entry->job.n_pictures > 0)
+    gst_int8_stats_add (&self->stats, entry->arrived, entry->job.begun, entry->job.finished,
+        entry->job.n_pictures, entry->job.batch);
+  else if (!entry->late)
+    gst_int8_stats_pass (&self->stats);
+  gst_int8_infer_entry_clear (entry);
   gst_int8_job_clear (&entry->job);
   self->first_entry = (self->first_entry + 1) % self->window;
   self->n_entries--;
@@ -237,6 +194,7 @@ gst_int8_infer_entries_drop (GstInt8Infer *self)
     GstInt8Entry *entry = &self->entries[self->first_entry];
 
     gst_clear_buffer (&entry->buffer);
+    gst_int8_infer_entry_clear (entry);
     gst_int8_job_clear (&entry->job);
     self->first_entry = (self->first_entry + 1) % self->window;
     self->n_entries--;

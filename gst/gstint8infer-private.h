@@ -7,7 +7,8 @@
  *   gstint8infer-types.c       their enumerations
  *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
  *   gstint8infer-task.c        the task of the source pad: what comes next
- *   gstint8infer-entry.c       frames on their way through the network: pictures, metadata, pushing
+ *   gstint8infer-entry.c       frames on their way through the network
+ *   gstint8infer-objects.c     which parts of a frame go through it, and what becomes of each
  *
  * The network itself, shared with other elements or not, is an instance (instance.h).
  *
@@ -25,6 +26,7 @@
 #include "gst/gstint8infer.h"
 #include "gst/instance.h"
 #include "gst/meta.h"
+#include "gst/objects.h"
 #include "gst/stats.h"
 
 G_BEGIN_DECLS
@@ -47,6 +49,10 @@ typedef struct {
   GstInt8MetadataMode metadata;
   const char *attribute_name; /* interned */
   gboolean post_messages, qos;
+  GstClockTime batch_timeout;
+  guint interval; /* frames that pass between two that are looked at */
+  GstInt8ProcessMode process_mode;
+  GstInt8TrackSettings tracks;
 } GstInt8InferOptions;
 
 /* A serialised query, on the stack of the thread that sent it and waits. */
@@ -62,17 +68,26 @@ typedef struct {
   gint64 arrived; /* g_get_monotonic_time() */
 } GstInt8Item;
 
+/* An object on a frame. */
+typedef struct {
+  GstInt8Object object;
+  GstInt8Track *track; /* a reference, or NULL: nobody follows it */
+  int picture;         /* of the job, or -1: it is what its track is taken for */
+} GstInt8EntryObject;
+
 /* A frame on its way through the network. */
 typedef struct {
   GstBuffer *buffer; /* owned */
   gint64 arrived;
   GstInt8InferOptions options; /* as they were when it began */
-  gboolean late;               /* passes without inference */
+  gboolean late;               /* passes without inference, and was counted */
   GstInt8Job job;
-  /* memory of the job, that grows to what was needed most */
+  guint n_objects; /* process-mode=objects */
+  /* memory that grows to what was needed most */
+  GstInt8EntryObject *objects;
   GstInt8Picture *pictures;
   GstInt8Class *classes;
-  guint max_pictures, max_classes;
+  guint max_objects, max_pictures, max_classes;
 } GstInt8Entry;
 
 struct _GstInt8Infer {
@@ -82,6 +97,9 @@ struct _GstInt8Infer {
   /* object lock */
   GstInt8NetworkSettings settings;
   GstInt8InferOptions options;
+  char *instance_id;
+  GstInt8ObjectSettings objects;
+  gboolean objects_changed; /* since the task last looked */
   gboolean settings_changed; /* since the instance was last told */
 
   GstInt8Cuda cuda;
@@ -111,6 +129,9 @@ struct _GstInt8Infer {
   /* a ring of those under way, from READY→PAUSED on */
   GstInt8Entry *entries;
   guint window, first_entry, n_entries;
+  guint64 n_frames; /* that came */
+  GstInt8RegionFilter filter;
+  GstInt8Tracks *tracks;
 };
 
 /* types: of properties */
@@ -152,5 +173,13 @@ GstFlowReturn gst_int8_infer_entries_begin (GstInt8Infer *self);
 GstFlowReturn gst_int8_infer_entries_advance (GstInt8Infer *self, gboolean urgent);
 /* Drops all. */
 void gst_int8_infer_entries_drop (GstInt8Infer *self);
+
+/* objects: makes the pictures of an entry, whose options are set; its buffer is made writable where they
+ * are objects. */
+void gst_int8_infer_entry_pictures (GstInt8Infer *self, GstInt8Entry *entry);
+/* Puts the results onto the frame. */
+void gst_int8_infer_entry_results (GstInt8Infer *self, GstInt8Entry *entry);
+/* Lets go of the objects' tracks. */
+void gst_int8_infer_entry_clear (GstInt8Entry *entry);
 
 G_END_DECLS

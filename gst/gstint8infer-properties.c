@@ -13,6 +13,8 @@ enum {
   PROP_STRICT,
   PROP_RANGES,
   PROP_BATCH_SIZE,
+  PROP_BATCH_TIMEOUT,
+  PROP_INSTANCE_ID,
   PROP_TUNE,
   PROP_TOP_K,
   PROP_THRESHOLD,
@@ -21,7 +23,10 @@ enum {
   PROP_ATTRIBUTE_NAME,
   PROP_POST_MESSAGES,
   PROP_QOS,
-  PROP_STATS
+  PROP_INTERVAL,
+  PROP_STATS,
+  PROP_OBJECTS, /* the first of them */
+  PROP_LAST = PROP_OBJECTS + GST_INT8_OBJECTS_PROPERTIES - 1
 };
 
 #define DEFAULT_BATCH_SIZE     1
@@ -155,6 +160,12 @@ set_option (GstInt8InferOptions *options, guint id, const GValue *value)
   case PROP_QOS:
     options->qos = g_value_get_boolean (value);
     return TRUE;
+  case PROP_BATCH_TIMEOUT:
+    options->batch_timeout = g_value_get_uint64 (value);
+    return TRUE;
+  case PROP_INTERVAL:
+    options->interval = g_value_get_uint (value);
+    return TRUE;
   default:
     return FALSE;
   }
@@ -185,6 +196,12 @@ get_option (const GstInt8InferOptions *options, guint id, GValue *value)
   case PROP_QOS:
     g_value_set_boolean (value, options->qos);
     return TRUE;
+  case PROP_BATCH_TIMEOUT:
+    g_value_set_uint64 (value, options->batch_timeout);
+    return TRUE;
+  case PROP_INTERVAL:
+    g_value_set_uint (value, options->interval);
+    return TRUE;
   default:
     return FALSE;
   }
@@ -198,6 +215,12 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 
   GST_OBJECT_LOCK (self);
   known = set_option (&self->options, id, value);
+  if (id == PROP_INSTANCE_ID) {
+    take_string (&self->instance_id, value);
+    known = TRUE;
+  }
+  if (!known && gst_int8_objects_set_property (&self->objects, PROP_OBJECTS, id, value))
+    known = self->objects_changed = TRUE;
   if (!known && set_setting (&self->settings, id, value)) {
     known = TRUE;
     self->settings_changed = self->settings_changed || (pspec->flags & GST_PARAM_MUTABLE_PLAYING);
@@ -205,6 +228,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  if (id == PROP_BATCH_TIMEOUT) /* the pipeline asks anew */
+    gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
 static GstStructure *
@@ -233,7 +258,12 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     return;
   }
   GST_OBJECT_LOCK (self);
-  known = get_option (&self->options, id, value) || get_setting (&self->settings, id, value);
+  known = get_option (&self->options, id, value) || get_setting (&self->settings, id, value) ||
+          gst_int8_objects_get_property (&self->objects, PROP_OBJECTS, id, value);
+  if (id == PROP_INSTANCE_ID) {
+    g_value_set_string (value, self->instance_id);
+    known = TRUE;
+  }
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -291,10 +321,16 @@ install_settings (GObjectClass *klass)
           gst_int8_infer_ranges_type (), ENGINE_RANGES_FULL, flags));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
-          "Frames that go through the network at once when so many are waiting; it never waits "
-          "for more, so it adds no latency",
+          "Frames, or objects, that go through the network at once when so many are waiting (see "
+          "batch-timeout). Of elements with one instance-id, that of the first",
           1, MAX_BATCH_SIZE, DEFAULT_BATCH_SIZE,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (klass, PROP_INSTANCE_ID,
+      g_param_spec_string ("instance-id", "Instance id",
+          "Elements of a process with the same id share one network, its weights and its batches, "
+          "which are filled from all their streams in turn. The first one's properties say what it is; the others "
+          "may leave \"model\" unset (unset = not shared)",
+          NULL, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_boolean ("tune", "Tune",
           "Time the ways to compute every convolution with this batch-size and these threads, "
@@ -331,6 +367,15 @@ install_options (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_POST_MESSAGES,
       g_param_spec_boolean ("post-messages", "Post messages",
           "Post an element message \"int8-classification\" for every result", FALSE, flags));
+  g_object_class_install_property (klass, PROP_BATCH_TIMEOUT,
+      g_param_spec_uint64 ("batch-timeout", "Batch timeout",
+          "How long (ns) a frame may wait for others to fill its batch; adds as much to the latency "
+          "where batch-size > 1 (0 = a batch begins with what is there)",
+          0, G_MAXINT64, 0, flags));
+  g_object_class_install_property (klass, PROP_INTERVAL,
+      g_param_spec_uint ("interval", "Interval",
+          "Frames that pass without inference and metadata after each that is looked at", 0,
+          G_MAXUINT - 1, 0, flags));
   g_object_class_install_property (klass, PROP_QOS,
       g_param_spec_boolean ("qos", "Quality of service",
           "Pass on, without inference and metadata, frames that their sink says will be too late",
@@ -346,13 +391,17 @@ gst_int8_infer_properties_install (GObjectClass *klass)
   install_settings (klass);
   gst_int8_guard_install (klass);
   install_options (klass);
+  gst_int8_objects_install (klass, PROP_OBJECTS, TRUE,
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
   g_object_class_install_property (klass, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "frames: all that passed; dropped: those without inference (qos); fps, latency (from "
-          "the sink pad to the result) and inference (preprocessing and network) in ns: of the "
-          "last " G_STRINGIFY (GST_INT8_STATS_WINDOW) " frames; with drift-interval drift-examined, "
-          "drift-missed (frames), drift-agreement, drift-logit-sqnr (dB), drift-clip of drift-tensor: of "
-          "the last drift-window examined frames",
+          "frames: all that passed; dropped: those without inference (qos); pictures: frames or objects "
+          "that were classified; fps, latency (from "
+          "the sink pad to the result) and inference (preprocessing and network) in ns, batch-fill (frames or objects "
+          "in a batch): of the last " G_STRINGIFY (
+              GST_INT8_STATS_WINDOW) " frames; with drift-interval drift-examined, "
+                                     "drift-missed (frames), drift-agreement, drift-logit-sqnr (dB), drift-clip of drift-tensor: of "
+                                     "the last drift-window examined frames",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 

@@ -342,21 +342,30 @@ src_event (GstPad *pad, GstObject *parent, GstEvent *event)
   return gst_pad_push_event (self->sinkpad, event);
 }
 
-/* Inference counts as processing-deadline of the sink and adds no latency of its own; what the
- * queue can hold adds to the greatest. */
+/* What a frame may wait for others is latency. Inference counts as processing-deadline of the sink and
+ * adds none of its own; what the queue can hold adds to the greatest. */
 static void
 add_latency (GstInt8Infer *self, GstQuery *query)
 {
-  GstClockTime min, max, held = GST_CLOCK_TIME_NONE;
+  GstClockTime min, max, timeout, held = GST_CLOCK_TIME_NONE;
   gboolean live;
+  guint batch;
 
+  GST_OBJECT_LOCK (self);
+  timeout = self->options.batch_timeout;
+  batch = self->settings.batch_size;
+  GST_OBJECT_UNLOCK (self);
   gst_query_parse_latency (query, &live, &min, &max);
   g_mutex_lock (&self->lock);
+  if (self->member)
+    batch = gst_int8_member_batch_size (self->member);
   if (GST_CLOCK_TIME_IS_VALID (self->frame_duration))
     held = self->capacity * self->frame_duration;
   g_mutex_unlock (&self->lock);
-  if (GST_CLOCK_TIME_IS_VALID (max) && GST_CLOCK_TIME_IS_VALID (held))
-    max += held;
+  timeout = batch > 1 ? timeout : 0;
+  min += timeout;
+  if (GST_CLOCK_TIME_IS_VALID (max))
+    max += timeout + (GST_CLOCK_TIME_IS_VALID (held) ? held : 0);
   gst_query_set_latency (query, live, min, max);
 }
 

@@ -12,6 +12,9 @@ void
 gst_int8_infer_reset_task (GstInt8Infer *self)
 {
   self->has_format = FALSE;
+  self->n_frames = 0;
+  self->objects_changed = TRUE;
+  gst_int8_tracks_clear (self->tracks);
   self->earliest = GST_CLOCK_TIME_NONE;
   self->frame_duration = GST_CLOCK_TIME_NONE;
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
@@ -49,6 +52,9 @@ push_event (GstInt8Infer *self, GstEvent *event)
       gst_event_unref (event);
       return gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
     }
+    break;
+  case GST_EVENT_STREAM_START:
+    gst_int8_tracks_clear (self->tracks);
     break;
   case GST_EVENT_SEGMENT:
     gst_event_copy_segment (event, &self->segment);
@@ -109,8 +115,8 @@ pass_query (GstInt8Infer *self, GstQuery *query)
 static gboolean
 wait_locked (GstInt8Infer *self)
 {
-  while (self->result == GST_FLOW_OK && self->n_entries == 0 &&
-         gst_queue_array_is_empty (self->items))
+  while (
+      self->result == GST_FLOW_OK && self->n_entries == 0 && gst_queue_array_is_empty (self->items))
     g_cond_wait (&self->changed, &self->lock);
   return self->result == GST_FLOW_OK;
 }

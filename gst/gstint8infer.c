@@ -129,10 +129,14 @@ join (GstInt8Infer *self)
   const GstInt8Device device = {.backend = self->backend, .context = self->cuda.context};
   g_auto (GstInt8NetworkSettings) settings = {0};
   g_autoptr (GError) error = NULL;
+  g_autofree char *id = NULL;
   GstInt8Member *member;
 
   copy_settings (self, &settings);
-  member = gst_int8_instance_join (NULL, GST_ELEMENT (self), &settings, &device, 1, &error);
+  GST_OBJECT_LOCK (self);
+  id = g_strdup (self->instance_id);
+  GST_OBJECT_UNLOCK (self);
+  member = gst_int8_instance_join (id, GST_ELEMENT (self), &settings, &device, 1, &error);
   if (!member) {
     gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
     return FALSE;
@@ -236,6 +240,9 @@ finalize (GObject *object)
   GstInt8Infer *self = GST_INT8_INFER (object);
 
   gst_int8_network_settings_clear (&self->settings);
+  g_free (self->instance_id);
+  gst_int8_object_settings_clear (&self->objects);
+  gst_int8_tracks_free (self->tracks);
   gst_int8_stats_clear (&self->stats);
   gst_int8_cuda_clear (&self->cuda);
   gst_queue_array_free (self->items);
@@ -272,6 +279,7 @@ gst_int8_infer_init (GstInt8Infer *self)
   gst_int8_cuda_init (&self->cuda);
   self->items = gst_queue_array_new_for_struct (sizeof (GstInt8Item), 16);
   self->result = GST_FLOW_FLUSHING;
+  self->tracks = gst_int8_tracks_new ();
   gst_int8_infer_properties_init (self);
   gst_int8_infer_reset_task (self);
   gst_int8_infer_pads_init (self);

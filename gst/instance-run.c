@@ -214,6 +214,8 @@ start_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
   if (started)
     show_to_guard (instance, lane, network->guard);
   g_mutex_lock (&instance->lock);
+  for (guint i = 0; i < lane->n_items; i++)
+    lane->items[i].job->batch = lane->n_items;
   if (started) {
     lane->number = instance->n_begun++;
     lane->state = GST_INT8_LANE_RUNNING;

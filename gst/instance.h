@@ -49,6 +49,7 @@ typedef struct {
   GError *error; /* of the first picture that failed, or NULL */
   GstInt8Labels *labels;
   const char *model_name; /* interned */
+  guint batch;            /* pictures in the batch that took the last of them */
   gint64 begun, finished; /* g_get_monotonic_time(): first picture taken, last one ended */
   /* the instance's */
   gint64 due;

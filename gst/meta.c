@@ -43,9 +43,16 @@ set_class (GstStructure *structure, const GstInt8Result *result, const GstInt8Cl
 static void
 attach_roi (GstBuffer *buffer, const GstInt8Result *result)
 {
-  GstVideoRegionOfInterestMeta *roi = gst_buffer_add_video_region_of_interest_meta (buffer,
-      result->attribute_name, 0, 0, result->width, result->height);
+  const GstInt8Object *object = result->object;
+  GstVideoRegionOfInterestMeta *roi = object ? object->region : NULL;
 
+  if (!roi && object)
+    roi = gst_buffer_add_video_region_of_interest_meta (buffer, result->attribute_name,
+        (guint) object->rect.x, (guint) object->rect.y, (guint) object->rect.width,
+        (guint) object->rect.height);
+  else if (!roi)
+    roi = gst_buffer_add_video_region_of_interest_meta (buffer, result->attribute_name, 0, 0,
+        result->width, result->height);
   for (guint i = 0; i < result->n_classes; i++) {
     GstStructure *param = gst_structure_new_empty ("classification");
 
@@ -84,11 +91,25 @@ set_arrays (GstStructure *structure, const GstInt8Result *result)
 }
 
 static void
+set_object (GstStructure *structure, const GstInt8Object *object)
+{
+  const EngineRect *rect = &object->rect;
+
+  gst_structure_set (structure, "x", G_TYPE_INT, rect->x, "y", G_TYPE_INT, rect->y, "width",
+      G_TYPE_INT, rect->width, "height", G_TYPE_INT, rect->height, NULL);
+  set_string (structure, "object_class", object->type);
+  if (object->is_tracked)
+    gst_structure_set (structure, "object_id", G_TYPE_UINT64, object->track, NULL);
+}
+
+static void
 set_all (GstStructure *structure, const GstInt8Result *result)
 {
   set_class (structure, result, &result->classes[0]);
   set_arrays (structure, result);
   set_names (structure, result);
+  if (result->object)
+    set_object (structure, result->object);
 }
 
 static void

@@ -6,10 +6,13 @@
  *           with one "classification" param per class, best first, as DL Streamer's applications
  *           read it:
  *             label, model_name, attribute_name (string), label_id (int), confidence (double)
+ *           of an object that is a region of interest already: the params are added to that one
  *   custom  GstCustomMeta "GstInt8ClassificationMeta", a structure with the fields
  *             label (string), label_id (int), confidence (double) of the best class,
  *             labels (array of string), label_ids (array of int), confidences (array of double),
  *             model_name, attribute_name (string)
+ *           and of an object: x, y, width, height (int), object_class (string), object_id (guint64, where
+ *           a tracker has given one)
  *
  * docs/ELEMENTS.md shows how to read both from C and from Python.
  */
@@ -18,6 +21,7 @@
 #include <gst/gst.h>
 #include "gst/classify.h"
 #include "gst/labels.h"
+#include "gst/regions.h"
 
 G_BEGIN_DECLS
 
@@ -30,13 +34,14 @@ typedef enum {
   GST_INT8_METADATA_CUSTOM = 1 << 1,
 } GstInt8Metadata;
 
-/* What a frame was found to show. Nothing is owned. */
+/* What a frame, or an object on it, was found to show. Nothing is owned. */
 typedef struct {
   const GstInt8Class *classes; /* best first */
   guint n_classes;             /* > 0 */
   const GstInt8Labels *labels;
   const char *model_name, *attribute_name; /* interned: metadata refers to them */
   guint width, height;                     /* of the frame */
+  const GstInt8Object *object;             /* or NULL: the frame */
 } GstInt8Result;
 
 /* Registers the custom metadata; once per process, from the plugin's init. */

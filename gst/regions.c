@@ -20,13 +20,28 @@ cut (const EngineRect *frame, gint64 x, gint64 y, gint64 width, gint64 height, E
   return TRUE;
 }
 
-static gboolean
-is_wanted (const GstInt8RegionFilter *filter, GQuark type, const EngineRect *object)
+void
+gst_int8_region_filter_clear (GstInt8RegionFilter *filter)
 {
-  const char *name = type ? g_quark_to_string (type) : "";
+  g_clear_pointer (&filter->classes, g_strfreev);
+}
 
-  return object->width >= filter->min_width && object->height >= filter->min_height &&
-         (!filter->classes || g_strv_contains ((const char *const *) filter->classes, name));
+static gboolean
+is_wanted (const GstInt8RegionFilter *filter, const GstInt8Object *object)
+{
+  const EngineRect *rect = &object->rect;
+
+  return rect->width >= filter->min_width && rect->height >= filter->min_height &&
+         (!filter->max_width || rect->width <= filter->max_width) &&
+         (!filter->max_height || rect->height <= filter->max_height) &&
+         (!filter->classes ||
+             g_strv_contains ((const char *const *) filter->classes, object->type));
+}
+
+static const char *
+type_name (GQuark type)
+{
+  return type ? g_quark_to_string (type) : "";
 }
 
 /* --- Detections ------------------------------------------------------------------------------ */
@@ -52,18 +67,38 @@ has_detections (GstInt8Regions *regions)
   return found;
 }
 
+static void
+read_track (const GstAnalyticsODMtd *detection, GstInt8Object *object)
+{
+  GstAnalyticsTrackingMtd tracking;
+  GstClockTime first, last;
+  gboolean lost;
+  gpointer state = NULL;
+
+  object->is_tracked =
+      gst_analytics_relation_meta_get_direct_related (detection->meta, detection->id,
+          GST_ANALYTICS_REL_TYPE_ANY, gst_analytics_tracking_mtd_get_mtd_type (), &state,
+          &tracking) &&
+      gst_analytics_tracking_mtd_get_info (&tracking, &object->track, &first, &last, &lost);
+}
+
 static gboolean
-next_wanted_detection (GstInt8Regions *regions, EngineRect *object)
+next_wanted_detection (GstInt8Regions *regions, GstInt8Object *object)
 {
   GstAnalyticsODMtd detection;
   int x, y, width, height;
   float confidence;
 
-  while (next_detection (regions, &detection))
+  while (next_detection (regions, &detection)) {
+    *object = (GstInt8Object){.type = type_name (gst_analytics_od_mtd_get_obj_type (&detection)),
+        .detection = detection.id};
     if (gst_analytics_od_mtd_get_location (&detection, &x, &y, &width, &height, &confidence) &&
-        cut (&regions->frame, x, y, width, height, object) &&
-        is_wanted (regions->filter, gst_analytics_od_mtd_get_obj_type (&detection), object))
+        cut (&regions->frame, x, y, width, height, &object->rect) &&
+        is_wanted (regions->filter, object)) {
+      read_track (&detection, object);
       return TRUE;
+    }
+  }
   return FALSE;
 }
 
@@ -76,7 +111,7 @@ has_detections (GstInt8Regions *regions)
 }
 
 static gboolean
-next_wanted_detection (GstInt8Regions *regions, EngineRect *object)
+next_wanted_detection (GstInt8Regions *regions, GstInt8Object *object)
 {
   return FALSE;
 }
@@ -85,18 +120,32 @@ next_wanted_detection (GstInt8Regions *regions, EngineRect *object)
 
 /* --- Regions of interest --------------------------------------------------------------------- */
 
+static void
+read_object_id (GstVideoRegionOfInterestMeta *region, GstInt8Object *object)
+{
+  const GstStructure *param = gst_video_region_of_interest_meta_get_param (region, "object_id");
+  int id;
+
+  object->is_tracked = param && gst_structure_get_int (param, "id", &id);
+  if (object->is_tracked)
+    object->track = (guint64) id;
+}
+
 static gboolean
-next_wanted_roi (GstInt8Regions *regions, EngineRect *object)
+next_wanted_roi (GstInt8Regions *regions, GstInt8Object *object)
 {
   GstMeta *meta;
 
   while ((meta = gst_buffer_iterate_meta_filtered (regions->buffer, &regions->state,
               GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
-    const GstVideoRegionOfInterestMeta *roi = (const GstVideoRegionOfInterestMeta *) meta;
+    GstVideoRegionOfInterestMeta *region = (GstVideoRegionOfInterestMeta *) meta;
 
-    if (cut (&regions->frame, roi->x, roi->y, roi->w, roi->h, object) &&
-        is_wanted (regions->filter, roi->roi_type, object))
+    *object = (GstInt8Object){.type = type_name (region->roi_type), .region = region};
+    if (cut (&regions->frame, region->x, region->y, region->w, region->h, &object->rect) &&
+        is_wanted (regions->filter, object)) {
+      read_object_id (region, object);
       return TRUE;
+    }
   }
   return FALSE;
 }
@@ -110,7 +159,7 @@ gst_int8_regions_init (GstInt8Regions *regions, GstBuffer *buffer, const EngineR
 }
 
 gboolean
-gst_int8_regions_next (GstInt8Regions *regions, EngineRect *object)
+gst_int8_regions_next (GstInt8Regions *regions, GstInt8Object *object)
 {
   return regions->detections ? next_wanted_detection (regions, object)
                              : next_wanted_roi (regions, object);

@@ -14,7 +14,18 @@ G_BEGIN_DECLS
 typedef struct {
   char **classes; /* names as the detector gives them, NULL at the end; NULL: all */
   int min_width, min_height;
+  int max_width, max_height; /* 0: any */
 } GstInt8RegionFilter;
+void gst_int8_region_filter_clear (GstInt8RegionFilter *filter);
+
+typedef struct {
+  EngineRect rect;  /* cut to the frame */
+  const char *type; /* as the detector calls it, interned; "" where it does not */
+  gboolean is_tracked;
+  guint64 track;                        /* the tracker's id, where it is tracked */
+  GstVideoRegionOfInterestMeta *region; /* where it is one: as long as the buffer's metadata */
+  guint detection; /* else the id of its GstAnalyticsODMtd in the buffer's relations */
+} GstInt8Object;
 
 typedef struct {
   GstBuffer *buffer;
@@ -27,7 +38,9 @@ typedef struct {
 /* frame: the visible part of the picture. */
 void gst_int8_regions_init (GstInt8Regions *regions, GstBuffer *buffer, const EngineRect *frame,
     const GstInt8RegionFilter *filter);
-/* The next object that the filter wants, cut to the frame; FALSE at the end. */
-gboolean gst_int8_regions_next (GstInt8Regions *regions, EngineRect *object);
+/* The next object that the filter wants; FALSE at the end. Of a region of interest, a tracker is one that
+ * added a param with the field "id" named "object_id" (DL Streamer); of a detection, one that related a
+ * GstAnalyticsTrackingMtd to it. */
+gboolean gst_int8_regions_next (GstInt8Regions *regions, GstInt8Object *object);
 
 G_END_DECLS

@@ -22,21 +22,32 @@ void
 gst_int8_stats_reset (GstInt8Stats *stats)
 {
   g_mutex_lock (&stats->lock);
-  stats->frames = stats->dropped = stats->n = 0;
+  stats->frames = stats->dropped = stats->pictures = stats->n = 0;
   g_mutex_unlock (&stats->lock);
 }
 
 void
-gst_int8_stats_add (GstInt8Stats *stats, gint64 arrived, gint64 begun, gint64 finished)
+gst_int8_stats_add (GstInt8Stats *stats, gint64 arrived, gint64 begun, gint64 finished,
+    guint pictures, guint batch)
 {
   guint at;
 
   g_mutex_lock (&stats->lock);
   at = stats->n++ % GST_INT8_STATS_WINDOW;
   stats->frames++;
+  stats->pictures += pictures;
   stats->latency[at] = finished - arrived;
   stats->inference[at] = finished - begun;
   stats->finished[at] = finished;
+  stats->batch[at] = batch;
+  g_mutex_unlock (&stats->lock);
+}
+
+void
+gst_int8_stats_pass (GstInt8Stats *stats)
+{
+  g_mutex_lock (&stats->lock);
+  stats->frames++;
   g_mutex_unlock (&stats->lock);
 }
 
@@ -68,17 +79,21 @@ GstStructure *
 gst_int8_stats_to_structure (GstInt8Stats *stats)
 {
   gint64 latency[GST_INT8_STATS_WINDOW], inference[GST_INT8_STATS_WINDOW];
-  guint64 frames, dropped, n;
+  guint64 frames, dropped, pictures, n;
   gint64 span = 0;
+  guint64 fill = 0;
   guint kept;
 
   g_mutex_lock (&stats->lock);
   frames = stats->frames;
   dropped = stats->dropped;
+  pictures = stats->pictures;
   n = stats->n;
   kept = (guint) MIN (n, GST_INT8_STATS_WINDOW);
   memcpy (latency, stats->latency, kept * sizeof *latency);
   memcpy (inference, stats->inference, kept * sizeof *inference);
+  for (guint i = 0; i < kept; i++)
+    fill += stats->batch[i];
   if (kept > 1)
     span = stats->finished[(n - 1) % GST_INT8_STATS_WINDOW] -
            stats->finished[(n - kept) % GST_INT8_STATS_WINDOW];
@@ -90,7 +105,9 @@ gst_int8_stats_to_structure (GstInt8Stats *stats)
   return gst_structure_new ("stats",
       "frames", G_TYPE_UINT64, frames,
       "dropped", G_TYPE_UINT64, dropped,
+      "pictures", G_TYPE_UINT64, pictures,
       "fps", G_TYPE_DOUBLE, span > 0 ? (kept - 1) * 1e6 / (double) span : 0.0,
+      "batch-fill", G_TYPE_DOUBLE, kept ? (double) fill / kept : 0.0,
       "latency-p50", G_TYPE_UINT64, percentile (latency, kept, 50),
       "latency-p99", G_TYPE_UINT64, percentile (latency, kept, 99),
       "inference-p50", G_TYPE_UINT64, percentile (inference, kept, 50),

@@ -190,11 +190,12 @@ test_stats (void)
 
   gst_int8_stats_init (&stats);
   for (gint64 i = 1; i <= 101; i++)
-    gst_int8_stats_add (&stats, i * 1000, i * 1000 + i / 2, i * 1000 + i);
+    gst_int8_stats_add (&stats, i * 1000, i * 1000 + i / 2, i * 1000 + i, 2, 4);
   gst_int8_stats_drop (&stats);
   fields = gst_int8_stats_to_structure (&stats);
   CHECK_INT (number (fields, "frames"), ==, 102);
   CHECK_INT (number (fields, "dropped"), ==, 1);
+  CHECK_INT (number (fields, "pictures"), ==, 202);
   CHECK_INT (number (fields, "latency-p50"), ==, 51 * 1000);
   CHECK_INT (number (fields, "latency-p99"), ==, 100 * 1000);
   CHECK_INT (number (fields, "inference-p50"), ==, 26 * 1000);
@@ -204,7 +205,7 @@ test_stats (void)
 
   /* Only the newest count. */
   for (gint64 i = 0; i < 3 * GST_INT8_STATS_WINDOW; i++)
-    gst_int8_stats_add (&stats, i * 500, i * 500, i * 500 + 7);
+    gst_int8_stats_add (&stats, i * 500, i * 500, i * 500 + 7, 1, 1);
   fields = gst_int8_stats_to_structure (&stats);
   CHECK_INT (number (fields, "latency-p99"), ==, 7 * 1000);
   gst_structure_get_double (fields, "fps", &fps);
