@@ -60,6 +60,7 @@ static gboolean
 check_zero (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *x, GError **error)
 {
   const EngineOnnxValue *zero;
+  const EngineOnnxConstant *levels;
   int level = 0;
 
   if (x->levels.kind == ENGINE_ONNX_REAL)
@@ -74,12 +75,13 @@ check_zero (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue 
     return ENGINE_ONNX_UNSUPPORTED (
         "its zero point is not that of its input's DynamicQuantizeLinear");
   }
-  if (zero && (!zero->constant || !zero->constant->levels || zero->constant->n != 1))
+  levels = zero ? zero->constant : NULL;
+  if (zero && (!levels || !levels->levels || levels->n != 1))
     return ENGINE_ONNX_UNSUPPORTED ("the zero point of its input is no constant of 8 bits");
-  if (zero)
-    level = zero->constant->levels_type == ENGINE_ONNX_INT8 ? (gint8) zero->constant->levels[0]
-                                                            : zero->constant->levels[0];
-  if (level - (x->levels.type == ENGINE_ONNX_UINT8 ? 128 : 0) == x->levels.zero)
+  if (levels)
+    level = levels->levels_type == ENGINE_ONNX_INT8 ? (gint8) levels->levels[0] : levels->levels[0];
+  if ((!levels || levels->levels_type == x->levels.type) &&
+      level - (x->levels.type == ENGINE_ONNX_UINT8 ? 128 : 0) == x->levels.zero)
     return TRUE;
   return ENGINE_ONNX_REFUSE ("its input has another zero point than %d", level);
 }

@@ -280,6 +280,113 @@ def files():
     model("grey", [node("Conv", "x v", "y")], [weights("v", 2, 1, 3, 3)], shape=[1, 1, 6, 5])
 
 
+def levels(name, *shape, dtype=np.int8):
+    """8 bits, away from the ends."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    middle = 0 if dtype == np.int8 else 128
+    return numpy_helper.from_array((rng.integers(-100, 101, shape) + middle).astype(dtype), name)
+
+
+def quant(name, scale, zero, dtype=np.uint8):
+    """NAME_s and NAME_z"""
+    return [const(name + "_s", scale, np.float32), const(name + "_z", zero, dtype)]
+
+
+def pair(x, q, y):
+    """QuantizeLinear and DequantizeLinear with the scale of q."""
+    return [node("QuantizeLinear", f"{x} {q}_s {q}_z", f"{y}_q"),
+            node("DequantizeLinear", f"{y}_q {q}_s {q}_z", y)]
+
+
+def scales(n, step):
+    return [step * (1 + 0.37 * k) for k in range(n)]
+
+
+def between_pairs():
+    """Scales are no multiples of each other: no sum lies between two levels."""
+    x = quant("x", 0.0161, 121)
+    w = [levels("w_q", 4, 3, 3, 3), const("w_s", scales(4, 0.0031), np.float32), const("w_z", [0] * 4, np.int8)]
+    b = [const("b_q", [300, -200, 100, 0], np.int32),
+         const("b_s", np.float32(0.0161) * np.array(scales(4, 0.0031), np.float32), np.float32)]
+    conv = [*pair("x", "x", "xd"), node("DequantizeLinear", "w_q w_s w_z", "w", axis=0),
+            node("DequantizeLinear", "b_q b_s", "b", axis=0), node("Conv", "xd w b", "c", pads=[1, 1, 1, 1])]
+    model("quant-conv", [*conv, *pair("c", "c", "y")], [*x, *w, *b, *quant("c", 0.0173, 0)])
+    model("quant-conv-float", [*conv, node("Relu", "c", "r"), node("GlobalAveragePool", "r", "y")], [*x, *w, *b])
+    s8 = [*quant("x", 0.0161, -7, np.int8), levels("w_q", 3, 1, 3, 3), *quant("w", 0.0047, 0, np.int8)]
+    model("quant-depthwise", [*pair("x", "x", "xd"), node("DequantizeLinear", "w_q w_s w_z", "w"),
+                              node("Conv", "xd w", "c", group=3), node("Clip", "c lo hi", "k"),
+                              *pair("k", "k", "kd"), node("AveragePool", "kd", "a", kernel_shape=[2, 2]),
+                              *pair("a", "a", "y")],
+          [*s8, const("lo", 0, np.float32), const("hi", 1, np.float32), *quant("k", 0.0039, -128, np.int8),
+           *quant("a", 0.0037, -128, np.int8)], opset=12)
+    model("quant-residual", [*conv[:-1], node("Conv", "xd w b", "c", pads=[1, 1, 1, 1]), *pair("c", "c", "cd"),
+                             node("Conv", "cd v", "e"), *pair("e", "e", "ed"), node("Add", "ed cd", "s"),
+                             node("Relu", "s", "r"), *pair("r", "r", "rd"), node("Sigmoid", "rd", "g"),
+                             *pair("g", "g", "gd"), node("Mul", "rd gd", "m"), *pair("m", "m", "y")],
+          [*x, *w, *b, *quant("c", 0.0341, 117), levels("v_q", 4, 4, 1, 1), *quant("v", 0.0029, 0, np.int8),
+           *quant("e", 0.0271, 131), *quant("r", 0.0233, 0), *quant("g", 0.00391, 0), *quant("m", 0.0221, 0)])
+    MODELS["quant-residual"][0].graph.node.insert(0, node("DequantizeLinear", "v_q v_s v_z", "v"))
+    model("quant-moves", [*conv, *pair("c", "c", "cd"), node("Reshape", "cd five", "r5"), *pair("r5", "c", "r5d"),
+                          node("Transpose", "r5d", "t", perm=[0, 2, 1, 3, 4]), *pair("t", "c", "td"),
+                          node("Reshape", "td four", "r4"), *pair("r4", "c", "r4d"),
+                          node("QuantizeLinear", "r4d c_s c_z", "rq"), node("Split", "rq", "p1 p2", axis=1),
+                          node("MaxPool", "p1", "m1", kernel_shape=[2, 2]),
+                          node("DequantizeLinear", "m1 c_s c_z", "m1d"), node("DequantizeLinear", "p2 c_s c_z", "p2d"),
+                          node("AveragePool", "p2d", "a2", kernel_shape=[2, 2]), *pair("a2", "a", "a2d"),
+                          node("Concat", "m1d a2d", "j", axis=1), *pair("j", "c", "y")],
+          [*x, *w, *b, *quant("c", 0.0341, 117), *quant("a", 0.0213, 111), const("five", [1, 2, 2, 6, 5]),
+           const("four", [1, 4, 6, 5])])
+    model("quant-weights-node", [*pair("x", "x", "xd"), node("QuantizeLinear", "f w_s w_z", "f_q", axis=0),
+                                 node("DequantizeLinear", "f_q w_s w_z", "w", axis=0),
+                                 node("Conv", "xd w", "c"), *pair("c", "c", "y")],
+          [*x, weights("f", 4, 3, 3, 3, low=-0.5, high=0.5), *w[1:], *quant("c", 0.0257, 119)])
+    model("quant-gemm", [node("Flatten", "x", "f"), *pair("f", "x", "fd"),
+                         node("DequantizeLinear", "w_q w_s w_z", "w", axis=0), node("Gemm", "fd w b", "y", transB=1)],
+          [*x, levels("w_q", 4, 90), *w[1:], weights("b", 4)], opset=21)
+
+
+def microsoft(op, *arguments, **attributes):
+    return helper.make_node(op, arguments[0].split(), arguments[1].split(), arguments[1], domain="com.microsoft",
+                            **attributes)
+
+
+def on_levels():
+    x = quant("q", 0.0161, 121)
+    w = [levels("w", 4, 3, 3, 3), const("w_s", scales(4, 0.0031), np.float32), const("w_z", [0] * 4, np.int8)]
+    first = [node("QuantizeLinear", "x q_s q_z", "q"),
+             node("QLinearConv", "q q_s q_z w w_s w_z c_s c_z b", "c", pads=[1, 1, 1, 1])]
+    tensors = [*x, *w, const("b", [300, -200, 100, 0], np.int32), *quant("c", 0.0341, 117)]
+    last = [node("DequantizeLinear", "a a_s a_z", "y")]
+    model("quant-qlinear-conv", [*first, node("DequantizeLinear", "c c_s c_z", "y")], tensors)
+    model("quant-qlinear-matmul", [node("Flatten", "x", "f"), node("QuantizeLinear", "f q_s q_z", "q"),
+                                   node("QLinearMatMul", "q q_s q_z w w_s w_z a_s a_z", "a"), *last],
+          [*x, levels("w", 90, 5), *quant("w", 0.0027, 0, np.int8), *quant("a", 0.0853, 124)])
+    model("quant-qlinear-others",
+          [*first, microsoft("QLinearLeakyRelu", "c c_s c_z l_s l_z", "l", alpha=0.1),
+           microsoft("QLinearSigmoid", "c c_s c_z s_s s_z", "s"),
+           microsoft("QLinearAdd", "l l_s l_z s s_s s_z d_s d_z", "d"),
+           microsoft("QLinearMul", "d d_s d_z s s_s s_z m_s m_z", "m"),
+           microsoft("QLinearConcat", "j_s j_z d d_s d_z m m_s m_z", "j", axis=1),
+           microsoft("QLinearAveragePool", "j j_s j_z p_s p_z", "p", kernel_shape=[2, 2]),
+           microsoft("QLinearGlobalAveragePool", "p p_s p_z g_s g_z", "g"),
+           node("Flatten", "g", "h"), microsoft("QGemm", "h g_s g_z v v_s v_z u a_s a_z", "a", transB=1), *last],
+          [*tensors, *quant("l", 0.0179, 17), *quant("s", 0.00392, 0), *quant("d", 0.0211, 13), *quant("m", 0.0203, 11),
+           *quant("j", 0.0209, 12), *quant("p", 0.0187, 7), *quant("g", 0.0137, 3), levels("v", 6, 8),
+           const("v_s", scales(6, 0.0053), np.float32), const("v_z", [0] * 6, np.int8),
+           const("u", [10, 20, -30, 40, -50, 60], np.int32), *quant("a", 0.0311, 133)])
+    MODELS["quant-qlinear-others"][0].opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    product = [node("Cast", "i", "r", to=TensorProto.FLOAT), node("Mul", "q_s w_s", "s"), node("Mul", "r s", "m"),
+               node("Add", "m b", "y")]
+    level = [levels("w", 4, 3, 3, 3), *quant("w", 0.0031, 0, np.int8), weights("b", 1, 4, 1, 1)]
+    model("quant-integer", [first[0], node("ConvInteger", "q w q_z w_z", "i"), *product], [*x, *level])
+    model("quant-dynamic", [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "q_s", "q_z"], "q"),
+                            node("ConvInteger", "q w q_z w_z", "i"), *product], level, golden=False)
+    model("quant-dynamic-matmul",
+          [node("Flatten", "x", "f"), helper.make_node("DynamicQuantizeLinear", ["f"], ["q", "q_s", "q_z"], "q"),
+           node("MatMulInteger", "q w q_z w_z", "i"), *product],
+          [levels("w", 90, 5), *quant("w", 0.0031, 0, np.int8), weights("b", 5)], golden=False)
+
+
 def save(name, built, external=None):
     path = os.path.join(FOLDER, name + ".onnx")
     if external:
@@ -306,11 +413,16 @@ def golden(path):
 
 def main():
     os.makedirs(FOLDER, exist_ok=True)
-    for family in convolutions, sums_and_products, functions, pools, moves, shapes, files:
+    for family in convolutions, sums_and_products, functions, pools, moves, shapes, files, between_pairs, \
+            on_levels:
         family()
     with open(os.path.join(FOLDER, "golden.txt"), "w") as out:
         for name, (built, kwargs) in sorted(MODELS.items()):
-            values = golden(save(name, built, **kwargs))
+            with_golden = kwargs.pop("golden", True)
+            path = save(name, built, **kwargs)
+            if not with_golden:
+                continue
+            values = golden(path)
             print(name + ":", *(f"{v:.9g}" for v in values), file=out)
 
 

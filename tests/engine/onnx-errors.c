@@ -264,6 +264,67 @@ test_unknown_ops (void)
       {"input x 1 3 8 8; If x -> y; output y", UNSUPPORTED, "control flow"});
 }
 
+#define LEVELS "input x 1 3 8 8; floats s 1 = 0.5; levels z 1 = 3; levels u:2 1 = 3; "
+
+static void
+test_quantised (void)
+{
+  CHECK_CASES (
+      {"input x 1 3 8 8; floats s 1 = 0; QuantizeLinear x s -> q; DequantizeLinear q s -> y; output y",
+          MODEL, "node \"q\" (QuantizeLinear): scale 0 is 0; above 0 and finite"},
+      {"input x 1 3 8 8; floats s 1 = nan; QuantizeLinear x s -> q; DequantizeLinear q s -> y; output y",
+          MODEL, "scale 0 is nan"},
+      {"input x 1 3 8 8; floats s 1 = -1; QuantizeLinear x s -> q; DequantizeLinear q s -> y; output y",
+          MODEL, "scale 0 is -1"},
+      {"input x 1 3 8 8; floats s 3 = 1 2 3; QuantizeLinear x s -> q; DequantizeLinear q s -> y; output y",
+          UNSUPPORTED, "an activation with 3 scales"},
+      {LEVELS "QuantizeLinear x s z -> q; DequantizeLinear q s u -> y; output y", UNSUPPORTED,
+          "is read with scale 0.5 and zero point -125, and was made with 0.5 and 3 (of int8)"},
+      {LEVELS "floats t 1 = 0.25; QuantizeLinear x s z -> q; DequantizeLinear q t z -> y; output y",
+          UNSUPPORTED, "is read with scale 0.25"},
+      {LEVELS "QuantizeLinear x s z -> y; output y", UNSUPPORTED, "output \"y\" is integers"},
+      {LEVELS "QuantizeLinear x s z -> q; Relu q -> y; output y", UNSUPPORTED,
+          "node \"y\" (Relu): input 0 (\"q\") holds int8 or uint8 levels"},
+      {LEVELS "QuantizeLinear x s z -> q; QuantizeLinear q s z -> y; output y", MODEL,
+          "it quantises levels"},
+      {LEVELS "DequantizeLinear x s z -> y; output y", MODEL,
+          "holds real numbers where levels are needed"},
+      {LEVELS "QuantizeLinear x s z -> q; QuantizeLinear x s u -> r; Concat q r -> c axis=1; "
+              "DequantizeLinear c s z -> y; output y",
+          MODEL, "it joins levels of different scales"},
+      {"input x 1 3 8 8; floats s 1; levels z:5 1 = 0; QuantizeLinear x s z -> q; DequantizeLinear q s z -> y; output y",
+          UNSUPPORTED, "is of type int16"},
+      {"input x 1 3 8 8; floats s 1; levels z:22 1 = 0; QuantizeLinear x s z -> q; DequantizeLinear q s z -> y; output y",
+          UNSUPPORTED, "is of type int4"},
+      {"input x 1 3 8 8; floats s 1; levels z:17 1 = 0; QuantizeLinear x s z -> q; DequantizeLinear q s z -> y; output y",
+          UNSUPPORTED, "is of type float8e4m3fn"},
+      {"opset 21; input x 1 3 8 8; floats s 1; QuantizeLinear x s -> q output_dtype=5; DequantizeLinear q s -> y; output y",
+          UNSUPPORTED, "levels of int16; int8 and uint8 can be done"},
+      {"opset 21; input x 1 3 8 8; floats s 1; QuantizeLinear x s -> q block_size=2; DequantizeLinear q s -> y; output y",
+          UNSUPPORTED, "scales for blocks of 2 elements"},
+      {"input x 1 3 8 8; levels w 2 3 1 1; floats s 3; DequantizeLinear w s -> v axis=0; Conv x v -> y; output y",
+          MODEL, "3 scales for 2 channels on axis 0"},
+      {"input x 1 3 8 8; levels w 2 3 1 1; floats s 2; DequantizeLinear w s -> v axis=4; Conv x v -> y; output y",
+          MODEL, "axis 4 does not exist"},
+      {"input x 1 3 8 8; levels w 2 3 1 1; levels z:2 1; floats s 1; DequantizeLinear w s z -> v; Conv x v -> y; output y",
+          MODEL, "levels and zero point differ in type"},
+      {"input x 1 3 8 8; levels w 2 3 1 1 = 1 2 3 4 5 200; floats s 1; DequantizeLinear w s -> v; Conv x v -> y; output y",
+          MODEL, "of type int8 holds 200"},
+      {"input x 1 3 8 8; levels w 2 3 1 1; Conv x w -> y; output y", UNSUPPORTED,
+          "input 1 (\"w\") holds int8 or uint8 levels"},
+      {LEVELS
+          "levels w 2 3 1 1; QuantizeLinear x s z -> q; ConvInteger q w u -> i; Cast i -> y to=1; output y",
+          MODEL, "its input has another zero point than 3"},
+      {"input x 1 3 8 8; levels w 2 3 1 1; DynamicQuantizeLinear x -> q s z; ConvInteger q w z -> i; Cast i -> r to=1; "
+       "Relu r -> y; output y",
+          UNSUPPORTED, "that DynamicQuantizeLinear decides"},
+      {"input x 1 3 8 8; levels w 2 3 1 1; floats t 1; DynamicQuantizeLinear x -> q s z; ConvInteger q w z -> i; "
+       "Cast i -> r to=1; Mul r t -> y; output y",
+          UNSUPPORTED, "do not belong together"},
+      {"input x 1 3 8 8; levels w 2 3 1 1; DynamicQuantizeLinear x -> q s z; ConvInteger q w z -> y; output y",
+          UNSUPPORTED, "output \"y\" is integers"});
+}
+
 static void
 test_attributes (void)
 {
@@ -654,6 +715,7 @@ main (void)
   RUN (test_interface);
   RUN (test_names_and_order);
   RUN (test_unknown_ops);
+  RUN (test_quantised);
   RUN (test_attributes);
   RUN (test_tensors);
   RUN (test_memory);

@@ -55,7 +55,7 @@ onnx_float (GByteArray *out, int field, float value)
 
 /* --- Tensors -------------------------------------------------------------------------------- */
 
-enum { FLOAT = 1, INT64 = 7 };
+enum { FLOAT = 1, INT8 = 3, INT64 = 7 };
 
 /* "name" or "name:type" */
 static char *
@@ -118,6 +118,23 @@ ints_tensor (char **words, gboolean scalar)
   onnx_int (tensor, 2, INT64);
   onnx_string (tensor, 8, words[1]);
   onnx_bytes (tensor, 9, raw->data, raw->len);
+  return tensor;
+}
+
+/* In int32_data, where all small types have a place; ones without a "=". */
+static GByteArray *
+levels_tensor (char **words)
+{
+  GByteArray *tensor = g_byte_array_new ();
+  int type = INT8;
+  g_autofree char *name = split_type (words[1], &type);
+  guint64 elements;
+  const int i = add_dims (tensor, words, 2, &elements);
+
+  for (guint64 k = 0; k < elements; k++)
+    onnx_int (tensor, 5, words[i] ? g_ascii_strtoll (words[i + 1 + k], NULL, 10) : 1);
+  onnx_int (tensor, 2, type);
+  onnx_string (tensor, 8, name);
   return tensor;
 }
 
@@ -278,6 +295,8 @@ add_statement (GByteArray *model, GByteArray *graph, char **words, gboolean *has
     onnx_message (graph, 5, floats_tensor (words));
   } else if (strcmp (word, "ints") == 0 || strcmp (word, "int") == 0) {
     onnx_message (graph, 5, ints_tensor (words, strcmp (word, "int") == 0));
+  } else if (strcmp (word, "levels") == 0) {
+    onnx_message (graph, 5, levels_tensor (words));
   } else if (strcmp (word, "claim") == 0) {
     onnx_message (graph, 5, claimed_tensor (words));
   } else if (strcmp (word, "file") == 0) {

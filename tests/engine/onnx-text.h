@@ -11,6 +11,7 @@
  *   floats b 2 = 0.5 nan
  *   ints s = 1 -1                   int64, rank 1
  *   int k = 3                       int64, rank 0
+ *   levels w 2 2 = 1 -2 3 4         int8; "levels w:2 ..." is uint8, w:6 int32, others as said
  *   claim w 1 1000 1000             a float tensor that says so and has 4 bytes; "claim w:10 ..."
  *                                   has data type 10
  *   file w 4 3 3 3 location=a.bin offset=0 ...
