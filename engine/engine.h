@@ -51,6 +51,8 @@ EngineModel *engine_model_load (const char *path, GError **error);
 typedef struct {
   const char *proto; /* Caffe: the prototxt of a caffemodel, or the caffemodel of a prototxt; NULL:
                         beside it, with its name */
+  const char *shape; /* of one image in the model's order, "3;224;224" or "input:1x3x224x224": where the
+                        model leaves axes open, or takes a vector; NULL: as the model says */
 } EngineModelOptions;
 /* The same, and Caffe's models: a path that ends in .caffemodel or .prototxt, or any with a proto.
  * options may be NULL. */

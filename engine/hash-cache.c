@@ -35,12 +35,18 @@ identity_of (const char *path, time_t *modified)
       (long) st.st_mtim.tv_nsec);
 }
 
-/* The name of a model's group. With options it is another model: "proto" and its identity follow. */
+/* The name of a model's group. With options it is another model: the shape, and the identity of "proto", follow. */
 static char *
 identity_with (const char *path, const EngineModelOptions *options, time_t *modified)
 {
   g_autofree char *model = identity_of (path, modified), *proto = NULL;
 
+  if (model && options && options->shape) {
+    char *shaped = g_strconcat (model, " shape ", options->shape, NULL);
+
+    g_free (model);
+    model = shaped;
+  }
   if (!model || !options || !options->proto)
     return g_steal_pointer (&model);
   proto = identity_of (options->proto, NULL);

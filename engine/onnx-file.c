@@ -202,6 +202,7 @@ engine_onnx_file_free (EngineOnnxFile *file)
   g_clear_pointer (&file->external, g_hash_table_unref);
   g_clear_pointer (&file->external_list, g_ptr_array_unref);
   g_clear_pointer (&file->bytes, g_bytes_unref);
+  g_free (file->shape);
   g_free (file->path);
   g_free (file);
 }

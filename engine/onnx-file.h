@@ -21,6 +21,7 @@ typedef struct {
   GHashTable *external;     /* location in the model to EngineOnnxExternal */
   GPtrArray *external_list; /* the same, each file once, in order of first mention */
   gsize size;               /* of all files, in bytes */
+  char *shape;              /* EngineModelOptions.shape */
 } EngineOnnxFile;
 
 typedef struct {

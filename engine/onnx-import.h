@@ -293,6 +293,10 @@ void engine_onnx_keep_scales (EngineOnnx *onnx, int weights, const EngineOnnxCon
 
 /* --- Shared between families ----------------------------------------------------------------- */
 
+/* onnx-image.c: the model's input, of this shape. */
+gboolean engine_onnx_add_image (EngineOnnx *onnx, const char *name,
+    const EngineOnnx__TensorShapeProto *shape, GError **error);
+
 /* onnx-window.c: windows of convolutions and pools. Axis 0 is the height, 1 where there is none. */
 typedef struct {
   int kernel[2], stride[2], dilation[2], before[2], after[2];

@@ -16,8 +16,6 @@
  * for their order, and constants made of shapes (ConstantOfShape, Range) are in no file. */
 #define MEMORY_FACTOR 8
 #define MEMORY_BASE   (128 << 20)
-#define MAX_BATCH     65536
-#define MAX_SIDE      32768 /* of pictures: see kernel_resize_filter() */
 
 #define REFUSE(code, ...) refuse (error, code, __VA_ARGS__)
 
@@ -86,80 +84,6 @@ find_input (const EngineOnnx *onnx, GError **error)
   return input;
 }
 
-static char *
-shape_text (const EngineOnnx__TensorShapeProto *shape)
-{
-  GString *text = g_string_new ("[");
-
-  for (gsize i = 0; i < MIN (shape->n_dim, 8); i++) {
-    const EngineOnnx__DimensionProto *dim = shape->dim[i];
-
-    g_string_append (text, i ? " " : "");
-    if (dim->has_dim_value)
-      g_string_append_printf (text, "%" G_GINT64_FORMAT, dim->dim_value);
-    else
-      g_string_append (text, "?");
-  }
-  g_string_append (text, shape->n_dim > 8 ? " ...]" : "]");
-  return g_string_free (text, FALSE);
-}
-
-static gboolean
-is_channels (gint64 dim)
-{
-  return dim == 1 || dim == 3 || dim == 4;
-}
-
-/* dims of NCHW or NHWC; 0 where not fixed. */
-static gboolean
-check_image (const char *name, const char *text, const gint64 *dims, EngineOnnxStorage *storage,
-    GError **error)
-{
-  const int spatial = is_channels (dims[1]) ? 2 : 1;
-
-  *storage = spatial == 2 ? ENGINE_ONNX_CHANNELS_LAST : ENGINE_ONNX_PLAIN;
-  if (spatial == 1 && !is_channels (dims[3]))
-    return REFUSE (ENGINE_ERROR_UNSUPPORTED,
-        "input \"%s\" is %s: neither [n c h w] nor [n h w c] with 1, 3 or 4 channels", name, text);
-  if (dims[spatial] < 1 || dims[spatial + 1] < 1)
-    return REFUSE (ENGINE_ERROR_UNSUPPORTED,
-        "input \"%s\" is %s: height and width are not fixed; export it with a fixed size, or fix "
-        "it with onnxruntime.tools.make_dynamic_shape_fixed",
-        name, text);
-  if (dims[spatial] > MAX_SIDE || dims[spatial + 1] > MAX_SIDE || dims[0] > MAX_BATCH)
-    return REFUSE (ENGINE_ERROR_UNSUPPORTED,
-        "input \"%s\" is %s; images up to %d by %d, exported with a batch up to %d, can be done",
-        name, text, MAX_SIDE, MAX_SIDE, MAX_BATCH);
-  return TRUE;
-}
-
-static gboolean
-add_image (EngineOnnx *onnx, const char *name, const EngineOnnx__TensorShapeProto *shape,
-    GError **error)
-{
-  g_autofree char *text = shape_text (shape);
-  gint64 dims[4];
-  int stored[4], value;
-  EngineOnnxStorage storage;
-
-  if (shape->n_dim != 4)
-    return REFUSE (ENGINE_ERROR_UNSUPPORTED,
-        "input \"%s\" is %s, which is no image: [n c h w] or [n h w c] is needed%s", name, text,
-        shape->n_dim == 3 ? "; export it with a batch axis" : "");
-  for (int i = 0; i < 4; i++)
-    dims[i] = shape->dim[i]->has_dim_value ? MAX (shape->dim[i]->dim_value, 0) : 0;
-  if (!check_image (name, text, dims, &storage, error))
-    return FALSE;
-  onnx->batch = MAX (dims[0], 1);
-  onnx->nchw = storage == ENGINE_ONNX_CHANNELS_LAST;
-  stored[0] = 1;
-  for (int i = 1; i < 4; i++)
-    stored[i] = dims[storage == ENGINE_ONNX_PLAIN ? i : 1 + i % 3];
-  value = engine_graph_add_value (onnx->graph, name, ENGINE_TYPE_F32, 4, stored);
-  g_array_append_val (onnx->graph->inputs, value);
-  return engine_onnx_define_as (onnx, name, value, storage);
-}
-
 static gboolean
 read_input (EngineOnnx *onnx, GError **error)
 {
@@ -176,7 +100,7 @@ read_input (EngineOnnx *onnx, GError **error)
     return REFUSE (ENGINE_ERROR_UNSUPPORTED,
         "input \"%s\" is of type %s; float or float16 is needed: export the model in float (fp32)",
         input->name, engine_onnx_type_name (type->elem_type));
-  return add_image (onnx, input->name, type->shape, error);
+  return engine_onnx_add_image (onnx, input->name, type->shape, error);
 }
 
 /* --- Nodes ---------------------------------------------------------------------------------- */
@@ -337,6 +261,19 @@ value_free (gpointer data)
   g_free (value);
 }
 
+/* Of the files; and of the image's dims where they were given, for that is another network. */
+static char *
+digest (const EngineOnnxFile *file, const EngineGraph *graph)
+{
+  const EngineValue *x = engine_graph_value (graph, g_array_index (graph->inputs, int, 0));
+  g_autofree char *of_files = engine_onnx_file_sha256 (file), *text = NULL;
+
+  if (!file->shape)
+    return g_steal_pointer (&of_files);
+  text = g_strdup_printf ("%s %dx%dx%d", of_files, x->dims[1], x->dims[2], x->dims[3]);
+  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+}
+
 EngineGraph *
 engine_onnx_import_file (const EngineOnnxFile *file, char **sha256, GError **error)
 {
@@ -359,7 +296,7 @@ engine_onnx_import_file (const EngineOnnxFile *file, char **sha256, GError **err
     return NULL;
   }
   if (sha256)
-    *sha256 = engine_onnx_file_sha256 (file);
+    *sha256 = digest (file, graph);
   return g_steal_pointer (&graph);
 }
 
@@ -369,6 +306,8 @@ engine_onnx_import_with (const char *path, const EngineModelOptions *options, ch
 {
   g_autoptr (EngineOnnxFile) file = engine_onnx_file_open (path, options, error);
 
+  if (file && options && options->shape)
+    file->shape = g_strdup (options->shape);
   return file ? engine_onnx_import_file (file, sha256, error) : NULL;
 }
 

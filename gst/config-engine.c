@@ -59,7 +59,8 @@ EngineModelOptions
 gst_int8_config_model_options (const GstInt8Config *config)
 {
   return (EngineModelOptions){
-      .proto = config->proto_file && *config->proto_file ? config->proto_file : NULL};
+      .proto = config->proto_file && *config->proto_file ? config->proto_file : NULL,
+      .shape = config->infer_dims && *config->infer_dims ? config->infer_dims : NULL};
 }
 
 gboolean

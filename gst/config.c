@@ -136,6 +136,11 @@ gst_int8_config_install (GObjectClass *klass, GParamFlags mutability)
           "Caffe: path of the network whose weights are `model` (unset = beside the model, with its "
           "name)",
           NULL, flags));
+  g_object_class_install_property (klass, GST_INT8_CONFIG_INFER_DIMS,
+      g_param_spec_string ("infer-dims", "Inference dims",
+          "Shape of the image where the model leaves it open, or takes a vector: \"c;h;w\" in the model's "
+          "order of axes, such as 3;224;224 (unset = as the model says)",
+          NULL, flags));
   install_preprocess (klass, flags);
   g_object_class_install_property (klass, GST_INT8_CONFIG_BACKEND,
       g_param_spec_string ("backend", "Back end",
@@ -161,6 +166,7 @@ gst_int8_config_clear (GstInt8Config *config)
 {
   g_clear_pointer (&config->model, g_free);
   g_clear_pointer (&config->proto_file, g_free);
+  g_clear_pointer (&config->infer_dims, g_free);
   g_clear_pointer (&config->mean, g_free);
   g_clear_pointer (&config->std, g_free);
   g_clear_pointer (&config->backend, g_free);
@@ -172,6 +178,7 @@ gst_int8_config_copy (const GstInt8Config *from, GstInt8Config *to)
   *to = *from;
   to->model = g_strdup (from->model);
   to->proto_file = g_strdup (from->proto_file);
+  to->infer_dims = g_strdup (from->infer_dims);
   to->mean = g_strdup (from->mean);
   to->std = g_strdup (from->std);
   to->backend = g_strdup (from->backend);
@@ -193,6 +200,9 @@ gst_int8_config_set_property (GstInt8Config *config, guint id, const GValue *val
     return TRUE;
   case GST_INT8_CONFIG_PROTO_FILE:
     take_string (&config->proto_file, value);
+    return TRUE;
+  case GST_INT8_CONFIG_INFER_DIMS:
+    take_string (&config->infer_dims, value);
     return TRUE;
   case GST_INT8_CONFIG_PREPROCESS:
     config->preset = g_value_get_enum (value);
@@ -238,6 +248,9 @@ gst_int8_config_get_property (const GstInt8Config *config, guint id, GValue *val
     return TRUE;
   case GST_INT8_CONFIG_PROTO_FILE:
     g_value_set_string (value, config->proto_file);
+    return TRUE;
+  case GST_INT8_CONFIG_INFER_DIMS:
+    g_value_set_string (value, config->infer_dims);
     return TRUE;
   case GST_INT8_CONFIG_PREPROCESS:
     g_value_set_enum (value, config->preset);

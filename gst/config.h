@@ -24,6 +24,7 @@ typedef enum {
 enum {
   GST_INT8_CONFIG_MODEL = 1,
   GST_INT8_CONFIG_PROTO_FILE,
+  GST_INT8_CONFIG_INFER_DIMS,
   GST_INT8_CONFIG_PREPROCESS,
   GST_INT8_CONFIG_COLOR_FORMAT,
   GST_INT8_CONFIG_SCALE_FACTOR,
@@ -40,6 +41,7 @@ enum {
 /* Enumerations are 0 for "as the preset says", else 1 + the engine's value. */
 typedef struct {
   char *model, *proto_file; /* proto_file: NULL, or Caffe's other file */
+  char *infer_dims;         /* NULL: as the model says */
   GstInt8Preset preset;
   int color_format, resize_mode, scaling;
   double scale_factor, crop_ratio; /* 0: as the preset says */

@@ -30,7 +30,7 @@ typedef enum {
 struct _GstInt8Guard {
   gatomicrefcount references;
   Engine *engine;
-  char *model, *proto;
+  char *model, *proto, *shape;
   EnginePreprocess preprocess;
   GstInt8GuardSettings settings;
   char *backend_name;
@@ -85,6 +85,7 @@ gst_int8_guard_unref (GstInt8Guard *guard)
   g_free (guard->backend_name);
   g_free (guard->model);
   g_free (guard->proto);
+  g_free (guard->shape);
   g_free (guard);
 }
 
@@ -150,7 +151,7 @@ static gboolean
 prepare (GstInt8Guard *guard, GError **error)
 {
   const EngineRequest request = {.model = guard->model,
-      .model_options = {.proto = guard->proto},
+      .model_options = {.proto = guard->proto, .shape = guard->shape},
       .precision = ENGINE_PRECISION_FP32,
       .preprocess = &guard->preprocess};
   const EngineCompareOptions options = {.preprocess = &guard->preprocess,
@@ -272,6 +273,7 @@ gst_int8_guard_new (GstElement *element, Engine *engine, const char *model,
   guard->engine = engine_ref (engine);
   guard->model = g_strdup (model);
   guard->proto = g_strdup (options->proto);
+  guard->shape = g_strdup (options->shape);
   guard->preprocess = *preprocess;
   guard->settings = *settings;
   guard->backend_name = g_strdup (backend->host_memory ? backend->name : "cpu");

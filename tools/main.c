@@ -42,7 +42,7 @@ tool_usage (GError **error, const char *format, ...)
   return FALSE;
 }
 
-static char *proto_file;
+static char *proto_file, *shape;
 
 const EngineModelOptions *
 tool_model_options (void)
@@ -50,6 +50,7 @@ tool_model_options (void)
   static EngineModelOptions options;
 
   options.proto = proto_file;
+  options.shape = shape;
   return &options;
 }
 
@@ -98,6 +99,8 @@ tool_parse_with_model (int *argc, char ***argv, const GOptionEntry *entries, con
   static const GOptionEntry of_models[] = {
       {"proto", 0, 0, G_OPTION_ARG_FILENAME, &proto_file,
           "Caffe: the prototxt of a caffemodel; default: beside it, with its name", "FILE"},
+      {"shapes", 0, 0, G_OPTION_ARG_STRING, &shape,
+          "of the image, where the model leaves it open: input:1x3x224x224, or 3;224;224", "SHAPE"},
       {NULL},
   };
 

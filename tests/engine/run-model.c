@@ -4,6 +4,8 @@
  *
  *   run-model MODEL.onnx BACKEND < image > output      float32, the image as [h w c]
  *   run-model MODEL.onnx                               prints "h w c classes"
+ *
+ * SHAPE in the environment is EngineModelOptions.shape.
  */
 #include <stdio.h>
 #include <string.h>
@@ -48,13 +50,15 @@ main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (EngineModel) model = NULL;
+  EngineModelOptions options = {0};
   EngineInputInfo info;
 
   if (argc < 2 || argc > 3) {
     fprintf (stderr, "usage: run-model MODEL.onnx [BACKEND < image > output]\n");
     return 2;
   }
-  model = engine_model_load (argv[1], &error);
+  options.shape = g_getenv ("SHAPE");
+  model = engine_model_load_with (argv[1], &options, &error);
   if (model && argc == 2) {
     engine_model_input (model, &info);
     printf ("%d %d %d %d\n", info.height, info.width, info.channels,
