@@ -18,6 +18,25 @@ G_BEGIN_DECLS
 
 /* "fast": from the statistics alone, without frames (docs/CALIBRATION.md). */
 EngineBias *engine_bias_fast (const EngineModel *model, const CalibStatistics *statistics);
+
+typedef struct {
+  EngineRanges ranges;
+  const EnginePreprocess *preprocess; /* as in EngineBuildOptions */
+  const GPtrArray *frames; /* const float *: input tensors, as the FP32 network takes them */
+  int threads;             /* 0 for all CPUs */
+} EngineBiasOptions;
+
+/* "full": on frames, layer after layer, for this table: the frames run through half the INT8 network
+ * once for every layer. It makes up for what inputs of a layer lost, too. CALIB_ERROR_EMPTY where there
+ * are no frames. */
+EngineBias *engine_bias_full (const EngineModel *model, const CalibTable *table,
+    const EngineBiasOptions *options, KernelBackend *backend, GCancellable *cancellable,
+    GError **error);
+/* Those that the statistics keep (free the array only); CALIB_ERROR_MISMATCH where they are of another
+ * size than the model's. */
+GPtrArray *engine_bias_frames (const EngineModel *model, const CalibStatistics *statistics,
+    GError **error);
+
 EngineBias *engine_bias_new (void);       /* corrects nothing */
 void engine_bias_free (EngineBias *bias); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineBias, engine_bias_free)

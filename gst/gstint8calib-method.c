@@ -1,18 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* gstint8calib-method.c: method=auto: frames are kept, and at the end every method is tried on them. */
+/*
+ * gstint8calib-method.c: what needs kept frames: method=auto, which tries every method on them, and full
+ * bias correction.
+ */
 #include "gst/gstint8calib-private.h"
 
-/* Kept for method=auto where keep-frames says nothing. */
-#define FRAMES_FOR_AUTO 50
+/* Kept where they are needed and keep-frames says nothing. */
+#define FRAMES_NEEDED 50
 
 guint
 gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued)
 {
   if (settings->keep_frames > 0)
     return settings->keep_frames;
-  if (!settings->choose_method || (continued && calib_statistics_keeps (continued) > 0))
+  if ((!settings->choose_method && settings->bias_correction != GST_INT8_BIAS_CORRECTION_FULL) ||
+      (continued && calib_statistics_keeps (continued) > 0))
     return 0;
-  return FRAMES_FOR_AUTO;
+  return FRAMES_NEEDED;
+}
+
+EngineBias *
+gst_int8_calib_full_bias (GstInt8Calib *self, const CalibTable *table, GError **error)
+{
+  g_autoptr (GPtrArray) frames = engine_bias_frames (self->model, self->statistics, error);
+  const EngineBiasOptions options = {.ranges = ENGINE_RANGES_FULL,
+      .preprocess = &self->preprocess,
+      .frames = frames,
+      .threads = (int) self->run.config.threads};
+  EngineBias *bias =
+      frames ? engine_bias_full (self->model, table, &options, self->host, NULL, error) : NULL;
+
+  if (!bias)
+    g_prefix_error (error, "bias-correction=full: ");
+  return bias;
 }
 
 gboolean

@@ -335,13 +335,20 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
   g_autoptr (CalibTable) table = NULL;
   g_autoptr (EngineBias) bias = NULL;
 
-  if (self->run.bias_correction == GST_INT8_BIAS_CORRECTION_FAST)
+  /* The fast one is for choosing the method, too: the full one takes a table. */
+  if (self->run.bias_correction != GST_INT8_BIAS_CORRECTION_OFF)
     bias = engine_bias_fast (self->model, self->statistics);
   if (gst_int8_calib_choose_method (self, bias, error))
     table = engine_calibration_table (self->model, self->statistics, self->run.method,
         self->run.percentile, self->run.trt_version, error);
   if (!table)
     return FALSE;
+  if (self->run.bias_correction == GST_INT8_BIAS_CORRECTION_FULL) {
+    engine_bias_free (bias);
+    bias = gst_int8_calib_full_bias (self, table, error);
+    if (!bias)
+      return FALSE;
+  }
   *n_entries = calib_table_n_entries (table);
   /* In this order: a table whose provenance is too old is refused, and so are corrections for another
    * table; the reverse would be believed. */

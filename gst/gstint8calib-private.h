@@ -6,9 +6,10 @@
  *   gstint8calib-frames.c      the sink: frames, or objects on them, become tensors in slots
  *   gstint8calib-messages.c    how far it is and why it ended: progress, "int8-calibration-done"
  *   gstint8calib-properties.c  properties
+ *   gstint8calib-settings.c    their values
  *   gstint8calib-worker.c      the thread that takes tensors from the slots through the network
  *   gstint8calib-output.c      statistics, table and messages; what can be refused beforehand
- *   gstint8calib-method.c      method=auto
+ *   gstint8calib-method.c      what is chosen and corrected on kept frames: method=auto, full bias correction
  *   gstint8calib-precision.c   precision-target
  *
  * Threads: the streaming thread fills slots, the worker empties them and owns the calibration,
@@ -40,7 +41,11 @@ typedef enum {
 /* Of the property "method", beside every CalibMethod. */
 #define GST_INT8_METHOD_AUTO CALIB_METHOD_COUNT
 
-typedef enum { GST_INT8_BIAS_CORRECTION_FAST, GST_INT8_BIAS_CORRECTION_OFF } GstInt8BiasCorrection;
+typedef enum {
+  GST_INT8_BIAS_CORRECTION_FAST,
+  GST_INT8_BIAS_CORRECTION_OFF,
+  GST_INT8_BIAS_CORRECTION_FULL
+} GstInt8BiasCorrection;
 
 
 /* Read once, when the element goes to PAUSED. */
@@ -147,7 +152,9 @@ GType gst_int8_calib_bias_correction_type (void);
 
 /* properties */
 void gst_int8_calib_properties_install (GObjectClass *klass);
-void gst_int8_calib_properties_init (GstInt8Calib *self);
+
+/* settings: their values. init() sets what is not 0 at first, copy() writes over anything. */
+void gst_int8_calib_settings_init (GstInt8CalibSettings *settings);
 void gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to);
 void gst_int8_calib_settings_clear (GstInt8CalibSettings *settings);
 
@@ -160,6 +167,8 @@ gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, con
 guint gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued);
 /* method=auto: sets run.method, and posts the ranking. Does nothing with any other. */
 gboolean gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error);
+/* bias-correction=full. */
+EngineBias *gst_int8_calib_full_bias (GstInt8Calib *self, const CalibTable *table, GError **error);
 
 /* precision: the property "precision-target", if it is set. Frames are kept for it, unless keep-frames
  * says how many. */

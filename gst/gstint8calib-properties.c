@@ -1,247 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* gstint8calib-properties.c: the properties of int8calib, and the values behind them. */
-#include "gst/gstint8calib-private.h"
-
-enum {
-  PROP_TABLE = GST_INT8_CONFIG_LAST + 1,
-  PROP_TABLE_EXISTS,
-  PROP_STATISTICS,
-  PROP_MERGE,
-  PROP_METHOD,
-  PROP_BIAS_CORRECTION,
-  PROP_PERCENTILE,
-  PROP_TRT_VERSION,
-  PROP_BATCH_SIZE,
-  PROP_MAX_FRAMES,
-  PROP_AUTO_STOP,
-  PROP_INTERVAL,
-  PROP_MIN_GAP,
-  PROP_SCENE_CHANGE,
-  PROP_PROCESS_MODE,
-  PROP_OBJECT_CLASS,
-  PROP_OBJECT_MIN_WIDTH,
-  PROP_OBJECT_MIN_HEIGHT,
-  PROP_CALIB_STATS,
-  PROP_CHECKPOINT_INTERVAL,
-  PROP_EOS_WHEN_DONE,
-  PROP_QDQ_MODEL,
-  PROP_QDQ_TARGET,
-  PROP_REPORT,
-  PROP_KEEP_FRAMES,
-  PROP_PRECISION_TARGET
-};
-
-#define DEFAULT_METHOD              CALIB_METHOD_MSE
-#define DEFAULT_PERCENTILE          99.99
-#define DEFAULT_TRT_VERSION         8601
-#define DEFAULT_BATCH_SIZE          1
-#define DEFAULT_MAX_FRAMES          500
-#define DEFAULT_INTERVAL            1
-#define DEFAULT_CHECKPOINT_INTERVAL 100
-
-void
-gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSettings *to)
-{
-  *to = *from;
-  gst_int8_config_copy (&from->config, &to->config);
-  to->table = g_strdup (from->table);
-  to->statistics = g_strdup (from->statistics);
-  to->merge = g_strdup (from->merge);
-  to->qdq_model = g_strdup (from->qdq_model);
-  to->report = g_strdup (from->report);
-  to->object_class = g_strdup (from->object_class);
-}
-
-void
-gst_int8_calib_settings_clear (GstInt8CalibSettings *settings)
-{
-  gst_int8_config_clear (&settings->config);
-  g_clear_pointer (&settings->table, g_free);
-  g_clear_pointer (&settings->statistics, g_free);
-  g_clear_pointer (&settings->merge, g_free);
-  g_clear_pointer (&settings->qdq_model, g_free);
-  g_clear_pointer (&settings->report, g_free);
-  g_clear_pointer (&settings->object_class, g_free);
-}
-
-/* An empty text is none. */
-static void
-take_text (char **field, const GValue *value)
-{
-  const char *text = g_value_get_string (value);
-
-  g_free (*field);
-  *field = text && *text ? g_strdup (text) : NULL;
-}
-
-static gboolean
-set_setting (GstInt8CalibSettings *settings, guint id, const GValue *value)
-{
-  switch (id) {
-  case PROP_TABLE:
-    take_text (&settings->table, value);
-    return TRUE;
-  case PROP_TABLE_EXISTS:
-    settings->table_exists = g_value_get_enum (value);
-    return TRUE;
-  case PROP_STATISTICS:
-    take_text (&settings->statistics, value);
-    return TRUE;
-  case PROP_MERGE:
-    take_text (&settings->merge, value);
-    return TRUE;
-  case PROP_METHOD:
-    settings->choose_method = g_value_get_enum (value) == GST_INT8_METHOD_AUTO;
-    settings->method = settings->choose_method ? DEFAULT_METHOD : g_value_get_enum (value);
-    return TRUE;
-  case PROP_BIAS_CORRECTION:
-    settings->bias_correction = g_value_get_enum (value);
-    return TRUE;
-  case PROP_PERCENTILE:
-    settings->percentile = g_value_get_double (value);
-    return TRUE;
-  case PROP_TRT_VERSION:
-    settings->trt_version = g_value_get_uint (value);
-    return TRUE;
-  case PROP_BATCH_SIZE:
-    settings->batch_size = g_value_get_uint (value);
-    return TRUE;
-  case PROP_MAX_FRAMES:
-    settings->max_frames = g_value_get_uint (value);
-    return TRUE;
-  case PROP_AUTO_STOP:
-    settings->auto_stop = g_value_get_boolean (value);
-    return TRUE;
-  case PROP_INTERVAL:
-    settings->interval = g_value_get_uint (value);
-    return TRUE;
-  case PROP_MIN_GAP:
-    settings->min_gap = g_value_get_uint64 (value);
-    return TRUE;
-  case PROP_SCENE_CHANGE:
-    settings->scene_change = g_value_get_double (value);
-    return TRUE;
-  case PROP_PROCESS_MODE:
-    settings->process_mode = g_value_get_enum (value);
-    return TRUE;
-  case PROP_OBJECT_CLASS:
-    take_text (&settings->object_class, value);
-    return TRUE;
-  case PROP_OBJECT_MIN_WIDTH:
-    settings->object_min_width = g_value_get_uint (value);
-    return TRUE;
-  case PROP_OBJECT_MIN_HEIGHT:
-    settings->object_min_height = g_value_get_uint (value);
-    return TRUE;
-  case PROP_CHECKPOINT_INTERVAL:
-    settings->checkpoint_interval = g_value_get_uint (value);
-    return TRUE;
-  case PROP_EOS_WHEN_DONE:
-    settings->eos_when_done = g_value_get_boolean (value);
-    return TRUE;
-  case PROP_QDQ_MODEL:
-    take_text (&settings->qdq_model, value);
-    return TRUE;
-  case PROP_QDQ_TARGET:
-    settings->qdq_target = g_value_get_enum (value);
-    return TRUE;
-  case PROP_REPORT:
-    take_text (&settings->report, value);
-    return TRUE;
-  case PROP_KEEP_FRAMES:
-    settings->keep_frames = g_value_get_uint (value);
-    return TRUE;
-  case PROP_PRECISION_TARGET:
-    settings->precision_target = g_value_get_double (value);
-    return TRUE;
-  default:
-    return gst_int8_config_set_property (&settings->config, id, value);
-  }
-}
-
-static gboolean
-get_setting (const GstInt8CalibSettings *settings, guint id, GValue *value)
-{
-  switch (id) {
-  case PROP_TABLE:
-    g_value_set_string (value, settings->table);
-    return TRUE;
-  case PROP_TABLE_EXISTS:
-    g_value_set_enum (value, settings->table_exists);
-    return TRUE;
-  case PROP_STATISTICS:
-    g_value_set_string (value, settings->statistics);
-    return TRUE;
-  case PROP_MERGE:
-    g_value_set_string (value, settings->merge);
-    return TRUE;
-  case PROP_METHOD:
-    g_value_set_enum (value, settings->choose_method ? GST_INT8_METHOD_AUTO : settings->method);
-    return TRUE;
-  case PROP_BIAS_CORRECTION:
-    g_value_set_enum (value, settings->bias_correction);
-    return TRUE;
-  case PROP_PERCENTILE:
-    g_value_set_double (value, settings->percentile);
-    return TRUE;
-  case PROP_TRT_VERSION:
-    g_value_set_uint (value, settings->trt_version);
-    return TRUE;
-  case PROP_BATCH_SIZE:
-    g_value_set_uint (value, settings->batch_size);
-    return TRUE;
-  case PROP_MAX_FRAMES:
-    g_value_set_uint (value, settings->max_frames);
-    return TRUE;
-  case PROP_AUTO_STOP:
-    g_value_set_boolean (value, settings->auto_stop);
-    return TRUE;
-  case PROP_INTERVAL:
-    g_value_set_uint (value, settings->interval);
-    return TRUE;
-  case PROP_MIN_GAP:
-    g_value_set_uint64 (value, settings->min_gap);
-    return TRUE;
-  case PROP_SCENE_CHANGE:
-    g_value_set_double (value, settings->scene_change);
-    return TRUE;
-  case PROP_PROCESS_MODE:
-    g_value_set_enum (value, settings->process_mode);
-    return TRUE;
-  case PROP_OBJECT_CLASS:
-    g_value_set_string (value, settings->object_class);
-    return TRUE;
-  case PROP_OBJECT_MIN_WIDTH:
-    g_value_set_uint (value, settings->object_min_width);
-    return TRUE;
-  case PROP_OBJECT_MIN_HEIGHT:
-    g_value_set_uint (value, settings->object_min_height);
-    return TRUE;
-  case PROP_CHECKPOINT_INTERVAL:
-    g_value_set_uint (value, settings->checkpoint_interval);
-    return TRUE;
-  case PROP_EOS_WHEN_DONE:
-    g_value_set_boolean (value, settings->eos_when_done);
-    return TRUE;
-  case PROP_QDQ_MODEL:
-    g_value_set_string (value, settings->qdq_model);
-    return TRUE;
-  case PROP_QDQ_TARGET:
-    g_value_set_enum (value, settings->qdq_target);
-    return TRUE;
-  case PROP_REPORT:
-    g_value_set_string (value, settings->report);
-    return TRUE;
-  case PROP_KEEP_FRAMES:
-    g_value_set_uint (value, settings->keep_frames);
-    return TRUE;
-  case PROP_PRECISION_TARGET:
-    g_value_set_double (value, settings->precision_target);
-    return TRUE;
-  default:
-    return gst_int8_config_get_property (&settings->config, id, value);
-  }
-}
+/* gstint8calib-properties.c: the properties of int8calib. Their values are in gstint8calib-settings.c. */
+#include "gst/gstint8calib-properties.h"
 
 static void
 set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
@@ -250,7 +9,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   gboolean known;
 
   GST_OBJECT_LOCK (self);
-  known = set_setting (&self->settings, id, value);
+  known = gst_int8_calib_settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -267,7 +26,7 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     return;
   }
   GST_OBJECT_LOCK (self);
-  known = get_setting (&self->settings, id, value);
+  known = gst_int8_calib_settings_get (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -335,8 +94,9 @@ install_method (GObjectClass *klass)
           gst_int8_calib_method_type (), DEFAULT_METHOD, SETTABLE));
   g_object_class_install_property (klass, PROP_BIAS_CORRECTION,
       g_param_spec_enum ("bias-correction", "Bias correction",
-          "What rounding weights takes from the mean of a layer's outputs is given back to its biases, by "
-          "<table>.bias, which int8infer reads with the table",
+          "What rounding takes from the mean of a layer's outputs is given back to its biases, by "
+          "<table>.bias, which int8infer reads with the table. full keeps 50 frames, unless keep-frames "
+          "says how many",
           gst_int8_calib_bias_correction_type (), GST_INT8_BIAS_CORRECTION_FAST, SETTABLE));
   g_object_class_install_property (klass, PROP_PERCENTILE,
       g_param_spec_double ("percentile", "Percentile",
@@ -433,18 +193,4 @@ gst_int8_calib_properties_install (GObjectClass *klass)
   install_frames (klass);
   install_objects (klass);
   install_stats (klass);
-}
-
-void
-gst_int8_calib_properties_init (GstInt8Calib *self)
-{
-  gst_int8_config_init (&self->settings.config);
-  self->settings.method = DEFAULT_METHOD;
-  self->settings.qdq_target = ENGINE_EXPORT_ONNXRUNTIME;
-  self->settings.percentile = DEFAULT_PERCENTILE;
-  self->settings.trt_version = DEFAULT_TRT_VERSION;
-  self->settings.batch_size = DEFAULT_BATCH_SIZE;
-  self->settings.max_frames = DEFAULT_MAX_FRAMES;
-  self->settings.interval = DEFAULT_INTERVAL;
-  self->settings.checkpoint_interval = DEFAULT_CHECKPOINT_INTERVAL;
 }

@@ -68,6 +68,9 @@ gst_int8_calib_bias_correction_type (void)
 {
   static const GEnumValue values[] = {
       {GST_INT8_BIAS_CORRECTION_FAST, "From the channel means of the statistics", "fast"},
+      {GST_INT8_BIAS_CORRECTION_FULL,
+          "On frames that are kept (see keep-frames), layer after layer: what layers before have lost, too",
+          "full"},
       {GST_INT8_BIAS_CORRECTION_OFF, "None; <table>.bias is removed", "off"},
       {0, NULL, NULL},
   };

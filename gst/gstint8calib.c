@@ -269,7 +269,7 @@ gst_int8_calib_init (GstInt8Calib *self)
 {
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
-  gst_int8_calib_properties_init (self);
+  gst_int8_calib_settings_init (&self->settings);
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);
 }

@@ -114,12 +114,33 @@ compare_add_own (Compare *compare)
   add_candidate (compare, "the model's own scales", NULL, NULL, NULL, &unknown);
 }
 
+/* The corrections that go with a table made from the statistics; NULL without an error for none. */
+static EngineBias *
+bias_of_method (const Compare *compare, const CalibTable *table, GError **error)
+{
+  g_autoptr (GPtrArray) frames = NULL;
+
+  if (compare->no_bias)
+    return NULL;
+  if (!compare->full_bias)
+    return engine_bias_fast (compare->model, compare->statistics);
+  frames = engine_bias_frames (compare->model, compare->statistics, error);
+  const EngineBiasOptions options = {.ranges = compare->build.ranges,
+      .preprocess = &compare->preprocess,
+      .frames = frames,
+      .threads = compare->threads};
+  return frames ? engine_bias_full (compare->model, table, &options, compare->backend, NULL, error)
+                : NULL;
+}
+
 gboolean
 compare_add_method (Compare *compare, const char *name, GError **error)
 {
   const CalibProvenance *provenance = calib_statistics_provenance (compare->statistics);
+  g_autoptr (GError) cause = NULL;
+  g_autoptr (CalibTable) table = NULL;
   CalibMethod method;
-  CalibTable *table;
+  EngineBias *bias;
 
   if (!calib_method_from_name (name, &method))
     return tool_usage (error, "there is no method %s", name);
@@ -131,8 +152,12 @@ compare_add_method (Compare *compare, const char *name, GError **error)
     g_prefix_error (error, "%s: ", name);
     return FALSE;
   }
-  add_candidate (compare, name, name, table,
-      compare->no_bias ? NULL : engine_bias_fast (compare->model, compare->statistics), provenance);
+  bias = bias_of_method (compare, table, &cause);
+  if (cause) {
+    g_propagate_prefixed_error (error, g_steal_pointer (&cause), "%s: ", name);
+    return FALSE;
+  }
+  add_candidate (compare, name, name, g_steal_pointer (&table), bias, provenance);
   return TRUE;
 }
 

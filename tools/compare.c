@@ -60,7 +60,9 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &o->dynamic_ranges,
           "Ranges by hand, which go before the table's", "FILE"},
       {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &o->bias,
-          "fast (default): as int8calib and int8infer do, <table>.bias for a table; or off", "HOW"},
+          "For a table, <table>.bias unless off. For --method fast (default), off, or full: on the frames "
+          "that the statistics keep",
+          "HOW"},
       {"max-frames", 'n', 0, G_OPTION_ARG_INT, &o->max_frames, "Default: all", "N"},
       {"alone", 0, 0, G_OPTION_ARG_INT, &o->alone,
           "Also quantise each layer alone, on so many frames; default 8, 0: do not", "N"},
@@ -96,8 +98,9 @@ check (const Options *o, int argc, GError **error)
     return tool_usage (error, "--method makes tables from statistics: --stats is needed");
   if (!o->images && !o->stats)
     return tool_usage (error, "--images is needed: what calibration has not seen is best");
-  if (o->bias && !g_str_equal (o->bias, "fast") && !g_str_equal (o->bias, "off"))
-    return tool_usage (error, "--bias-correction is fast or off, not %s", o->bias);
+  if (o->bias && !g_str_equal (o->bias, "fast") && !g_str_equal (o->bias, "full") &&
+      !g_str_equal (o->bias, "off"))
+    return tool_usage (error, "--bias-correction is fast, full or off, not %s", o->bias);
   if (!(o->target.top1 >= 0 && o->target.top1 <= 1 && o->target.sqnr >= 0))
     return tool_usage (error,
         "--precision-target is a share of frames, 0 to 1, and --precision-target-sqnr is not below 0 dB");
@@ -200,6 +203,7 @@ tool_compare (int argc, char **argv, GError **error)
   compare.percentile = o.percentile;
   compare.force = o.force;
   compare.no_bias = g_strcmp0 (o.bias, "off") == 0;
+  compare.full_bias = g_strcmp0 (o.bias, "full") == 0;
   compare.threads = o.threads;
   compare.max_frames = o.max_frames;
   compare.alone = o.alone;

@@ -34,6 +34,7 @@ typedef struct {
   CalibStatistics *statistics; /* or NULL */
   double percentile;
   gboolean no_bias; /* without the corrections of biases that go with a table */
+  gboolean full_bias; /* of methods: on the frames that the statistics keep */
   gboolean force;
   KernelBackend *backend;
   int threads;

@@ -85,6 +85,21 @@ choose_method (const EngineModel *model, const CalibStatistics *statistics, Tabl
   return TRUE;
 }
 
+/* --bias-correction full, for tables that are used with full ranges. */
+static EngineBias *
+full_bias (const EngineModel *model, const CalibStatistics *statistics, const CalibTable *table,
+    int threads, GError **error)
+{
+  g_autoptr (GPtrArray) frames = engine_bias_frames (model, statistics, error);
+  const EngineBiasOptions options = {.frames = frames, .threads = threads};
+  KernelBackend *backend = frames ? engine_backend_open ("cpu", error) : NULL;
+  EngineBias *bias =
+      backend ? engine_bias_full (model, table, &options, backend, NULL, error) : NULL;
+
+  engine_backend_close (backend);
+  return bias;
+}
+
 /* --- Options -------------------------------------------------------------------------------- */
 
 static gboolean
@@ -98,8 +113,9 @@ check_options (TableOptions *options, GError **error)
   if (options->method_name && !options->choose &&
       !read_method (options->method_name, &options->method, error))
     return FALSE;
-  if (correction && !g_str_equal (correction, "fast") && !g_str_equal (correction, "off"))
-    return tool_usage (error, "--bias-correction is fast or off, not %s", correction);
+  if (correction && !g_str_equal (correction, "fast") && !g_str_equal (correction, "full") &&
+      !g_str_equal (correction, "off"))
+    return tool_usage (error, "--bias-correction is fast, full or off, not %s", correction);
   if (options->threads < 0)
     return tool_usage (error, "--threads must not be below 0");
   if (options->trt_version < 1)
@@ -121,9 +137,9 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
           "For percentile; default 99.99", "P"},
       {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &options->correction,
           "fast (default): also write <table>.bias, what rounding weights takes from the mean of a "
-          "layer's outputs; or off",
+          "layer's outputs; full: on kept frames, layer after layer; or off",
           "HOW"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "For auto; default 0, all CPUs", "N"},
+      {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "For auto and full; default 0, all CPUs", "N"},
       {"trt-version", 0, 0, G_OPTION_ARG_INT, &options->trt_version,
           "Number in the header; default 8601", "N"},
       {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output, "Table to write", "FILE"},
@@ -149,14 +165,22 @@ tool_table (int argc, char **argv, GError **error)
       !(statistics = calib_statistics_load (o.stats, error)) ||
       !(model = tool_model_load (o.model, error)))
     return FALSE;
-  if (!o.correction || g_str_equal (o.correction, "fast"))
-    bias = engine_bias_fast (model, statistics);
+  if (g_strcmp0 (o.correction, "off") != 0)
+    bias = engine_bias_fast (model, statistics); /* auto chooses with it, too */
   if (o.choose && !choose_method (model, statistics, &o, bias, error)) {
     g_prefix_error (error, "%s: method auto: ", o.stats);
     return FALSE;
   }
   table =
       engine_calibration_table (model, statistics, o.method, o.percentile, o.trt_version, error);
+  if (table && g_strcmp0 (o.correction, "full") == 0) {
+    engine_bias_free (bias);
+    bias = full_bias (model, statistics, table, o.threads, error);
+    if (!bias) {
+      g_prefix_error (error, "%s: --bias-correction full: ", o.stats);
+      return FALSE;
+    }
+  }
   if (!table || !engine_bias_save (bias, table, o.output, error) ||
       !calib_table_save (table, o.output, error) ||
       !calib_provenance_save (calib_statistics_provenance (statistics),

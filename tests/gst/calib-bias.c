@@ -42,6 +42,25 @@ GST_START_TEST (test_written_and_removed)
 }
 GST_END_TEST;
 
+/* On frames that it keeps for that; they go into the statistics' file. */
+GST_START_TEST (test_full)
+{
+  g_autofree char *launch =
+      g_strdup_printf ("int8calib bias-correction=full statistics=%s", test_path ("out.int8stats"));
+  g_autofree char *path = calibrate (launch, 5);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (EngineBias) bias = engine_bias_load (test_path ("out.table"), &error);
+  g_autoptr (CalibStatistics) statistics =
+      calib_statistics_load (test_path ("out.int8stats"), &error);
+
+  fail_unless (bias != NULL);
+  fail_unless_equals_int (engine_bias_n_layers (bias), 4); /* behind max pools, too */
+  fail_unless (statistics != NULL);
+  fail_unless_equals_int (calib_statistics_keeps (statistics), 50);
+  fail_unless_equals_int (calib_statistics_n_kept (statistics), 5);
+}
+GST_END_TEST;
+
 static Classes
 classify (void)
 {
@@ -105,6 +124,7 @@ make_suite (void)
   tcase_set_timeout (tcase, 60);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_written_and_removed);
+  tcase_add_test (tcase, test_full);
   tcase_add_test (tcase, test_read);
   tcase_add_test (tcase, test_of_another_table);
   suite_add_tcase (suite, tcase);
