@@ -78,13 +78,16 @@ typedef struct {
   int8_t zero_x, lo, hi;
 } KernelConvS8;
 
-/* conv_f32:     t = b[k]; t = fmaf (x, w, t) in the order (kh, kw, ic), padded positions as x = 0
+/* conv_f32:     t = fmaf (x, w, t) in the order (kh, kw, ic), padded positions as x = 0, in chains of
+ *               KERNEL_CHAIN products (the last may be shorter): the first starts from t = b[k], the
+ *               others from t = +0, and their sums are added to the first's, one after the other
  *               t = t + r; y = min (max (t, lo), hi)
- * One chain of fused multiply-adds per output on every instruction set, so float results, and the
- * statistics made from them, are the same bytes on every machine. NaN propagates: comparisons are
- * written so that a NaN passes both bounds. The one exception are tactics named "cudnn ...", which
- * tactic 0 never takes: they add in another order, without reduced precision, and make what they like of
- * terms that are not finite. */
+ * The same chains of fused multiply-adds on every instruction set, so float results, and the
+ * statistics made from them, are the same bytes on every machine. Chains keep the rounding of long
+ * sums small. NaN propagates: comparisons are written so that a NaN passes both bounds. The one
+ * exception are tactics named "cudnn ...", which tactic 0 never takes: they add in another order,
+ * without reduced precision, and make what they like of terms that are not finite. */
+#define KERNEL_CHAIN 192 /* a line of 3 x 3 windows of 64 channels */
 typedef struct {
   KernelConvShape shape;
   const float *x;

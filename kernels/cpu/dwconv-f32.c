@@ -20,7 +20,7 @@ typedef struct {
 static const DwconvF32Window *
 find_window (const DwconvF32Kind *kind, const KernelConvShape *shape)
 {
-  if (shape->oc != shape->ic || shape->dilation_w != 1)
+  if (shape->oc != shape->ic || shape->dilation_w != 1 || shape->kh * shape->kw > KERNEL_CHAIN)
     return NULL;
   for (int i = 0; i < kind->n_windows; i++)
     if (kind->windows[i].kw == shape->kw && kind->windows[i].stride_w == shape->stride_w)

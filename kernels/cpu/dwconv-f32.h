@@ -5,7 +5,7 @@
  * A strip is 7 or 8 outputs of a line, wide enough to keep the multipliers busy; it goes down the
  * image, some blocks of channels at a time, so that a line of x is in the first-level cache when
  * the next line of outputs reads it again. Within a line of the window every pixel is loaded once
- * and used for all its columns, from left to right: the order of the sum stays (kh, kw).
+ * and used for all its columns, from left to right: the order of the sum stays (kh, kw), one chain.
  *
  * Weights are those of the depthwise IgemmKind, which computes every other window.
  */

@@ -10,6 +10,18 @@
 
 /* --- Any window ----------------------------------------------------------------------------- */
 
+/* Ends a chain, and begins the next. */
+LANES_INLINE void
+end_chain (const IgemmTile *t, __m256 *acc, bool first)
+{
+  IGEMM_EACH (i, IGEMM_MR) {
+    float *total = t->totals + i * 8;
+
+    _mm256_store_ps (total, first ? acc[i] : _mm256_add_ps (_mm256_load_ps (total), acc[i]));
+    acc[i] = _mm256_setzero_ps ();
+  }
+}
+
 LANES_INLINE void
 tile (const IgemmTile *t, int c, int count)
 {
@@ -18,10 +30,18 @@ tile (const IgemmTile *t, int c, int count)
       (const float *) ((const uint8_t *) t->w + c / IGEMM_NR * t->w_stride) + c % IGEMM_NR;
   const void *const *rows = t->rows;
   __m256 acc[IGEMM_MR];
+  int left = KERNEL_CHAIN;
+  bool first = true;
 
   IGEMM_EACH (i, IGEMM_MR)
     acc[i] = lanes_load_f32 (t->b + c, count);
   for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
+    if (left-- == 0) {
+      end_chain (t, acc, first);
+      first = false;
+      left = KERNEL_CHAIN - 1;
+    }
+
     const __m256 weights = _mm256_loadu_ps (w);
 
     IGEMM_EACH (i, IGEMM_MR) {
@@ -33,6 +53,8 @@ tile (const IgemmTile *t, int c, int count)
   IGEMM_EACH (i, IGEMM_MR) {
     if (i >= t->pixels)
       break;
+    if (!first)
+      acc[i] = _mm256_add_ps (_mm256_load_ps (t->totals + i * 8), acc[i]);
     lanes_finish_f32 (t, acc[i], count, i * t->y_stride + c);
   }
 }

@@ -10,16 +10,36 @@
 
 /* --- Any window ----------------------------------------------------------------------------- */
 
+/* Ends a chain, and begins the next. */
+LANES_INLINE void
+end_chain (const IgemmTile *t, __m512 *acc, bool first)
+{
+  IGEMM_EACH (i, IGEMM_MR) {
+    float *total = t->totals + i * IGEMM_NR;
+
+    _mm512_store_ps (total, first ? acc[i] : _mm512_add_ps (_mm512_load_ps (total), acc[i]));
+    acc[i] = _mm512_setzero_ps ();
+  }
+}
+
 LANES_INLINE void
 tile (const IgemmTile *t, int c, __mmask16 mask)
 {
   const float *w = (const float *) ((const uint8_t *) t->w + c / IGEMM_NR * t->w_stride);
   const void *const *rows = t->rows;
   __m512 acc[IGEMM_MR];
+  int left = KERNEL_CHAIN;
+  bool first = true;
 
   IGEMM_EACH (i, IGEMM_MR)
     acc[i] = _mm512_maskz_loadu_ps (mask, t->b + c);
   for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
+    if (left-- == 0) {
+      end_chain (t, acc, first);
+      first = false;
+      left = KERNEL_CHAIN - 1;
+    }
+
     const __m512 weights = _mm512_loadu_ps (w);
 
     IGEMM_EACH (i, IGEMM_MR) {
@@ -31,6 +51,8 @@ tile (const IgemmTile *t, int c, __mmask16 mask)
   IGEMM_EACH (i, IGEMM_MR) {
     if (i >= t->pixels)
       break;
+    if (!first)
+      acc[i] = _mm512_add_ps (_mm512_load_ps (t->totals + i * IGEMM_NR), acc[i]);
     lanes_finish_f32 (t, acc[i], mask, i * t->y_stride + c);
   }
 }

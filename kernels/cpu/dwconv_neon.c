@@ -42,6 +42,19 @@ tile_s8 (const IgemmTile *t, int c, int count)
   }
 }
 
+/* Ends a chain, and begins the next. */
+LANES_INLINE void
+end_chain (const IgemmTile *t, LanesF32 *acc, bool first)
+{
+  IGEMM_EACH (i, IGEMM_MR) {
+    float *total = t->totals + i * 8;
+
+    vst1q_f32 (total, first ? acc[i].low : vaddq_f32 (vld1q_f32 (total), acc[i].low));
+    vst1q_f32 (total + 4, first ? acc[i].high : vaddq_f32 (vld1q_f32 (total + 4), acc[i].high));
+    acc[i].low = acc[i].high = vdupq_n_f32 (0);
+  }
+}
+
 LANES_INLINE void
 tile_f32 (const IgemmTile *t, int c, int count)
 {
@@ -49,10 +62,18 @@ tile_f32 (const IgemmTile *t, int c, int count)
   const LanesF32 b = lanes_load_f32 (t->b + c, count);
   const void *const *rows = t->rows;
   LanesF32 acc[IGEMM_MR];
+  int left = KERNEL_CHAIN;
+  bool first = true;
 
   IGEMM_EACH (i, IGEMM_MR)
     acc[i] = b;
   for (int tap = 0; tap < t->taps; tap++, w += IGEMM_NR, rows += IGEMM_MR) {
+    if (left-- == 0) {
+      end_chain (t, acc, first);
+      first = false;
+      left = KERNEL_CHAIN - 1;
+    }
+
     const LanesF32 weights = lanes_load_f32 (w, 8);
 
     IGEMM_EACH (i, IGEMM_MR) {
@@ -65,6 +86,10 @@ tile_f32 (const IgemmTile *t, int c, int count)
   IGEMM_EACH (i, IGEMM_MR) {
     if (i >= t->pixels)
       break;
+    if (!first) {
+      acc[i].low = vaddq_f32 (vld1q_f32 (t->totals + i * 8), acc[i].low);
+      acc[i].high = vaddq_f32 (vld1q_f32 (t->totals + i * 8 + 4), acc[i].high);
+    }
     lanes_finish_f32 (t, acc[i].low, acc[i].high, count, i * t->y_stride + c);
   }
 }

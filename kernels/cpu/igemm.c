@@ -16,6 +16,7 @@
 #include "kernels/cpu/dwconv.h"
 
 #include <math.h>
+#include <stdalign.h>
 
 /* The largest product of two int8, and far more than a residual counts. */
 #define PRODUCT  (128.0f * 128.0f)
@@ -157,6 +158,7 @@ run_tiles (const Run *run, const Blocks *blocks, size_t first_tile, size_t end_t
   const void **rows = (const void **) scratch;
   const size_t end = end_tile < run->tiles ? end_tile * g->mr : run->pixels;
   size_t pixel = first_tile * g->mr;
+  alignas (KERNEL_ALIGN) float totals[IGEMM_TOTALS];
   IgemmTile tile = {
       .rows = rows,
       .w_stride = g->block_size,
@@ -166,6 +168,7 @@ run_tiles (const Run *run, const Blocks *blocks, size_t first_tile, size_t end_t
       .mr = args->mr,
       .lo = args->lo,
       .hi = args->hi,
+      .totals = totals,
       .y_f32 = args->y_f32,
       .bounded = run->bounded,
   };

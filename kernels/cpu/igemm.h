@@ -22,6 +22,7 @@
 #define IGEMM_MR         6         /* pixels of a tile, but of one that says otherwise */
 #define IGEMM_MAX_MR     12        /* the most of float */
 #define IGEMM_NR         16        /* channels of a block */
+#define IGEMM_TOTALS     384       /* sums of a tile of float that are in registers at once, at most */
 #define IGEMM_ALL_BLOCKS (1 << 20) /* for a tile that takes any number */
 #define IGEMM_GATHERED   56        /* windows that are gathered at once */
 #define IGEMM_PIECE      32        /* bytes of a window's line, at most, that are */
@@ -51,6 +52,7 @@ typedef struct {
   const void *r;      /* its residual, or NULL */
   const float *m, *b; /* of the first channel; m is int8 only */
   float mr, lo, hi;
+  float *totals;      /* float: memory of IGEMM_TOTALS sums, of chains that are ended (kernels.h) */
   const void *ahead;  /* a block that a later call wants, or beyond the last: to be fetched meanwhile */
   bool y_f32;         /* conv_s8_f32 */
   bool bounded; /* what IgemmKind.bounded() said */

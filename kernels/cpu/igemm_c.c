@@ -64,6 +64,16 @@ tile_s8 (const IgemmTile *t)
     finish_s8 (t, acc[i], i, 0, t->channels);
 }
 
+/* Of n outputs, and begins the next. */
+static void
+end_chain (float *acc, float *totals, int n, bool first)
+{
+  for (int i = 0; i < n; i++) {
+    totals[i] = first ? acc[i] : totals[i] + acc[i];
+    acc[i] = 0;
+  }
+}
+
 static void
 tile_f32 (const IgemmTile *t)
 {
@@ -74,20 +84,31 @@ tile_f32 (const IgemmTile *t)
 #endif
   const float *w = t->w;
   float acc[IGEMM_MR][IGEMM_NR] = {{0}};
+  int left = KERNEL_CHAIN;
+  bool first = true;
 
   for (int i = 0; i < t->pixels; i++)
     memcpy (acc[i], t->b, t->channels * sizeof (float));
   for (int tap = 0; tap < t->taps; tap++, w += t->run * IGEMM_NR) {
-    for (int i = 0; i < t->pixels; i++) {
-      const float *x = t->rows[tap * IGEMM_MR + i];
-
-      for (int k = 0; k < t->run; k++)
-        for (int j = 0; j < lanes; j++)
-          acc[i][j] = fmaf (x[k], w[k * IGEMM_NR + j], acc[i][j]);
+    for (int k = 0, end; k < t->run; k = end) {
+      if (left == 0) {
+        end_chain (acc[0], t->totals, t->pixels * IGEMM_NR, first);
+        first = false;
+        left = KERNEL_CHAIN;
+      }
+      end = kernel_min_int (t->run, k + left);
+      left -= end - k;
+      for (int i = 0; i < t->pixels; i++)
+        for (int n = k; n < end; n++)
+          for (int j = 0; j < lanes; j++)
+            acc[i][j] = fmaf (((const float *) t->rows[tap * IGEMM_MR + i])[n], w[n * IGEMM_NR + j],
+                acc[i][j]);
     }
   }
+  if (!first)
+    end_chain (acc[0], t->totals, t->pixels * IGEMM_NR, false);
   for (int i = 0; i < t->pixels; i++)
-    finish_f32 (t, acc[i], i, 0, t->channels);
+    finish_f32 (t, first ? acc[i] : t->totals + i * IGEMM_NR, i, 0, t->channels);
 }
 
 /* --- Depthwise: 1 pixel x 1 block, for all of the task -------------------------------------- */
@@ -124,15 +145,23 @@ depthwise_f32 (const IgemmTile *t)
 
     for (int i = 0; i < t->pixels; i++) {
       float acc[IGEMM_NR];
+      bool first = true;
 
       memcpy (acc, t->b + c, channels * sizeof (float));
       for (int tap = 0; tap < t->taps; tap++) {
+        if (tap > 0 && tap % KERNEL_CHAIN == 0) {
+          end_chain (acc, t->totals, channels, first);
+          first = false;
+        }
+
         const float *x = (const float *) t->rows[tap * IGEMM_MR + i] + t->channel + c;
 
         for (int j = 0; j < channels; j++)
           acc[j] = fmaf (x[j], w[tap * IGEMM_NR + j], acc[j]);
       }
-      finish_f32 (t, acc, i, c, channels);
+      if (!first)
+        end_chain (acc, t->totals, channels, false);
+      finish_f32 (t, first ? acc : t->totals, i, c, channels);
     }
   }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sgemm_avx2.c: conv_f32 with AVX2 and FMA: one chain of fused multiply-adds per output, 8 outputs
- * in a register, never a sum over lanes.
+ * sgemm_avx2.c: conv_f32 with AVX2 and FMA: chains of fused multiply-adds, 8 outputs in a register,
+ * never a sum over lanes.
  *
  * Tile: 6 pixels x 1 block of 16 channels. 12 registers of accumulators, 2 of weights, 1 of x: 15
  * of 16. Every k takes 12 multiply-adds, 2 loads and 6 broadcasts.
@@ -38,10 +38,104 @@ finish (const IgemmTile *t, __m256 (*acc)[2], const int mr)
   }
 }
 
+/* Ends a chain, and begins the next. */
+LANES_INLINE void
+end_chain (const IgemmTile *t, __m256 (*acc)[2], bool first, const int mr)
+{
+  float *total = t->totals;
+
+  IGEMM_EACH (i, mr) {
+    IGEMM_EACH (j, 2) {
+      _mm256_store_ps (total,
+          first ? acc[i][j] : _mm256_add_ps (_mm256_load_ps (total), acc[i][j]));
+      acc[i][j] = _mm256_setzero_ps ();
+      total += 8;
+    }
+  }
+}
+
+/* The sums of all chains, the last of which is not ended. */
+LANES_INLINE void
+add_totals (const IgemmTile *t, __m256 (*acc)[2], const int mr)
+{
+  const float *total = t->totals;
+
+  IGEMM_EACH (i, mr) {
+    IGEMM_EACH (j, 2) {
+      acc[i][j] = _mm256_add_ps (_mm256_load_ps (total), acc[i][j]);
+      total += 8;
+    }
+  }
+}
+
+/* Product k of the rows x. */
+LANES_INLINE void
+add_product (__m256 (*acc)[2], const float *const *x, const float *w, int k, const int mr)
+{
+  const __m256 w0 = _mm256_loadu_ps (w), w1 = _mm256_loadu_ps (w + 8);
+
+  IGEMM_EACH (i, mr) {
+    const __m256 value = _mm256_broadcast_ss (x[i] + k);
+
+    acc[i][0] = _mm256_fmadd_ps (value, w0, acc[i][0]);
+    acc[i][1] = _mm256_fmadd_ps (value, w1, acc[i][1]);
+  }
+}
+
+LANES_INLINE void
+find_rows (const IgemmTile *t, int tap, const float **x, const int mr)
+{
+  IGEMM_EACH (i, mr)
+    x[i] = t->rows[tap * IGEMM_MR + i];
+}
+
+/* All of few products. What add_chains() keeps count of would take some percent of their time. */
+LANES_INLINE void
+add_chain (const IgemmTile *t, __m256 (*acc)[2], const int mr)
+{
+  const float *w = t->w, *x[IGEMM_MR];
+
+  for (int tap = 0; tap < t->taps; tap++, w += t->run * IGEMM_NR) {
+    find_rows (t, tap, x, mr);
+    for (int k = 0; k < t->run; k++)
+      add_product (acc, x, w + k * IGEMM_NR, k, mr);
+  }
+}
+
+/* Two products at once: loops of up to 96 turns end as predicted, longer ones do not. */
+LANES_INLINE void
+add_chains (const IgemmTile *t, __m256 (*acc)[2], const int mr)
+{
+  const float *w = t->w, *x[IGEMM_MR];
+  int left = KERNEL_CHAIN;
+  bool first = true;
+
+  for (int tap = 0; tap < t->taps; tap++) {
+    find_rows (t, tap, x, mr);
+    for (int k = 0, end; k < t->run; k = end) {
+      if (left == 0) {
+        end_chain (t, acc, first, mr);
+        first = false;
+        left = KERNEL_CHAIN;
+      }
+      end = kernel_min_int (t->run, k + left);
+      left -= end - k;
+      for (; k + 2 <= end; k += 2, w += 2 * IGEMM_NR) {
+        add_product (acc, x, w, k, mr);
+        add_product (acc, x, w + IGEMM_NR, k + 1, mr);
+      }
+      if (k < end) {
+        add_product (acc, x, w, k, mr);
+        w += IGEMM_NR;
+      }
+    }
+  }
+  add_totals (t, acc, mr);
+}
+
 LANES_INLINE void
 tile (const IgemmTile *t, const int mr)
 {
-  const float *w = t->w;
   __m256 acc[IGEMM_MR][2];
 
   IGEMM_EACH (i, mr) {
@@ -50,22 +144,10 @@ tile (const IgemmTile *t, const int mr)
     acc[i][1] = lanes_load_f32 (t->b + 8, t->channels - 8);
   }
 
-  for (int tap = 0; tap < t->taps; tap++) {
-    const float *x[IGEMM_MR];
-
-    IGEMM_EACH (i, mr)
-      x[i] = t->rows[tap * IGEMM_MR + i];
-    for (int k = 0; k < t->run; k++, w += IGEMM_NR) {
-      const __m256 w0 = _mm256_loadu_ps (w), w1 = _mm256_loadu_ps (w + 8);
-
-      IGEMM_EACH (i, mr) {
-        const __m256 value = _mm256_broadcast_ss (x[i] + k);
-
-        acc[i][0] = _mm256_fmadd_ps (value, w0, acc[i][0]);
-        acc[i][1] = _mm256_fmadd_ps (value, w1, acc[i][1]);
-      }
-    }
-  }
+  if (t->taps * t->run <= KERNEL_CHAIN)
+    add_chain (t, acc, mr);
+  else
+    add_chains (t, acc, mr);
 
   if (t->channels == IGEMM_NR) {
     finish (t, acc, mr);

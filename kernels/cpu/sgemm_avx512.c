@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sgemm_avx512.c: conv_f32 with AVX-512: one chain of fused multiply-adds per output, 16 outputs in
- * a register, never a sum over lanes.
+ * sgemm_avx512.c: conv_f32 with AVX-512: chains of fused multiply-adds, 16 outputs in a register,
+ * never a sum over lanes.
  *
  * Tile: 6 pixels x 4 blocks of 16 channels: 24 registers of accumulators, 4 of weights, 1 of x.
  * Every k takes 24 multiply-adds, 4 loads and 6 broadcasts. Up to 32 channels have 12 pixels x 2
@@ -45,12 +45,112 @@ finish (const IgemmTile *t, __m512 (*acc)[WIDE_BLOCKS], const __mmask16 *mask, c
   }
 }
 
+/* Ends a chain, and begins the next. */
+LANES_INLINE void
+end_chain (const IgemmTile *t, __m512 (*acc)[WIDE_BLOCKS], bool first, const int mr,
+    const int blocks)
+{
+  float *total = t->totals;
+
+  IGEMM_EACH (i, mr) {
+    IGEMM_EACH (j, blocks) {
+      _mm512_store_ps (total,
+          first ? acc[i][j] : _mm512_add_ps (_mm512_load_ps (total), acc[i][j]));
+      acc[i][j] = _mm512_setzero_ps ();
+      total += IGEMM_NR;
+    }
+  }
+}
+
+/* The sums of all chains, the last of which is not ended. */
+LANES_INLINE void
+add_totals (const IgemmTile *t, __m512 (*acc)[WIDE_BLOCKS], const int mr, const int blocks)
+{
+  const float *total = t->totals;
+
+  IGEMM_EACH (i, mr) {
+    IGEMM_EACH (j, blocks) {
+      acc[i][j] = _mm512_add_ps (_mm512_load_ps (total), acc[i][j]);
+      total += IGEMM_NR;
+    }
+  }
+}
+
+/* Product k of the rows x. */
+LANES_INLINE void
+add_product (const IgemmTile *t, __m512 (*acc)[WIDE_BLOCKS], const float *const *x, const float *w,
+    int k, const int mr, const int blocks)
+{
+  const size_t w_stride = t->w_stride / sizeof (float);
+  __m512 weights[WIDE_BLOCKS];
+
+  IGEMM_EACH (j, blocks)
+    weights[j] = _mm512_loadu_ps (w + j * w_stride);
+  IGEMM_EACH (i, mr) {
+    const __m512 value = _mm512_set1_ps (x[i][k]);
+
+    IGEMM_EACH (j, blocks)
+      acc[i][j] = _mm512_fmadd_ps (value, weights[j], acc[i][j]);
+  }
+}
+
 /* rows: pixels of the kind's tile. */
+LANES_INLINE void
+find_rows (const IgemmTile *t, int tap, const float **x, const int rows, const int mr)
+{
+  IGEMM_EACH (i, mr)
+    x[i] = t->rows[tap * rows + i];
+}
+
+/* All of few products. What add_chains() keeps count of would take some percent of their time. */
+LANES_INLINE void
+add_chain (const IgemmTile *t, __m512 (*acc)[WIDE_BLOCKS], const int rows, const int mr,
+    const int blocks)
+{
+  const float *w = t->w, *x[NARROW_MR];
+
+  for (int tap = 0; tap < t->taps; tap++, w += t->run * IGEMM_NR) {
+    find_rows (t, tap, x, rows, mr);
+    for (int k = 0; k < t->run; k++)
+      add_product (t, acc, x, w + k * IGEMM_NR, k, mr, blocks);
+  }
+}
+
+/* Two products at once: loops of up to 96 turns end as predicted, longer ones do not. */
+LANES_INLINE void
+add_chains (const IgemmTile *t, __m512 (*acc)[WIDE_BLOCKS], const int rows, const int mr,
+    const int blocks)
+{
+  const float *w = t->w, *x[NARROW_MR];
+  int left = KERNEL_CHAIN;
+  bool first = true;
+
+  for (int tap = 0; tap < t->taps; tap++) {
+    find_rows (t, tap, x, rows, mr);
+    for (int k = 0, end; k < t->run; k = end) {
+      if (left == 0) {
+        end_chain (t, acc, first, mr, blocks);
+        first = false;
+        left = KERNEL_CHAIN;
+      }
+      end = kernel_min_int (t->run, k + left);
+      left -= end - k;
+      for (; k + 2 <= end; k += 2, w += 2 * IGEMM_NR) {
+        add_product (t, acc, x, w, k, mr, blocks);
+        add_product (t, acc, x, w + IGEMM_NR, k + 1, mr, blocks);
+      }
+      if (k < end) {
+        add_product (t, acc, x, w, k, mr, blocks);
+        w += IGEMM_NR;
+      }
+    }
+  }
+  add_totals (t, acc, mr, blocks);
+}
+
 LANES_INLINE void
 tile (const IgemmTile *t, const int rows, const int mr, const int blocks)
 {
-  const size_t w_stride = t->w_stride / sizeof (float);
-  const float *w = t->w;
   __m512 acc[NARROW_MR][WIDE_BLOCKS];
   __mmask16 mask[WIDE_BLOCKS];
 
@@ -65,24 +165,10 @@ tile (const IgemmTile *t, const int rows, const int mr, const int blocks)
     IGEMM_EACH (j, blocks)
       lanes_prefetch_write ((const float *) t->y + (AHEAD * rows + i) * t->y_stride + j * IGEMM_NR);
 
-  for (int tap = 0; tap < t->taps; tap++) {
-    const float *x[NARROW_MR];
-
-    IGEMM_EACH (i, mr)
-      x[i] = t->rows[tap * rows + i];
-    for (int k = 0; k < t->run; k++, w += IGEMM_NR) {
-      __m512 weights[WIDE_BLOCKS];
-
-      IGEMM_EACH (j, blocks)
-        weights[j] = _mm512_loadu_ps (w + j * w_stride);
-      IGEMM_EACH (i, mr) {
-        const __m512 value = _mm512_set1_ps (x[i][k]);
-
-        IGEMM_EACH (j, blocks)
-          acc[i][j] = _mm512_fmadd_ps (value, weights[j], acc[i][j]);
-      }
-    }
-  }
+  if (t->taps * t->run <= KERNEL_CHAIN)
+    add_chain (t, acc, rows, mr, blocks);
+  else
+    add_chains (t, acc, rows, mr, blocks);
   finish (t, acc, mask, mr, blocks);
 }
 

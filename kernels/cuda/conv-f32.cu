@@ -2,7 +2,7 @@
 /*
  * conv-f32.cu: float convolutions in tiles, as a matrix product of pixels x terms and terms x oc.
  *
- * Each output remains one chain of fmaf in (kh, kw, ic) order, from the bias on: a thread adds terms
+ * Each output remains chains of fmaf in (kh, kw, ic) order, from the bias on: a thread adds terms
  * one after the other, and what would fill up the last step is left out, not added as 0, which would
  * make +0 of -0. Padding is a step with x = 0. No tensor cores: they have no such chain.
  */
@@ -13,6 +13,7 @@
 #define STEP    8   /* terms at once */
 #define ROWS    8   /* pixels of a thread */
 #define COLUMNS 4   /* channels of a thread */
+static_assert (KERNEL_CHAIN % STEP == 0, "a chain ends between two steps");
 #define THREADS (PIXELS / ROWS * (OUTPUTS / COLUMNS))
 
 static bool
@@ -133,6 +134,19 @@ store_tile (Tile *tile, const float x[4], const float w[2])
   *(float2 *) &tile->w[threadIdx.x / 32][threadIdx.x % 32 * 2] = make_float2 (w[0], w[1]);
 }
 
+/* The totals begin at -0, to which the first chain's sums can be added as they are. */
+static __device__ inline void
+end_chain (float sum[ROWS][COLUMNS], float total[ROWS][COLUMNS])
+{
+#pragma unroll
+  for (int i = 0; i < ROWS; i++)
+#pragma unroll
+    for (int j = 0; j < COLUMNS; j++) {
+      total[i][j] += sum[i][j];
+      sum[i][j] = 0.0f;
+    }
+}
+
 static __device__ inline void
 finish (const KernelConvF32 &a, size_t pixel, size_t count, int oc, float sum[ROWS][COLUMNS])
 {
@@ -164,14 +178,16 @@ __launch_bounds__ (THREADS)
   const int column = threadIdx.x % (OUTPUTS / COLUMNS) * COLUMNS;
   const Window window = find_window (a, first_pixel + threadIdx.x / 2, count);
   const int w_oc = first_oc + threadIdx.x % 32 * 2;
-  float sum[ROWS][COLUMNS], x[4], w[2];
+  float sum[ROWS][COLUMNS], total[ROWS][COLUMNS], x[4], w[2];
   Term term = {0, 0, 0};
 
 #pragma unroll
   for (int j = 0; j < COLUMNS; j++)
 #pragma unroll
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < ROWS; i++) {
       sum[i][j] = first_oc + column + j < s.oc ? a.b[first_oc + column + j] : 0.0f;
+      total[i][j] = -0.0f;
+    }
 
   advance (&term, threadIdx.x % 2 * 4, s);
   load_inputs<wide> (s, window, &term, x);
@@ -179,6 +195,8 @@ __launch_bounds__ (THREADS)
   for (int k = 0, turn = 0; k < terms; k += STEP, turn ^= 1) {
     const Tile &tile = tiles[turn];
 
+    if (k > 0 && k % KERNEL_CHAIN == 0)
+      end_chain (sum, total);
     store_tile (&tiles[turn], x, w);
     __syncthreads (); /* the other tile is free: all have come from it to here */
     if (k + STEP < terms) {
@@ -194,7 +212,8 @@ __launch_bounds__ (THREADS)
         add_term (tile, i, row, column, sum);
     }
   }
-  finish (a, first_pixel + row, count, first_oc + column, sum);
+  end_chain (sum, total);
+  finish (a, first_pixel + row, count, first_oc + column, total);
 }
 
 static void

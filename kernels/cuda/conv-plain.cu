@@ -151,7 +151,7 @@ kernel_conv_f32_pack_cuda_plain (const KernelConvShape *s, const float *w, void 
   return terms * s->oc * sizeof *w;
 }
 
-/* One chain of fmaf in (kh, kw, ic) order; padding is a step with x = 0. */
+/* Chains of fmaf in (kh, kw, ic) order; padding is a step with x = 0. */
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
     conv_f32 (const __grid_constant__ KernelConvF32 a, size_t count)
@@ -164,7 +164,8 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
   const Output o = find_output (s, i);
   const int ic = s.ic / s.groups, first = o.oc / (s.oc / s.groups) * ic;
   const float *w = (const float *) a.w + o.oc;
-  float t = a.b[o.oc];
+  float t = a.b[o.oc], total = -0.0f; /* to which the first chain's sum can be added as it is */
+  int left = KERNEL_CHAIN;
 
   for (int kh = 0; kh < s.kh; kh++) {
     for (int kw = 0; kw < s.kw; kw++) {
@@ -172,11 +173,22 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
       const bool inside = find_pixel (s, o, kh, kw, &index);
       const float *x = a.x + index + first;
 
+      for (int k = 0; k < ic;) {
+        if (left == 0) {
+          total += t;
+          t = 0.0f;
+          left = KERNEL_CHAIN;
+        }
+        const int end = min (ic, k + left);
+
+        left -= end - k;
 #pragma unroll 4
-      for (int k = 0; k < ic; k++, w += s.oc)
-        t = fmaf (inside ? x[k] : 0.0f, *w, t);
+        for (; k < end; k++, w += s.oc)
+          t = fmaf (inside ? x[k] : 0.0f, *w, t);
+      }
     }
   }
+  t = total + t;
   if (a.r)
     t = t + a.r[i];
   a.y[i] = kernel_clamp_f32 (t, a.lo, a.hi);

@@ -2,8 +2,8 @@
 /*
  * matmul.cu: products of two activations. A block makes SIDE x SIDE outputs of one pair from parts of
  * both operands in shared memory, the second one transposed where it is not; a thread has 4 x 4 of
- * them, 16 apart. Sums of int8 are exact in any order; those of floats run in ascending order of the
- * inner axis, one chain per output.
+ * them, 16 apart. Sums of int8 are exact in any order; those of floats are conv_f32's chains along
+ * the inner axis.
  */
 #include "kernels/cuda/vector.h"
 #include "kernels/requant.h"
@@ -142,6 +142,18 @@ kernel_matmul_s8_f32_cuda (const KernelMatmul *args, KernelQueue *queue)
 
 /* --- float ---------------------------------------------------------------------------------- */
 
+static __device__ inline void
+end_chain (float t[OWN][OWN], float total[OWN][OWN])
+{
+#pragma unroll
+  for (int i = 0; i < OWN; i++)
+#pragma unroll
+    for (int j = 0; j < OWN; j++) {
+      total[i][j] += t[i][j];
+      t[i][j] = 0.0f;
+    }
+}
+
 static __global__ void
 __launch_bounds__ (THREADS)
     matmul_f32 (const __grid_constant__ KernelMatmul a, const __grid_constant__ Tiles tiles)
@@ -151,10 +163,20 @@ __launch_bounds__ (THREADS)
   const float *from1 = (const float *) a.x1 + place.pair * a.rows * a.inner;
   const float *from2 = (const float *) a.x2 + place.pair * a.inner * a.cols;
   const int tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-  float t[OWN][OWN] = {};
+  float t[OWN][OWN] = {}, total[OWN][OWN];
 
+#pragma unroll
+  for (int i = 0; i < OWN; i++)
+#pragma unroll
+    for (int j = 0; j < OWN; j++)
+      total[i][j] = -0.0f; /* to which the first chain's sum can be added as it is */
+
+  static_assert (KERNEL_CHAIN % PART == 0, "a chain ends between two parts");
   for (int first = 0; first < a.inner; first += PART) {
     const int count = min (PART, a.inner - first);
+
+    if (first > 0 && first % KERNEL_CHAIN == 0)
+      end_chain (t, total);
 
     load_part (from1, place.row, a.rows, first, a.inner, false,
         [&] (int r, int k) { return (size_t) r * a.inner + k; },
@@ -181,7 +203,7 @@ __launch_bounds__ (THREADS)
       const int row = place.row + ty + 16 * i, column = place.column + tx + 16 * j;
 
       if (row < a.rows && column < a.cols)
-        ((float *) a.y)[(place.pair * a.rows + row) * a.cols + column] = t[i][j];
+        ((float *) a.y)[(place.pair * a.rows + row) * a.cols + column] = total[i][j] + t[i][j];
     }
 }
 

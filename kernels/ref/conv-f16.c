@@ -4,6 +4,7 @@
  */
 #include "kernels/backend.h"
 #include "kernels/half.h"
+#include "kernels/ref/chain.h"
 
 /* In the order of the plain weights. */
 size_t
@@ -26,7 +27,7 @@ accumulate (const KernelConvF16 *args, size_t i)
   const size_t n = i / s->oc / s->ow / s->oh;
   const int ic_of_group = s->ic / s->groups, oc_of_group = s->oc / s->groups;
   const KernelHalf *w = (const KernelHalf *) args->w + (size_t) oc * s->kh * s->kw * ic_of_group;
-  float t = args->b[oc];
+  RefChain chain = ref_chain_begin (args->b[oc]);
 
   for (int kh = 0; kh < s->kh; kh++) {
     for (int kw = 0; kw < s->kw; kw++, w += ic_of_group) {
@@ -37,10 +38,11 @@ accumulate (const KernelConvF16 *args, size_t i)
       const KernelHalf *x = args->x + pixel * s->ic + oc / oc_of_group * ic_of_group;
 
       for (int ic = 0; ic < ic_of_group; ic++)
-        t = fmaf (inside ? kernel_half_to_f32 (x[ic]) : 0.0f, kernel_half_to_f32 (w[ic]), t);
+        ref_chain_add (&chain, inside ? kernel_half_to_f32 (x[ic]) : 0.0f,
+            kernel_half_to_f32 (w[ic]));
     }
   }
-  return t;
+  return ref_chain_sum (&chain);
 }
 
 void

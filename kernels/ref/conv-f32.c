@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conv-f32.c: reference of conv_f32. One chain of fused multiply-adds per output, in (kh, kw, ic)
+ * conv-f32.c: reference of conv_f32. Chains of fused multiply-adds per output, in (kh, kw, ic)
  * order; a padded position is a step with x = 0, not a step left out: 0 * infinity is NaN and
  * -0 + 0 is +0.
  */
 #include "kernels/backend.h"
+#include "kernels/ref/chain.h"
 #include "kernels/requant.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ accumulate (const KernelConvF32 *args, size_t i)
   const size_t n = i / s->oc / s->ow / s->oh;
   const int ic_of_group = s->ic / s->groups, oc_of_group = s->oc / s->groups;
   const float *w = (const float *) args->w + (size_t) oc * s->kh * s->kw * ic_of_group;
-  float t = args->b[oc];
+  RefChain chain = ref_chain_begin (args->b[oc]);
 
   for (int kh = 0; kh < s->kh; kh++) {
     for (int kw = 0; kw < s->kw; kw++, w += ic_of_group) {
@@ -40,10 +41,10 @@ accumulate (const KernelConvF32 *args, size_t i)
       const float *x = args->x + pixel * s->ic + oc / oc_of_group * ic_of_group;
 
       for (int ic = 0; ic < ic_of_group; ic++)
-        t = fmaf (inside ? x[ic] : 0.0f, w[ic], t);
+        ref_chain_add (&chain, inside ? x[ic] : 0.0f, w[ic]);
     }
   }
-  return t;
+  return ref_chain_sum (&chain);
 }
 
 void

@@ -134,8 +134,8 @@ test_conv_s8 (void)
   }
 }
 
-/* A chain of `window` roundings: each is at most 2^-24 of a partial sum, and those are bounded by
- * the sum of magnitudes. */
+/* At most `window` roundings: each is at most 2^-24 of a partial sum, and those are bounded by the sum of
+ * magnitudes. */
 static void
 test_conv_f32 (void)
 {
@@ -174,10 +174,38 @@ test_conv_f32 (void)
   }
 }
 
+/* Every product is half the distance of 1 to the next float: added to 1 it is lost, but not the sum of a
+ * chain that begins at 0. */
+static void
+test_conv_f32_chains (void)
+{
+  enum { TERMS = 3 * KERNEL_CHAIN + 8 };
+  static float x[TERMS], w[TERMS];
+  const float b = 1;
+  float y;
+  KernelConvF32 args = {{1, 1, 1, TERMS, 1, 1, 1, 1, 1, 1, 1, 1, 1, .groups = 1}, .x = x, .w = w,
+      .b = &b, .y = &y, .lo = -INFINITY, .hi = INFINITY};
+
+  for (int i = 0; i < TERMS; i++) {
+    x[i] = 0x1p-12f;
+    w[i] = 0x1p-12f;
+  }
+  for (int terms = 1; terms <= TERMS; terms++) {
+    const int lost = terms < KERNEL_CHAIN ? terms : KERNEL_CHAIN;
+
+    args.shape.ic = terms;
+    kernel_conv_f32_ref (&args, NULL);
+    /* An odd rest is a tie. */
+    if (terms - lost < KERNEL_CHAIN || terms % 2 == 0)
+      CHECK (y == 1.0f + (float) (terms - lost) * 0x1p-24f);
+  }
+}
+
 int
 main (void)
 {
   RUN (test_conv_s8);
   RUN (test_conv_f32);
+  RUN (test_conv_f32_chains);
   return check_done ();
 }
