@@ -80,7 +80,9 @@ def torch_runs(options, network, batch, mode):
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 model(x)
-            run = graph.replay
+
+            def run(kept=(model, x)):  # a graph keeps neither alive
+                graph.replay()
     torch.cuda.synchronize()
 
     def burst():
