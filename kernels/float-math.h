@@ -86,7 +86,8 @@ kernel_logf (float x)
   y = fmaf (k, 0x1.62e430p-1f, f - (half - y));
   y = x == INFINITY ? x : y;
   y = x == 0.0f ? -INFINITY : y;
-  return x >= 0.0f ? y : x < 0.0f ? NAN : x;
+  y = x < 0.0f ? NAN : y;
+  return x != x ? x : y; /* nvcc 13.0 takes fabsf (x) >= 0 for true, whatever x is */
 }
 
 /* erf (x) within 3 ulp (2.1 measured). Below 1 an odd polynomial, minimax to 2e-9; above, 1 - exp (q (x)), where
