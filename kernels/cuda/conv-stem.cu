@@ -130,7 +130,7 @@ static __global__ void
 __launch_bounds__ (THREADS, 2) conv_stem (const __grid_constant__ StemParams q)
 {
 #if __CUDA_ARCH__ >= 800
-  extern __shared__ __align__ (16) uint8_t memory[];
+  extern __shared__ __align__ (128) uint8_t memory[];
   const ConvParams &p = q.p;
   const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int tiles = (p.oh + q.rows - 1) / q.rows, image = blockIdx.x / tiles;
