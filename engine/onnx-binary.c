@@ -5,7 +5,7 @@
  */
 #include <math.h>
 
-#include "engine/onnx-import.h"
+#include "engine/onnx-levels.h"
 
 /* --- With a constant ------------------------------------------------------------------------- */
 

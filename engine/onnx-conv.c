@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "engine/onnx-import.h"
+#include "engine/onnx-levels.h"
 
 /* [oc ic/g kh kw] to [oc kh kw ic/g]; kh is 1 for weights of rank 3. */
 static float *

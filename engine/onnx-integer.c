@@ -13,7 +13,7 @@
  */
 #include <string.h>
 
-#include "engine/onnx-import.h"
+#include "engine/onnx-levels.h"
 
 /* --- DynamicQuantizeLinear ------------------------------------------------------------------- */
 
@@ -34,17 +34,18 @@ engine_onnx_import_dynamic_quantize_linear (EngineOnnx *onnx, const EngineOnnxNo
   for (gsize i = 0; i < 3; i++) {
     EngineOnnxValue *y;
     EngineOnnxConstant *one;
+    const char *name;
     float *f;
 
     if (i == 0) {
-      y = engine_onnx_temporary (onnx, x, NULL);
+      y = engine_onnx_temporary (onnx, x, NULL, &name);
       y->levels.kind = ENGINE_ONNX_DYNAMIC;
     } else {
       one = engine_onnx_new_floats (onnx, 0, NULL, FALSE, &f, error);
       if (!one)
         return FALSE;
       f[0] = 1;
-      y = engine_onnx_temporary (onnx, NULL, one);
+      y = engine_onnx_temporary (onnx, NULL, one, &name);
     }
     y->dynamic = key;
     if (node->proto->output[i][0])
@@ -108,10 +109,8 @@ import_sum (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxImportFn imp
       matmul ? w->constant->rank - 1 : 0, error);
   if (!real)
     return FALSE;
-  engine_onnx_temporary (onnx, x, NULL);
-  inputs[0] = g_ptr_array_index (onnx->texts, onnx->texts->len - 1);
-  engine_onnx_temporary (onnx, NULL, real);
-  inputs[1] = g_ptr_array_index (onnx->texts, onnx->texts->len - 1);
+  engine_onnx_temporary (onnx, x, NULL, &inputs[0]);
+  engine_onnx_temporary (onnx, NULL, real, &inputs[1]);
   if (!engine_onnx_import_as (onnx, node, import, inputs, 2, node->proto->output[0], error))
     return FALSE;
   y = g_hash_table_lookup (onnx->values, node->proto->output[0]);

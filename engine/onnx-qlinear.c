@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "engine/onnx-import.h"
+#include "engine/onnx-levels.h"
 
 /* Output 0 from real inputs. */
 static gboolean

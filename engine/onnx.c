@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/onnx-chain.h"
+#include "engine/onnx-levels.h"
 #include "engine/onnx-order.h"
 
 #define MIN_OPSET 7
