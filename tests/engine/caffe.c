@@ -394,6 +394,23 @@ test_pointwise (void)
 /* --- Over channels ---------------------------------------------------------------------------- */
 
 static void
+test_lrn (void)
+{
+  const Blob x = image (4, 3, 2);
+  Blob y = x;
+
+  for (int c = 0; c < 4; c++)
+    for (int i = 0; i < 6; i++) {
+      double sum = 0;
+
+      for (int k = MAX (c - 1, 0); k <= MIN (c + 1, 3); k++)
+        sum += x.v[k * 6 + i] * x.v[k * 6 + i];
+      y.v[c * 6 + i] = x.v[c * 6 + i] / pow (2 + 0.5 / 3 * sum, 0.75);
+    }
+  check_layer ("LRN", "lrn_param { local_size: 3 alpha: 0.5 beta: 0.75 k: 2 }", "", &x, &y);
+}
+
+static void
 test_softmax (void)
 {
   const Blob x = image (4, 2, 2);
@@ -732,6 +749,7 @@ main (void)
   RUN (test_pooling);
   RUN (test_global_pooling);
   RUN (test_pointwise);
+  RUN (test_lrn);
   RUN (test_softmax);
   RUN (test_eltwise);
   RUN (test_concat_and_slice);
