@@ -90,29 +90,6 @@ kernel_mul_f32_avx512 (const KernelBinaryF32 *args, KernelQueue *queue)
 
 /* --- Unary functions ------------------------------------------------------------------------ */
 
-/* The steps of kernel_expf() in float-math.h; its two products with powers of two, the first of
- * which is exact, are one vscalefps. */
-LANES_INLINE __m512
-exp_lanes (__m512 x)
-{
-  const __m512 round = _mm512_set1_ps (0x1.8p23f), one = _mm512_set1_ps (1.0f);
-  const __m512 clamped = lanes_clamp (x, _mm512_set1_ps (-104.0f), _mm512_set1_ps (89.0f));
-  const __m512 n =
-      _mm512_sub_ps (_mm512_fmadd_ps (clamped, _mm512_set1_ps (0x1.715476p0f), round), round);
-  const __m512 r = _mm512_fmadd_ps (n, _mm512_set1_ps (0x1.05c610p-29f),
-      _mm512_fmadd_ps (n, _mm512_set1_ps (-0x1.62e430p-1f), clamped));
-  __m512 p = _mm512_set1_ps (0x1.a01a02p-13f);
-
-  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.6c16c2p-10f));
-  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.111112p-7f));
-  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.555556p-5f));
-  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.555556p-3f));
-  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0.5f));
-  p = _mm512_fmadd_ps (p, r, one);
-  p = _mm512_fmadd_ps (p, r, one);
-  return _mm512_scalef_ps (p, n);
-}
-
 /* The oldest kinds by hand; the others as the compiler vectorises them. */
 LANES_INLINE __m512
 apply (const KernelUnary kind, __m512 alpha, __m512 beta, __m512 x)
@@ -126,7 +103,7 @@ apply (const KernelUnary kind, __m512 alpha, __m512 beta, __m512 x)
   case KERNEL_UNARY_LEAKY_RELU:
     return _mm512_mask_mul_ps (x, _mm512_cmp_ps_mask (x, zero, _CMP_LT_OQ), alpha, x);
   case KERNEL_UNARY_SIGMOID:
-    return _mm512_div_ps (one, _mm512_add_ps (one, exp_lanes (minus_x)));
+    return _mm512_div_ps (one, _mm512_add_ps (one, lanes_exp (minus_x)));
   case KERNEL_UNARY_HARD_SIGMOID:
     return lanes_clamp (_mm512_add_ps (_mm512_mul_ps (alpha, x), beta), zero, one);
   case KERNEL_UNARY_HARD_SWISH:
@@ -134,7 +111,7 @@ apply (const KernelUnary kind, __m512 alpha, __m512 beta, __m512 x)
                                               _mm512_set1_ps (0.5f)),
                                  zero, one));
   case KERNEL_UNARY_SILU:
-    return _mm512_div_ps (x, _mm512_add_ps (one, exp_lanes (minus_x)));
+    return _mm512_div_ps (x, _mm512_add_ps (one, lanes_exp (minus_x)));
   default:
     break;
   }

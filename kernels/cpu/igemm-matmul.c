@@ -116,41 +116,48 @@ pack_columns_s8 (const Block *b, int8_t *packed, const int k_step)
   }
 }
 
-/* Where columns lie together. */
+/* Where columns lie together: k_step lines at a time become one. */
 static inline __attribute__ ((always_inline)) void
 pack_lines_s8 (const Block *b, int8_t *packed, const int k_step)
 {
-  for (int k = 0; k < b->k; k++) {
-    const int8_t *from = (const int8_t *) b->x2 + k * b->k_stride;
-    int8_t *to = packed + k / k_step * k_step * IGEMM_NR + k % k_step;
+  const int whole = b->columns == IGEMM_NR ? b->k / k_step * k_step : 0;
+  const int8_t *from = (const int8_t *) b->x2;
 
-    if (b->columns == IGEMM_NR)
-      for (int c = 0; c < IGEMM_NR; c++)
-        to[c * k_step] = from[c];
-    else
-      for (int c = 0; c < b->columns; c++)
-        to[c * k_step] = from[c];
+  for (int k = 0; k < whole; k += k_step, from += k_step * b->k_stride)
+    for (int c = 0; c < IGEMM_NR; c++)
+      for (int i = 0; i < k_step; i++)
+        packed[k * IGEMM_NR + c * k_step + i] = from[i * b->k_stride + c];
+  for (int k = whole; k < b->k; k++, from += b->k_stride)
+    for (int c = 0; c < b->columns; c++)
+      packed[k / k_step * k_step * IGEMM_NR + c * k_step + k % k_step] = from[c];
+}
+
+/* The sums of the columns. Those of 256 steps fit 16 bits. */
+static inline __attribute__ ((always_inline)) void
+sum_block (const int8_t *packed, int run, int32_t *sums, const int k_step)
+{
+  memset (sums, 0, IGEMM_NR * sizeof *sums);
+  for (int k = 0; k < run;) {
+    const int end = kernel_min_int (run, k + 256 / k_step * k_step);
+    int16_t partial[IGEMM_NR * 4] = {0};
+
+    for (; k < end; k += k_step, packed += IGEMM_NR * k_step)
+      for (int c = 0; c < IGEMM_NR * k_step; c++)
+        partial[c] += packed[c];
+    for (int c = 0; c < IGEMM_NR; c++)
+      for (int i = 0; i < k_step; i++)
+        sums[c] += partial[c * k_step + i];
   }
 }
 
 static inline __attribute__ ((always_inline)) void
-pack_s8 (const Block *b, int8_t *packed, const int k_step)
+pack_s8 (const Block *b, int8_t *packed, int32_t *sums, const int k_step)
 {
   if (b->k_stride == 1)
     pack_columns_s8 (b, packed, k_step);
   else
     pack_lines_s8 (b, packed, k_step);
-}
-
-/* The sums of the columns. */
-static void
-sum_block (const int8_t *packed, int run, int k_step, int32_t *sums)
-{
-  memset (sums, 0, IGEMM_NR * sizeof *sums);
-  for (int k = 0; k < run; k += k_step, packed += IGEMM_NR * k_step)
-    for (int c = 0; c < IGEMM_NR; c++)
-      for (int i = 0; i < k_step; i++)
-        sums[c] += packed[c * k_step + i];
+  sum_block (packed, b->run, sums, k_step);
 }
 
 /* Wraps as the accumulators do. */
@@ -176,12 +183,11 @@ pack_block_s8 (const IgemmKind *kind, const Block *block, uint8_t *packed, int32
     memset (w + block->k / kind->k_step * kind->k_step * IGEMM_NR, 0,
         (size_t) (block->run - block->k / kind->k_step * kind->k_step) * IGEMM_NR);
   if (kind->k_step == 4)
-    pack_s8 (block, w, 4);
+    pack_s8 (block, w, sums, 4);
   else if (kind->k_step == 2)
-    pack_s8 (block, w, 2);
+    pack_s8 (block, w, sums, 2);
   else
-    pack_s8 (block, w, kind->k_step);
-  sum_block (w, block->run, kind->k_step, sums);
+    pack_s8 (block, w, sums, 1);
   if (start)
     write_starts (kind, sums, packed);
 }

@@ -106,6 +106,29 @@ lanes_clamp (__m512 t, __m512 lo, __m512 hi)
   return _mm512_min_ps (hi, _mm512_max_ps (lo, t));
 }
 
+/* The steps of kernel_expf() in float-math.h; its two products with powers of two, the first of
+ * which is exact, are one vscalefps. */
+LANES_INLINE __m512
+lanes_exp (__m512 x)
+{
+  const __m512 round = _mm512_set1_ps (0x1.8p23f), one = _mm512_set1_ps (1.0f);
+  const __m512 clamped = lanes_clamp (x, _mm512_set1_ps (-104.0f), _mm512_set1_ps (89.0f));
+  const __m512 n =
+      _mm512_sub_ps (_mm512_fmadd_ps (clamped, _mm512_set1_ps (0x1.715476p0f), round), round);
+  const __m512 r = _mm512_fmadd_ps (n, _mm512_set1_ps (0x1.05c610p-29f),
+      _mm512_fmadd_ps (n, _mm512_set1_ps (-0x1.62e430p-1f), clamped));
+  __m512 p = _mm512_set1_ps (0x1.a01a02p-13f);
+
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.6c16c2p-10f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.111112p-7f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.555556p-5f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0x1.555556p-3f));
+  p = _mm512_fmadd_ps (p, r, _mm512_set1_ps (0.5f));
+  p = _mm512_fmadd_ps (p, r, one);
+  p = _mm512_fmadd_ps (p, r, one);
+  return _mm512_scalef_ps (p, n);
+}
+
 /* Brings a line into the cache to be written: where neighbouring stores lie far apart, each waits
  * for its line otherwise. PREFETCHW is on every CPU with AVX-512. */
 LANES_INLINE void

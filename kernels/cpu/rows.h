@@ -28,9 +28,10 @@ rows_max (const float *x, int c)
     for (i = KERNEL_ROW_LANES; i + KERNEL_ROW_LANES <= c; i += KERNEL_ROW_LANES)
       for (int l = 0; l < KERNEL_ROW_LANES; l++)
         lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+    for (int half = KERNEL_ROW_LANES / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; l++)
+        lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
     max = lane[0];
-    for (int l = 1; l < KERNEL_ROW_LANES; l++)
-      max = lane[l] > max ? lane[l] : max;
   }
   for (; i < c; i++)
     max = x[i] > max ? x[i] : max;
@@ -68,10 +69,12 @@ rows_softmax (const float *x, float *y, int c, const bool log)
 
     /* exp of what is not there is 0, and adding that changes no partial sum */
     for (int l = 0; l < KERNEL_ROW_LANES; l++)
-      last[l] = l < left ? x[i + l] : -INFINITY;
+      last[l] = -INFINITY;
+    for (int l = 0; l < left; l++)
+      last[l] = x[i + l];
     rows_terms (last, terms, max, false, partial);
-    if (!log)
-      memcpy (y + i, terms, left * sizeof (float));
+    for (int l = 0; l < left && !log; l++)
+      y[i + l] = terms[l];
   }
 
   const float sum = kernel_row_total (partial), log_sum = kernel_logf (sum);
@@ -184,11 +187,14 @@ rows_lrn_range (const void *ctx, size_t begin, size_t end)
 /* --- The slots of an instruction set, kernel_<slot>_<suffix> -------------------------------- */
 
 /* clang-format off */
-#define ROWS_SLOTS(suffix)                                                                         \
-  static void softmax_range (const void *ctx, size_t begin, size_t end)                            \
+/* What calls softmax_range(), of this file's own or by hand. */
+#define ROWS_SOFTMAX_SLOT(suffix)                                                                  \
+  void kernel_softmax_f32_##suffix (const KernelSoftmax *args, KernelQueue *queue)                 \
   {                                                                                                \
-    rows_softmax_range (ctx, begin, end);                                                          \
-  }                                                                                                \
+    kernel_pool_range (queue->pool, softmax_range, args, args->rows, 1 + ROWS_GRAIN / args->c);    \
+  }
+
+#define ROWS_OTHER_SLOTS(suffix)                                                                   \
   static void layernorm_range (const void *ctx, size_t begin, size_t end)                          \
   {                                                                                                \
     rows_layernorm_range (ctx, begin, end);                                                        \
@@ -196,10 +202,6 @@ rows_lrn_range (const void *ctx, size_t begin, size_t end)
   static void lrn_range (const void *ctx, size_t begin, size_t end)                                \
   {                                                                                                \
     rows_lrn_range (ctx, begin, end);                                                              \
-  }                                                                                                \
-  void kernel_softmax_f32_##suffix (const KernelSoftmax *args, KernelQueue *queue)                 \
-  {                                                                                                \
-    kernel_pool_range (queue->pool, softmax_range, args, args->rows, 1 + ROWS_GRAIN / args->c);    \
   }                                                                                                \
   void kernel_layernorm_f32_##suffix (const KernelLayernorm *args, KernelQueue *queue)             \
   {                                                                                                \
@@ -209,4 +211,13 @@ rows_lrn_range (const void *ctx, size_t begin, size_t end)
   {                                                                                                \
     kernel_pool_range (queue->pool, lrn_range, args, args->rows, 1 + ROWS_GRAIN / args->c);        \
   }
+
+#define ROWS_SLOTS(suffix)                                                                         \
+  static void softmax_range (const void *ctx, size_t begin, size_t end)                            \
+  {                                                                                                \
+    rows_softmax_range (ctx, begin, end);                                                          \
+  }                                                                                                \
+  ROWS_SOFTMAX_SLOT (suffix)                                                                       \
+                                                                                                   \
+  ROWS_OTHER_SLOTS (suffix)
 /* clang-format on */

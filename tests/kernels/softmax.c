@@ -47,6 +47,7 @@ bench_softmax_f32 (Harness *h)
   run_softmax (h, 1, 1000, false, HARNESS_PLAIN, false);
   run_softmax (h, 1, 1000, true, HARNESS_PLAIN, false);
   run_softmax (h, 3 * 197, 197, false, HARNESS_PLAIN, false);
+  run_softmax (h, 192 * 49, 49, false, HARNESS_PLAIN, false);
 }
 
 /* --- Layer normalisation -------------------------------------------------------------------- */
