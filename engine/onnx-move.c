@@ -203,6 +203,21 @@ read_cut (EngineOnnx *onnx, const EngineOnnxNode *node, int rank, const gint64 *
   return TRUE;
 }
 
+/* The value with `size` elements along an axis: cut, or with zeros behind. */
+static int
+add_resized (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int axis, int size,
+    GError **error)
+{
+  const int old = engine_graph_value (onnx->graph, value)->dims[axis];
+  EngineNode *pad;
+
+  if (size <= old)
+    return size < old ? add_slice (onnx, node, 0, value, axis, 0, size, error) : value;
+  pad = engine_onnx_add (onnx, node, ENGINE_OP_PAD, 0, &value, 1);
+  pad->pad.after[axis] = size - old;
+  return engine_onnx_infer (onnx, node, pad, error);
+}
+
 /* Every step-th element of a graph value's axis: one of `step` columns, once the axis is rows of so many.
  * `of` is the axis in the cut. */
 static int
@@ -213,12 +228,13 @@ add_strided_slice (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int 
   const gint64 step = cut->step[of], count = cut->count[of];
   int dims[ENGINE_MAX_RANK + 1];
 
-  if (x.rank == ENGINE_MAX_RANK || x.dims[axis] != step * count || cut->from[of] >= step) {
-    ENGINE_ONNX_UNSUPPORTED ("%" G_GINT64_FORMAT " of %d elements in steps of %" G_GINT64_FORMAT
-                             ": the axis has to be a multiple of the step",
-        count, x.dims[axis], step);
+  if (x.rank == ENGINE_MAX_RANK || cut->from[of] >= step || step * count >= 2 * ENGINE_MAX_DIM) {
+    ENGINE_ONNX_UNSUPPORTED ("elements from %" G_GINT64_FORMAT " on in steps of %" G_GINT64_FORMAT
+                             ", of %d axes; up to %d axes, from the first step, can be done",
+        cut->from[of], step, x.rank, ENGINE_MAX_RANK - 1);
     return ENGINE_NONE;
   }
+  value = add_resized (onnx, node, value, axis, step * count, error);
   memcpy (dims, x.dims, axis * sizeof (int));
   dims[axis] = count;
   dims[axis + 1] = step;

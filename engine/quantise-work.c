@@ -12,6 +12,7 @@
 #include "engine/build.h"
 #include "engine/layer-rules.h"
 #include "engine/quantise.h"
+#include "engine/ranges.h"
 
 gboolean
 engine_quantise_reads_int8 (const EngineNode *node, EngineWork work, int k)
@@ -45,25 +46,29 @@ is_sum (const EngineGraph *graph, const EngineNode *node)
          !engine_graph_value (graph, node->inputs[ENGINE_BINARY_X2])->data;
 }
 
-/* Whether only float ops read a sum, and a layer normalisation or another such sum is among them. */
+/* Whether a layer normalisation, or a sum on floats, reads the value, at once or behind moves.
+ * reaches[v] says so of values that later nodes make. */
 static gboolean
-passes_on_floats (const EngineGraph *graph, const EngineWork *work, int sum)
+reaches_floats (const EngineGraph *graph, const EngineWork *work, const gboolean *reaches,
+    int value)
 {
-  if (!read_as_float_only (graph, work, sum))
-    return FALSE;
   for (guint i = 0; i < graph->nodes->len; i++) {
     const EngineNode *node = engine_graph_node (graph, i);
 
     for (int k = 0; k < node->n_inputs; k++)
-      if (node->inputs[k] == sum && (node->op == ENGINE_OP_LAYERNORM ||
-                                        (is_sum (graph, node) && work[i] != ENGINE_WORK_INT8)))
+      if (node->inputs[k] == value &&
+          (node->op == ENGINE_OP_LAYERNORM ||
+              (is_sum (graph, node) && work[i] != ENGINE_WORK_INT8) ||
+              (engine_op_passes_values (node->op) && work[i] == ENGINE_WORK_FLOAT &&
+                  reaches[node->output])))
         return TRUE;
   }
   return FALSE;
 }
 
 static EngineWork
-plain_work_of (const EngineGraph *graph, const EngineWork *work, const EngineNode *node)
+plain_work_of (const EngineGraph *graph, const EngineWork *work, const EngineNode *node,
+    gboolean reaches)
 {
   switch (node->op) {
   case ENGINE_OP_SOFTMAX:
@@ -71,14 +76,14 @@ plain_work_of (const EngineGraph *graph, const EngineWork *work, const EngineNod
   case ENGINE_OP_LAYERNORM:
     return ENGINE_WORK_FLOAT;
   case ENGINE_OP_CONV:
-    return is_sum (graph, node) && passes_on_floats (graph, work, node->output)
+    return is_sum (graph, node) && reaches && read_as_float_only (graph, work, node->output)
                ? ENGINE_WORK_INT8_TO_FLOAT
                : ENGINE_WORK_INT8;
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
-    if (is_sum (graph, node))
-      return passes_on_floats (graph, work, node->output) ? ENGINE_WORK_FLOAT : ENGINE_WORK_INT8;
-    if (!engine_graph_value (graph, node->inputs[ENGINE_BINARY_X2])->data)
+    if (is_sum (graph, node) && !reaches)
+      return ENGINE_WORK_INT8;
+    if (node->op == ENGINE_OP_MUL && !engine_graph_value (graph, node->inputs[1])->data)
       return ENGINE_WORK_INT8;
     break;
   case ENGINE_OP_CONCAT:
@@ -98,9 +103,14 @@ static EngineWork *
 plain_work (const EngineGraph *graph)
 {
   EngineWork *work = g_new0 (EngineWork, graph->nodes->len);
+  g_autofree gboolean *reaches = g_new0 (gboolean, graph->values->len);
 
-  for (int i = (int) graph->nodes->len - 1; i >= 0; i--)
-    work[i] = plain_work_of (graph, work, engine_graph_node (graph, i));
+  for (int i = (int) graph->nodes->len - 1; i >= 0; i--) {
+    const EngineNode *node = engine_graph_node (graph, i);
+
+    reaches[node->output] = reaches_floats (graph, work, reaches, node->output);
+    work[i] = plain_work_of (graph, work, node, reaches[node->output]);
+  }
   return work;
 }
 
