@@ -238,7 +238,7 @@ engine_caffe_import_pooling (EngineCaffe *caffe, const EngineCaffeLayer *layer, 
   if (!param)
     return ENGINE_CAFFE_REFUSE ("it has no pooling_param");
   const gboolean max = param->pool == ENGINE_CAFFE__POOLING__METHOD__MAX;
-  const gboolean ceil = param->round_mode == ENGINE_CAFFE__POOLING__ROUND__CEIL;
+  const gboolean ceil = param->ceil_mode && param->round_mode == ENGINE_CAFFE__POOLING__ROUND__CEIL;
   const Extent kernel = EXTENT (param, kernel_size, kernel, 1, -1),
                stride = EXTENT (param, stride, stride, 1, 1), pad = EXTENT (param, pad, pad, 0, 0);
 

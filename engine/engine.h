@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * engine.h: from an ONNX classifier to numbers. The only header of engine/ that gst/ and tools/
+ * engine.h: from an ONNX or Caffe classifier to numbers. The only header of engine/ that gst/ and tools/
  * include.
  *
- *   EngineModel       an ONNX file, imported and fused: what calibration observes
+ *   EngineModel       an ONNX file, or Caffe's two, imported and fused: what calibration observes
  *   EngineCalibrator  runs a model in FP32 and fills CalibStatistics
  *   Engine            an executable network (INT8 or FP32), built from a model or loaded from a file
  *   EngineExec        one engine on one back end: memory for a batch, and run()
