@@ -263,6 +263,20 @@ define (EngineOnnx *onnx, const EngineOnnxNode *node, const Stored *result)
   return engine_onnx_define (onnx, node, 0, result->value, result->storage);
 }
 
+/* a / b = a * (1 / b) */
+static gboolean
+divide (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  const char *inputs[2] = {node->proto->input[0]};
+  const char *const b = node->proto->input[1];
+
+  inputs[1] = engine_onnx_between (onnx);
+  return engine_onnx_import_as (onnx, node, engine_onnx_import_reciprocal, &b, 1, inputs[1],
+             error) &&
+         engine_onnx_import_as (onnx, node, engine_onnx_import_mul, inputs, 2,
+             node->proto->output[0], error);
+}
+
 static gboolean
 of_activations (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnnxValue *a,
     EngineOnnxValue *b, GError **error)
@@ -270,8 +284,6 @@ of_activations (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnn
   EngineOnnxValue minus;
   Stored result;
 
-  if (op == '/')
-    return ENGINE_ONNX_UNSUPPORTED ("a division of two computed values");
   if (op == '-') {
     if (!negate (onnx, node, b, &minus, error))
       return FALSE;
@@ -291,6 +303,8 @@ import_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op, GError **e
     return FALSE;
   if (a->constant && b->constant)
     return engine_onnx_fold_binary (onnx, node, op, a->constant, b->constant, error);
+  if (op == '/' && !b->constant)
+    return divide (onnx, node, error);
   if (a->constant || b->constant)
     return with_constant (onnx, node, op, a->constant ? b : a,
         a->constant ? a->constant : b->constant, a->constant != NULL, error);

@@ -251,6 +251,9 @@ gboolean engine_onnx_define_alias (EngineOnnx *onnx, const EngineOnnxNode *node,
 
 /* --- Shared between families ----------------------------------------------------------------- */
 
+/* onnx-reduce.c: a name for a value between the ops that one is made of. */
+const char *engine_onnx_between (EngineOnnx *onnx);
+
 /* onnx-image.c: the model's input, of this shape. */
 gboolean engine_onnx_add_image (EngineOnnx *onnx, const char *name,
     const EngineOnnx__TensorShapeProto *shape, GError **error);

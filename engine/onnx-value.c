@@ -40,6 +40,9 @@ engine_onnx_add (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, guin
 {
   const char *output = i < node->proto->n_output ? node->proto->output[i] : node->name;
 
+  if (output[0] == '\001') /* engine_onnx_temporary(): people see the node's */
+    output = node->name;
+
   return engine_graph_add_node (onnx->graph, op, node->name, inputs, n_inputs, output);
 }
 

@@ -205,8 +205,9 @@ add_output (EngineOnnx *onnx, const char *name, GError **error)
       error);
   if (stored == ENGINE_NONE)
     return FALSE;
-  if (!engine_graph_is_output (onnx->graph, stored))
-    engine_graph_rename (onnx->graph, stored, name);
+  if (engine_graph_is_output (onnx->graph, stored)) /* a choice among scores that are one, too */
+    return TRUE;
+  engine_graph_rename (onnx->graph, stored, name);
   g_array_append_val (onnx->graph->outputs, stored);
   return TRUE;
 }
