@@ -67,7 +67,8 @@ def torch_runs(options, network, batch, mode):
     x = torch.randn(batch, 3, 224, 224, device="cuda", dtype=torch.half).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         if mode:
-            model = torch.compile(model, mode=mode)
+            torch._dynamo.reset()  # or the second size of batch would be compiled for any
+            model = torch.compile(model, mode=mode, dynamic=False)
             run = lambda: model(x)
             for _ in range(WARM_UP_RUNS):
                 run()
@@ -171,13 +172,17 @@ def main():
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be above 0")
 
-    results = [measure(options, network, batch) for network in options.networks for batch in options.batches]
+    results = []
+    for network in options.networks:
+        for batch in options.batches:
+            results.append(measure(options, network, batch))
+            say(" | ".join(list(rows(options, results[-1:]))[-1]))  # what is measured is not lost with the rest
+            if options.json:
+                json.dump(results, open(options.json, "w"))
     text = versions(options.peers) + "\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows(options, results))
     print(text, end="")
     if options.markdown:
         open(options.markdown, "w").write(text)
-    if options.json:
-        json.dump(results, open(options.json, "w"))
 
 
 if __name__ == "__main__":
