@@ -6,10 +6,11 @@
  * A block computes some rows of y. It unfolds the rows of x that they need into shared memory, four
  * halves a pixel, 0 outside the image. Four neighbouring pixels of a window's row are then the k of one
  * mma: lane t of a row has pixel t, one 8-byte load (7x7: two mma a row, 14 of them). A warp has 2 rows x
- * 16 pixels x 64 channels: 64 accumulators. Bound: loads from shared memory for 7x7, stores for 3x3.
+ * 16 pixels x 64 channels: 64 accumulators.
  */
 #include "kernels/cuda/conv-f16.h"
 #include "kernels/cuda/conv-mma.cuh"
+#include "kernels/cuda/conv-wgmma.cuh"
 
 #include <string.h>
 
@@ -18,11 +19,12 @@
 /* Packed weights: [64 channels][step][8 mma][lane][4 halves]: lane 4 g + t has the four channels of pixel t
  * of a step, for channel 16 (g / 2) + 2 j + g % 2 of mma j. */
 typedef struct {
-  ConvParams p;        /* in bytes */
-  int rows;            /* of y, of a block */
-  int steps;           /* mma along k */
-  int row_steps;       /* of a row of a window */
-  int width;           /* pixels of a row in shared memory */
+  ConvParams p;  /* in bytes */
+  int rows;      /* of y, of a block */
+  int steps;     /* mma along k */
+  int row_steps; /* of a row of a window */
+  int width;     /* pixels of a row in shared memory */
+  Divisor by_width;
   unsigned weights, x; /* offsets in shared memory */
 } StemParams;
 
@@ -37,14 +39,18 @@ unfold (uint2 *to, const StemParams &q, int image, int row)
 
 #pragma unroll 4
   for (int i = threadIdx.x; i < count; i += THREADS) {
-    const int r = i / q.width, ih = top + r, iw = i - r * q.width - p.pad_left;
+    int column;
+    const int ih = top + divide (i, q.by_width, &column), iw = column - p.pad_left;
     const bool inside = (unsigned) ih < (unsigned) p.ih && (unsigned) iw < (unsigned) p.iw;
     const KernelHalf *from = x + (inside ? (((int64_t) image * p.ih + ih) * p.iw + iw) * ic : 0);
     uint32_t c[4];
 
 #pragma unroll
-    for (int k = 0; k < 4; k++)
-      c[k] = inside && k < ic ? from[k] : 0;
+    for (int k = 0; k < 4; k++) {
+      c[k] =
+          from[k < ic ? k : 0]; /* always loaded, so that loads of several pixels are under way */
+      c[k] = inside && k < ic ? c[k] : 0;
+    }
     to[i] = make_uint2 (c[0] | c[1] << 16, c[2] | c[3] << 16);
   }
 }
@@ -53,7 +59,7 @@ static __global__ void
 __launch_bounds__ (THREADS, 2) conv_stem_f16 (const __grid_constant__ StemParams q)
 {
 #if __CUDA_ARCH__ >= 800
-  extern __shared__ __align__ (16) uint8_t memory[];
+  extern __shared__ __align__ (128) uint8_t memory[];
   const ConvParams &p = q.p;
   const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int tiles = (p.oh + q.rows - 1) / q.rows, image = blockIdx.x / tiles;
@@ -109,6 +115,72 @@ __launch_bounds__ (THREADS, 2) conv_stem_f16 (const __grid_constant__ StemParams
       conv_store_f16 (p, oh < p.oh && ow < p.ow ? (image * p.oh + oh) * p.ow + ow : -1,
           n * 64 + t * 16, [&] (int j) { return acc[i / 2][j / 2][i % 2 * 2 + j % 2]; });
     }
+  }
+#endif
+}
+
+/* The same with wgmma: a warpgroup has 4 x 16 pixels x 64 channels, 32 accumulators a thread, and loads the
+ * whole k of its windows first. */
+template <int row_steps, int steps>
+static __global__ void
+__launch_bounds__ (THREADS, 2) conv_stem_f16_wgmma (const __grid_constant__ StemParams q)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ __align__ (128) uint8_t memory[];
+  const ConvParams &p = q.p;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  const int tiles = (p.oh + q.rows - 1) / q.rows, image = blockIdx.x / tiles;
+  const int top = (blockIdx.x - image * tiles) * q.rows, columns = (p.ow + 15) / 16 * 16;
+  const int groups = q.rows * columns / 16;
+  uint32_t *w = (uint32_t *) (memory + q.weights);
+  uint2 *x = (uint2 *) (memory + q.x);
+  const uint64_t weights = matrix_of_bricks (conv_shared_address (w));
+  int row = warp * 16 / columns, column = warp * 16 - row * columns;
+
+  conv_let_next_start ();
+#pragma unroll 4
+  for (int i = threadIdx.x; i < p.n_blocks * steps * 8 * 32; i += THREADS) {
+    const uint2 v = ((const uint2 *) p.w)[i];
+
+    w[i / 32 * 64 + i % 32] = v.x;
+    w[i / 32 * 64 + 32 + i % 32] = v.y;
+  }
+  store_fence ();
+  conv_wait_for_inputs ();
+  unfold (x, q, image, top);
+  __syncthreads ();
+  for (int group = warp; group - warp % 4 < groups; group += THREADS / 32) {
+    const bool some = group < groups; /* else this warp only takes part */
+    const int oh = top + row, ow = column + g;
+    const uint2 *from = some ? x + row * p.stride_h * q.width + ow * p.stride_w + t : x;
+    uint32_t a[steps][4];
+
+#pragma unroll
+    for (int i = 0; i < steps; i++) {
+      const uint2 *at = from + i / row_steps * q.width + i % row_steps * 4;
+      const uint2 low = at[0], high = at[8 * p.stride_w];
+
+      a[i][0] = low.x, a[i][1] = high.x, a[i][2] = low.y, a[i][3] = high.y;
+    }
+    for (int n = 0; n < p.n_blocks; n++) {
+      float acc[32];
+
+      wgmma_fence ();
+#pragma unroll
+      for (int i = 0; i < steps; i++)
+        wgmma_registers (acc, a[i], weights + ((n * steps + i) * 2048 >> 4), i > 0);
+      wgmma_commit ();
+      wgmma_wait<0> ();
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        const bool inside = some && oh < p.oh && ow + i * 8 < p.ow;
+
+        conv_store_f16 (p, inside ? (image * p.oh + oh) * p.ow + ow + i * 8 : -1, n * 64 + t * 16,
+            [&] (int j) { return acc[j / 2 * 4 + i * 2 + j % 2]; });
+      }
+    }
+    for (column += THREADS / 32 * 16; column >= columns; column -= columns)
+      row++;
   }
 #endif
 }
@@ -184,15 +256,21 @@ run (const KernelConvF16 *args, KernelQueue *queue)
   const KernelConvShape *s = &args->shape;
   StemParams q = {};
   void *arguments[] = {&q};
+  const void *kernel = (const void *) conv_stem_f16;
   unsigned shared;
 
   q.p = kernel_conv_params_f16 (args);
   q.row_steps = (s->kw + 3) / 4;
   q.steps = s->kh * q.row_steps;
   q.width = ((s->ow + 15) / 16 * 16 - 1) * s->stride_w + q.row_steps * 4;
+  q.by_width = make_divisor (q.width);
   shared = choose_rows (&q, s->n, queue->cuda);
-  kernel_conv_launch (queue, (const void *) conv_stem_f16,
-      s->n * kernel_cuda_blocks (s->oh, q.rows), THREADS, shared, 1, arguments);
+  if (queue->cuda->sm == 90 && q.row_steps == 2 && q.steps == 14)
+    kernel = (const void *) conv_stem_f16_wgmma<2, 14>;
+  else if (queue->cuda->sm == 90 && q.row_steps == 1 && q.steps == 3)
+    kernel = (const void *) conv_stem_f16_wgmma<1, 3>;
+  kernel_conv_launch (queue, kernel, s->n * kernel_cuda_blocks (s->oh, q.rows), THREADS, shared, 1,
+      arguments);
 }
 
 const CudaConvF16 kernel_conv_f16_cuda_stem = {"stem", suits, pack, NULL, run};

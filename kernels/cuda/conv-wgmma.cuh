@@ -265,6 +265,18 @@ wgmma_registers (int (&d)[32], const uint32_t (&a)[4], uint64_t b, int add)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
 }
 
+static __device__ __forceinline__ void
+wgmma_registers (float (&d)[32], const uint32_t (&a)[4], uint64_t b, int add)
+{
+  asm volatile ("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %37, 0;\n\t"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "{%32, %33, %34, %35}, %36, p, 1, 1, 0;\n\t}"
+      : CONV_F8 (0), CONV_F8 (8), CONV_F8 (16), CONV_F8 (24)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
+
 #undef CONV_R8
 #undef CONV_F8
 /* clang-format on */
