@@ -50,6 +50,8 @@ struct _EnginePreprocessor {
 
 /* --- Tables --------------------------------------------------------------------------------- */
 
+/* Levels as QuantizeLinear has them, to the last bit: pixels of some models lie in the middle between
+ * two levels, all of them, and the zero point may be odd. */
 static void
 fill_table (EnginePreprocessor *p, float scale, int zero)
 {
@@ -60,7 +62,8 @@ fill_table (EnginePreprocessor *p, float scale, int zero)
       if (p->type == ENGINE_TYPE_F32)
         ((float *) p->table)[k * 256 + x] = (float) y;
       else
-        ((gint8 *) p->table)[k * 256 + x] = (gint8) CLAMP (rint (y / scale + zero), -128.0, 127.0);
+        ((gint8 *) p->table)[k * 256 + x] =
+            (gint8) CLAMP (rintf ((float) y / scale) + zero, -128.0f, 127.0f);
     }
 }
 

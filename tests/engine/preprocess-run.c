@@ -101,7 +101,7 @@ test_values (void)
 
       for (int i = 0; i < 256 * 3; i++) {
         const double v = engine_preprocess_value (&preprocess, i % 3, i / 3);
-        const double expected = rint (v / (double) quant[q].scale + quant[q].zero);
+        const double expected = rintf ((float) v / quant[q].scale) + quant[q].zero;
 
         CHECK_INT (s8[i], ==, (int) CLAMP (expected, -128.0, 127.0));
       }
