@@ -284,7 +284,7 @@ install_settings (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_CALIBRATION_TABLE,
       g_param_spec_string ("calibration-table", "Calibration table",
           "Path of the table that int8calib or TensorRT wrote for this model; needed for "
-          "precision=int8, unless dynamic-ranges has them all. Set while playing (the same path, where "
+          "precision=int8, unless dynamic-ranges has them all or the model is quantised already. Set while playing (the same path, where "
           "the file is another now): the network is made anew aside and replaces the old one between two frames",
           NULL, flags));
   g_object_class_install_property (klass, PROP_FORCE_TABLE,

@@ -89,8 +89,9 @@ count_worst (const GPtrArray *suspects)
   return n;
 }
 
+/* A model that is quantised already takes no ranges by hand. */
 static void
-print_overrides (const GPtrArray *suspects)
+print_overrides (const GPtrArray *suspects, gboolean with_ranges)
 {
   const guint n = count_worst (suspects);
   g_autoptr (GString) rules = g_string_new (NULL);
@@ -107,7 +108,7 @@ print_overrides (const GPtrArray *suspects)
   g_print ("\nhalf of the damage comes from %u of %u layers; to give them back to float:\n"
            "--layer-precision %s\n",
       n, suspects->len, quoted);
-  if (ranges->len)
+  if (ranges->len && with_ranges)
     g_print ("\nranges that would clip nothing, as a file for --dynamic-ranges:\n%s", ranges->str);
 }
 
@@ -128,5 +129,5 @@ compare_print_layers (const CompareCandidate *candidate, guint top)
       "SQNR", "alone", "logits", "cosine", "saturated", "levels", "dead", "why");
   for (guint i = 0; i < n; i++)
     print_suspect (candidate->comparison, i + 1, g_ptr_array_index (suspects, i));
-  print_overrides (suspects);
+  print_overrides (suspects, candidate->table != NULL);
 }

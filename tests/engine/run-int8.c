@@ -95,6 +95,13 @@ typedef struct {
 } Runner;
 
 /* Up to a batch of images, quantised; returns how many there were. */
+/* As QuantizeLinear: pixels may lie in the middle between two levels. */
+static gint8
+level_of (const EngineQuant *quant, float x)
+{
+  return (gint8) CLAMP (rintf (x / quant->scale) + quant->zero, -128.0f, 127.0f);
+}
+
 static int
 read_batch (const Runner *r)
 {
@@ -106,7 +113,7 @@ read_batch (const Runner *r)
     if (r->type == ENGINE_TYPE_F32)
       memcpy (to, r->image, r->elements * sizeof (float));
     for (gsize i = 0; r->type == ENGINE_TYPE_S8 && i < r->elements; i++)
-      ((gint8 *) to)[i] = engine_quant_level (&r->quant, r->image[i]);
+      ((gint8 *) to)[i] = level_of (&r->quant, r->image[i]);
   }
   return n;
 }

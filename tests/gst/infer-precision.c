@@ -203,6 +203,52 @@ GST_START_TEST (test_properties)
 }
 GST_END_TEST;
 
+static char *
+quantised_model (const char *name)
+{
+  return g_build_filename (g_getenv ("INT8_SOURCE_DIR"), "tests", "engine", "models", name, NULL);
+}
+
+/* A model that is quantised already needs no table; one that is given is not used, and that is said. */
+GST_START_TEST (test_quantised)
+{
+  g_autofree char *path = quantised_model ("quant-gemm.onnx");
+  g_autofree char *launch = g_strdup_printf ("int8infer top-k=4 model=%s%s%s", path,
+      __i__ ? " calibration-table=" : "", __i__ ? test_table () : "");
+  TestElement test = test_infer_new (launch, test_small_caps ());
+  GstBuffer *out = gst_harness_push_and_pull (test.h, test_small_frame (3));
+  GstStructure *message;
+
+  if (__i__)
+    test_expect_warning (test.bus, "not as asked: calibration table", "quantised already", NULL);
+  message = engine_message (&test);
+  check_layers (message, "int8", 1, 0);
+  check_list (message, "refused", __i__,
+      "calibration table: the model is quantised already, with scales of its own");
+  test_expect_no_error (test.bus);
+  gst_structure_free (message);
+  gst_buffer_unref (out);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* There is nothing to calibrate. */
+GST_START_TEST (test_calibrate_quantised)
+{
+  g_autofree char *path = quantised_model ("quant-gemm.onnx");
+  TestCalib c = test_calib_new ("int8calib");
+  GstFlowReturn result = GST_FLOW_OK;
+
+  g_object_set (c.element, "model", path, "table", test_path ("quantised.table"), NULL);
+  test_calib_play (&c);
+  for (guint i = 0; i < 50 && result == GST_FLOW_OK; i++)
+    result = gst_harness_push (c.h, test_small_frame (i));
+  fail_unless_equals_int (result, GST_FLOW_ERROR);
+  test_expect_error (c.bus, "there is nothing to calibrate", "int8infer", NULL);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
 static Suite *
 make_suite (void)
 {
@@ -218,6 +264,8 @@ make_suite (void)
   tcase_add_test (tcase, test_fp16);
   tcase_add_loop_test (tcase, test_errors, 0, G_N_ELEMENTS (errors));
   tcase_add_test (tcase, test_properties);
+  tcase_add_loop_test (tcase, test_quantised, 0, 2);
+  tcase_add_test (tcase, test_calibrate_quantised);
   suite_add_tcase (suite, tcase);
   return suite;
 }
