@@ -29,7 +29,7 @@ typedef struct {
 } StemParams;
 
 /* Rows of x for rows of y from `row` on; a thread takes pixels, several loads at once. */
-static __device__ __forceinline__ void
+[[maybe_unused]] static __device__ __forceinline__ void
 unfold (uint2 *to, const StemParams &q, int image, int row)
 {
   const ConvParams &p = q.p;
