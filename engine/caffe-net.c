@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * caffe-net.c: the layers of the test phase, in their order, with the blobs that they read and write.
- * What a training set is read with and what only measures (losses, accuracy) is left out.
- */
+/* caffe-net.c: layers in their order, with the blobs that they read and write. */
 #include "engine/caffe-net.h"
 
 #include <string.h>
 
-#define OPSET      13
-#define MAX_LAYERS 16384 /* as of nodes and edges in onnx-order.c */
-#define MAX_BLOBS  65536
+#define OPSET 13
 
-#define REFUSE(code, ...) refuse (error, code, __VA_ARGS__)
+#define REFUSE(code, ...) engine_caffe_refuse (error, code, __VA_ARGS__)
 
-G_GNUC_PRINTF (3, 4)
-static gboolean
-refuse (GError **error, EngineError code, const char *format, ...)
+gboolean
+engine_caffe_refuse (GError **error, EngineError code, const char *format, ...)
 {
   va_list args;
 
@@ -24,126 +18,6 @@ refuse (GError **error, EngineError code, const char *format, ...)
     *error = g_error_new_valist (ENGINE_ERROR, code, format, args);
   va_end (args);
   return FALSE;
-}
-
-/* --- Types ---------------------------------------------------------------------------------- */
-
-static const EngineCaffeType types[] = {
-#define ENGINE_CAFFE_LAYER(name, v1, function, min, max)                                           \
-  {name, v1, engine_caffe_import_##function, min, max},
-#include "engine/caffe-layers.inc"
-#undef ENGINE_CAFFE_LAYER
-};
-
-/* What makes nothing that a classifier needs; and where pictures come from in training. */
-static const char *const dropped[] = {"Accuracy", "ACCURACY", "Silence", "SILENCE", "HDF5Output",
-    "HDF5_OUTPUT", NULL};
-static const char *const sources[] = {"AnnotatedData", "DATA", "DUMMY_DATA", "Data", "DummyData",
-    "HDF5Data", "HDF5_DATA", "IMAGE_DATA", "ImageData", "MEMORY_DATA", "MemoryData", "WINDOW_DATA",
-    "WindowData", NULL};
-
-static const EngineCaffeType *
-find_type (const char *name)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (types); i++)
-    if (strcmp (types[i].name, name) == 0 || g_strcmp0 (types[i].v1, name) == 0)
-      return &types[i];
-  return NULL;
-}
-
-/* --- Which layers --------------------------------------------------------------------------- */
-
-/* In the test phase, level 0, without stages. */
-static gboolean
-met (const EngineCaffe__Rule *rule)
-{
-  return (!rule->has_phase || rule->phase == ENGINE_CAFFE__PHASE__TEST) &&
-         (!rule->has_min_level || rule->min_level <= 0) &&
-         (!rule->has_max_level || rule->max_level >= 0) && rule->n_stage == 0;
-}
-
-static gboolean
-is_included (const EngineCaffe__Layer *layer)
-{
-  gboolean included = layer->n_include == 0;
-
-  for (gsize i = 0; i < layer->n_include; i++)
-    included = included || met (layer->include[i]);
-  for (gsize i = 0; i < layer->n_exclude; i++)
-    included = included && !met (layer->exclude[i]);
-  return included;
-}
-
-static gboolean
-check_layer (const EngineCaffe__Layer *layer, gsize i, GError **error)
-{
-  if (!layer->name || !layer->name[0])
-    return REFUSE (ENGINE_ERROR_MODEL, "layer %" G_GSIZE_FORMAT " has no name", i);
-  if (!layer->type || !layer->type[0])
-    return REFUSE (ENGINE_ERROR_MODEL,
-        "layer \"%s\" has no type; a prototxt of Caffe's first generation is brought up to date by "
-        "Caffe's upgrade_net_proto_text",
-        layer->name);
-  return TRUE;
-}
-
-/* EngineCaffe__Layer *, of both generations. */
-static GPtrArray *
-collect_layers (const EngineCaffe__Net *net, GError **error)
-{
-  g_autoptr (GPtrArray) layers = g_ptr_array_new ();
-  gsize blobs = 0;
-
-  if (net->n_layer > 0 && net->n_layers > 0) {
-    REFUSE (ENGINE_ERROR_MODEL,
-        "it has both `layer` and `layers`, which no version of Caffe reads");
-    return NULL;
-  }
-  for (gsize i = 0; i < net->n_layer + net->n_layers; i++) {
-    EngineCaffe__Layer *layer = net->n_layer > 0 ? net->layer[i] : net->layers[i];
-
-    if (!check_layer (layer, i, error))
-      return NULL;
-    blobs += layer->n_bottom + layer->n_top;
-    if (is_included (layer) && !g_strv_contains (dropped, layer->type))
-      g_ptr_array_add (layers, layer);
-  }
-  if (layers->len > 0 && layers->len <= MAX_LAYERS && blobs <= MAX_BLOBS)
-    return g_steal_pointer (&layers);
-  if (layers->len == 0)
-    REFUSE (ENGINE_ERROR_MODEL, "it has no layers");
-  else
-    REFUSE (ENGINE_ERROR_UNSUPPORTED,
-        "%u layers with %" G_GSIZE_FORMAT " bottoms and tops; %d and %d can be done", layers->len,
-        blobs, MAX_LAYERS, MAX_BLOBS);
-  return NULL;
-}
-
-/* All types that nobody knows, at once. */
-static gboolean
-check_types (const GPtrArray *layers, GError **error)
-{
-  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
-  g_autoptr (GString) list = g_string_new (NULL);
-
-  for (guint i = 0; i < layers->len; i++) {
-    const EngineCaffe__Layer *layer = g_ptr_array_index (layers, i);
-
-    if (g_strv_contains (sources, layer->type))
-      return REFUSE (ENGINE_ERROR_UNSUPPORTED,
-          "layer \"%s\" (%s) reads a training set, and does not say the size of images; give the "
-          "network for deployment, which begins with an input",
-          layer->name, layer->type);
-    if (strcmp (layer->type, "Input") == 0 || find_type (layer->type) || list->len > 2000 ||
-        !g_hash_table_add (seen, layer->type))
-      continue;
-    g_string_append_printf (list, "%s%s (layer \"%s\")", list->len ? ", " : "", layer->type,
-        layer->name);
-  }
-  if (list->len == 0)
-    return TRUE;
-  return REFUSE (ENGINE_ERROR_UNSUPPORTED,
-      "layers of types that are not supported: %s; docs/MODELS.md lists those that are", list->str);
 }
 
 /* --- Blobs ---------------------------------------------------------------------------------- */
@@ -171,7 +45,7 @@ set_value (EngineCaffe *caffe, const char *blob, const char *name, int rank, con
 static gboolean
 writes (const EngineCaffe__Layer *layer, gsize top)
 {
-  const EngineCaffeType *type = find_type (layer->type);
+  const EngineCaffeType *type = engine_caffe_type (layer->type);
 
   return !type || type->import != engine_caffe_import_dropout || layer->n_bottom == 0 ||
          strcmp (layer->top[top], layer->bottom[0]) != 0;
@@ -187,7 +61,7 @@ find_last_writers (EngineCaffe *caffe, const GPtrArray *layers)
     g_hash_table_insert (caffe->last_writers, caffe->net->input[i], input);
   for (guint i = 0; i < layers->len; i++) {
     const EngineCaffe__Layer *layer = g_ptr_array_index (layers, i);
-    const gpointer writer = find_type (layer->type) ? GINT_TO_POINTER ((int) i + 1) : input;
+    const gpointer writer = engine_caffe_type (layer->type) ? GINT_TO_POINTER ((int) i + 1) : input;
 
     for (gsize t = 0; t < layer->n_top; t++) {
       const gpointer before = g_hash_table_lookup (caffe->last_writers, layer->top[t]);
@@ -405,7 +279,7 @@ find_bottoms (EngineCaffe *caffe, const EngineCaffeType *type, EngineCaffeLayer 
 static gboolean
 import_layer (EngineCaffe *caffe, const EngineCaffe__Layer *proto, int index, GError **error)
 {
-  const EngineCaffeType *type = find_type (proto->type);
+  const EngineCaffeType *type = engine_caffe_type (proto->type);
   g_autofree EngineCaffeValue **bottoms = g_new0 (EngineCaffeValue *, proto->n_bottom + 1);
   EngineCaffeLayer layer = {proto, proto->name, proto->type, index, 0, bottoms};
 
@@ -437,9 +311,9 @@ add_output (EngineCaffe *caffe, GError **error)
 EngineOnnx__ModelProto *
 engine_caffe_net (EngineCaffe *caffe, GError **error)
 {
-  g_autoptr (GPtrArray) layers = collect_layers (caffe->net, error);
+  g_autoptr (GPtrArray) layers = engine_caffe_layers (caffe->net, error);
 
-  if (!layers || !check_types (layers, error))
+  if (!layers)
     return NULL;
   caffe->writer = engine_onnx_writer_new (caffe->net->name ? caffe->net->name : "");
   caffe->memory = g_ptr_array_new_with_free_func (g_free);

@@ -73,6 +73,14 @@ typedef struct {
 #include "engine/caffe-layers.inc"
 #undef ENGINE_CAFFE_LAYER
 
+/* NULL where it is not translated. */
+const EngineCaffeType *engine_caffe_type (const char *name);
+/* EngineCaffe__Layer *, in their order (caffe-phase.c); inputs are among them. */
+GPtrArray *engine_caffe_layers (const EngineCaffe__Net *net, GError **error);
+
+/* FALSE, with an error. */
+gboolean engine_caffe_refuse (GError **error, EngineError code, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);
 gboolean engine_caffe_fail (const EngineCaffeLayer *layer, EngineError code, GError **error,
     const char *format, ...) G_GNUC_PRINTF (4, 5);
 /* In functions that have `layer` and `error`. */

@@ -10,210 +10,20 @@
 
 #include <string.h>
 
+#include "engine/caffe-token.h"
 #include "engine/engine.h"
 
-#define MAX_NESTING    64 /* of what is skipped */
-#define MAX_TOKEN      65536
 #define TOLERANT       2 /* levels at which fields may be unknown */
 #define FIRST_ELEMENTS 4
 
-typedef enum { END, WORD, NUMBER, STRING, SIGN } TokenKind;
-
 typedef struct {
-  const char *at, *end;
-  int line, depth;
+  EngineCaffeTokens t;
+  int depth; /* of messages */
   ProtobufCAllocator allocator;
   EngineOnnxBudget *budget;
-  /* the token in front of `at`; a string's quotes are taken off and its escapes resolved */
-  TokenKind kind;
-  int token_line;
-  GString *token;
 } Reader;
 
-#define FAIL(reader, ...) fail (reader, error, __VA_ARGS__)
-
-G_GNUC_PRINTF (3, 4)
-static gboolean
-fail (const Reader *reader, GError **error, const char *format, ...)
-{
-  g_autofree char *cause = NULL;
-  va_list args;
-
-  va_start (args, format);
-  cause = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL, "line %d: %s", reader->token_line, cause);
-  return FALSE;
-}
-
-/* --- Tokens --------------------------------------------------------------------------------- */
-
-static void
-skip_blanks (Reader *reader)
-{
-  while (reader->at < reader->end) {
-    if (*reader->at == '#')
-      while (reader->at < reader->end && *reader->at != '\n')
-        reader->at++;
-    else if (g_ascii_isspace (*reader->at))
-      reader->line += *reader->at++ == '\n';
-    else
-      break;
-  }
-}
-
-/* The digits of \ooo or \xhh. */
-static guint
-read_code (Reader *reader, guint base, int digits)
-{
-  guint value = 0;
-
-  for (; digits > 0 && reader->at < reader->end; digits--, reader->at++) {
-    const int digit = g_ascii_xdigit_value (*reader->at);
-
-    if (digit < 0 || (guint) digit >= base)
-      break;
-    value = value * base + digit;
-  }
-  return value & 0xff;
-}
-
-static void
-read_escape (Reader *reader)
-{
-  static const char names[] = "abfnrtv", values[] = "\a\b\f\n\r\t\v";
-  const char c = *reader->at;
-  const char *name = c ? strchr (names, c) : NULL;
-
-  if (c >= '0' && c <= '7') {
-    g_string_append_c (reader->token, (char) read_code (reader, 8, 3));
-  } else if (c == 'x' || c == 'X') {
-    reader->at++;
-    g_string_append_c (reader->token, (char) read_code (reader, 16, 2));
-  } else {
-    g_string_append_c (reader->token, name ? values[name - names] : c);
-    reader->at++;
-  }
-}
-
-static gboolean
-read_string (Reader *reader, GError **error)
-{
-  const char quote = *reader->at++;
-
-  while (reader->at < reader->end && *reader->at != quote && *reader->at != '\n') {
-    if (*reader->at == '\\' && reader->end - reader->at > 1) {
-      reader->at++;
-      read_escape (reader);
-    } else {
-      g_string_append_c (reader->token, *reader->at++);
-    }
-    if (reader->token->len > MAX_TOKEN)
-      return FAIL (reader, "a text of more than %d bytes", MAX_TOKEN);
-  }
-  if (reader->at == reader->end || *reader->at != quote)
-    return FAIL (reader, "a text without its closing quote");
-  reader->at++;
-  if (memchr (reader->token->str, '\0', reader->token->len))
-    return FAIL (reader, "a text with a zero byte in it");
-  return TRUE;
-}
-
-static gboolean
-is_word (char c)
-{
-  return g_ascii_isalnum (c) || c == '_';
-}
-
-static gboolean
-next (Reader *reader, GError **error)
-{
-  skip_blanks (reader);
-  reader->token_line = reader->line;
-  g_string_truncate (reader->token, 0);
-  reader->kind = END;
-  if (reader->at == reader->end)
-    return TRUE;
-  const char c = *reader->at, *from = reader->at;
-
-  if (c == '"' || c == '\'') {
-    reader->kind = STRING;
-    return read_string (reader, error);
-  }
-  if (g_ascii_isdigit (c) || c == '-' || c == '+' || c == '.') {
-    reader->kind = NUMBER;
-    /* the signs of 1e-5 are in it */
-    while (reader->at < reader->end && (is_word (*reader->at) || *reader->at == '.' ||
-                                           *reader->at == '-' || *reader->at == '+'))
-      reader->at++;
-  } else if (is_word (c)) {
-    reader->kind = WORD;
-    while (reader->at < reader->end && is_word (*reader->at))
-      reader->at++;
-  } else {
-    reader->kind = SIGN;
-    reader->at++;
-    if (!strchr ("{}<>[]:,;", c) || c == '\0')
-      return FAIL (reader,
-          g_ascii_isprint (c) ? "'%c' is not expected here" : "byte %d is not text", (guchar) c);
-  }
-  if (reader->at - from > MAX_TOKEN)
-    return FAIL (reader, "a word of more than %d bytes", MAX_TOKEN);
-  g_string_append_len (reader->token, from, reader->at - from);
-  return TRUE;
-}
-
-static gboolean
-is_sign (const Reader *reader, char sign)
-{
-  return reader->kind == SIGN && reader->token->str[0] == sign;
-}
-
-static gboolean
-not_expected (const Reader *reader, const char *wanted, GError **error)
-{
-  if (reader->kind == END)
-    return FAIL (reader, "the text ends where %s is expected: it is truncated", wanted);
-  return FAIL (reader, "'%.64s' where %s is expected", reader->token->str, wanted);
-}
-
-/* --- What is skipped ------------------------------------------------------------------------ */
-
-static char
-closing (const Reader *reader)
-{
-  return is_sign (reader, '{')   ? '}'
-         : is_sign (reader, '<') ? '>'
-         : is_sign (reader, '[') ? ']'
-                                 : 0;
-}
-
-/* The token is the first of a value: it is skipped, with what it opens. */
-static gboolean
-skip_value (Reader *reader, GError **error)
-{
-  char stack[MAX_NESTING];
-  int depth = 0;
-
-  if (!closing (reader) && (reader->kind == SIGN || reader->kind == END))
-    return not_expected (reader, "a value", error);
-  do {
-    if (closing (reader)) {
-      if (depth == MAX_NESTING)
-        return FAIL (reader, "nested more than %d times", MAX_NESTING);
-      stack[depth++] = closing (reader);
-    } else if (is_sign (reader, '}') || is_sign (reader, '>') || is_sign (reader, ']')) {
-      if (reader->token->str[0] != stack[depth - 1])
-        return FAIL (reader, "'%s' where '%c' is expected", reader->token->str, stack[depth - 1]);
-      depth--;
-    } else if (reader->kind == END) {
-      return not_expected (reader, "'}'", error);
-    }
-    if (!next (reader, error))
-      return FALSE;
-  } while (depth > 0);
-  return TRUE;
-}
+#define FAIL(reader, ...) engine_caffe_token_fail (&(reader)->t, error, __VA_ARGS__)
 
 /* --- Memory --------------------------------------------------------------------------------- */
 
@@ -225,7 +35,7 @@ allocate (Reader *reader, gsize size, GError **error)
   if (!memory)
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
         "line %d: reading takes more than %" G_GSIZE_FORMAT " MiB; no real model does",
-        reader->token_line, reader->budget->limit >> 20);
+        reader->t.token_line, reader->budget->limit >> 20);
   return memory;
 }
 
@@ -279,10 +89,10 @@ read_integer (Reader *reader, const char *name, gint64 *value, GError **error)
 {
   char *end;
 
-  *value = g_ascii_strtoll (reader->token->str, &end, 0);
-  if (reader->kind != NUMBER || *end || end == reader->token->str || *value == G_MAXINT64 ||
-      *value == G_MININT64)
-    return FAIL (reader, "%s is '%.64s', which is no integer", name, reader->token->str);
+  *value = g_ascii_strtoll (reader->t.token->str, &end, 0);
+  if (reader->t.kind != ENGINE_CAFFE_NUMBER || *end || end == reader->t.token->str ||
+      *value == G_MAXINT64 || *value == G_MININT64)
+    return FAIL (reader, "%s is '%.64s', which is no integer", name, reader->t.token->str);
   return TRUE;
 }
 
@@ -291,17 +101,17 @@ read_float (Reader *reader, const char *name, float *value, GError **error)
 {
   char *end;
 
-  *value = (float) g_ascii_strtod (reader->token->str, &end);
-  if ((reader->kind != NUMBER && reader->kind != WORD) || end == reader->token->str ||
-      (*end && strcmp (end, "f") != 0))
-    return FAIL (reader, "%s is '%.64s', which is no number", name, reader->token->str);
+  *value = (float) g_ascii_strtod (reader->t.token->str, &end);
+  if ((reader->t.kind != ENGINE_CAFFE_NUMBER && reader->t.kind != ENGINE_CAFFE_WORD) ||
+      end == reader->t.token->str || (*end && strcmp (end, "f") != 0))
+    return FAIL (reader, "%s is '%.64s', which is no number", name, reader->t.token->str);
   return TRUE;
 }
 
 static gboolean
 read_bool (Reader *reader, const char *name, protobuf_c_boolean *value, GError **error)
 {
-  const char *text = reader->token->str;
+  const char *text = reader->t.token->str;
 
   *value = strcmp (text, "true") == 0 || strcmp (text, "1") == 0 || strcmp (text, "t") == 0;
   if (*value || strcmp (text, "false") == 0 || strcmp (text, "0") == 0 || strcmp (text, "f") == 0)
@@ -314,14 +124,14 @@ read_enum (Reader *reader, const ProtobufCFieldDescriptor *field, int *value, GE
 {
   const ProtobufCEnumDescriptor *type = field->descriptor;
   const ProtobufCEnumValue *found =
-      protobuf_c_enum_descriptor_get_value_by_name (type, reader->token->str);
+      protobuf_c_enum_descriptor_get_value_by_name (type, reader->t.token->str);
   char *end;
-  const gint64 number = g_ascii_strtoll (reader->token->str, &end, 10);
+  const gint64 number = g_ascii_strtoll (reader->t.token->str, &end, 10);
 
-  if (!found && reader->kind == NUMBER && !*end && number >= 0 && number < G_MAXINT)
+  if (!found && reader->t.kind == ENGINE_CAFFE_NUMBER && !*end && number >= 0 && number < G_MAXINT)
     found = protobuf_c_enum_descriptor_get_value (type, (int) number);
   if (!found)
-    return FAIL (reader, "%s cannot be '%.64s'", field->name, reader->token->str);
+    return FAIL (reader, "%s cannot be '%.64s'", field->name, reader->t.token->str);
   *value = found->value;
   return TRUE;
 }
@@ -332,21 +142,21 @@ read_text (Reader *reader, const char *name, char **value, GError **error)
 {
   g_autofree char *text = NULL;
 
-  if (reader->kind != STRING && reader->kind != WORD)
-    return FAIL (reader, "%s is '%.64s'; a text in quotes is expected", name, reader->token->str);
+  if (reader->t.kind != ENGINE_CAFFE_STRING && reader->t.kind != ENGINE_CAFFE_WORD)
+    return FAIL (reader, "%s is '%.64s'; a text in quotes is expected", name, reader->t.token->str);
   do {
-    const gboolean more = reader->kind == STRING;
+    const gboolean more = reader->t.kind == ENGINE_CAFFE_STRING;
     char *before = g_steal_pointer (&text);
 
-    text = g_strconcat (before ? before : "", reader->token->str, NULL);
+    text = g_strconcat (before ? before : "", reader->t.token->str, NULL);
     g_free (before);
-    if (strlen (text) > MAX_TOKEN)
-      return FAIL (reader, "a text of more than %d bytes", MAX_TOKEN);
-    if (!next (reader, error))
+    if (strlen (text) > ENGINE_CAFFE_MAX_TOKEN)
+      return FAIL (reader, "a text of more than %d bytes", ENGINE_CAFFE_MAX_TOKEN);
+    if (!engine_caffe_token_next (&reader->t, error))
       return FALSE;
     if (!more)
       break;
-  } while (reader->kind == STRING);
+  } while (reader->t.kind == ENGINE_CAFFE_STRING);
   *value = allocate (reader, strlen (text) + 1, error);
   if (*value)
     strcpy (*value, text);
@@ -360,16 +170,19 @@ static gboolean
 read_submessage (Reader *reader, const ProtobufCFieldDescriptor *field, gpointer *where,
     GError **error)
 {
-  const char end = is_sign (reader, '{') || is_sign (reader, '<') ? closing (reader) : 0;
+  const char end =
+      engine_caffe_token_is (&reader->t, '{') || engine_caffe_token_is (&reader->t, '<')
+          ? engine_caffe_token_closing (&reader->t)
+          : 0;
 
   if (!end)
-    return not_expected (reader, "'{'", error);
-  if (!next (reader, error))
+    return engine_caffe_token_unexpected (&reader->t, "'{'", error);
+  if (!engine_caffe_token_next (&reader->t, error))
     return FALSE;
   reader->depth++;
   *where = read_message (reader, field->descriptor, end, error);
   reader->depth--;
-  return *where && next (reader, error);
+  return *where && engine_caffe_token_next (&reader->t, error);
 }
 
 static gboolean
@@ -401,7 +214,7 @@ read_value (Reader *reader, ProtobufCMessage *message, const ProtobufCFieldDescr
   default:
     g_assert_not_reached (); /* the schema has no other */
   }
-  return ok && next (reader, error);
+  return ok && engine_caffe_token_next (&reader->t, error);
 }
 
 /* --- Messages ------------------------------------------------------------------------------- */
@@ -432,15 +245,16 @@ read_list (Reader *reader, ProtobufCMessage *message, const ProtobufCFieldDescri
 {
   if (field->label != PROTOBUF_C_LABEL_REPEATED)
     return FAIL (reader, "a list, but %s has one value", field->name);
-  if (!next (reader, error))
+  if (!engine_caffe_token_next (&reader->t, error))
     return FALSE;
-  while (!is_sign (reader, ']')) {
+  while (!engine_caffe_token_is (&reader->t, ']')) {
     if (!read_value (reader, message, field, error))
       return FALSE;
-    if (is_sign (reader, ',') ? !next (reader, error) : !is_sign (reader, ']'))
-      return *error ? FALSE : not_expected (reader, "']'", error);
+    if (engine_caffe_token_is (&reader->t, ',') ? !engine_caffe_token_next (&reader->t, error)
+                                                : !engine_caffe_token_is (&reader->t, ']'))
+      return *error ? FALSE : engine_caffe_token_unexpected (&reader->t, "']'", error);
   }
-  return next (reader, error);
+  return engine_caffe_token_next (&reader->t, error);
 }
 
 static gboolean
@@ -448,29 +262,29 @@ read_field (Reader *reader, ProtobufCMessage *message, guint64 *seen, GError **e
 {
   const ProtobufCMessageDescriptor *descriptor = message->descriptor;
   const ProtobufCFieldDescriptor *field =
-      protobuf_c_message_descriptor_get_field_by_name (descriptor, reader->token->str);
+      protobuf_c_message_descriptor_get_field_by_name (descriptor, reader->t.token->str);
   gboolean ok;
 
-  if (reader->kind != WORD)
-    return not_expected (reader, "the name of a field", error);
+  if (reader->t.kind != ENGINE_CAFFE_WORD)
+    return engine_caffe_token_unexpected (&reader->t, "the name of a field", error);
   if (!field && reader->depth >= TOLERANT && descriptor->n_fields > 0)
     return FAIL (reader, "'%.64s' is not known here (%s), and might change what the layer computes",
-        reader->token->str, descriptor->short_name);
+        reader->t.token->str, descriptor->short_name);
   if (field && !mark (reader, message, field, seen, error))
     return FALSE;
-  if (!next (reader, error))
+  if (!engine_caffe_token_next (&reader->t, error))
     return FALSE;
-  if (is_sign (reader, ':')) {
-    if (!next (reader, error))
+  if (engine_caffe_token_is (&reader->t, ':')) {
+    if (!engine_caffe_token_next (&reader->t, error))
       return FALSE;
-  } else if (!is_sign (reader, '{') && !is_sign (reader, '<')) {
-    return not_expected (reader, "':'", error);
+  } else if (!engine_caffe_token_is (&reader->t, '{') && !engine_caffe_token_is (&reader->t, '<')) {
+    return engine_caffe_token_unexpected (&reader->t, "':'", error);
   }
-  ok = !field                  ? skip_value (reader, error)
-       : is_sign (reader, '[') ? read_list (reader, message, field, error)
-                               : read_value (reader, message, field, error);
-  if (ok && (is_sign (reader, ',') || is_sign (reader, ';')))
-    ok = next (reader, error);
+  ok = !field                                    ? engine_caffe_token_skip (&reader->t, error)
+       : engine_caffe_token_is (&reader->t, '[') ? read_list (reader, message, field, error)
+                                                 : read_value (reader, message, field, error);
+  if (ok && (engine_caffe_token_is (&reader->t, ',') || engine_caffe_token_is (&reader->t, ';')))
+    ok = engine_caffe_token_next (&reader->t, error);
   return ok;
 }
 
@@ -485,10 +299,11 @@ read_message (Reader *reader, const ProtobufCMessageDescriptor *descriptor, char
   if (!message)
     return NULL;
   protobuf_c_message_init (descriptor, message);
-  while (end ? !is_sign (reader, end) : reader->kind != END) {
-    const gboolean ok = reader->kind == END
-                            ? not_expected (reader, end == '}' ? "'}'" : "'>'", error)
-                            : read_field (reader, message, &seen, error);
+  while (end ? !engine_caffe_token_is (&reader->t, end) : reader->t.kind != ENGINE_CAFFE_END) {
+    const gboolean ok =
+        reader->t.kind == ENGINE_CAFFE_END
+            ? engine_caffe_token_unexpected (&reader->t, end == '}' ? "'}'" : "'>'", error)
+            : read_field (reader, message, &seen, error);
 
     if (!ok) {
       protobuf_c_message_free_unpacked (message, &reader->allocator);
@@ -504,17 +319,14 @@ engine_caffe_text (const ProtobufCMessageDescriptor *descriptor, const char *tex
 {
   g_autoptr (GString) token = g_string_new (NULL);
   g_autoptr (GError) cause = NULL;
-  Reader reader = {.at = text,
-      .end = text + size,
-      .line = 1,
+  Reader reader = {.t = {.at = text, .end = text + size, .line = 1, .token = token},
       .allocator = engine_onnx_wire_allocator (budget),
-      .budget = budget,
-      .token = token};
+      .budget = budget};
   ProtobufCMessage *message = NULL;
 
   if (size >= 3 && memcmp (text, "\xef\xbb\xbf", 3) == 0)
-    reader.at += 3; /* some editors mark UTF-8 */
-  if (next (&reader, &cause))
+    reader.t.at += 3; /* some editors mark UTF-8 */
+  if (engine_caffe_token_next (&reader.t, &cause))
     message = read_message (&reader, descriptor, 0, &cause);
   if (cause)
     g_propagate_error (error, g_steal_pointer (&cause));

@@ -4,8 +4,9 @@
  * importer reads as any other. Internal to engine/.
  *
  *   caffe-file     the two files, and which belong together
- *   caffe-text     a prototxt, or any message of protobuf's text format
- *   caffe-net      layers of the test phase, blobs and their names
+ *   caffe-text     a prototxt, or any message of protobuf's text format; caffe-token its words
+ *   caffe-phase    which layers make the classifier
+ *   caffe-net      layers in order, blobs and their names
  *   caffe-weights  blobs of the caffemodel
  *   caffe-*        one family of layers each
  */

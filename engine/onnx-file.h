@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "engine/engine.h"
+#include "engine/graph.h"
 #include "engine/onnx-wire.h"
 #include "onnx.pb-c.h"
 
@@ -44,6 +45,9 @@ gboolean engine_onnx_file_is_text (const guint8 *data, gsize size);
 
 /* Puts the path in front of a message, and makes it a line of text whatever names it quotes. */
 void engine_onnx_file_blame (const char *path, GError **error);
+
+/* engine_onnx_import() of a file that is open. */
+EngineGraph *engine_onnx_import_file (const EngineOnnxFile *file, char **sha256, GError **error);
 
 /* Hex, over the model and the external files. */
 char *engine_onnx_file_sha256 (const EngineOnnxFile *file);

@@ -11,7 +11,6 @@
 
 #include "engine/engine.h"
 #include "engine/graph.h"
-#include "engine/onnx-file.h"
 
 /* Imports a file. The graph is verified, but no pass has run. sha256 (may be NULL) receives the hex
  * digest over the bytes of the file and of every external data file, in order of first mention.
@@ -24,9 +23,6 @@ EngineGraph *engine_onnx_import_with (const char *path, const EngineModelOptions
 /* The same for bytes in memory; path is where external data lies beside, and what errors name. */
 EngineGraph *engine_onnx_import_bytes (GBytes *bytes, const char *path, char **sha256,
     GError **error);
-
-/* The same for a file that is open. */
-EngineGraph *engine_onnx_import_file (const EngineOnnxFile *file, char **sha256, GError **error);
 
 /* Paths of the other files that a model is made of: external data files, each once, in order of first
  * mention, which all lie in the model's folder; of Caffe's, the prototxt. Empty for most models. Free

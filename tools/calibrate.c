@@ -8,7 +8,7 @@ typedef struct {
   char *table, *statistics, *method_name, *preprocess, *correction;
   double percentile;
   gint64 skip, max;
-  int batch, threads, trt_version;
+  int batch, threads, trt_version, keep;
   CalibMethod method;
 } Options;
 
@@ -35,15 +35,17 @@ check (Options *o, int argc, GError **error)
     return tool_usage (error, "nothing to write: --table or --statistics is needed");
   if (o->method_name && !calib_method_from_name (o->method_name, &o->method))
     return tool_usage (error,
-        "there is no method %s here; gst-int8-1.0 table --help tells them (auto needs kept frames, which "
-        "int8calib keeps)",
+        "there is no method %s here; gst-int8-1.0 table --help tells them (for auto: --statistics with "
+        "--keep-frames, then table)",
         o->method_name);
   if (o->correction && !g_str_equal (o->correction, "fast") && !g_str_equal (o->correction, "off"))
     return tool_usage (error, "--bias-correction is fast or off, not %s", o->correction);
+  if (o->keep > 0 && !o->statistics)
+    return tool_usage (error, "--keep-frames is for --statistics");
   if (o->batch < 1 || o->trt_version < 1)
     return tool_usage (error, "--batch and --trt-version must be above 0");
-  if (o->skip < 0 || o->max < 0 || o->threads < 0)
-    return tool_usage (error, "--skip, --max-frames and --threads must not be below 0");
+  if (o->skip < 0 || o->max < 0 || o->threads < 0 || o->keep < 0)
+    return tool_usage (error, "--skip, --max-frames, --keep-frames and --threads must not be below 0");
   return TRUE;
 }
 
@@ -58,6 +60,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"table", 't', 0, G_OPTION_ARG_FILENAME, &o->table, "Calibration table to write", "FILE"},
       {"statistics", 's', 0, G_OPTION_ARG_FILENAME, &o->statistics,
           "Statistics file to write, for other methods later (gst-int8-1.0 table)", "FILE"},
+      {"keep-frames", 0, 0, G_OPTION_ARG_INT, &o->keep,
+          "Images that the statistics keep, for method auto and for full bias correction", "N"},
       {"method", 0, 0, G_OPTION_ARG_STRING, &o->method_name,
           "As of gst-int8-1.0 table; default mse", "METHOD"},
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &o->percentile, "For percentile; default 99.99",
@@ -178,6 +182,7 @@ tool_calibrate (int argc, char **argv, GError **error)
       .tool = tool};
 
   statistics = calib_statistics_new (&provenance, calib_method_flags (o.method));
+  calib_statistics_keep_frames (statistics, (guint) o.keep);
   n = collect (&o, model, &preprocess, statistics, error);
   if (n < 0 || (o.statistics && !calib_statistics_save (statistics, o.statistics, error)))
     return FALSE;

@@ -635,7 +635,7 @@ test_v1_and_phases (void)
   g_autofree char *names = tensors (
       "name: 'old' # a comment\n"
       "input: \"data\" input_dim: 10 input_dim: 1 input_dim: 4 input_dim: 4\n"
-      "layers { layers_note { deep < er: [1, 2] > } name: \"train\" type: DATA top: \"data\" include: { "
+      "layers { layers_note { deep < er: [1, 2] > } more: 'a' \"b\" name: \"train\" type: DATA top: \"data\" include: { "
       "phase: TRAIN } }\n"
       "layers { name: \"ip\" type: INNER_PRODUCT bottom: \"data\" top: \"ip\" blobs_lr: 1 "
       "weight_decay: 0.5 inner_product_param { num_output: 3 } }\n"
