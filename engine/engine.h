@@ -42,7 +42,7 @@ typedef enum {
 
 typedef struct _EngineModel EngineModel;
 
-/* Reads an ONNX file (opsets 7 to 21; external data inside the model's folder only), imports, folds
+/* Reads an ONNX file (opsets 1 to 21; external data inside the model's folder only), imports, folds
  * and fuses it. Memory is bounded by a multiple of the file's size (external data included) and a
  * fixed part of 150 MB, whatever the file claims: see BUDGET_ and MEMORY_ in engine/onnx*.c. */
 EngineModel *engine_model_load (const char *path, GError **error);

@@ -293,11 +293,31 @@ of_activations (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnn
          define (onnx, node, &result);
 }
 
+/* Before opset 7 an attribute says which axis of a the first one of b is: axes of size 1 follow. */
+static gboolean
+align (const EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *a,
+    const EngineOnnxConstant *b, EngineOnnxConstant *aligned, GError **error)
+{
+  gint64 attribute;
+  int axis;
+
+  *aligned = *b;
+  if (onnx->opset >= 7 || !engine_onnx_attribute (node, "axis"))
+    return TRUE;
+  if (!engine_onnx_int (node, "axis", 0, &attribute, error) ||
+      !engine_onnx_axis (node, attribute, a->rank, &axis, error))
+    return FALSE;
+  while (aligned->rank < a->rank - axis)
+    aligned->dims[aligned->rank++] = 1;
+  return TRUE;
+}
+
 static gboolean
 import_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op, GError **error)
 {
   EngineOnnxValue *a = engine_onnx_input (onnx, node, 0, error);
   EngineOnnxValue *b = a ? engine_onnx_input (onnx, node, 1, error) : NULL;
+  EngineOnnxConstant aligned;
 
   if (!b)
     return FALSE;
@@ -305,9 +325,11 @@ import_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op, GError **e
     return engine_onnx_fold_binary (onnx, node, op, a->constant, b->constant, error);
   if (op == '/' && !b->constant)
     return divide (onnx, node, error);
-  if (a->constant || b->constant)
-    return with_constant (onnx, node, op, a->constant ? b : a,
-        a->constant ? a->constant : b->constant, a->constant != NULL, error);
+  if (!a->constant && b->constant)
+    return align (onnx, node, a, b->constant, &aligned, error) &&
+           with_constant (onnx, node, op, a, &aligned, FALSE, error);
+  if (a->constant)
+    return with_constant (onnx, node, op, b, a->constant, TRUE, error);
   return of_activations (onnx, node, op, a, b, error);
 }
 

@@ -371,7 +371,8 @@ read_pads (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *
   g_autofree gint64 *pads = NULL, *axes = NULL;
   int n, n_axes, axis;
 
-  if (!engine_onnx_ints_or_input (onnx, node, "pads", 1, &pads, &n, error) ||
+  if (!engine_onnx_ints_or_input (onnx, node,
+          engine_onnx_attribute (node, "paddings") ? "paddings" : "pads", 1, &pads, &n, error) ||
       !engine_onnx_ints_or_input (onnx, node, "axes", 3, &axes, &n_axes, error))
     return FALSE;
   if (n_axes < 0)

@@ -161,14 +161,14 @@ reshape (EngineOnnx *onnx, const EngineOnnxNode *node, const Input *input, int r
 
 /* 0 takes the input's size, -1 what is left. */
 static gboolean
-read_target (const EngineOnnxNode *node, const Input *input, const EngineOnnxConstant *shape,
+read_target (const EngineOnnxNode *node, const Input *input, const gint64 *shape, int rank,
     gboolean allow_zero, gint64 *dims, GError **error)
 {
   const gint64 elements = engine_onnx_elements (input->rank, input->dims);
   int open = -1;
 
-  for (int i = 0; i < shape->n; i++) {
-    dims[i] = engine_onnx_i (shape, i);
+  for (int i = 0; i < rank; i++) {
+    dims[i] = shape[i];
     if (dims[i] == 0 && !allow_zero) {
       if (i >= input->rank)
         return ENGINE_ONNX_REFUSE ("axis %d copies an axis that the input does not have", i);
@@ -184,7 +184,7 @@ read_target (const EngineOnnxNode *node, const Input *input, const EngineOnnxCon
   if (open < 0)
     return TRUE;
   dims[open] = 1;
-  const gint64 rest = engine_onnx_elements (shape->n, dims);
+  const gint64 rest = engine_onnx_elements (rank, dims);
 
   if (rest < 1 || elements < 0 || elements % rest != 0)
     return ENGINE_ONNX_REFUSE (
@@ -197,19 +197,21 @@ gboolean
 engine_onnx_import_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
   Input input;
-  const EngineOnnxConstant *shape;
+  g_autofree gint64 *shape = NULL;
   gint64 dims[ENGINE_ONNX_MAX_RANK], allow_zero;
+  int rank;
 
-  if (!read_input (onnx, node, &input, error))
+  if (!read_input (onnx, node, &input, error) ||
+      !engine_onnx_ints_or_input (onnx, node, "shape", 1, &shape, &rank, error) ||
+      !engine_onnx_int (node, "allowzero", 0, &allow_zero, error))
     return FALSE;
-  shape = engine_onnx_integers (onnx, node, 1, error);
-  if (!shape || !engine_onnx_int (node, "allowzero", 0, &allow_zero, error))
-    return FALSE;
-  if (shape->rank != 1 || shape->n > ENGINE_ONNX_MAX_RANK)
-    return ENGINE_ONNX_UNSUPPORTED ("a shape of %" G_GINT64_FORMAT " axes; %d can be done",
-        shape->n, ENGINE_ONNX_MAX_RANK);
-  return read_target (node, &input, shape, allow_zero != 0, dims, error) &&
-         reshape (onnx, node, &input, shape->n, dims, error);
+  if (rank < 0)
+    return ENGINE_ONNX_REFUSE ("it has no shape");
+  if (rank > ENGINE_ONNX_MAX_RANK)
+    return ENGINE_ONNX_UNSUPPORTED ("a shape of %d axes; %d can be done", rank,
+        ENGINE_ONNX_MAX_RANK);
+  return read_target (node, &input, shape, rank, allow_zero != 0, dims, error) &&
+         reshape (onnx, node, &input, rank, dims, error);
 }
 
 gboolean

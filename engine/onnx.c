@@ -11,7 +11,7 @@
 #include "engine/onnx-levels.h"
 #include "engine/onnx-order.h"
 
-#define MIN_OPSET 7
+#define MIN_OPSET 1
 #define MAX_OPSET 21
 /* What the graph's constants may take, in all and with those in between: weights are copied once
  * for their order, and constants made of shapes (ConstantOfShape, Range) are in no file. */
@@ -128,7 +128,7 @@ check_node (const EngineOnnxNode *node, const EngineOnnxOp *op, GError **error)
     if (!attribute->name)
       return ENGINE_ONNX_REFUSE ("an attribute has no name");
     if (!is_listed (op->attributes, attribute->name))
-      return ENGINE_ONNX_UNSUPPORTED ("attribute \"%s\" is not known in opset 7 to 21",
+      return ENGINE_ONNX_UNSUPPORTED ("attribute \"%s\" is not known in opset 1 to 21",
           attribute->name);
     if (engine_onnx_attribute (node, attribute->name) != attribute)
       return ENGINE_ONNX_REFUSE ("attribute \"%s\" is there twice", attribute->name);

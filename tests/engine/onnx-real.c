@@ -37,7 +37,10 @@ static const struct {
     {"mnist/mnist_lenet.onnx", 28, 28, 1, 10, TRUE},
     {"models/light_densenet121.onnx", 224, 224, 3, 1000, FALSE},
     {"models/light_resnet50.onnx", 224, 224, 3, 1000, TRUE},
+    {"models/light_inception_v1.onnx", 224, 224, 3, 1000, TRUE},
     {"models/light_squeezenet.onnx", 224, 224, 3, 1000, TRUE},
+    {"models/SqueezeNet_fp16.onnx", 224, 224, 3, 1000, TRUE},
+    {"models/mnist-1.onnx", 28, 28, 1, 10, FALSE},
     {"models/mnist-8.onnx", 28, 28, 1, 10, FALSE},
     {"models/mobilenet_v2_qdq_op12_lanznx.onnx", 224, 224, 3, 1000, FALSE},
     {"models/mobilenetv2_dynq_op12_goku.onnx", 224, 224, 3, 1000, FALSE},
@@ -52,12 +55,8 @@ static const struct {
 static const struct {
   const char *name, *message;
 } refused[] = {
-    {"models/SqueezeNet_fp16.onnx", "input \"data_0\" is of type float16"},
     {"models/ch_ppocr_mobile_v2.0_cls_infer.onnx",
         "input \"x\" is [-1 3 -1 -1]: height and width are not fixed"},
-    {"models/light_inception_v1.onnx",
-        "2 nodes are of ops that are not supported: LRN (node \"n3\")"},
-    {"models/mnist-1.onnx", "opset 1; 7 to 21 are supported"},
     {"models/mnist_pytorch.onnx", "input \"network_input\" is [1 784], which is no image"},
     {"models/light_input_0.pb", "this is not an ONNX file"},
     {"mnist/mnist_lenet.caffemodel", "this is not an ONNX file"},

@@ -9,7 +9,8 @@
  *   run-int8 run MODEL.onnx TABLE full|symmetric < images > outputs   TABLE "-" is none
  *   run-int8 float MODEL.onnx < images > outputs                      FP32
  *
- * float32, images as [h w c], one after the other until the end of the input.
+ * SHAPE in the environment is EngineModelOptions.shape. float32, images as [h w c], one after the
+ * other until the end of the input.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,20 @@ static gsize
 image_elements (const EngineInputInfo *info)
 {
   return (gsize) info->height * info->width * info->channels;
+}
+
+static EngineModelOptions
+model_options (void)
+{
+  return (EngineModelOptions){.shape = g_getenv ("SHAPE")};
+}
+
+static EngineModel *
+load (const char *path, GError **error)
+{
+  const EngineModelOptions options = model_options ();
+
+  return engine_model_load_with (path, &options, error);
 }
 
 /* --- calibrate ------------------------------------------------------------------------------- */
@@ -63,7 +78,7 @@ observe (EngineModel *model, CalibStatistics *statistics, GError **error)
 static gboolean
 calibrate (const char *path, const char *table_path, GError **error)
 {
-  g_autoptr (EngineModel) model = engine_model_load (path, error);
+  g_autoptr (EngineModel) model = load (path, error);
   g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
   g_autoptr (CalibTable) table = NULL;
 
@@ -75,7 +90,7 @@ calibrate (const char *path, const char *table_path, GError **error)
 static gboolean
 collect (const char *path, const char *statistics_path, CalibHistogramFlags flags, GError **error)
 {
-  g_autoptr (EngineModel) model = engine_model_load (path, error);
+  g_autoptr (EngineModel) model = load (path, error);
   g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, flags);
 
   calib_statistics_keep_frames (statistics, KEEP);
@@ -138,6 +153,7 @@ run (const char *model, const char *table, EnginePrecision precision, EngineRang
     GError **error)
 {
   const EngineRequest request = {.model = model,
+      .model_options = model_options (),
       .table = table,
       .no_cache = TRUE,
       .force = TRUE,
