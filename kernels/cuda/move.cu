@@ -211,7 +211,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) pad_elements (const Element *x, Element 
 static void
 simplify_pad (const KernelPad *args, Pad *p)
 {
-  p->rank = 0;
+  *p = {};
   for (int i = 0; i < args->rank; i++) {
     const size_t dim = args->dims[i], y_dim = args->before[i] + dim + args->after[i];
 
