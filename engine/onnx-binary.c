@@ -259,7 +259,7 @@ negate (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, Engine
 static gboolean
 define (EngineOnnx *onnx, const EngineOnnxNode *node, const Stored *result)
 {
-  engine_graph_rename (onnx->graph, result->value, node->proto->output[0]);
+  engine_onnx_name_output (onnx, node, result->value);
   return engine_onnx_define (onnx, node, 0, result->value, result->storage);
 }
 

@@ -285,6 +285,8 @@ gboolean engine_onnx_affine (EngineOnnx *onnx, const EngineOnnxNode *node, Engin
     EngineOnnxStorage storage, float *scale, float *shift, GError **error);
 
 /* A graph value with other dims; ENGINE_NONE gives itself. Named like output i. */
+/* Gives a graph value the name of output 0, unless that is one of engine_onnx_between(). */
+void engine_onnx_name_output (EngineOnnx *onnx, const EngineOnnxNode *node, int value);
 int engine_onnx_add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value,
     int rank, const int *dims, GError **error);
 

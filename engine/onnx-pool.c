@@ -85,7 +85,7 @@ reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxVal
   for (int i = 0; i < pooled->rank; i++)
     if (i == 0 || !marked[i])
       y->dims[y->rank++] = pooled->dims[i];
-  engine_graph_rename (onnx->graph, reshape->output, node->proto->output[0]);
+  engine_onnx_name_output (onnx, node, reshape->output);
   return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, reshape, error),
       storage);
 }

@@ -123,6 +123,13 @@ engine_onnx_stored (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValu
   return value->stored[storage];
 }
 
+void
+engine_onnx_name_output (EngineOnnx *onnx, const EngineOnnxNode *node, int value)
+{
+  if (node->proto->output[0][0] != '\001')
+    engine_graph_rename (onnx->graph, value, node->proto->output[0]);
+}
+
 int
 engine_onnx_add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value, int rank,
     const int *dims, GError **error)

@@ -17,6 +17,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+import models_more
+
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models")
 IMAGE = [1, 3, 6, 5]
 MODELS = {}
@@ -34,7 +36,7 @@ def const(name, value, dtype=np.int64):
 
 
 def node(op, inputs, outputs, **attributes):
-    return helper.make_node(op, inputs.split(), outputs.split(), outputs.split()[0], **attributes)
+    return helper.make_node(op, inputs.split(" ") if inputs else [], outputs.split(), outputs.split()[0], **attributes)
 
 
 def model(name, nodes, tensors=(), opset=13, shape=IMAGE, outputs="y", **kwargs):
@@ -428,3 +430,8 @@ def main():
 
 if __name__ == "__main__":
     main()
+    models_more.functions_of_one(model, node, const)
+    models_more.spelled_out(model, node, const)
+    models_more.norms(model, node, const, weights)
+    models_more.sizes(model, node, const)
+    models_more.other_numbers(model, node, weights)
