@@ -254,7 +254,7 @@ gst_int8_calib_render (GstBaseSink *sink, GstBuffer *buffer)
   g_mutex_unlock (&self->lock);
   if (!wanted)
     return GST_FLOW_OK;
-  result = self->run.process_mode == GST_INT8_PROCESS_OBJECTS
+  result = self->run.objects.mode == GST_INT8_PROCESS_OBJECTS
                ? render_objects (self, buffer, &error)
                : render_frame (self, buffer, &error);
   return error ? gst_int8_calib_fail (self, error, result) : result;

@@ -22,6 +22,7 @@
 #include "gst/config.h"
 #include "gst/frame.h"
 #include "gst/gstint8calib.h"
+#include "gst/config-file.h"
 #include "gst/objects.h"
 #include "gst/sampler.h"
 
@@ -65,9 +66,7 @@ typedef struct {
   guint interval;
   GstClockTime min_gap;
   double scene_change; /* 0: not looked at */
-  GstInt8ProcessMode process_mode;
-  char *object_class; /* names between ';'; NULL: all */
-  guint object_min_width, object_min_height;
+  GstInt8ObjectSettings objects;
   guint checkpoint_interval; /* frames; 0: never */
   gboolean eos_when_done;
   char *qdq_model; /* path, or NULL */
@@ -97,6 +96,7 @@ struct _GstInt8Calib {
   GstBaseSink parent;
 
   /* object lock */
+  GstInt8ConfigFile config_file;
   GstInt8CalibSettings settings;
 
   /* constant while in PAUSED and PLAYING */
@@ -146,7 +146,6 @@ struct _GstInt8Calib {
 
 /* types */
 GType gst_int8_calib_table_exists_type (void);
-GType gst_int8_calib_process_mode_type (void);
 GType gst_int8_calib_method_type (void);
 GType gst_int8_calib_bias_correction_type (void);
 

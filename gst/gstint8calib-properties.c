@@ -9,7 +9,13 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   gboolean known;
 
   GST_OBJECT_LOCK (self);
+  gst_int8_config_file_note (&self->config_file, pspec);
   known = gst_int8_calib_settings_set (&self->settings, id, value);
+  if (id == PROP_CONFIG_FILE) {
+    g_free (self->config_file.path);
+    self->config_file.path = g_value_dup_string (value);
+    known = TRUE;
+  }
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -27,6 +33,10 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   }
   GST_OBJECT_LOCK (self);
   known = gst_int8_calib_settings_get (&self->settings, id, value);
+  if (id == PROP_CONFIG_FILE) {
+    g_value_set_string (value, self->config_file.path);
+    known = TRUE;
+  }
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -151,28 +161,6 @@ install_frames (GObjectClass *klass)
 }
 
 static void
-install_objects (GObjectClass *klass)
-{
-  g_object_class_install_property (klass, PROP_PROCESS_MODE,
-      g_param_spec_enum ("process-mode", "Process mode",
-          "What goes through the network: frames, or the objects on them (GstAnalytics object detections "
-          "or GstVideoRegionOfInterestMeta); each object counts as a frame then",
-          gst_int8_calib_process_mode_type (), GST_INT8_PROCESS_FRAME, SETTABLE));
-  g_object_class_install_property (klass, PROP_OBJECT_CLASS,
-      g_param_spec_string ("object-class", "Object class",
-          "process-mode=objects: only objects of these classes, separated by ';' (unset = all)",
-          NULL, SETTABLE));
-  g_object_class_install_property (klass, PROP_OBJECT_MIN_WIDTH,
-      g_param_spec_uint ("object-min-width", "Least width of objects",
-          "process-mode=objects: in pixels of the frame, of the part inside it", 0, ENGINE_MAX_SIDE,
-          0, SETTABLE));
-  g_object_class_install_property (klass, PROP_OBJECT_MIN_HEIGHT,
-      g_param_spec_uint ("object-min-height", "Least height of objects",
-          "process-mode=objects: in pixels of the frame, of the part inside it", 0, ENGINE_MAX_SIDE,
-          0, SETTABLE));
-}
-
-static void
 install_stats (GObjectClass *klass)
 {
   g_object_class_install_property (klass, PROP_CALIB_STATS,
@@ -188,9 +176,10 @@ gst_int8_calib_properties_install (GObjectClass *klass)
   klass->set_property = set_property;
   klass->get_property = get_property;
   gst_int8_config_install (klass, GST_PARAM_MUTABLE_READY);
+  gst_int8_config_file_install (klass, PROP_CONFIG_FILE);
   install_files (klass);
   install_method (klass);
   install_frames (klass);
-  install_objects (klass);
+  gst_int8_objects_install (klass, PROP_OBJECTS, FALSE, SETTABLE);
   install_stats (klass);
 }

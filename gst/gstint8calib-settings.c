@@ -26,7 +26,7 @@ gst_int8_calib_settings_copy (const GstInt8CalibSettings *from, GstInt8CalibSett
   to->merge = g_strdup (from->merge);
   to->qdq_model = g_strdup (from->qdq_model);
   to->report = g_strdup (from->report);
-  to->object_class = g_strdup (from->object_class);
+  gst_int8_object_settings_copy (&from->objects, &to->objects);
 }
 
 void
@@ -38,7 +38,7 @@ gst_int8_calib_settings_clear (GstInt8CalibSettings *settings)
   g_clear_pointer (&settings->merge, g_free);
   g_clear_pointer (&settings->qdq_model, g_free);
   g_clear_pointer (&settings->report, g_free);
-  g_clear_pointer (&settings->object_class, g_free);
+  gst_int8_object_settings_clear (&settings->objects);
 }
 
 /* An empty text is none. */
@@ -98,18 +98,6 @@ gst_int8_calib_settings_set (GstInt8CalibSettings *settings, guint id, const GVa
   case PROP_SCENE_CHANGE:
     settings->scene_change = g_value_get_double (value);
     return TRUE;
-  case PROP_PROCESS_MODE:
-    settings->process_mode = g_value_get_enum (value);
-    return TRUE;
-  case PROP_OBJECT_CLASS:
-    take_text (&settings->object_class, value);
-    return TRUE;
-  case PROP_OBJECT_MIN_WIDTH:
-    settings->object_min_width = g_value_get_uint (value);
-    return TRUE;
-  case PROP_OBJECT_MIN_HEIGHT:
-    settings->object_min_height = g_value_get_uint (value);
-    return TRUE;
   case PROP_CHECKPOINT_INTERVAL:
     settings->checkpoint_interval = g_value_get_uint (value);
     return TRUE;
@@ -132,7 +120,8 @@ gst_int8_calib_settings_set (GstInt8CalibSettings *settings, guint id, const GVa
     settings->precision_target = g_value_get_double (value);
     return TRUE;
   default:
-    return gst_int8_config_set_property (&settings->config, id, value);
+    return gst_int8_objects_set_property (&settings->objects, PROP_OBJECTS, id, value) ||
+           gst_int8_config_set_property (&settings->config, id, value);
   }
 }
 
@@ -182,18 +171,6 @@ gst_int8_calib_settings_get (const GstInt8CalibSettings *settings, guint id, GVa
   case PROP_SCENE_CHANGE:
     g_value_set_double (value, settings->scene_change);
     return TRUE;
-  case PROP_PROCESS_MODE:
-    g_value_set_enum (value, settings->process_mode);
-    return TRUE;
-  case PROP_OBJECT_CLASS:
-    g_value_set_string (value, settings->object_class);
-    return TRUE;
-  case PROP_OBJECT_MIN_WIDTH:
-    g_value_set_uint (value, settings->object_min_width);
-    return TRUE;
-  case PROP_OBJECT_MIN_HEIGHT:
-    g_value_set_uint (value, settings->object_min_height);
-    return TRUE;
   case PROP_CHECKPOINT_INTERVAL:
     g_value_set_uint (value, settings->checkpoint_interval);
     return TRUE;
@@ -216,6 +193,7 @@ gst_int8_calib_settings_get (const GstInt8CalibSettings *settings, guint id, GVa
     g_value_set_double (value, settings->precision_target);
     return TRUE;
   default:
-    return gst_int8_config_get_property (&settings->config, id, value);
+    return gst_int8_objects_get_property (&settings->objects, PROP_OBJECTS, id, value) ||
+           gst_int8_config_get_property (&settings->config, id, value);
   }
 }

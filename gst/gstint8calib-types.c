@@ -19,21 +19,6 @@ gst_int8_calib_table_exists_type (void)
 }
 
 GType
-gst_int8_calib_process_mode_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_INT8_PROCESS_FRAME, "The whole frame", "frame"},
-      {GST_INT8_PROCESS_OBJECTS, "What a detector has marked on it, one by one", "objects"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstInt8CalibProcessMode", values));
-  return type;
-}
-
-GType
 gst_int8_calib_method_type (void)
 {
   static const GEnumValue values[] = {

@@ -349,10 +349,7 @@ gst_int8_calib_worker_start (GstInt8Calib *self)
   self->processed = 0;
   gst_int8_sampler_init (&self->sampler, &(GstInt8SamplerSettings){.interval = self->run.interval});
   self->convergence_state = (CalibConvergenceState){0};
-  self->filter = (GstInt8RegionFilter){
-      .classes = self->run.object_class ? g_strsplit (self->run.object_class, ";", -1) : NULL,
-      .min_width = (int) self->run.object_min_width,
-      .min_height = (int) self->run.object_min_height};
+  gst_int8_object_settings_filter (&self->run.objects, &self->filter);
   self->has_format = FALSE;
   self->worker = g_thread_new ("int8calib", worker_thread, self);
   return TRUE;

@@ -185,6 +185,19 @@ open_backends (GstInt8Calib *self)
   return FALSE;
 }
 
+static gboolean
+read_config_file (GstInt8Calib *self)
+{
+  /* nvinfer's count batches of inference. */
+  static const char *const foreign[] = {"interval", "batch-size", NULL};
+  g_autoptr (GError) error = NULL;
+
+  if (gst_int8_config_file_apply (&self->config_file, GST_ELEMENT (self), foreign, &error))
+    return TRUE;
+  gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+  return FALSE;
+}
+
 static GstStateChangeReturn
 change_state (GstElement *element, GstStateChange transition)
 {
@@ -193,7 +206,7 @@ change_state (GstElement *element, GstStateChange transition)
 
   switch (transition) {
   case GST_STATE_CHANGE_NULL_TO_READY:
-    if (!open_backends (self))
+    if (!read_config_file (self) || !open_backends (self))
       return GST_STATE_CHANGE_FAILURE;
     break;
   case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -224,6 +237,7 @@ finalize (GObject *object)
 {
   GstInt8Calib *self = GST_INT8_CALIB (object);
 
+  gst_int8_config_file_clear (&self->config_file);
   gst_int8_calib_settings_clear (&self->settings);
   gst_int8_calib_settings_clear (&self->run);
   g_mutex_clear (&self->lock);
@@ -269,6 +283,7 @@ gst_int8_calib_init (GstInt8Calib *self)
 {
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
+  gst_int8_config_file_init (&self->config_file);
   gst_int8_calib_settings_init (&self->settings);
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);

@@ -22,6 +22,7 @@
 #include <gst/base/gstqueuearray.h>
 
 #include "gst/config.h"
+#include "gst/config-file.h"
 #include "gst/frame.h"
 #include "gst/gstint8infer.h"
 #include "gst/instance.h"
@@ -98,6 +99,7 @@ struct _GstInt8Infer {
   GstInt8NetworkSettings settings;
   GstInt8InferOptions options;
   char *instance_id;
+  GstInt8ConfigFile config_file;
   GstInt8ObjectSettings objects;
   gboolean objects_changed; /* since the task last looked */
   gboolean settings_changed; /* since the instance was last told */

@@ -15,6 +15,7 @@ enum {
   PROP_BATCH_SIZE,
   PROP_BATCH_TIMEOUT,
   PROP_INSTANCE_ID,
+  PROP_CONFIG_FILE,
   PROP_TUNE,
   PROP_TOP_K,
   PROP_THRESHOLD,
@@ -214,9 +215,10 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   gboolean known;
 
   GST_OBJECT_LOCK (self);
+  gst_int8_config_file_note (&self->config_file, pspec);
   known = set_option (&self->options, id, value);
-  if (id == PROP_INSTANCE_ID) {
-    take_string (&self->instance_id, value);
+  if (id == PROP_INSTANCE_ID || id == PROP_CONFIG_FILE) {
+    take_string (id == PROP_INSTANCE_ID ? &self->instance_id : &self->config_file.path, value);
     known = TRUE;
   }
   if (!known && gst_int8_objects_set_property (&self->objects, PROP_OBJECTS, id, value))
@@ -260,8 +262,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   GST_OBJECT_LOCK (self);
   known = get_option (&self->options, id, value) || get_setting (&self->settings, id, value) ||
           gst_int8_objects_get_property (&self->objects, PROP_OBJECTS, id, value);
-  if (id == PROP_INSTANCE_ID) {
-    g_value_set_string (value, self->instance_id);
+  if (id == PROP_INSTANCE_ID || id == PROP_CONFIG_FILE) {
+    g_value_set_string (value,
+        id == PROP_INSTANCE_ID ? self->instance_id : self->config_file.path);
     known = TRUE;
   }
   GST_OBJECT_UNLOCK (self);
@@ -388,6 +391,7 @@ gst_int8_infer_properties_install (GObjectClass *klass)
   klass->set_property = set_property;
   klass->get_property = get_property;
   gst_int8_config_install (klass, GST_PARAM_MUTABLE_PLAYING);
+  gst_int8_config_file_install (klass, PROP_CONFIG_FILE);
   install_settings (klass);
   gst_int8_guard_install (klass);
   install_options (klass);

@@ -164,6 +164,17 @@ leave (GstInt8Infer *self)
   gst_int8_infer_entries_free (self);
 }
 
+static gboolean
+read_config_file (GstInt8Infer *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (gst_int8_config_file_apply (&self->config_file, GST_ELEMENT (self), NULL, &error))
+    return TRUE;
+  gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+  return FALSE;
+}
+
 static GstStateChangeReturn
 change_state (GstElement *element, GstStateChange transition)
 {
@@ -172,7 +183,7 @@ change_state (GstElement *element, GstStateChange transition)
 
   switch (transition) {
   case GST_STATE_CHANGE_NULL_TO_READY:
-    if (!open_backend (self))
+    if (!read_config_file (self) || !open_backend (self))
       return GST_STATE_CHANGE_FAILURE;
     break;
   case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -241,6 +252,7 @@ finalize (GObject *object)
 
   gst_int8_network_settings_clear (&self->settings);
   g_free (self->instance_id);
+  gst_int8_config_file_clear (&self->config_file);
   gst_int8_object_settings_clear (&self->objects);
   gst_int8_tracks_free (self->tracks);
   gst_int8_stats_clear (&self->stats);
@@ -280,6 +292,7 @@ gst_int8_infer_init (GstInt8Infer *self)
   self->items = gst_queue_array_new_for_struct (sizeof (GstInt8Item), 16);
   self->result = GST_FLOW_FLUSHING;
   self->tracks = gst_int8_tracks_new ();
+  gst_int8_config_file_init (&self->config_file);
   gst_int8_infer_properties_init (self);
   gst_int8_infer_reset_task (self);
   gst_int8_infer_pads_init (self);
