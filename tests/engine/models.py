@@ -413,11 +413,123 @@ def golden(path):
     return result.reshape(shape[0], -1)[0]
 
 
+def attention():
+    """Images are 30 tokens of 3 features here, and heads have 2."""
+    tokens = [node("Reshape", "x s", "r"), node("Transpose", "r", "t", perm=[0, 2, 1])]
+    qkv = [node("MatMul", "t w", "m"), node("Add", "b m", "qkv")]
+    heads = [node("Reshape", "qkv five", "h"), node("Transpose", "h", "p", perm=[2, 0, 3, 1, 4])]
+    scaled = [node("Mul", "q root", "qs"), node("Transpose", "k", "kt", perm=[0, 1, 3, 2]),
+              node("Mul", "kt root", "ks"), node("MatMul", "qs ks", "scores"),
+              node("Softmax", "scores", "a", axis=-1), node("MatMul", "a v", "z"),
+              node("Transpose", "z", "zt", perm=[0, 2, 1, 3]), node("Reshape", "zt back", "y")]
+    split = [node("Split", "p", "q1 k1 v1", axis=0), node("Squeeze", "q1 zero", "q"),
+             node("Squeeze", "k1 zero", "k"), node("Squeeze", "v1 zero", "v")]
+    tensors = [const("s", [1, 3, 30]), weights("w", 3, 12), weights("b", 12),
+               const("five", [1, 30, 3, 2, 2]), const("zero", [0]), const("back", [1, 30, 4]),
+               const("root", 0.84089642, np.float32)]
+    model("attention", tokens + qkv + heads + split + scaled, tensors)
+
+    gathered = [helper.make_node("Gather", ["p", "i" + o], [o], o, axis=0) for o in "qkv"]
+    model("attention-gather", tokens + qkv + heads + gathered + scaled,
+          tensors + [const("iq", 0), const("ik", 1), const("iv", 2)])
+
+    # torch.nn.MultiheadAttention: the batch lies behind the tokens, then beside the heads
+    moved = [node("Transpose", "t", "tn", perm=[1, 0, 2]), node("MatMul", "tn w", "m"),
+             node("Add", "m b", "qkv"), node("Reshape", "qkv four", "h"),
+             node("Unsqueeze", "h zero", "u"), node("Transpose", "u", "p", perm=[3, 1, 2, 0, 4]),
+             node("Squeeze", "p three", "sq")]
+    parts = []
+    for o in "qkv":
+        parts += [helper.make_node("Gather", ["sq", "i" + o], [o + "0"], o + "0", axis=0),
+                  node("Reshape", f"{o}0 merged", o + "1"),
+                  node("Transpose", o + "1", o + "2", perm=[1, 0, 2]),
+                  node("Reshape", f"{o}2 apart", o)]
+    end = [node("MatMul", "a v", "z"), node("Transpose", "z", "zt", perm=[2, 0, 1, 3]),
+           node("Reshape", "zt rows", "zr"), node("Gemm", "zr w2 b2", "g"),
+           node("Reshape", "g last", "gl"), node("Transpose", "gl", "y", perm=[1, 0, 2])]
+    model("attention-moved-batch", tokens + moved + parts + scaled[:5] + end,
+          [t for t in tensors if t.name not in ("five", "back")] +
+          [const("four", [30, 1, 3, 4]), const("three", [3]), const("merged", [30, 2, 2]),
+           const("apart", [1, 2, 30, 2]), const("rows", [30, 4]), const("last", [30, 1, 4]),
+           weights("w2", 4, 4), weights("b2", 4), const("iq", 0), const("ik", 1), const("iv", 2)])
+
+    model("einsum", tokens + [node("MatMul", "t w", "q"), node("MatMul", "t v", "k"),
+                              node("Einsum", "q k", "s2", equation="b i d, b j d -> b i j"),
+                              node("Softmax", "s2", "a", axis=-1),
+                              node("Einsum", "a k", "y", equation="bij,bjd->bid")],
+          [const("s", [1, 3, 30]), weights("w", 3, 4), weights("v", 3, 4)])
+    model("shared-keys", tokens + [
+        node("MatMul", "t w", "q"), node("Reshape", "q two", "q2"),
+        node("Transpose", "q2", "q4", perm=[0, 2, 1, 3]), node("MatMul", "t v", "k"),
+        node("Reshape", "k one", "k4"), node("Transpose", "k4", "kt", perm=[0, 1, 3, 2]),
+        node("MatMul", "q4 kt", "y")],
+          [const("s", [1, 3, 30]), weights("w", 3, 4), weights("v", 3, 2),
+           const("two", [1, 30, 2, 2]), const("one", [1, 1, 30, 2])])
+
+    mean = dict(axes=[-1], keepdims=1)
+    chain = [node("ReduceMean", "t", "u", **mean), node("Sub", "t u", "d"), node("Pow", "d two", "e"),
+             node("ReduceMean", "e", "var", **mean), node("Add", "var eps", "ve"),
+             node("Sqrt", "ve", "sd"), node("Div", "d sd", "n"), node("Mul", "n gamma", "g"),
+             node("Add", "g beta", "y")]
+    constants = [const("s", [1, 3, 30]), const("two", 2, np.float32), const("eps", 1e-5, np.float32),
+                 weights("gamma", 3), weights("beta", 3)]
+    model("layernorm", tokens + [node("LayerNormalization", "t gamma beta", "y", epsilon=1e-5)],
+          [constants[0]] + constants[3:], opset=17)
+    model("layernorm-chain", tokens + chain, constants)
+    model("layernorm-alone", tokens + chain[:6] + [node("Div", "d sd", "y")], constants[:3])
+    mean = dict(axes=[1], keepdims=1)
+    model("layernorm-channels",
+          [node("ReduceMean", "x", "u", **mean), node("Sub", "x u", "d"), node("Mul", "d d", "e"),
+           node("ReduceMean", "e", "var", **mean), node("Add", "var eps", "ve"),
+           node("Sqrt", "ve", "sd"), node("Div", "d sd", "n"), node("Mul", "gamma n", "g"),
+           node("Add", "g beta", "y")],
+          [constants[2], weights("gamma", 3, 1, 1), weights("beta", 3, 1, 1)])
+
+    model("class-token", tokens + [node("Expand", "cls one", "c"),
+                                   node("Concat", "c t", "j", axis=1), node("Add", "j pos", "p"),
+                                   node("Gather", "p first", "y", axis=1)],
+          [const("s", [1, 3, 30]), weights("cls", 1, 1, 3), const("one", [1, 1, 3]),
+           weights("pos", 1, 31, 3), const("first", 0)])
+    # Swin: windows of 3 x 5 pixels with a bias and a mask
+    model("windows", [
+        node("Transpose", "x", "n", perm=[0, 2, 3, 1]), node("Slice", "n one end h", "low"),
+        node("Slice", "n begin one h", "high"), node("Concat", "low high", "rolled", axis=1),
+        node("Reshape", "rolled six", "w6"), node("Transpose", "w6", "wt", perm=[0, 1, 3, 2, 4, 5]),
+        node("Reshape", "wt win", "w"), node("Transpose", "w", "wk", perm=[0, 2, 1]),
+        node("MatMul", "w wk", "scores"), node("Add", "scores bias", "biased"),
+        node("Reshape", "biased grouped", "g"), node("Add", "g mask", "masked"),
+        node("Reshape", "masked flat", "f"), node("Softmax", "f", "a", axis=-1),
+        node("MatMul", "a w", "y")],
+          [const("one", [1]), const("end", [2 ** 62]), const("begin", [0]), const("h", [1]),
+           const("six", [1, 2, 3, 1, 5, 3]), const("win", [-1, 15, 3]), weights("bias", 1, 15, 15),
+           const("grouped", [-1, 2, 15, 15]), weights("mask", 1, 2, 15, 15),
+           const("flat", [-1, 15, 15])])
+    model("slice-steps", [node("Slice", "x from to axes steps", "y")],
+          [const("from", [0, 1]), const("to", [2 ** 62, 2 ** 62]), const("axes", [2, 3]),
+           const("steps", [2, 2])])
+    model("operands", [node("Add", "x full", "a"), node("Mul", "a line", "m"), node("Sub", "m full", "d"),
+                       node("Div", "d three", "y")],
+          [weights("full", 1, 3, 6, 5), weights("line", 6, 1), const("three", [[2], [4], [8]] * 2,
+                                                                     np.float32)])
+    model("selected", [
+        node("Equal", "a b", "e"), node("Not", "e", "n"), node("Where", "n p q", "w"),
+        node("Mod", "a b", "mod"), node("Greater", "mod b", "gt"), node("Where", "gt w q", "w2"),
+        node("ScatterND", "w2 at up", "sc"), node("Expand", "sc four", "ex"), node("Add", "x ex", "y")],
+          [const("a", [[1, 5, -7, 4, 9]]), const("b", [[1], [2], [3], [4], [5], [6]]),
+           weights("p", 6, 5), weights("q", 1), const("at", [[1], [-1]]), weights("up", 2, 5),
+           const("four", [1, 3, 6, 5])])
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     for family in convolutions, sums_and_products, functions, pools, moves, shapes, files, between_pairs, \
-            on_levels:
+            on_levels, attention:
         family()
+    models_more.functions_of_one(model, node, const)
+    models_more.spelled_out(model, node, const)
+    models_more.norms(model, node, const, weights)
+    models_more.sizes(model, node, const)
+    models_more.other_numbers(model, node, weights)
     with open(os.path.join(FOLDER, "golden.txt"), "w") as out:
         for name, (built, kwargs) in sorted(MODELS.items()):
             with_golden = kwargs.pop("golden", True)
@@ -430,8 +542,3 @@ def main():
 
 if __name__ == "__main__":
     main()
-    models_more.functions_of_one(model, node, const)
-    models_more.spelled_out(model, node, const)
-    models_more.norms(model, node, const, weights)
-    models_more.sizes(model, node, const)
-    models_more.other_numbers(model, node, weights)
