@@ -17,7 +17,6 @@
 typedef struct {
   EngineGraph *graph;
   const EnginePassContext *context;
-  int n_nodes; /* before the pass adds any */
   const EngineLayerWish *wishes;
 } Explicit;
 
@@ -120,18 +119,17 @@ is_wanted (const Explicit *x, int i)
   return wish->precision == ENGINE_PRECISION_INT8;
 }
 
-static gboolean
-may_write_int8 (const Explicit *x, int i)
+static void
+refuse_output (const Explicit *x, int i)
 {
   const EngineLayerWish *wish = &x->wishes[i];
 
   if (wish->output == ENGINE_NONE)
-    return TRUE;
+    return;
   engine_report_add (&x->context->report->refused,
       "layer '%s' (rule %s): of a quantised model, the model says which outputs are int8",
       node_at (x, i)->name,
       engine_layer_rules_text (x->context->options->rules, wish->output_rule));
-  return TRUE;
 }
 
 /* What the model's own scales make idle. */
@@ -179,8 +177,8 @@ read_levels (const Explicit *x, int i)
       node->inputs[k] = levels_behind (x, node->inputs[k]);
 }
 
-static gboolean
-convert_conv (const Explicit *x, int i, GError **error)
+static void
+convert_conv (const Explicit *x, int i)
 {
   const EngineNode *node = node_at (x, i);
   const int residual = node->inputs[ENGINE_CONV_R];
@@ -192,7 +190,6 @@ convert_conv (const Explicit *x, int i, GError **error)
   read_levels (x, i);
   if (writes)
     write_levels (x, i);
-  return TRUE;
 }
 
 static void
@@ -317,15 +314,15 @@ engine_pass_explicit (EngineGraph *graph, const EnginePassContext *context, GErr
   engine_explicit_hoist (graph);
   wishes = engine_layer_rules_apply (context->options->rules, graph, &matched);
   x.wishes = wishes;
-  x.n_nodes = graph->nodes->len;
   report_unused (&x, matched);
-  for (int i = 0; i < x.n_nodes; i++) {
-    if (!is_wanted (&x, i) || !may_write_int8 (&x, i))
+  for (int i = 0, n = graph->nodes->len; i < n; i++) { /* of those that were there before */
+    refuse_output (&x, i);
+    if (!is_wanted (&x, i))
       continue;
-    if (node_at (&x, i)->op != ENGINE_OP_CONV)
+    if (node_at (&x, i)->op == ENGINE_OP_CONV)
+      convert_conv (&x, i);
+    else
       convert (&x, i);
-    else if (!convert_conv (&x, i, error))
-      return FALSE;
   }
   engine_graph_compact (graph);
   convert_levels (graph);
