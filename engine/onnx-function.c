@@ -81,6 +81,40 @@ engine_onnx_import_relu (EngineOnnx *onnx, const EngineOnnxNode *node, GError **
   return engine_onnx_unary (onnx, node, KERNEL_UNARY_CLIP, 0, INFINITY, error);
 }
 
+/* --- Of constants only: sizes that are computed ----------------------------------------------- */
+
+static gboolean
+round_constant (EngineOnnx *onnx, const EngineOnnxNode *node, double (*round) (double),
+    GError **error)
+{
+  const EngineOnnxConstant *x = engine_onnx_floats (onnx, node, 0, error);
+  EngineOnnxResult result;
+
+  if (!x || !engine_onnx_result_new (onnx, &result, TRUE, x->rank, x->dims, error))
+    return FALSE;
+  for (gint64 i = 0; i < x->n; i++)
+    result.f[i] = round (engine_onnx_f (x, i));
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+gboolean
+engine_onnx_import_ceil (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return round_constant (onnx, node, ceil, error);
+}
+
+gboolean
+engine_onnx_import_floor (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return round_constant (onnx, node, floor, error);
+}
+
+gboolean
+engine_onnx_import_round (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return round_constant (onnx, node, rint, error);
+}
+
 /* --- With parameters ------------------------------------------------------------------------- */
 
 gboolean
