@@ -339,6 +339,8 @@ engine_bias_full (const EngineModel *model, const CalibTable *table,
         "keep-frames=50, or take the fast one");
     return NULL;
   }
+  if (options->equalised)
+    engine_bias_copy_channels (bias, options->equalised);
   g_array_set_clear_func (layers, clear_layer);
   find_layers (&full);
   if (!run_exact (&full, error))

@@ -8,6 +8,8 @@
 #include <glib/gstdio.h>
 
 #define FIRST_LINE "gst-int8 bias correction 1"
+#define WITH_CHANNELS "gst-int8 bias correction 2" /* readers of 1 refuse what they would not obey */
+#define CHANNELS_LINE "channels"
 #define LAST_LINE  "end" /* a file that was cut off is noticed */
 
 typedef struct {
@@ -16,8 +18,9 @@ typedef struct {
 } Layer;
 
 struct _EngineBias {
-  GPtrArray *layers; /* Layer, in the order of setting */
-  GHashTable *index; /* tensor, the layer's own, to Layer */
+  GPtrArray *layers;    /* Layer, in the order of setting */
+  GHashTable *index;    /* tensor, the layer's own, to Layer */
+  GPtrArray *equalised; /* Layer, its values T and a factor a channel */
 };
 
 static void
@@ -37,6 +40,7 @@ engine_bias_new (void)
 
   bias->layers = g_ptr_array_new_with_free_func (free_layer);
   bias->index = g_hash_table_new (g_str_hash, g_str_equal);
+  bias->equalised = g_ptr_array_new_with_free_func (free_layer);
   return bias;
 }
 
@@ -46,6 +50,7 @@ engine_bias_free (EngineBias *bias)
   if (!bias)
     return;
   g_hash_table_unref (bias->index);
+  g_ptr_array_unref (bias->equalised);
   g_ptr_array_unref (bias->layers);
   g_free (bias);
 }
@@ -63,6 +68,19 @@ engine_bias_set (EngineBias *bias, const char *tensor, const float *values, guin
   }
   g_array_set_size (layer->values, 0);
   g_array_append_vals (layer->values, values, channels);
+}
+
+/* They are few. */
+static Layer *
+find_equalised (const EngineBias *bias, const char *tensor)
+{
+  for (guint i = 0; i < bias->equalised->len; i++) {
+    Layer *layer = bias->equalised->pdata[i];
+
+    if (g_str_equal (layer->tensor, tensor))
+      return layer;
+  }
+  return NULL;
 }
 
 const float *
@@ -88,6 +106,51 @@ engine_bias_layer (const EngineBias *bias, guint layer)
   return ((const Layer *) bias->layers->pdata[layer])->tensor;
 }
 
+void
+engine_bias_set_channels (EngineBias *bias, const char *tensor, float threshold,
+    const float *factors, guint channels)
+{
+  Layer *layer = find_equalised (bias, tensor);
+
+  if (!layer) {
+    layer = g_new (Layer, 1);
+    *layer = (Layer){g_strdup (tensor), g_array_new (FALSE, FALSE, sizeof (float))};
+    g_ptr_array_add (bias->equalised, layer);
+  }
+  g_array_set_size (layer->values, 0);
+  g_array_append_val (layer->values, threshold);
+  g_array_append_vals (layer->values, factors, channels);
+}
+
+const float *
+engine_bias_channels (const EngineBias *bias, const char *tensor, float *threshold, guint *channels)
+{
+  const Layer *layer = find_equalised (bias, tensor);
+
+  if (!layer)
+    return NULL;
+  *threshold = g_array_index (layer->values, float, 0);
+  *channels = layer->values->len - 1;
+  return (const float *) layer->values->data + 1;
+}
+
+void
+engine_bias_copy_channels (EngineBias *bias, const EngineBias *from)
+{
+  for (guint i = 0; i < from->equalised->len; i++) {
+    const Layer *layer = from->equalised->pdata[i];
+    const float *values = (const float *) layer->values->data;
+
+    engine_bias_set_channels (bias, layer->tensor, values[0], values + 1, layer->values->len - 1);
+  }
+}
+
+guint
+engine_bias_n_equalised (const EngineBias *bias)
+{
+  return bias->equalised->len;
+}
+
 char *
 engine_bias_path (const char *table_path)
 {
@@ -96,14 +159,11 @@ engine_bias_path (const char *table_path)
 
 /* --- Text ----------------------------------------------------------------------------------- */
 
-char *
-engine_bias_to_string (const EngineBias *bias, const char *table_sha256)
+static void
+write_layers (GString *text, const GPtrArray *layers)
 {
-  GString *text = g_string_new (FIRST_LINE "\n");
-
-  g_string_append_printf (text, "table %s\n", table_sha256);
-  for (guint i = 0; i < bias->layers->len; i++) {
-    const Layer *layer = bias->layers->pdata[i];
+  for (guint i = 0; i < layers->len; i++) {
+    const Layer *layer = layers->pdata[i];
 
     g_string_append_printf (text, "%s:", layer->tensor);
     for (guint k = 0; k < layer->values->len; k++) {
@@ -114,6 +174,19 @@ engine_bias_to_string (const EngineBias *bias, const char *table_sha256)
     }
     g_string_append_c (text, '\n');
   }
+}
+
+char *
+engine_bias_to_string (const EngineBias *bias, const char *table_sha256)
+{
+  const gboolean channels = bias->equalised->len > 0;
+  GString *text = g_string_new (channels ? WITH_CHANNELS "\n" : FIRST_LINE "\n");
+
+  g_string_append_printf (text, "table %s\n", table_sha256);
+  write_layers (text, bias->layers);
+  if (channels)
+    g_string_append (text, CHANNELS_LINE "\n");
+  write_layers (text, bias->equalised);
   g_string_append (text, LAST_LINE "\n");
   return g_string_free (text, FALSE);
 }
@@ -126,9 +199,23 @@ refuse (const char *name, guint line, const char *cause, GError **error)
   return FALSE;
 }
 
+/* A threshold above 0, and factors above 0 and at most 1. */
+static gboolean
+are_channels (const GArray *values)
+{
+  for (guint i = 0; i < values->len; i++) {
+    const float value = g_array_index (values, float, i);
+
+    if (!(value > 0) || (i > 0 && value > 1))
+      return FALSE;
+  }
+  return values->len > 1;
+}
+
 /* "NAME: v v v", split at the last ':'. */
 static gboolean
-read_layer (EngineBias *bias, const char *line, guint number, const char *name, GError **error)
+read_layer (EngineBias *bias, gboolean channels, const char *line, guint number, const char *name,
+    GError **error)
 {
   const char *colon = strrchr (line, ':'), *at = colon ? colon + 1 : NULL;
   g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (float));
@@ -149,7 +236,13 @@ read_layer (EngineBias *bias, const char *line, guint number, const char *name, 
     return refuse (name, number, "expected finite numbers behind the last ':', a blank before each",
         error);
   tensor = g_strndup (line, colon - line);
-  engine_bias_set (bias, tensor, (const float *) values->data, values->len);
+  if (channels && !are_channels (values))
+    return refuse (name, number, "expected T above 0, and factors above 0 and at most 1", error);
+  if (channels)
+    engine_bias_set_channels (bias, tensor, g_array_index (values, float, 0),
+        (const float *) values->data + 1, values->len - 1);
+  else
+    engine_bias_set (bias, tensor, (const float *) values->data, values->len);
   return TRUE;
 }
 
@@ -170,8 +263,11 @@ engine_bias_parse (const char *text, const char *table_sha256, const char *name,
   g_autoptr (EngineBias) bias = engine_bias_new ();
   g_autofree char *first = next_line (&text), *table = next_line (&text);
 
-  if (!g_str_equal (first, FIRST_LINE)) {
-    refuse (name, 1, "expected `" FIRST_LINE "`", error);
+  const gboolean may_have_channels = g_str_equal (first, WITH_CHANNELS);
+  gboolean channels = FALSE;
+
+  if (!may_have_channels && !g_str_equal (first, FIRST_LINE)) {
+    refuse (name, 1, "expected `" FIRST_LINE "`, or 2", error);
     return NULL;
   }
   if (!g_str_has_prefix (table, "table ") || strlen (table) != strlen ("table ") + 64) {
@@ -190,7 +286,11 @@ engine_bias_parse (const char *text, const char *table_sha256, const char *name,
 
     if (g_str_equal (line, LAST_LINE) && !*text)
       return g_steal_pointer (&bias);
-    if (!read_layer (bias, line, number, name, error))
+    if (may_have_channels && !channels && g_str_equal (line, CHANNELS_LINE)) {
+      channels = TRUE;
+      continue;
+    }
+    if (!read_layer (bias, channels, line, number, name, error))
       return NULL;
   }
 }
@@ -204,7 +304,7 @@ engine_bias_save (const EngineBias *bias, const CalibTable *table, const char *t
   g_autofree char *path = engine_bias_path (table_path), *text = NULL, *contents = NULL;
   g_autofree char *sha256 = NULL;
 
-  if (!bias || bias->layers->len == 0) {
+  if (!bias || (bias->layers->len == 0 && bias->equalised->len == 0)) {
     if (g_unlink (path) == 0 || !g_file_test (path, G_FILE_TEST_EXISTS))
       return TRUE;
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,

@@ -8,6 +8,8 @@
  *   gst-int8 bias correction 1
  *   table <SHA-256 of the table's bytes>
  *   <name of a layer's output tensor>: <a number for each output channel>
+ *   channels                                      (this and what follows: where there are any)
+ *   <name of a tensor>: <T> <a factor for each channel>
  *   end
  */
 #pragma once
@@ -23,6 +25,7 @@ typedef struct {
   EngineRanges ranges;
   const EnginePreprocess *preprocess; /* as in EngineBuildOptions */
   const GPtrArray *frames; /* const float *: input tensors, as the FP32 network takes them */
+  const EngineBias *equalised; /* or NULL: its scales by channel are the result's, too */
   int threads;             /* 0 for all CPUs */
 } EngineBiasOptions;
 
@@ -36,6 +39,28 @@ EngineBias *engine_bias_full (const EngineModel *model, const CalibTable *table,
  * size than the model's. */
 GPtrArray *engine_bias_frames (const EngineModel *model, const CalibStatistics *statistics,
     GError **error);
+
+/* Channels with scales of their own, beside the corrections and in the same file: between a convolution
+ * and the depthwise convolution that alone reads it, a channel's range is [-T, T] times its factor, above
+ * 0 and at most 1. It costs nothing when running. Found on frames, with the method's T of the scaled
+ * values; does nothing without frames, without such layers, and for methods that need TensorRT's
+ * histograms. */
+typedef struct {
+  CalibMethod method;
+  double percentile;
+  const GPtrArray *frames; /* const float * */
+  int threads;             /* 0 for all CPUs */
+} EngineEqualiseOptions;
+gboolean engine_equalise (EngineBias *bias, const EngineModel *model,
+    const EngineEqualiseOptions *options, KernelBackend *backend, GCancellable *cancellable,
+    GError **error);
+void engine_bias_set_channels (EngineBias *bias, const char *tensor, float threshold,
+    const float *factors, guint channels);
+/* The factors, or NULL. */
+const float *engine_bias_channels (const EngineBias *bias, const char *tensor, float *threshold,
+    guint *channels);
+void engine_bias_copy_channels (EngineBias *bias, const EngineBias *from);
+guint engine_bias_n_equalised (const EngineBias *bias);
 
 EngineBias *engine_bias_new (void);       /* corrects nothing */
 void engine_bias_free (EngineBias *bias); /* NULL is fine */

@@ -111,8 +111,10 @@ quantise_inputs (const EngineComparison *comparison, const Layer *layer, GError 
       return FALSE;
     }
     gint8 *levels = engine_program_value (program, node->inputs[k]);
+    const float *factors = value->factors ? g_bytes_get_data (value->factors, NULL) : NULL;
     for (gsize i = 0; i < exact->elements; i++)
-      levels[i] = engine_quant_level (&value->quant, exact->exact[i]);
+      levels[i] = engine_quant_level (&value->quant,
+          exact->exact[i] / (factors ? (double) factors[i % exact->channels] : 1));
   }
   return TRUE;
 }
@@ -137,7 +139,8 @@ run_layer (const EngineComparison *comparison, Layer *layer, EngineTap *tap, GEr
       .zero = value->type == ENGINE_TYPE_S8 ? value->quant.zero : 0,
       .n = 1,
       .elements = layer->pair->elements,
-      .channels = layer->pair->channels};
+      .channels = layer->pair->channels,
+      .factors = value->factors ? g_bytes_get_data (value->factors, NULL) : NULL};
   return TRUE;
 }
 

@@ -29,6 +29,7 @@ typedef struct {
   gboolean int8; /* as the judged engine has it */
   float scale;
   int zero;
+  const float *factors; /* as EngineTap has them; the judged engine's */
   EngineTensorSums sums;
   EngineTensorSums alone; /* of the network in which only this layer is int8; n = 0: not run */
   double alone_logits;    /* SQNR of its logits */

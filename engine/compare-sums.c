@@ -63,11 +63,12 @@ add_int8 (EngineTensorSums *sums, const EngineTensorPair *pair, const EngineTap 
     for (guint k = 0; k < pair->channels; k++) {
       const gsize i = row + k;
       const double y = exact[i];
-      const double noise = add_value (sums, y, (q[i] - tap->zero) * scale);
+      const double factor = tap->factors ? (double) tap->factors[k] : 1;
+      const double noise = add_value (sums, y, (q[i] - tap->zero) * scale * factor);
 
       sums->seen[(guint8) q[i]] = 1;
       sums->channels[k] |= (y != 0 ? CHANNEL_EXACT : 0) | (q[i] != tap->zero ? CHANNEL_JUDGED : 0);
-      if ((q[i] == 127 && y > highest) || (q[i] == -128 && y < lowest)) {
+      if ((q[i] == 127 && y > highest * factor) || (q[i] == -128 && y < lowest * factor)) {
         sums->saturated++;
         sums->clipped += noise;
       }
@@ -86,6 +87,24 @@ engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pair, co
     add_int8 (sums, pair, tap);
 }
 
+/* As engine_tensor_sums_add_clips(), of channels with ranges of their own. */
+static void
+add_clips_by_channel (EngineTensorSums *sums, const EngineTensorPair *pair, const float *exact)
+{
+  const double lowest = (-128.5 - pair->zero) * pair->scale;
+  const double highest = (127.5 - pair->zero) * pair->scale;
+
+  for (gsize row = 0; row < pair->elements; row += pair->channels)
+    for (guint k = 0; k < pair->channels; k++) {
+      const double y = exact[row + k];
+
+      sums->saturated += y > highest * pair->factors[k] || y < lowest * pair->factors[k];
+      if (fabs (y) > sums->largest)
+        sums->largest = fabs (y);
+    }
+  sums->n += pair->elements;
+}
+
 #define LANES 8 /* sums at the same time: no addition waits for the one before */
 
 void
@@ -98,6 +117,10 @@ engine_tensor_sums_add_clips (EngineTensorSums *sums, const EngineTensorPair *pa
   float largest[LANES] = {0};
   guint beyond[LANES] = {0};
 
+  if (pair->factors) {
+    add_clips_by_channel (sums, pair, exact);
+    return;
+  }
   for (gsize i = 0; i < whole; i += LANES)
     for (int k = 0; k < LANES; k++) {
       const float y = exact[i + k], size = fabsf (y);

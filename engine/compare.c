@@ -104,7 +104,8 @@ engine_tap_floats (const EngineTap *tap, float *x)
       x[i] = kernel_half_to_f32 (((const KernelHalf *) tap->x)[i]);
   else
     for (gsize i = 0; i < n; i++)
-      x[i] = (float) (((const gint8 *) tap->x)[i] - tap->zero) * tap->scale;
+      x[i] = (float) (((const gint8 *) tap->x)[i] - tap->zero) * tap->scale *
+             (tap->factors ? tap->factors[i % tap->channels] : 1);
 }
 
 /* Every pair is one tap's: no two threads are at the same. */
@@ -166,6 +167,7 @@ add_pair (EngineComparison *comparison, GArray *pairs, int value)
       .int8 = judged->type == ENGINE_TYPE_S8,
       .scale = judged->quant.scale,
       .zero = judged->quant.zero,
+      .factors = judged->factors ? g_bytes_get_data (judged->factors, NULL) : NULL,
       .alone_logits = NAN};
   if (!comparison->clips_only)
     pair.exact = g_new (float, pair.elements);

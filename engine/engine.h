@@ -371,6 +371,7 @@ typedef struct {
   int zero;
   gsize n, elements;
   guint channels;
+  const float *factors; /* of int8, by channel: real = (x - zero) * scale * factor; NULL: all 1 */
 } EngineTap;
 
 /* Called once a run for the input and every activation: by the threads of the exec, several at the

@@ -71,6 +71,10 @@ write_value (const EngineValue *value, gsize *constants_size)
     out->zero = value->quant.zero;
     out->range = (char *) range_names[value->quant.range];
   }
+  if (value->factors) {
+    out->n_factors = g_bytes_get_size (value->factors) / sizeof (float);
+    out->factors = (float *) g_bytes_get_data (value->factors, NULL);
+  }
   return out;
 }
 
@@ -262,6 +266,20 @@ read_dims (const EngineFile__Value *in, int *dims, GError **error)
 }
 
 static gboolean
+read_factors (EngineValue *value, const EngineFile__Value *in, GError **error)
+{
+  if (in->n_factors != (gsize) value->dims[value->rank - 1])
+    return refuse (error, "value '%s' has scales for %" G_GSIZE_FORMAT " of %d channels", in->name,
+        in->n_factors, value->dims[value->rank - 1]);
+  for (gsize i = 0; i < in->n_factors; i++)
+    if (!(in->factors[i] > 0 && in->factors[i] <= 1))
+      return refuse (error, "value '%s' has a channel's factor of %g", in->name,
+          (double) in->factors[i]);
+  value->factors = g_bytes_new (in->factors, in->n_factors * sizeof (float));
+  return TRUE;
+}
+
+static gboolean
 read_value (EngineGraph *graph, const EngineFile__Value *in, GBytes *constants, GError **error)
 {
   const int type = index_of (type_names, G_N_ELEMENTS (type_names), in->type);
@@ -288,7 +306,7 @@ read_value (EngineGraph *graph, const EngineFile__Value *in, GBytes *constants, 
   if (range < 0)
     return refuse (error, "value '%s' has the unknown range '%s'", in->name, in->range);
   value->quant = (EngineQuant){in->scale, in->zero, (EngineRange) range};
-  return TRUE;
+  return in->n_factors == 0 || read_factors (value, in, error);
 }
 
 static gboolean

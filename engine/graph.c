@@ -71,6 +71,7 @@ value_clear (gpointer data)
   g_clear_pointer (&value->name, g_free);
   g_clear_pointer (&value->data, g_bytes_unref);
   g_clear_pointer (&value->scales, g_bytes_unref);
+  g_clear_pointer (&value->factors, g_bytes_unref);
 }
 
 static void
@@ -146,6 +147,8 @@ engine_graph_copy (const EngineGraph *graph)
       g_bytes_ref (value.data);
     if (value.scales)
       g_bytes_ref (value.scales);
+    if (value.factors)
+      g_bytes_ref (value.factors);
     g_array_append_val (copy->values, value);
     claim_name (copy, i);
   }

@@ -53,6 +53,8 @@ typedef struct {
   GBytes *data;      /* contents of a constant, dense; NULL for activations */
   GBytes *scales;    /* float [oc] of weights that a model has quantised itself: every weight of filter k
                         is an integer times scales[k]; else NULL */
+  GBytes *factors;   /* float [channels] of an int8 activation: real = (level - zero) * scale *
+                        factors[channel]; NULL where all are 1 (engine/equalise.h) */
   int producer;      /* node index; ENGINE_NONE for inputs and constants */
 } EngineValue;
 

@@ -102,6 +102,13 @@ floats (const EngineGraph *graph, int value)
                               : g_bytes_get_data (engine_graph_value (graph, value)->data, NULL);
 }
 
+/* Channels with scales of their own. What reads them is depthwise: its channel k reads theirs. */
+static double
+factor_of (const EngineValue *value, int channel)
+{
+  return value->factors ? ((const float *) g_bytes_get_data (value->factors, NULL))[channel] : 1;
+}
+
 typedef struct {
   double s_x, zero_x, s_y, zero_y, residual; /* residual: s_r zero_r */
 } Folding;
@@ -158,6 +165,8 @@ engine_quantise_conv (EngineGraph *graph, int i, const float *correction, Engine
 {
   const EngineNode *node = engine_graph_node (graph, i);
   const EngineValue *weights = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
+  const EngineValue *x = engine_graph_value (graph, node->inputs[ENGINE_CONV_X]);
+  const EngineValue *y = engine_graph_value (graph, node->output);
   const gsize size = engine_value_elements (weights);
   const int oc = weights->dims[0];
   const gsize of_filter = size / oc;
@@ -184,8 +193,10 @@ engine_quantise_conv (EngineGraph *graph, int i, const float *correction, Engine
     const gint64 sum = sum_of (w_q + k * of_filter, of_filter);
     const double corrected = (bias ? (double) bias[k] : 0) + (correction ? correction[k] : 0);
 
-    m[k] = (float) (f.s_x * s_w[k] / f.s_y);
-    b[k] = (float) ((corrected - f.s_x * s_w[k] * f.zero_x * sum - f.residual) / f.s_y + f.zero_y);
+    const double s_x = f.s_x * factor_of (x, k), s_y = f.s_y * factor_of (y, k);
+
+    m[k] = (float) (s_x * s_w[k] / s_y);
+    b[k] = (float) ((corrected - s_x * s_w[k] * f.zero_x * sum - f.residual) / s_y + f.zero_y);
   }
   if (!all_finite (m, oc) || !all_finite (b, oc)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,

@@ -21,6 +21,7 @@ typedef struct {
   const EngineGraph *graph;
   const EnginePassContext *context;
   const gboolean *needed, *plain; /* as for engine_quantise_ranges() */
+  const float *thresholds;        /* likewise */
   float *own;         /* T / 127 by hand or from the table; NAN where neither knows it */
   float *shared;      /* of the group */
   int *group;         /* the member that stands for the group */
@@ -79,6 +80,8 @@ read_table (Ranges *r)
     r->own[v] = NAN;
     if (!value->data && table)
       calib_table_lookup (table, value->name, &r->own[v]);
+    if (!isnan (r->thresholds[v]))
+      r->own[v] = r->thresholds[v] / 127;
   }
 }
 
@@ -317,13 +320,15 @@ find_ranges (Ranges *r, EngineQuant *quant, GError **error)
 
 gboolean
 engine_quantise_ranges (const EngineGraph *graph, const EnginePassContext *context,
-    const gboolean *needed, const gboolean *plain, EngineQuant *quant, GError **error)
+    const gboolean *needed, const gboolean *plain, const float *thresholds, EngineQuant *quant,
+    GError **error)
 {
   const int n = graph->values->len;
   Ranges r = {.graph = graph,
       .context = context,
       .needed = needed,
       .plain = plain,
+      .thresholds = thresholds,
       .own = g_new (float, n),
       .by_hand = g_new (gboolean, n),
       .hand = g_new (Interval, n),

@@ -29,9 +29,11 @@ gboolean *engine_quantise_needed (const EngineGraph *graph, const EngineWork *wo
 /* Scale and zero point of every value that is int8 or is turned into it, in order of the values;
  * quant[v].scale is 0 for the others. FALSE with ENGINE_ERROR_RANGE when ranges are missing.
  * needed[v]: whether value v will be int8. plain[v]: whether it would be without layer rules; such
- * values have their part in ranges that are shared, so that rules change no range. */
+ * values have their part in ranges that are shared, so that rules change no range. thresholds[v]: goes
+ * before the table's, unless it is NAN. */
 gboolean engine_quantise_ranges (const EngineGraph *graph, const EnginePassContext *context,
-    const gboolean *needed, const gboolean *plain, EngineQuant *quant, GError **error);
+    const gboolean *needed, const gboolean *plain, const float *thresholds, EngineQuant *quant,
+    GError **error);
 
 /* The int8 weights of a convolution, and the scale of each of its filters: the model's own where it has
  * quantised them. Returns how many filters of such a model need levels beyond int8 (uint8 far from its

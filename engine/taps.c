@@ -150,6 +150,7 @@ show (void *ctx, int piece, int lane, KernelQueue *queue)
       .n = group->batch,
       .elements = engine_value_elements (v),
       .channels = v->dims[v->rank - 1],
+      .factors = v->factors ? g_bytes_get_data (v->factors, NULL) : NULL,
   };
 
   group->tap (&tap, group->data);

@@ -20,16 +20,27 @@ gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistic
 }
 
 EngineBias *
-gst_int8_calib_full_bias (GstInt8Calib *self, const CalibTable *table, GError **error)
+gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias, const CalibTable *table,
+    GError **error)
 {
+  g_autoptr (EngineBias) taken = bias ? bias : engine_bias_new ();
   g_autoptr (GPtrArray) frames = engine_bias_frames (self->model, self->statistics, error);
-  const EngineBiasOptions options = {.ranges = ENGINE_RANGES_FULL,
-      .preprocess = &self->preprocess,
+  const EngineEqualiseOptions equalise = {.method = self->run.method,
+      .percentile = self->run.percentile,
       .frames = frames,
       .threads = (int) self->run.config.threads};
-  EngineBias *bias =
-      frames ? engine_bias_full (self->model, table, &options, self->host, NULL, error) : NULL;
+  const EngineBiasOptions full = {.ranges = ENGINE_RANGES_FULL,
+      .preprocess = &self->preprocess,
+      .frames = frames,
+      .equalised = taken,
+      .threads = (int) self->run.config.threads};
 
+  if (!frames || (self->run.equalise &&
+                     !engine_equalise (taken, self->model, &equalise, self->host, NULL, error)))
+    return NULL;
+  if (self->run.bias_correction != GST_INT8_BIAS_CORRECTION_FULL)
+    return g_steal_pointer (&taken);
+  bias = engine_bias_full (self->model, table, &full, self->host, NULL, error);
   if (!bias)
     g_prefix_error (error, "bias-correction=full: ");
   return bias;

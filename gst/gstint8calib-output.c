@@ -343,12 +343,9 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
         self->run.percentile, self->run.trt_version, error);
   if (!table)
     return FALSE;
-  if (self->run.bias_correction == GST_INT8_BIAS_CORRECTION_FULL) {
-    engine_bias_free (bias);
-    bias = gst_int8_calib_full_bias (self, table, error);
-    if (!bias)
-      return FALSE;
-  }
+  bias = gst_int8_calib_finish_bias (self, g_steal_pointer (&bias), table, error);
+  if (!bias)
+    return FALSE;
   *n_entries = calib_table_n_entries (table);
   /* In this order: a table whose provenance is too old is refused, and so are corrections for another
    * table; the reverse would be believed. */

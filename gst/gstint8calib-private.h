@@ -59,6 +59,7 @@ typedef struct {
   CalibMethod method;
   double percentile;
   GstInt8BiasCorrection bias_correction;
+  gboolean equalise;
   guint trt_version;
   guint batch_size;
   guint max_frames; /* 0: no limit */
@@ -166,8 +167,10 @@ gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, con
 guint gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued);
 /* method=auto: sets run.method, and posts the ranking. Does nothing with any other. */
 gboolean gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error);
-/* bias-correction=full. */
-EngineBias *gst_int8_calib_full_bias (GstInt8Calib *self, const CalibTable *table, GError **error);
+/* What goes beside the table: bias (taken), with scales by channel where frames are kept and equalise is
+ * set; for bias-correction=full another one. */
+EngineBias *gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias,
+    const CalibTable *table, GError **error);
 
 /* precision: the property "precision-target", if it is set. Frames are kept for it, unless keep-frames
  * says how many. */

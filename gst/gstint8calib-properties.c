@@ -108,6 +108,11 @@ install_method (GObjectClass *klass)
           "<table>.bias, which int8infer reads with the table. full keeps 50 frames, unless keep-frames "
           "says how many",
           gst_int8_calib_bias_correction_type (), GST_INT8_BIAS_CORRECTION_FAST, SETTABLE));
+  g_object_class_install_property (klass, PROP_EQUALISE,
+      g_param_spec_boolean ("equalise", "Equalise",
+          "Where frames are kept (keep-frames, method=auto), channels before depthwise convolutions get "
+          "scales of their own, in <table>.bias, too. It costs nothing when running",
+          TRUE, SETTABLE));
   g_object_class_install_property (klass, PROP_PERCENTILE,
       g_param_spec_double ("percentile", "Percentile",
           "method=percentile: this share of all magnitudes, in percent, is inside the range", 1,

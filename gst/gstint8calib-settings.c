@@ -8,6 +8,7 @@ gst_int8_calib_settings_init (GstInt8CalibSettings *settings)
   gst_int8_config_init (&settings->config);
   settings->method = DEFAULT_METHOD;
   settings->qdq_target = ENGINE_EXPORT_ONNXRUNTIME;
+  settings->equalise = TRUE;
   settings->percentile = DEFAULT_PERCENTILE;
   settings->trt_version = DEFAULT_TRT_VERSION;
   settings->batch_size = DEFAULT_BATCH_SIZE;
@@ -73,6 +74,9 @@ gst_int8_calib_settings_set (GstInt8CalibSettings *settings, guint id, const GVa
     return TRUE;
   case PROP_BIAS_CORRECTION:
     settings->bias_correction = g_value_get_enum (value);
+    return TRUE;
+  case PROP_EQUALISE:
+    settings->equalise = g_value_get_boolean (value);
     return TRUE;
   case PROP_PERCENTILE:
     settings->percentile = g_value_get_double (value);
@@ -146,6 +150,9 @@ gst_int8_calib_settings_get (const GstInt8CalibSettings *settings, guint id, GVa
     return TRUE;
   case PROP_BIAS_CORRECTION:
     g_value_set_enum (value, settings->bias_correction);
+    return TRUE;
+  case PROP_EQUALISE:
+    g_value_set_boolean (value, settings->equalise);
     return TRUE;
   case PROP_PERCENTILE:
     g_value_set_double (value, settings->percentile);

@@ -3,7 +3,7 @@
 #include "tools/tool.h"
 
 typedef struct {
-  char *stats, *model, *method_name, *correction, *output;
+  char *stats, *model, *method_name, *correction, *equalise, *output;
   double percentile;
   int trt_version, threads;
   gboolean choose; /* method auto */
@@ -17,6 +17,7 @@ table_options_clear (TableOptions *options)
   g_free (options->model);
   g_free (options->method_name);
   g_free (options->correction);
+  g_free (options->equalise);
   g_free (options->output);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TableOptions, table_options_clear)
@@ -88,16 +89,51 @@ choose_method (const EngineModel *model, const CalibStatistics *statistics, Tabl
 /* --bias-correction full, for tables that are used with full ranges. */
 static EngineBias *
 full_bias (const EngineModel *model, const CalibStatistics *statistics, const CalibTable *table,
-    int threads, GError **error)
+    const EngineBias *equalised, int threads, GError **error)
 {
   g_autoptr (GPtrArray) frames = engine_bias_frames (model, statistics, error);
-  const EngineBiasOptions options = {.frames = frames, .threads = threads};
+  const EngineBiasOptions options = {.frames = frames,
+      .equalised = equalised,
+      .threads = threads};
   KernelBackend *backend = frames ? engine_backend_open ("cpu", error) : NULL;
   EngineBias *bias =
       backend ? engine_bias_full (model, table, &options, backend, NULL, error) : NULL;
 
   engine_backend_close (backend);
   return bias;
+}
+
+/* --equalise, into bias. */
+static gboolean
+equalise (const EngineModel *model, const CalibStatistics *statistics, const TableOptions *o,
+    EngineBias *bias, GError **error)
+{
+  g_autoptr (GPtrArray) frames = engine_bias_frames (model, statistics, error);
+  const EngineEqualiseOptions options = {.method = o->method,
+      .percentile = o->percentile,
+      .frames = frames,
+      .threads = o->threads};
+  KernelBackend *backend = frames ? engine_backend_open ("cpu", error) : NULL;
+  const gboolean ok = backend && engine_equalise (bias, model, &options, backend, NULL, error);
+
+  engine_backend_close (backend);
+  return ok;
+}
+
+/* What goes into <table>.bias. */
+static EngineBias *
+make_bias (const EngineModel *model, const CalibStatistics *statistics, const CalibTable *table,
+    const TableOptions *o, GError **error)
+{
+  g_autoptr (EngineBias) bias = g_strcmp0 (o->correction, "off") == 0
+                                    ? engine_bias_new ()
+                                    : engine_bias_fast (model, statistics);
+
+  if (g_strcmp0 (o->equalise, "off") != 0 && !equalise (model, statistics, o, bias, error))
+    return NULL;
+  if (g_strcmp0 (o->correction, "full") != 0)
+    return g_steal_pointer (&bias);
+  return full_bias (model, statistics, table, bias, o->threads, error);
 }
 
 /* --- Options -------------------------------------------------------------------------------- */
@@ -116,6 +152,9 @@ check_options (TableOptions *options, GError **error)
   if (correction && !g_str_equal (correction, "fast") && !g_str_equal (correction, "full") &&
       !g_str_equal (correction, "off"))
     return tool_usage (error, "--bias-correction is fast, full or off, not %s", correction);
+  if (options->equalise && !g_str_equal (options->equalise, "on") &&
+      !g_str_equal (options->equalise, "off"))
+    return tool_usage (error, "--equalise is on or off, not %s", options->equalise);
   if (options->threads < 0)
     return tool_usage (error, "--threads must not be below 0");
   if (options->trt_version < 1)
@@ -139,6 +178,10 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
           "fast (default): also write <table>.bias, what rounding weights takes from the mean of a "
           "layer's outputs; full: on kept frames, layer after layer; or off",
           "HOW"},
+      {"equalise", 0, 0, G_OPTION_ARG_STRING, &options->equalise,
+          "on (default): where frames are kept, channels before depthwise convolutions get scales of "
+          "their own, in <table>.bias too; or off",
+          "HOW"},
       {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "For auto and full; default 0, all CPUs", "N"},
       {"trt-version", 0, 0, G_OPTION_ARG_INT, &options->trt_version,
           "Number in the header; default 8601", "N"},
@@ -159,35 +202,31 @@ tool_table (int argc, char **argv, GError **error)
   g_autoptr (CalibStatistics) statistics = NULL;
   g_autoptr (EngineModel) model = NULL;
   g_autoptr (CalibTable) table = NULL;
-  g_autoptr (EngineBias) bias = NULL;
+  g_autoptr (EngineBias) fast = NULL, bias = NULL;
 
   if (!read_options (argc, argv, &o, error) ||
       !(statistics = calib_statistics_load (o.stats, error)) ||
       !(model = tool_model_load (o.model, error)))
     return FALSE;
   if (g_strcmp0 (o.correction, "off") != 0)
-    bias = engine_bias_fast (model, statistics); /* auto chooses with it, too */
-  if (o.choose && !choose_method (model, statistics, &o, bias, error)) {
+    fast = engine_bias_fast (model, statistics);
+  if (o.choose && !choose_method (model, statistics, &o, fast, error)) {
     g_prefix_error (error, "%s: method auto: ", o.stats);
     return FALSE;
   }
   table =
       engine_calibration_table (model, statistics, o.method, o.percentile, o.trt_version, error);
-  if (table && g_strcmp0 (o.correction, "full") == 0) {
-    engine_bias_free (bias);
-    bias = full_bias (model, statistics, table, o.threads, error);
-    if (!bias) {
-      g_prefix_error (error, "%s: --bias-correction full: ", o.stats);
-      return FALSE;
-    }
+  if (table && !(bias = make_bias (model, statistics, table, &o, error))) {
+    g_prefix_error (error, "%s: ", o.stats);
+    return FALSE;
   }
   if (!table || !engine_bias_save (bias, table, o.output, error) ||
       !calib_table_save (table, o.output, error) ||
       !calib_provenance_save (calib_statistics_provenance (statistics),
           calib_method_name (o.method), o.output, error))
     return FALSE;
-  g_print ("%s: %u tensors, %s, biases of %u layers corrected\n", o.output,
-      calib_table_n_entries (table), calib_method_name (o.method),
-      bias ? engine_bias_n_layers (bias) : 0);
+  g_print ("%s: %u tensors, %s, biases of %u layers corrected, channels of %u tensors equalised\n",
+      o.output, calib_table_n_entries (table), calib_method_name (o.method),
+      engine_bias_n_layers (bias), engine_bias_n_equalised (bias));
   return TRUE;
 }

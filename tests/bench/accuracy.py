@@ -268,7 +268,7 @@ def one_network(name, file, frames, prepare, options, ours):
         ours.statistics(path, calibrating, folder)
         methods = [score(exact, ours.logits(path, m, judging, folder)) for m in METHODS]
         variants = [score(exact, ours.logits(path, "mse", judging, folder, c, r))
-                    for c, r in (("off", "full"), ("fast", "symmetric"))]
+                    for c, r in (("off", "full"), ("full", "full"), ("fast", "symmetric"))]
         peers = [peer_score(p, path, exact, calibrating, judging, folder) for p in options.peers]
     counts = f"{len(calibrating)} + {len(judging)}"
     return (f"| {name} | {counts} | {cells(methods[:1] + peers)} |",
@@ -309,7 +309,7 @@ def main():
     print(f"\ndB / %. calibrating + judging frames.\n\n| network | frames | ours | {' | '.join(options.peers)} |")
     print("|---" * (3 + len(options.peers)) + "|")
     print("\n".join(row[0] for row in rows))
-    titles = METHODS + ["mse, bias off", "mse, symmetric"]
+    titles = METHODS + ["mse, bias off", "mse, bias full", "mse, symmetric"]
     print(f"\nOurs, by method:\n\n| network | {' | '.join(titles)} |\n" + "|---" * (1 + len(titles)) + "|")
     print("\n".join(row[1] for row in rows))
     print("\nLeft out: " + "; ".join(f"{file} ({why})" for file, why in LEFT_OUT.items()))

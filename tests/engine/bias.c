@@ -200,6 +200,35 @@ test_it_helps (void)
 #define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define HEAD   "gst-int8 bias correction 1\ntable " SHA256 "\n"
 
+#define HEAD2 "gst-int8 bias correction 2\ntable " SHA256 "\n"
+
+static void
+test_channels (void)
+{
+  g_autoptr (EngineBias) bias = engine_bias_new ();
+  g_autoptr (GError) error = NULL;
+  const float factors[] = {1, 0.25f, 0.015625f}, b[] = {0};
+  float threshold = 0;
+  guint channels = 0;
+
+  engine_bias_set_channels (bias, "x:0", 2, factors, 1);
+  engine_bias_set_channels (bias, "x:0", 5.5f, factors, 3);
+  engine_bias_set (bias, "conv1", b, 1);
+  g_autofree char *text = engine_bias_to_string (bias, SHA256);
+  CHECK_STR (text, HEAD2 "conv1: 0\nchannels\nx:0: 5.5 1 0.25 0.015625\nend\n");
+  for (gsize n = 0; n <= strlen (text); n++) {
+    g_autofree char *part = g_strndup (text, n);
+    g_autoptr (EngineBias) read = engine_bias_parse (part, SHA256, "part", NULL);
+
+    CHECK_INT (read != NULL, ==, n >= strlen (text) - 1);
+  }
+  g_autoptr (EngineBias) again = engine_bias_parse (text, SHA256, "test", &error);
+  CHECK (again && engine_bias_n_equalised (again) == 1 && engine_bias_n_layers (again) == 1);
+  const float *found = again ? engine_bias_channels (again, "x:0", &threshold, &channels) : NULL;
+  CHECK (found && channels == 3 && threshold == 5.5f && memcmp (found, factors, sizeof factors) == 0);
+  CHECK (again && !engine_bias_channels (again, "conv1", &threshold, &channels));
+}
+
 static void
 test_text (void)
 {
@@ -229,7 +258,14 @@ test_bad_text (void)
     const char *text, *cause;
   } cases[] = {
       {"", "line 1: expected `gst-int8"},
-      {"gst-int8 bias correction 2\n", "line 1"},
+      {"gst-int8 bias correction 3\n", "line 1"},
+      {HEAD "channels\nx: 1 1\nend\n", "line 3: expected `tensor"},
+      {HEAD2 "channels\nx: 1\nend\n", "line 4: expected T"},
+      {HEAD2 "channels\nx: 0 1\nend\n", "line 4: expected T"},
+      {HEAD2 "channels\nx: 1 0\nend\n", "line 4: expected T"},
+      {HEAD2 "channels\nx: 1 1.01\nend\n", "line 4: expected T"},
+      {HEAD2 "channels\nchannels\nend\n", "line 4: expected `tensor"},
+      {HEAD2 "channels\nx: 1 1\n", "line 5: expected `tensor"},
       {"gst-int8 bias correction 1\ntable abc\n", "line 2"},
       {HEAD "conv1 1 2\n", "line 3: expected `tensor"},
       {HEAD "a: 1\n: 1\n", "line 4: expected `tensor"},
@@ -349,6 +385,7 @@ main (void)
   RUN (test_formula);
   RUN (test_means_pass);
   RUN (test_it_helps);
+  RUN (test_channels);
   RUN (test_text);
   RUN (test_bad_text);
   RUN (test_truncations);
