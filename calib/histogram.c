@@ -308,12 +308,24 @@ count_finite (CalibHistogram *h, Counts *c, const float *x, guint n)
   }
 }
 
+/* A block is a page long, and hardware does not look ahead beyond a page: what comes next is fetched while
+ * this block is counted. */
+#define CACHE_LINE 16 /* values */
+static inline void
+fetch_block (const float *x)
+{
+  for (guint i = 0; i < BLOCK; i += CACHE_LINE)
+    __builtin_prefetch (x + i);
+}
+
 static void
 add (CalibHistogram *h, Counts *c, const float *x, gsize n)
 {
   for (gsize i = 0; i < n; i += BLOCK) {
     const guint length = MIN (BLOCK, n - i);
     const BlockScan s = scan (x + i, length);
+    if (n - i >= 2 * BLOCK)
+      fetch_block (x + i + BLOCK);
     if (all_finite (&s))
       count (h, c, x + i, length, &s);
     else
