@@ -8,9 +8,10 @@
 #include <glib/gstdio.h>
 
 #define FIRST_LINE "gst-int8 bias correction 1"
-#define WITH_CHANNELS "gst-int8 bias correction 2" /* readers of 1 refuse what they would not obey */
+#define WITH_CHANNELS                                                                              \
+  "gst-int8 bias correction 2" /* readers of 1 refuse what they would not obey */
 #define CHANNELS_LINE "channels"
-#define LAST_LINE  "end" /* a file that was cut off is noticed */
+#define LAST_LINE     "end" /* a file that was cut off is noticed */
 
 typedef struct {
   char *tensor;

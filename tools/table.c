@@ -92,9 +92,7 @@ full_bias (const EngineModel *model, const CalibStatistics *statistics, const Ca
     const EngineBias *equalised, int threads, GError **error)
 {
   g_autoptr (GPtrArray) frames = engine_bias_frames (model, statistics, error);
-  const EngineBiasOptions options = {.frames = frames,
-      .equalised = equalised,
-      .threads = threads};
+  const EngineBiasOptions options = {.frames = frames, .equalised = equalised, .threads = threads};
   KernelBackend *backend = frames ? engine_backend_open ("cpu", error) : NULL;
   EngineBias *bias =
       backend ? engine_bias_full (model, table, &options, backend, NULL, error) : NULL;
@@ -182,7 +180,8 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
           "on (default): where frames are kept, channels before depthwise convolutions get scales of "
           "their own, in <table>.bias too; or off",
           "HOW"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "For auto and full; default 0, all CPUs", "N"},
+      {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads,
+          "For auto and full; default 0, all CPUs", "N"},
       {"trt-version", 0, 0, G_OPTION_ARG_INT, &options->trt_version,
           "Number in the header; default 8601", "N"},
       {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output, "Table to write", "FILE"},
@@ -190,7 +189,8 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
   };
   g_autofree char *summary = describe_methods ();
 
-  return tool_parse_with_model (&argc, &argv, entries, NULL, summary, error) && check_options (options, error);
+  return tool_parse_with_model (&argc, &argv, entries, NULL, summary, error) &&
+         check_options (options, error);
 }
 
 /* --- The command ---------------------------------------------------------------------------- */

@@ -225,7 +225,8 @@ test_channels (void)
   g_autoptr (EngineBias) again = engine_bias_parse (text, SHA256, "test", &error);
   CHECK (again && engine_bias_n_equalised (again) == 1 && engine_bias_n_layers (again) == 1);
   const float *found = again ? engine_bias_channels (again, "x:0", &threshold, &channels) : NULL;
-  CHECK (found && channels == 3 && threshold == 5.5f && memcmp (found, factors, sizeof factors) == 0);
+  CHECK (
+      found && channels == 3 && threshold == 5.5f && memcmp (found, factors, sizeof factors) == 0);
   CHECK (again && !engine_bias_channels (again, "conv1", &threshold, &channels));
 }
 
