@@ -2,6 +2,7 @@
 /* plugin.c: the plugin "int8", in libgstint8.so. */
 #include "gst/gstint8calib.h"
 #include "gst/gstint8infer.h"
+#include "gst/gstint8metajson.h"
 #include "gst/meta.h"
 
 #define PACKAGE "gst-int8"
@@ -10,7 +11,7 @@ static gboolean
 plugin_init (GstPlugin *plugin)
 {
   return gst_int8_meta_register () && GST_ELEMENT_REGISTER (int8calib, plugin) &&
-         GST_ELEMENT_REGISTER (int8infer, plugin);
+         GST_ELEMENT_REGISTER (int8infer, plugin) && GST_ELEMENT_REGISTER (int8metajson, plugin);
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, int8,

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* meta-json.c: what int8metajson writes of int8infer's results, read back as JSON. */
+#include "tests/gst/common.h"
+
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WIDTH  120
+#define HEIGHT 90
+
+/* The lines that int8metajson writes for n frames; the first has two objects, the second none. */
+static char **
+lines_of (const char *infer, const char *json, guint n)
+{
+  g_autofree char *launch =
+      g_strdup_printf ("%s name=infer model=%s calibration-table=%s ! int8metajson location=%s %s",
+          infer, test_model (), test_table (), test_path ("results.json"), json);
+  GstHarness *h = gst_harness_new_parse (launch);
+  g_autofree char *text = NULL;
+  GstSegment segment;
+
+  gst_harness_set_src_caps (h, test_caps (GST_VIDEO_FORMAT_GRAY8, WIDTH, HEIGHT));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = TEST_FRAME_DURATION; /* the running time of frame i is i - 1 frames */
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  for (guint i = 1; i <= n; i++) {
+    GstBuffer *buffer = test_frame (GST_VIDEO_FORMAT_GRAY8, WIDTH, HEIGHT, i);
+
+    if (i == 1) {
+      GstVideoRegionOfInterestMeta *car =
+          gst_buffer_add_video_region_of_interest_meta (buffer, "car", 30, 45, 60, 30);
+
+      gst_video_region_of_interest_meta_add_param (car,
+          gst_structure_new ("object_id", "id", G_TYPE_INT, 11, NULL));
+      gst_buffer_add_video_region_of_interest_meta (buffer, "ca\"fé", 0, 0, 28, 28);
+    }
+    gst_buffer_unref (gst_harness_push_and_pull (h, buffer));
+  }
+  gst_harness_teardown (h);
+  text = test_contents (test_path ("results.json"));
+  fail_unless (!*text || g_str_has_suffix (text, "\n"));
+  return g_strsplit (text, "\n", -1);
+}
+
+static JsonObject *
+parse (JsonParser *parser, const char *line)
+{
+  fail_unless (json_parser_load_from_data (parser, line, -1, NULL), "not JSON: %s", line);
+  return json_node_get_object (json_parser_get_root (parser));
+}
+
+GST_START_TEST (test_objects)
+{
+  g_auto (GStrv) lines = lines_of (
+      "int8infer process-mode=objects attribute-name=colour top-k=3 attribute-name=colour",
+      "source=\"gate 3\" tags=\"{\\\"a\\\":1}\"", 2);
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *root = parse (parser, lines[0]), *object, *box, *colour;
+  JsonArray *objects = json_object_get_array_member (root, "objects");
+
+  fail_unless_equals_string (lines[1], ""); /* the second frame has nothing */
+  fail_unless_equals_int (json_array_get_length (objects), 2);
+  object = json_array_get_object_element (objects, 0);
+  fail_unless_equals_int (json_object_get_int_member (object, "x"), 30);
+  fail_unless_equals_int (json_object_get_int_member (object, "h"), 30);
+  fail_unless_equals_int (json_object_get_int_member (object, "id"), 11);
+  fail_unless_equals_string (json_object_get_string_member (object, "roi_type"), "car");
+  box = json_object_get_object_member (json_object_get_object_member (object, "detection"),
+      "bounding_box");
+  fail_unless (json_object_get_double_member (box, "x_min") == 0.25);
+  fail_unless (json_object_get_double_member (box, "x_max") == 0.75);
+  fail_unless (json_object_get_double_member (box, "y_min") == 0.5);
+  colour = json_object_get_object_member (object, "colour");
+  fail_unless_equals_string (
+      json_object_get_string_member (json_object_get_object_member (colour, "model"), "name"),
+      "fashion-lenet");
+  fail_unless_equals_int (json_array_get_length (json_object_get_array_member (colour, "classes")),
+      3);
+  fail_unless (json_object_get_double_member (colour, "confidence") > 0);
+  object = json_array_get_object_element (objects, 1);
+  fail_unless_equals_string (json_object_get_string_member (object, "roi_type"), "ca\"fé");
+  fail_unless (!json_object_has_member (object, "id"));
+
+  fail_unless_equals_int (json_object_get_int_member (root, "timestamp"), 0);
+  fail_unless_equals_string (json_object_get_string_member (root, "source"), "gate 3");
+  fail_unless_equals_int (
+      json_object_get_int_member (json_object_get_object_member (root, "tags"), "a"), 1);
+  fail_unless_equals_int (
+      json_object_get_int_member (json_object_get_object_member (root, "resolution"), "height"),
+      HEIGHT);
+}
+GST_END_TEST;
+
+/* Whole frames; empty ones only where they are wanted; append keeps what was there. */
+GST_START_TEST (test_frames)
+{
+  g_auto (GStrv) lines = lines_of ("int8infer interval=1", "add-empty-results=true", 4);
+  g_auto (GStrv) more = NULL;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *root;
+
+  fail_unless_equals_int (g_strv_length (lines), 5);
+  for (guint i = 0; i < 4; i++) {
+    JsonArray *objects;
+
+    root = parse (parser, lines[i]);
+    objects = json_object_get_array_member (root, "objects");
+    fail_unless_equals_int (json_array_get_length (objects), i % 2 == 0);
+    fail_unless_equals_int (json_object_get_int_member (root, "timestamp"),
+        i * TEST_FRAME_DURATION);
+    if (i % 2 == 0) {
+      JsonObject *object = json_array_get_object_element (objects, 0);
+
+      fail_unless_equals_string (json_object_get_string_member (object, "roi_type"), "frame");
+      fail_unless_equals_int (json_object_get_int_member (object, "w"), WIDTH);
+      fail_unless (!json_object_has_member (object, "detection"));
+      fail_unless (!json_object_has_member (
+          json_object_get_object_member (object, "classification"), "classes"));
+    }
+  }
+  more = lines_of ("int8infer", "append=true", 1);
+  fail_unless_equals_int (g_strv_length (more), 6);
+  fail_unless_equals_string (more[0], lines[0]);
+}
+GST_END_TEST;
+
+static void
+check_refused (const char *launch, const char *what)
+{
+  GstBus *bus;
+  GstElement *element = test_element_new (launch, &bus);
+
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (bus, what, NULL);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (element);
+  gst_object_unref (bus);
+}
+
+GST_START_TEST (test_errors)
+{
+  check_refused ("int8metajson location=/nowhere/results.json", "/nowhere/results.json");
+  check_refused ("int8metajson tags=[1]", "JSON object");
+  check_refused ("int8metajson tags={a", "JSON object");
+}
+GST_END_TEST;
+
+/* A disk that is full ends the stream with an error, not with a file that lacks lines. */
+GST_START_TEST (test_full_disk)
+{
+  GstHarness *h;
+  GstBuffer *buffer;
+
+  if (!g_file_test ("/dev/full", G_FILE_TEST_EXISTS)) {
+    printf ("SKIP there is no /dev/full\n");
+    return;
+  }
+  h = gst_harness_new_parse ("int8metajson location=/dev/full add-empty-results=true");
+  gst_harness_set_src_caps (h, test_small_caps ());
+  buffer = test_small_frame (1);
+  fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_ERROR);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("int8metajson");
+  TCase *tcase = tcase_create ("json");
+
+  tcase_set_timeout (tcase, 60);
+  suite_add_tcase (suite, tcase);
+  tcase_add_checked_fixture (tcase, test_setup, test_teardown);
+  tcase_add_test (tcase, test_objects);
+  tcase_add_test (tcase, test_frames);
+  tcase_add_test (tcase, test_errors);
+  tcase_add_test (tcase, test_full_disk);
+  return suite;
+}
+
+int
+main (int argc, char **argv)
+{
+  return test_main (argc, argv, "meta-json", make_suite);
+}
