@@ -16,7 +16,7 @@
 /* --- Tiles ---------------------------------------------------------------------------------- */
 
 /* Four neighbouring outputs. */
-static __device__ __forceinline__ void
+[[maybe_unused]] static __device__ __forceinline__ void
 store_quad (const ConvParams &p, int pixel, int channel, const float (&sum)[4])
 {
   const size_t at = (size_t) pixel * p.oc + channel;
