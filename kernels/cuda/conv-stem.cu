@@ -67,7 +67,7 @@ unfold_bytes (uint32_t (&pixel)[4], const int8_t *row, int first, int iw, int ic
 /* Rows of x for rows of y from `row` on, `rows` of them; groups of four pixels begin at multiples
  * of four, so that they lie inside the image or outside where words are read. A warp takes rows,
  * two at a time; all its loads come before its first store. */
-static __device__ __forceinline__ void
+[[maybe_unused]] static __device__ __forceinline__ void
 unfold (uint32_t *to, const StemParams &q, int image, int row)
 {
   const ConvParams &p = q.p;
