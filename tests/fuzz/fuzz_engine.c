@@ -114,6 +114,10 @@ work (const EngineGraph *graph)
     if (node->op == ENGINE_OP_CONV) {
       const EngineValue *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
       sum += outputs * w->dims[1] * w->dims[2] * w->dims[3];
+    } else if (node->op == ENGINE_OP_MATMUL) {
+      const EngineValue *x1 = engine_graph_value (graph, node->inputs[0]);
+
+      sum += outputs * x1->dims[x1->rank - 1];
     } else if (node->op == ENGINE_OP_MAXPOOL || node->op == ENGINE_OP_AVGPOOL) {
       sum += outputs * node->pool.kh * node->pool.kw;
     }
