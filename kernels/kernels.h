@@ -361,7 +361,7 @@ typedef size_t (*KernelConvScratchFn) (const KernelConvShape *shape, KernelQueue
 /* The ways to compute a shape (its own tactic aside), for whoever times them: the name of tactic
  * 1, 2, ... for people, NULL beyond the last; for 0, the name of the one that it stands for. */
 typedef const char *(*KernelConvTacticFn) (const KernelConvShape *shape, int tactic);
-/* As KernelConvScratchFn; pointers of args are not read. */
+/* As KernelConvScratchFn; pointers of args are not read. NULL: the kernels need none. */
 typedef size_t (*KernelMatmulScratchFn) (const KernelMatmul *args, KernelQueue *queue);
 
 /* A NULL slot means "not on this back end"; the planner refuses by name. `ref` has all. */

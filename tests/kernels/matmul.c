@@ -15,13 +15,13 @@ typedef struct {
 static size_t
 scratch (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
-  return ops->matmul_s8_scratch (user, queue);
+  return ops->matmul_s8_scratch ? ops->matmul_s8_scratch (user, queue) : 0;
 }
 
 static size_t
 scratch_f32 (const void *user, const KernelOps *ops, KernelQueue *queue, void *memory)
 {
-  return ops->matmul_f32_scratch (user, queue);
+  return ops->matmul_f32_scratch ? ops->matmul_f32_scratch (user, queue) : 0;
 }
 
 /* Of int8: t covers the range, or, every other time, is a tie for many sums. */
