@@ -59,8 +59,8 @@ static const struct {
         "input \"x\" is [-1 3 -1 -1]: height and width are not fixed"},
     {"models/mnist_pytorch.onnx", "input \"network_input\" is [1 784], which is no image"},
     {"models/light_input_0.pb", "this is not an ONNX file"},
-    {"mnist/mnist_lenet.caffemodel", "this is not an ONNX file"},
-    {"mnist/nvidia_deploy.prototxt", "this is a text file"},
+    {"mnist/mnist_lenet.caffemodel", "is one of Caffe's two files"},
+    {"mnist/nvidia_deploy.prototxt", "is one of Caffe's two files"},
     {"mnist/t10k-labels-idx1-ubyte.gz", "this is compressed with gzip"},
 };
 
@@ -86,6 +86,55 @@ test_loaded (void)
         engine_model_has_softmax (model) != loaded[i].softmax)
       CHECK_FAIL ("%s: %dx%dx%d, %d classes, softmax %d", loaded[i].name, info.height, info.width,
           info.channels, engine_model_n_classes (model), engine_model_has_softmax (model));
+  }
+}
+
+/* Height and width, or all of an image, given. */
+static void
+test_shaped (void)
+{
+  static const struct {
+    const char *name, *shape;
+    int height, width, channels, classes;
+    const char *message;
+  } shaped[] = {
+      {"models/ch_ppocr_mobile_v2.0_cls_infer.onnx", "3;48;192", 48, 192, 3, 2, NULL},
+      {"models/ch_ppocr_mobile_v2.0_cls_infer.onnx", "x:1x3x64x100", 64, 100, 3, 2, NULL},
+      {"models/ch_ppocr_mobile_v2.0_cls_infer.onnx", "y:1x3x64x100", 0, 0, 0, 0, "another name"},
+      {"models/ch_ppocr_mobile_v2.0_cls_infer.onnx", "1;48;192", 0, 0, 0, 0, "does not fit input"},
+      {"models/ch_ppocr_mobile_v2.0_cls_infer.onnx", "48;192", 0, 0, 0, 0, "has 2 numbers"},
+      {"models/ch_ppocr_mobile_v2.0_cls_infer.onnx", "3;48;-1", 0, 0, 0, 0, "is no number from 1"},
+      {"models/mnist_pytorch.onnx", "1;28;28", 28, 28, 1, 10, NULL},
+      {"models/mnist_pytorch.onnx", "1;28;27", 0, 0, 0, 0, "does not fit input"},
+      {"models/mnist-8.onnx", "1;28;28", 28, 28, 1, 10, NULL},
+      {"models/mnist-8.onnx", "1;32;32", 0, 0, 0, 0, "does not fit input"},
+  };
+  g_autofree char *first = NULL;
+
+  if (!have_data ())
+    SKIP ("there is no test data (INT8_TEST_DATA)");
+  for (gsize i = 0; i < G_N_ELEMENTS (shaped); i++) {
+    const EngineModelOptions options = {.shape = shaped[i].shape};
+    g_autofree char *path = data_path (shaped[i].name);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (EngineModel) model = engine_model_load_with (path, &options, &error);
+    EngineInputInfo info = {0};
+
+    if (!model || shaped[i].message) {
+      if (model || !shaped[i].message || !strstr (error->message, shaped[i].message))
+        CHECK_FAIL ("%s as %s: %s", shaped[i].name, shaped[i].shape,
+            model ? "loaded" : error->message);
+      continue;
+    }
+    engine_model_input (model, &info);
+    if (info.height != shaped[i].height || info.width != shaped[i].width ||
+        info.channels != shaped[i].channels || engine_model_n_classes (model) != shaped[i].classes)
+      CHECK_FAIL ("%s as %s: %dx%dx%d, %d classes", shaped[i].name, shaped[i].shape, info.height,
+          info.width, info.channels, engine_model_n_classes (model));
+    if (i == 0)
+      first = g_strdup (engine_model_sha256 (model));
+    else
+      CHECK (strcmp (first, engine_model_sha256 (model)) != 0);
   }
 }
 
@@ -223,6 +272,7 @@ int
 main (void)
 {
   RUN (test_loaded);
+  RUN (test_shaped);
   RUN (test_refused);
   RUN (test_names);
   RUN (test_outputs);
