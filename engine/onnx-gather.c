@@ -40,6 +40,31 @@ drop_axis (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *
   return engine_onnx_define (onnx, node, 0, value, ENGINE_ONNX_PLAIN);
 }
 
+/* Whether every element of a flat image is taken, in order: strides (as_strided) of a dense tensor. */
+static gboolean
+is_reshape (const EngineOnnx *onnx, const EngineOnnxValue *x, const EngineOnnxConstant *indices)
+{
+  gint64 first, n;
+
+  return x->rank == 1 && onnx->batch == 1 && indices->rank > 0 &&
+         indices->rank <= ENGINE_MAX_RANK && indices->n == x->dims[0] &&
+         read_range (indices, x->dims[0], &first, &n) && first == 0;
+}
+
+static gboolean
+reshape (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
+    const EngineOnnxConstant *indices, GError **error)
+{
+  const int stored = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error);
+  int dims[ENGINE_MAX_RANK];
+
+  for (int i = 0; i < indices->rank; i++)
+    dims[i] = indices->dims[i];
+  return engine_onnx_define (onnx, node, 0,
+      engine_onnx_add_reshape (onnx, node, 0, stored, indices->rank, dims, error),
+      ENGINE_ONNX_PLAIN);
+}
+
 gboolean
 engine_onnx_gather_activation (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
     GError **error)
@@ -53,6 +78,8 @@ engine_onnx_gather_activation (EngineOnnx *onnx, const EngineOnnxNode *node, Eng
   if (!indices || !engine_onnx_int (node, "axis", 0, &attribute, error) ||
       !engine_onnx_axis (node, attribute, x->rank, &axis, error))
     return FALSE;
+  if (is_reshape (onnx, x, indices))
+    return reshape (onnx, node, x, indices, error);
   if (axis == x->batch_axis)
     return ENGINE_ONNX_UNSUPPORTED ("it takes images out of a batch");
   if (indices->rank > 1 || !read_range (indices, x->dims[axis], &first, &n))
