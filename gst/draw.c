@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* draw.c: see draw.h. */
+#include "gst/draw.h"
+
+#define LINES_A_FRAME 24.0
+#define LEAST_SIZE    10.0
+#define LABEL_WIDTH   9.0 /* of a panel's columns, in sizes of text */
+#define BAR_WIDTH     5.0
+#define PADDING       0.4
+
+/* Colours that differ at a glance, on dark and on light pictures. */
+static const struct {
+  double red, green, blue;
+} colours[] = {{0.20, 0.75, 0.95}, {0.98, 0.70, 0.15}, {0.45, 0.85, 0.35}, {0.95, 0.40, 0.55},
+    {0.70, 0.55, 0.98}, {0.95, 0.90, 0.30}};
+
+void
+gst_int8_draw_begin (GstInt8Draw *draw, cairo_surface_t *surface, int width, int height,
+    const char *font, double scale)
+{
+  PangoFontDescription *description = pango_font_description_from_string (font);
+
+  *draw = (GstInt8Draw){.cairo = cairo_create (surface),
+      .width = width,
+      .height = height,
+      .size = scale * MAX (height / LINES_A_FRAME, LEAST_SIZE)};
+  draw->next = draw->size * PADDING;
+  draw->layout = pango_cairo_create_layout (draw->cairo);
+  pango_font_description_set_absolute_size (description, draw->size * 0.8 * PANGO_SCALE);
+  pango_layout_set_font_description (draw->layout, description);
+  pango_layout_set_ellipsize (draw->layout, PANGO_ELLIPSIZE_END);
+  pango_layout_set_single_paragraph_mode (draw->layout, TRUE);
+  pango_font_description_free (description);
+}
+
+void
+gst_int8_draw_end (GstInt8Draw *draw)
+{
+  g_clear_object (&draw->layout);
+  cairo_destroy (draw->cairo);
+}
+
+/* The same label has the same colour in every frame. */
+static void
+set_colour (GstInt8Draw *draw, const char *label, double alpha)
+{
+  const guint at = g_str_hash (label) % G_N_ELEMENTS (colours);
+
+  cairo_set_source_rgba (draw->cairo, colours[at].red, colours[at].green, colours[at].blue, alpha);
+}
+
+static void
+draw_text (GstInt8Draw *draw, double x, double y, double width, const char *text)
+{
+  pango_layout_set_text (draw->layout, text, -1);
+  pango_layout_set_width (draw->layout, (int) (width * PANGO_SCALE));
+  cairo_move_to (draw->cairo, x, y);
+  pango_cairo_show_layout (draw->cairo, draw->layout);
+}
+
+/* Label, bar and number of one class, from (x, y) on. */
+static void
+draw_class (GstInt8Draw *draw, double x, double y, const char *label, double confidence)
+{
+  const double size = draw->size, bar = x + LABEL_WIDTH * size;
+  char number[16];
+
+  cairo_set_source_rgb (draw->cairo, 1, 1, 1);
+  draw_text (draw, x, y, (LABEL_WIDTH - PADDING) * size, label);
+  set_colour (draw, label, 1);
+  cairo_rectangle (draw->cairo, bar, y + 0.2 * size,
+      CLAMP (confidence, 0, 1) * (BAR_WIDTH - 2.5) * size, 0.7 * size);
+  cairo_fill (draw->cairo);
+  g_snprintf (number, sizeof number, "%.2f", confidence);
+  cairo_set_source_rgb (draw->cairo, 1, 1, 1);
+  draw_text (draw, bar + (BAR_WIDTH - 2.3) * size, y, 2.3 * size, number);
+}
+
+static double
+panel_height (const GstInt8Draw *draw, guint lines)
+{
+  return (lines * 1.1 + 2 * PADDING) * draw->size;
+}
+
+static void
+draw_panel (GstInt8Draw *draw, double x, double y, const GstStructure *fields)
+{
+  const GValue *labels = gst_structure_get_value (fields, "labels");
+  const GValue *confidences = gst_structure_get_value (fields, "confidences");
+  const guint n = gst_value_array_get_size (labels);
+  const double size = draw->size, width = (LABEL_WIDTH + BAR_WIDTH + 2 * PADDING) * size;
+
+  cairo_set_source_rgba (draw->cairo, 0, 0, 0, 0.6);
+  cairo_rectangle (draw->cairo, x, y, width, panel_height (draw, n + 1));
+  cairo_fill (draw->cairo);
+  x += PADDING * size;
+  y += PADDING * size;
+  cairo_set_source_rgb (draw->cairo, 0.75, 0.75, 0.75);
+  draw_text (draw, x, y, width - 2 * PADDING * size,
+      gst_structure_get_string (fields, "attribute_name"));
+  for (guint i = 0; i < n; i++)
+    draw_class (draw, x, y + (i + 1) * 1.1 * size,
+        g_value_get_string (gst_value_array_get_value (labels, i)),
+        g_value_get_double (gst_value_array_get_value (confidences, i)));
+}
+
+/* One line above the rectangle, or inside where there is no room. */
+static void
+draw_object (GstInt8Draw *draw, const GstStructure *fields)
+{
+  const char *label = gst_structure_get_string (fields, "label");
+  const double line = 1.2 * draw->size;
+  g_autofree char *text = NULL;
+  int x = 0, y = 0, width = 0, height = 0, text_width;
+  double confidence = 0, top;
+  guint64 id;
+
+  gst_structure_get (fields, "x", G_TYPE_INT, &x, "y", G_TYPE_INT, &y, "width", G_TYPE_INT, &width,
+      "height", G_TYPE_INT, &height, "confidence", G_TYPE_DOUBLE, &confidence, NULL);
+  text = gst_structure_get_uint64 (fields, "object_id", &id)
+             ? g_strdup_printf ("%s %.2f  #%" G_GUINT64_FORMAT, label, confidence, id)
+             : g_strdup_printf ("%s %.2f", label, confidence);
+  set_colour (draw, label, 1);
+  cairo_set_line_width (draw->cairo, MAX (draw->size / 8, 1));
+  cairo_rectangle (draw->cairo, x, y, width, height);
+  cairo_stroke (draw->cairo);
+
+  pango_layout_set_width (draw->layout, -1);
+  pango_layout_set_text (draw->layout, text, -1);
+  pango_layout_get_pixel_size (draw->layout, &text_width, NULL);
+  top = y >= line ? y - line : y;
+  cairo_rectangle (draw->cairo, x, top, text_width + draw->size * PADDING, line);
+  cairo_fill (draw->cairo);
+  cairo_set_source_rgb (draw->cairo, 0, 0, 0);
+  cairo_move_to (draw->cairo, x + draw->size * PADDING / 2, top);
+  pango_cairo_show_layout (draw->cairo, draw->layout);
+}
+
+void
+gst_int8_draw_result (GstInt8Draw *draw, const GstStructure *fields)
+{
+  if (gst_structure_has_field (fields, "object_class")) {
+    draw_object (draw, fields);
+  } else {
+    const GValue *labels = gst_structure_get_value (fields, "labels");
+
+    draw_panel (draw, draw->size * PADDING, draw->next, fields);
+    draw->next += panel_height (draw, gst_value_array_get_size (labels) + 1) + draw->size * PADDING;
+  }
+}
