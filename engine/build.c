@@ -210,6 +210,12 @@ engine_input_type (const Engine *engine, float *scale, int *zero)
   return input->type;
 }
 
+const char *
+engine_output_name (const Engine *engine)
+{
+  return engine_graph_value (engine->graph, g_array_index (engine->graph->outputs, int, 0))->name;
+}
+
 char *
 engine_dump (const Engine *engine)
 {

@@ -53,5 +53,3 @@ gboolean engine_graph_ends_in_softmax (const EngineGraph *graph);
 
 /* Adds a line to a list of the report, which is made at need. */
 void engine_report_add (GPtrArray **list, const char *format, ...) G_GNUC_PRINTF (2, 3);
-/* The whole report of an engine, built or loaded. report is zeroed, and cleared by the caller. */
-void engine_report (const Engine *engine, EngineBuildReport *report);

@@ -189,8 +189,8 @@ append_parameters (GString *out, const EngineGraph *graph, const EngineNode *nod
   }
 }
 
-static void
-append_node (GString *out, const EngineGraph *graph, const EngineNode *node)
+void
+engine_graph_dump_node (GString *out, const EngineGraph *graph, const EngineNode *node)
 {
   const EngineValue *y = engine_graph_value (graph, node->output);
   const char *separator = "";
@@ -223,7 +223,7 @@ engine_graph_dump (const EngineGraph *graph)
     g_string_append_c (out, '\n');
   }
   for (guint i = 0; i < graph->nodes->len; i++)
-    append_node (out, graph, engine_graph_node (graph, i));
+    engine_graph_dump_node (out, graph, engine_graph_node (graph, i));
   for (guint i = 0; i < graph->outputs->len; i++)
     g_string_append_printf (out, "output %s\n",
         engine_graph_value (graph, g_array_index (graph->outputs, int, i))->name);

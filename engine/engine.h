@@ -79,6 +79,7 @@ gboolean engine_model_has_softmax (const EngineModel *model);
 gboolean engine_model_is_quantised (const EngineModel *model);
 const char *engine_model_sha256 (const EngineModel *model); /* of the file and its external data */
 char *engine_model_dump (const EngineModel *model);         /* the fused graph as text */
+char *engine_model_dot (const EngineModel *model);          /* the same for Graphviz */
 /* The names of all tensors that a table or dynamic ranges can have, input first (to be freed with
  * g_ptr_array_unref(); the texts belong to the model). */
 GPtrArray *engine_model_tensors (const EngineModel *model);
@@ -214,8 +215,13 @@ typedef struct _Engine Engine;
 Engine *engine_build (const EngineModel *model, const EngineBuildOptions *options,
     EngineBuildReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
     GError **error);
+/* The whole report of an engine, built or loaded. report is zeroed, and cleared by the caller. */
+void engine_report (const Engine *engine, EngineBuildReport *report);
 /* Its layers, as engine_model_layers(), conversions left out. */
 GArray *engine_layers (const Engine *engine);
+/* For people: why the layer has its precision, "rule conv*:fp32", "no int8 kernel for softmax"; NULL
+ * where the engine's precision says it all. */
+char *engine_layer_reason (const Engine *engine, const EngineLayer *layer);
 Engine *engine_ref (Engine *engine);
 void engine_unref (Engine *engine); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Engine, engine_unref)
@@ -226,7 +232,9 @@ gboolean engine_has_softmax (const Engine *engine);
 EnginePrecision engine_precision (const Engine *engine);
 /* How images are written into the input tensor. */
 EngineType engine_input_type (const Engine *engine, float *scale, int *zero);
+const char *engine_output_name (const Engine *engine); /* of the first output */
 char *engine_dump (const Engine *engine);
+char *engine_dot (const Engine *engine); /* the same for Graphviz, coloured by precision */
 
 /* --- Q/DQ export ---------------------------------------------------------------------------- */
 

@@ -215,6 +215,8 @@ void engine_graph_bounds (const EngineGraph *graph, int value, float *lo, float 
 
 /* One stable line per node; constants by shape. For tests and `gst-int8-1.0 inspect`. */
 char *engine_graph_dump (const EngineGraph *graph);
+/* Adds the line of one. */
+void engine_graph_dump_node (GString *out, const EngineGraph *graph, const EngineNode *node);
 
 /* Everything that later rooms rely on: indices, order, single producers, unique names, ranks, dims,
  * types and arity of every op, constants of the right size, finite parameters, int32 accumulators

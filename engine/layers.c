@@ -4,6 +4,8 @@
 #include "engine/layer-rules.h"
 #include "engine/model.h"
 
+#include <string.h>
+
 gboolean
 engine_op_computes (EngineOp op)
 {
@@ -103,6 +105,51 @@ engine_layers (const Engine *engine)
       g_array_append_val (layers, layer);
   }
   return layers;
+}
+
+/* What the notes say behind "NAME: PRECISION (", up to the last ')'. */
+static char *
+rule_of (const Engine *engine, const EngineLayer *layer)
+{
+  const GPtrArray *obeyed = engine->notes.obeyed;
+  g_autofree char *start =
+      g_strdup_printf ("%s: %s (", layer->name, engine_precision_name (layer->precision));
+
+  for (guint i = 0; obeyed && i < obeyed->len; i++) {
+    const char *line = obeyed->pdata[i];
+
+    if (g_str_has_prefix (line, start))
+      return g_strdup_printf ("rule %.*s", (int) (strlen (line) - strlen (start) - 1),
+          line + strlen (start));
+  }
+  return NULL;
+}
+
+static gboolean
+has_int8 (const char *name)
+{
+  for (int op = 0; op < ENGINE_OP_COUNT; op++)
+    if (g_str_equal (engine_op_name (op), name))
+      return engine_op_has_int8 (op);
+  return FALSE;
+}
+
+char *
+engine_layer_reason (const Engine *engine, const EngineLayer *layer)
+{
+  const EngineProvenance *from = &engine->provenance;
+  char *rule = rule_of (engine, layer);
+
+  if (rule || layer->precision != ENGINE_PRECISION_FP32 ||
+      engine->precision == ENGINE_PRECISION_FP32)
+    return rule;
+  if (engine->precision == ENGINE_PRECISION_FP16)
+    return g_strdup ("no half kernel, or it reads only what is in floats");
+  if (!has_int8 (layer->op))
+    return g_strdup_printf ("no int8 kernel for %s", layer->op);
+  if (*from->table == '\0' && *from->dynamic_ranges == '\0')
+    return g_strdup ("the model has not quantised it");
+  return g_strdup ("only layers in floats read its output");
 }
 
 GPtrArray *
