@@ -308,6 +308,8 @@ engine_export_node (EngineExport *x, const EngineNode *node, GError **error)
     return engine_export_conv (x, node, error);
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
+    if (engine_graph_value (x->graph, node->inputs[ENGINE_BINARY_X2])->data)
+      break;
     export_binary (x, node);
     return TRUE;
   case ENGINE_OP_UNARY:
@@ -353,6 +355,7 @@ engine_export_node (EngineExport *x, const EngineNode *node, GError **error)
     break;
   }
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
-      "layer '%s': %s has no counterpart in a Q/DQ export", node->name, engine_op_name (node->op));
+      "layer '%s': %s%s has no counterpart in a Q/DQ export", node->name, engine_op_name (node->op),
+      node->op == ENGINE_OP_ADD || node->op == ENGINE_OP_MUL ? " with a constant" : "");
   return FALSE;
 }

