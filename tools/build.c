@@ -71,10 +71,10 @@ parse (Arguments *a, int argc, char **argv, GError **error)
   return TRUE;
 }
 
-static gboolean
-write_tensors (const Arguments *a, GError **error)
+gboolean
+tool_write_tensors (const char *path, const char *to, GError **error)
 {
-  g_autoptr (EngineModel) model = tool_model_load (a->model, error);
+  g_autoptr (EngineModel) model = tool_model_load (path, error);
   g_autoptr (GPtrArray) names = NULL;
   g_autoptr (GString) text = g_string_new (NULL);
 
@@ -83,8 +83,8 @@ write_tensors (const Arguments *a, GError **error)
   names = engine_model_tensors (model);
   for (guint i = 0; i < names->len; i++)
     g_string_append_printf (text, "%s\n", (const char *) names->pdata[i]);
-  if (!g_str_equal (a->tensors, "-"))
-    return calib_file_replace (a->tensors, text->str, text->len, error);
+  if (!g_str_equal (to, "-"))
+    return calib_file_replace (to, text->str, text->len, error);
   g_print ("%s", text->str);
   return TRUE;
 }
@@ -157,6 +157,6 @@ tool_build (int argc, char **argv, GError **error)
 {
   g_auto (Arguments) a = {.batch = 1};
 
-  return parse (&a, argc, argv, error) && (!a.tensors || write_tensors (&a, error)) &&
+  return parse (&a, argc, argv, error) && (!a.tensors || tool_write_tensors (a.model, a.tensors, error)) &&
          (!a.output || build (&a, error));
 }

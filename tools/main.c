@@ -19,6 +19,7 @@ static const struct {
     {"calibrate", "make a calibration table from pictures, IDX files or batch files", tool_calibrate},
     {"evaluate", "top-1 and top-5 on labelled images, and how fast, for several precisions",
         tool_evaluate},
+    {"classify", "the best classes of pictures", tool_classify},
     {"build", "build an engine file from a model and a calibration table", tool_build},
     {"export", "write an INT8 engine as an ONNX file with QuantizeLinear and DequantizeLinear",
         tool_export},

@@ -39,7 +39,11 @@ gboolean tool_preprocess (const char *text, int channels, EnginePreprocess *prep
   "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and int8infer are "  \
   "given them: \"preprocess=raw color-format=bgr mean=104,117,123\"; default as theirs"
 
+/* The names of all tensors that ranges by hand can have, one a line; to "-": standard output. */
+gboolean tool_write_tensors (const char *model, const char *to, GError **error);
+
 gboolean tool_calibrate (int argc, char **argv, GError **error);
+gboolean tool_classify (int argc, char **argv, GError **error);
 gboolean tool_evaluate (int argc, char **argv, GError **error);
 gboolean tool_inspect (int argc, char **argv, GError **error);
 gboolean tool_table (int argc, char **argv, GError **error);
