@@ -119,9 +119,11 @@ test_lrn_f32 (Harness *h)
 
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
     for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
-      for (int kind = 0; kind < HARNESS_FLOATS_COUNT; kind++)
-        run_lrn (h, harness_range (h, 1, 9), counts[i], windows[w],
-            harness_random (h) & 1 ? 0.75f : 0.5f, kind);
+      for (int kind = 0; kind < HARNESS_FLOATS_COUNT; kind++) {
+        const int rows = harness_range (h, 1, 9);
+
+        run_lrn (h, rows, counts[i], windows[w], harness_random (h) & 1 ? 0.75f : 0.5f, kind);
+      }
 }
 
 static void
