@@ -8,27 +8,50 @@
 
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
+/* Room for so many entries; those under way stay where they are. */
+static void
+set_window (GstInt8Infer *self, guint window)
+{
+  GstInt8Entry **entries = g_new0 (GstInt8Entry *, window);
+
+  for (guint i = 0; i < window; i++)
+    entries[i] = i < self->window ? self->entries[(self->first_entry + i) % self->window]
+                                  : g_new0 (GstInt8Entry, 1);
+  g_free (self->entries);
+  self->entries = entries;
+  self->window = window;
+  self->first_entry = 0;
+}
+
+/* It grows when somebody comes who says what the network is. */
+static guint
+wanted_window (GstInt8Infer *self)
+{
+  return gst_int8_member_batch_size (self->member) * gst_int8_member_lanes (self->member);
+}
+
 void
 gst_int8_infer_entries_new (GstInt8Infer *self)
 {
-  const guint batch = gst_int8_member_batch_size (self->member);
-
-  self->window = batch * gst_int8_member_lanes (self->member);
-  self->capacity = batch + 1;
-  self->first_entry = self->n_entries = 0;
-  self->entries = g_new0 (GstInt8Entry, self->window);
+  self->capacity = gst_int8_member_batch_size (self->member) + 1;
+  self->n_entries = 0;
+  set_window (self, wanted_window (self));
 }
 
 void
 gst_int8_infer_entries_free (GstInt8Infer *self)
 {
   for (guint i = 0; i < self->window; i++) {
-    gst_int8_job_clear (&self->entries[i].job);
-    g_free (self->entries[i].objects);
-    g_free (self->entries[i].pictures);
-    g_free (self->entries[i].classes);
+    GstInt8Entry *entry = self->entries[i];
+
+    gst_int8_job_clear (&entry->job);
+    g_free (entry->objects);
+    g_free (entry->pictures);
+    g_free (entry->classes);
+    g_free (entry);
   }
   g_clear_pointer (&self->entries, g_free);
+  self->window = 0;
   gst_int8_region_filter_clear (&self->filter);
   gst_int8_tracks_clear (self->tracks);
 }
@@ -129,6 +152,8 @@ gst_int8_infer_entries_begin (GstInt8Infer *self)
   GstBuffer *buffer;
   gint64 arrived;
 
+  if (wanted_window (self) > self->window)
+    set_window (self, wanted_window (self));
   while (self->n_entries < self->window && (buffer = take_buffer (self, &arrived))) {
     if (!self->has_format) {
       g_autoptr (GError) error =
@@ -137,7 +162,7 @@ gst_int8_infer_entries_begin (GstInt8Infer *self)
       gst_buffer_unref (buffer);
       return gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
     }
-    begin (self, &self->entries[(self->first_entry + self->n_entries) % self->window], buffer,
+    begin (self, self->entries[(self->first_entry + self->n_entries) % self->window], buffer,
         arrived);
     self->n_entries++;
   }
@@ -168,7 +193,7 @@ finish (GstInt8Infer *self, GstInt8Entry *entry)
 GstFlowReturn
 gst_int8_infer_entries_advance (GstInt8Infer *self, gboolean urgent)
 {
-  GstInt8Entry *entry = &self->entries[self->first_entry];
+  GstInt8Entry *entry = self->entries[self->first_entry];
 
   switch (gst_int8_member_wait (self->member, &entry->job, urgent)) {
   case GST_INT8_JOB_DONE:
@@ -191,7 +216,7 @@ gst_int8_infer_entries_drop (GstInt8Infer *self)
     return;
   gst_int8_member_cancel (self->member);
   while (self->n_entries > 0) {
-    GstInt8Entry *entry = &self->entries[self->first_entry];
+    GstInt8Entry *entry = self->entries[self->first_entry];
 
     gst_clear_buffer (&entry->buffer);
     gst_int8_infer_entry_clear (entry);

@@ -129,7 +129,7 @@ struct _GstInt8Infer {
   gboolean has_format;
   GstSegment segment;
   /* a ring of those under way, from READY→PAUSED on */
-  GstInt8Entry *entries;
+  GstInt8Entry **entries;
   guint window, first_entry, n_entries;
   guint64 n_frames; /* that came */
   GstInt8RegionFilter filter;

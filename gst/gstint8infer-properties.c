@@ -331,8 +331,8 @@ install_settings (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_INSTANCE_ID,
       g_param_spec_string ("instance-id", "Instance id",
           "Elements of a process with the same id share one network, its weights and its batches, "
-          "which are filled from all their streams in turn. The first one's properties say what it is; the others "
-          "may leave \"model\" unset (unset = not shared)",
+          "which are filled from all their streams in turn. The properties of the first that has a model say what "
+          "it is; the others may leave \"model\" unset (unset = not shared)",
           NULL, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_boolean ("tune", "Tune",

@@ -284,6 +284,8 @@ void
 gst_int8_instance_load_join (GstInt8Instance *instance)
 {
   /* Nobody else has the instance any more. */
+  if (!instance->loader)
+    return;
   g_thread_join (g_steal_pointer (&instance->loader));
   g_clear_object (&instance->cancellable);
   g_clear_pointer (&instance->network, gst_int8_network_free);

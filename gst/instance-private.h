@@ -50,7 +50,8 @@ typedef struct {
 typedef struct {
   char *id;                                    /* NULL: of one element alone */
   GstInt8Device devices[GST_INT8_MAX_DEVICES]; /* references */
-  guint n_devices, batch_size, n_lanes;
+  guint n_devices;
+  guint batch_size, n_lanes; /* 0 until somebody knows the model */
 
   GMutex lock;
   GPtrArray *members; /* GstInt8Member; the first one speaks for the network */
@@ -77,6 +78,7 @@ typedef struct {
 struct _GstInt8Member {
   GstInt8Instance *instance;
   GstElement *element;
+  guint batch_size; /* that its element asked for */
   /* instance lock */
   GCond changed;
   GstQueueArray *jobs; /* GstInt8Job *, with pictures that are not yet taken */

@@ -14,13 +14,25 @@ static GHashTable *instances;
 guint
 gst_int8_member_batch_size (const GstInt8Member *member)
 {
-  return member->instance->batch_size;
+  GstInt8Instance *instance = member->instance;
+  guint batch_size;
+
+  g_mutex_lock (&instance->lock);
+  batch_size = MAX (instance->batch_size, member->batch_size);
+  g_mutex_unlock (&instance->lock);
+  return batch_size;
 }
 
 guint
 gst_int8_member_lanes (const GstInt8Member *member)
 {
-  return member->instance->n_lanes;
+  GstInt8Instance *instance = member->instance;
+  guint n_lanes;
+
+  g_mutex_lock (&instance->lock);
+  n_lanes = MAX (instance->n_lanes, 1);
+  g_mutex_unlock (&instance->lock);
+  return n_lanes;
 }
 
 GstInt8Guard *
@@ -57,6 +69,21 @@ instance_free (GstInt8Instance *instance)
   g_free (instance);
 }
 
+static GstInt8Instance *
+instance_new (const char *id)
+{
+  GstInt8Instance *instance = g_new0 (GstInt8Instance, 1);
+
+  instance->id = g_strdup (id);
+  instance->members = g_ptr_array_new ();
+  g_queue_init (&instance->active);
+  g_queue_init (&instance->waiting);
+  g_mutex_init (&instance->lock);
+  g_mutex_init (&instance->guard_lock);
+  g_cond_init (&instance->load_changed);
+  return instance;
+}
+
 static gboolean
 take_devices (GstInt8Instance *instance, const GstInt8Device *devices, guint n, GError **error)
 {
@@ -71,52 +98,38 @@ take_devices (GstInt8Instance *instance, const GstInt8Device *devices, guint n, 
   return TRUE;
 }
 
-static void
-make_lanes (GstInt8Instance *instance)
+/* The first element that knows the model says what the network is; it begins to load. */
+static gboolean
+begin (GstInt8Instance *instance, const GstInt8NetworkSettings *settings,
+    const GstInt8Device *devices, guint n_devices, GError **error)
 {
-  for (guint i = 0; i < instance->n_devices; i++)
+  if (!gst_int8_network_settings_check (settings, error) ||
+      !take_devices (instance, devices, n_devices, error))
+    return FALSE;
+  g_mutex_lock (&instance->lock);
+  instance->batch_size = settings->batch_size;
+  gst_int8_network_settings_copy (settings, &instance->settings);
+  for (guint i = 0; i < n_devices; i++)
     instance->n_lanes += gst_int8_device_lanes (&instance->devices[i]);
   for (guint i = 0; i < instance->n_lanes; i++) {
     instance->lanes[i].runner = i;
     instance->lanes[i].items = g_new0 (GstInt8BatchItem, instance->batch_size);
   }
-}
-
-static GstInt8Instance *
-instance_new (const char *id, const GstInt8NetworkSettings *settings, const GstInt8Device *devices,
-    guint n_devices, GError **error)
-{
-  GstInt8Instance *instance;
-
-  if (!gst_int8_network_settings_check (settings, error))
-    return NULL;
-  instance = g_new0 (GstInt8Instance, 1);
-  instance->id = g_strdup (id);
-  instance->batch_size = settings->batch_size;
-  instance->members = g_ptr_array_new ();
-  g_queue_init (&instance->active);
-  g_queue_init (&instance->waiting);
-  g_mutex_init (&instance->lock);
-  g_mutex_init (&instance->guard_lock);
-  g_cond_init (&instance->load_changed);
-  gst_int8_network_settings_copy (settings, &instance->settings);
-  if (take_devices (instance, devices, n_devices, error)) {
-    make_lanes (instance);
-    return instance;
-  }
-  instance_free (instance);
-  return NULL;
+  g_mutex_unlock (&instance->lock);
+  gst_int8_instance_load_start (instance);
+  return TRUE;
 }
 
 /* --- Members --------------------------------------------------------------------------------- */
 
 static GstInt8Member *
-member_new (GstInt8Instance *instance, GstElement *element)
+member_new (GstInt8Instance *instance, GstElement *element, guint batch_size)
 {
   GstInt8Member *member = g_new0 (GstInt8Member, 1);
 
   member->instance = instance;
   member->element = element;
+  member->batch_size = batch_size;
   member->turn.data = member->sleep.data = member;
   member->jobs = gst_queue_array_new_for_struct (sizeof (GstInt8Job *), 16);
   g_cond_init (&member->changed);
@@ -126,12 +139,33 @@ member_new (GstInt8Instance *instance, GstElement *element)
   return member;
 }
 
-static void
-member_free (GstInt8Member *member)
+void
+gst_int8_instance_set_speaker_locked (GstInt8Instance *instance, GstInt8Network *network)
 {
+  const GstInt8Member *first = instance->members->len ? instance->members->pdata[0] : NULL;
+
+  if (network && network->guard)
+    gst_int8_guard_set_element (network->guard, first ? first->element : NULL);
+}
+
+/* Returns whether it was the last one. */
+static gboolean
+remove_member (GstInt8Member *member)
+{
+  GstInt8Instance *instance = member->instance;
+  gboolean last;
+
+  g_mutex_lock (&instance->lock);
+  g_ptr_array_remove (instance->members, member);
+  gst_int8_instance_set_speaker_locked (instance, instance->network);
+  gst_int8_instance_set_speaker_locked (instance, instance->next);
+  gst_int8_instance_set_speaker_locked (instance, instance->retired);
+  last = instance->members->len == 0;
+  g_mutex_unlock (&instance->lock);
   gst_queue_array_free (member->jobs);
   g_cond_clear (&member->changed);
   g_free (member);
+  return last;
 }
 
 /* Whether an element may join: it says nothing of the model, or the same. */
@@ -158,46 +192,66 @@ is_alike (GstInt8Instance *instance, const GstInt8NetworkSettings *settings, GEr
   return alike && !failed;
 }
 
+/* The instance of an id, which is registered with it; NULL: a new one. */
+static GstInt8Instance *
+find_or_add (const char *id)
+{
+  GstInt8Instance *instance = id && instances ? g_hash_table_lookup (instances, id) : NULL;
+
+  if (instance)
+    return instance;
+  instance = instance_new (id);
+  if (id) {
+    if (!instances)
+      instances = g_hash_table_new (g_str_hash, g_str_equal);
+    g_hash_table_insert (instances, instance->id, instance);
+  }
+  return instance;
+}
+
+/* An instance that nobody is in. */
+static void
+drop (GstInt8Instance *instance)
+{
+  if (instance->id) {
+    g_hash_table_remove (instances, instance->id);
+    if (g_hash_table_size (instances) == 0)
+      g_clear_pointer (&instances, g_hash_table_unref);
+  }
+}
+
 GstInt8Member *
 gst_int8_instance_join (const char *id, GstElement *element, const GstInt8NetworkSettings *settings,
     const GstInt8Device *devices, guint n_devices, GError **error)
 {
   const gboolean shared = id && *id;
-  GstInt8Instance *instance = NULL;
-  GstInt8Member *member = NULL;
-  gboolean begin = FALSE;
+  const gboolean knows = settings->config.model && *settings->config.model;
+  GstInt8Instance *instance;
+  GstInt8Member *member;
+  gboolean ok, empty;
 
   g_mutex_lock (&register_lock);
-  if (shared && instances)
-    instance = g_hash_table_lookup (instances, id);
-  if (!instance) {
-    instance = instance_new (shared ? id : NULL, settings, devices, n_devices, error);
-    begin = instance != NULL;
-    if (begin && shared) {
-      if (!instances)
-        instances = g_hash_table_new (g_str_hash, g_str_equal);
-      g_hash_table_insert (instances, instance->id, instance);
-    }
-  } else if (!is_alike (instance, settings, error)) {
-    instance = NULL;
-  }
-  if (instance)
-    member = member_new (instance, element);
-  if (begin)
-    gst_int8_instance_load_start (instance);
-  else if (instance)
+  instance = find_or_add (shared ? id : NULL);
+  /* Before it begins, so that there is somebody to speak for it. */
+  member = member_new (instance, element, settings->batch_size);
+  if (instance->n_lanes > 0)
+    ok = is_alike (instance, settings, error);
+  else if (knows || !shared)
+    ok = begin (instance, settings, devices, n_devices, error);
+  else
+    ok = TRUE; /* until one comes that knows the model */
+  if (ok)
     gst_int8_instance_load_tell (instance);
+  else
+    empty = remove_member (member);
+  if (!ok && empty)
+    drop (instance);
   g_mutex_unlock (&register_lock);
-  return member;
-}
-
-void
-gst_int8_instance_set_speaker_locked (GstInt8Instance *instance, GstInt8Network *network)
-{
-  const GstInt8Member *first = instance->members->len ? instance->members->pdata[0] : NULL;
-
-  if (network && network->guard)
-    gst_int8_guard_set_element (network->guard, first ? first->element : NULL);
+  if (ok && shared && !knows)
+    GST_INFO_OBJECT (element, "the model is that of another element with instance-id %s", id);
+  if (!ok && empty)
+    instance_free (instance);
+  return ok ? member : NULL;
 }
 
 void
@@ -207,20 +261,10 @@ gst_int8_member_leave (GstInt8Member *member)
   gboolean last;
 
   g_mutex_lock (&register_lock);
-  g_mutex_lock (&instance->lock);
-  g_ptr_array_remove (instance->members, member);
-  gst_int8_instance_set_speaker_locked (instance, instance->network);
-  gst_int8_instance_set_speaker_locked (instance, instance->next);
-  gst_int8_instance_set_speaker_locked (instance, instance->retired);
-  last = instance->members->len == 0;
-  g_mutex_unlock (&instance->lock);
-  if (last && instance->id) {
-    g_hash_table_remove (instances, instance->id);
-    if (g_hash_table_size (instances) == 0)
-      g_clear_pointer (&instances, g_hash_table_unref);
-  }
+  last = remove_member (member);
+  if (last)
+    drop (instance);
   g_mutex_unlock (&register_lock);
-  member_free (member);
   if (last) {
     gst_int8_instance_load_cancel (instance);
     gst_int8_instance_load_join (instance);

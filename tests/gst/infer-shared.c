@@ -58,11 +58,18 @@ GST_START_TEST (test_batches_of_all)
 {
   TestElement tests[4];
 
-  tests[0] = infer_new ("int8infer instance-id=a batch-size=8 batch-timeout=60000000000");
+  /* Those that know no model may come before the one that does. */
   for (guint i = 1; i < 4; i++)
-    tests[i] = infer_new ("int8infer instance-id=a model=\"\" batch-timeout=60000000000");
+    tests[i] = infer_new ("int8infer instance-id=a model=\"\" batch-size=2 batch-timeout=60000000000");
+  push (&tests[1], 100);
+  tests[0] = infer_new ("int8infer instance-id=a batch-size=8 batch-timeout=60000000000");
   for (guint i = 0; i < 4; i++)
     wait_for_engine (&tests[i]);
+  for (guint i = 0; i < 7; i++)
+    push (&tests[i % 4 == 1 ? 2 : i % 4], 200 + i);
+  check_next (&tests[1], 100);
+  for (guint i = 0; i < 7; i++)
+    gst_buffer_unref (gst_harness_pull (tests[i % 4 == 1 ? 2 : i % 4].h));
   for (guint round = 0; round < 5; round++) {
     for (guint i = 0; i < 8; i++)
       push (&tests[i % 4], 10 * round + i);
