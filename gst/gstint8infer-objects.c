@@ -91,15 +91,28 @@ gst_int8_infer_entry_clear (GstInt8Entry *entry)
 
 /* --- Results --------------------------------------------------------------------------------- */
 
+#ifdef HAVE_GST_ANALYTICS
+#define ANALYTICS GST_INT8_METADATA_ANALYTICS
+#else
+#define ANALYTICS GST_INT8_METADATA_NONE
+#endif
+
+/* object: or NULL, for a frame. An object has its result where it is itself: one more region or detection
+ * of it would be a second object to whoever comes next. */
 static GstInt8Metadata
-metadata_kinds (GstInt8MetadataMode mode)
+metadata_kinds (GstInt8MetadataMode mode, const GstInt8Object *object)
 {
   switch (mode) {
   case GST_INT8_METADATA_MODE_ROI:
     return GST_INT8_METADATA_ROI;
   case GST_INT8_METADATA_MODE_CUSTOM:
     return GST_INT8_METADATA_CUSTOM;
+  case GST_INT8_METADATA_MODE_ANALYTICS:
+    return object && object->region ? GST_INT8_METADATA_ROI : ANALYTICS;
   case GST_INT8_METADATA_MODE_AUTO:
+    if (!object)
+      return GST_INT8_METADATA_CUSTOM | GST_INT8_METADATA_ROI | ANALYTICS;
+    return GST_INT8_METADATA_CUSTOM | (object->region ? GST_INT8_METADATA_ROI : ANALYTICS);
   case GST_INT8_METADATA_MODE_BOTH:
     return GST_INT8_METADATA_ROI | GST_INT8_METADATA_CUSTOM;
   case GST_INT8_METADATA_MODE_NONE:
@@ -112,7 +125,7 @@ metadata_kinds (GstInt8MetadataMode mode)
 static void
 give (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Result *result)
 {
-  const GstInt8Metadata kinds = metadata_kinds (entry->options.metadata);
+  const GstInt8Metadata kinds = metadata_kinds (entry->options.metadata, result->object);
 
   if (result->n_classes == 0)
     return;

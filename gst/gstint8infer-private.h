@@ -39,7 +39,8 @@ typedef enum {
   GST_INT8_METADATA_MODE_ROI,
   GST_INT8_METADATA_MODE_CUSTOM,
   GST_INT8_METADATA_MODE_BOTH,
-  GST_INT8_METADATA_MODE_NONE
+  GST_INT8_METADATA_MODE_NONE,
+  GST_INT8_METADATA_MODE_ANALYTICS
 } GstInt8MetadataMode;
 
 /* What may change at any time; read once per frame. */

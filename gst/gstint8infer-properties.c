@@ -33,7 +33,6 @@ enum {
 #define DEFAULT_BATCH_SIZE     1
 #define MAX_BATCH_SIZE         256
 #define DEFAULT_TOP_K          1
-#define MAX_TOP_K              1000
 #define DEFAULT_ATTRIBUTE_NAME "classification"
 
 /* --- Settings -------------------------------------------------------------------------------- */
@@ -349,7 +348,7 @@ install_options (GObjectClass *klass)
 
   g_object_class_install_property (klass, PROP_TOP_K,
       g_param_spec_uint ("top-k", "Top k", "How many classes a result lists at most, best first", 1,
-          MAX_TOP_K, DEFAULT_TOP_K, flags));
+          GST_INT8_MAX_TOP_K, DEFAULT_TOP_K, flags));
   g_object_class_install_property (klass, PROP_THRESHOLD,
       g_param_spec_double ("threshold", "Threshold",
           "Classes with a lower confidence are left out; a frame without any gets no metadata "

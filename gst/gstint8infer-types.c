@@ -55,12 +55,24 @@ GType
 gst_int8_infer_metadata_type (void)
 {
   static const GEnumValue values[] = {
-      {GST_INT8_METADATA_MODE_AUTO, "All kinds that this version writes: both", "auto"},
+      {GST_INT8_METADATA_MODE_AUTO,
+#ifdef HAVE_GST_ANALYTICS
+          "custom, and for frames roi and analytics, for objects that of these which they are",
+#else
+          "roi and custom",
+#endif
+          "auto"},
       {GST_INT8_METADATA_MODE_ROI,
           "GstVideoRegionOfInterestMeta over the frame, with \"classification\" params", "roi"},
       {GST_INT8_METADATA_MODE_CUSTOM, "GstCustomMeta \"GstInt8ClassificationMeta\"", "custom"},
       {GST_INT8_METADATA_MODE_BOTH, "roi and custom", "both"},
       {GST_INT8_METADATA_MODE_NONE, "None; see post-messages", "none"},
+#ifdef HAVE_GST_ANALYTICS
+      {GST_INT8_METADATA_MODE_ANALYTICS,
+          "GstAnalyticsClsMtd, related to an object's GstAnalyticsODMtd; objects that are regions "
+          "get params",
+          "analytics"},
+#endif
       {0, NULL, NULL},
   };
   static gsize type;

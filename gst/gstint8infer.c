@@ -30,8 +30,9 @@
  * ## Results
  *
  * Each frame that has a class with at least #int8infer:threshold confidence carries, as
- * #int8infer:metadata says, a #GstVideoRegionOfInterestMeta over the whole frame and a
- * #GstCustomMeta named "GstInt8ClassificationMeta"; docs/ELEMENTS.md shows how to read them.
+ * #int8infer:metadata says, a #GstVideoRegionOfInterestMeta over the whole frame, a
+ * #GstCustomMeta named "GstInt8ClassificationMeta" and, with GStreamer 1.24 or newer, a
+ * GstAnalyticsClsMtd; docs/ELEMENTS.md shows how to read them.
  *
  * ## Messages
  *

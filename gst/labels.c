@@ -7,7 +7,10 @@
 struct _GstInt8Labels {
   gatomicrefcount references;
   guint n;
-  const char *names[]; /* n, interned: metadata refers to them as long as it likes */
+  struct {
+    const char *name; /* interned: metadata refers to it as long as it likes */
+    GQuark quark;
+  } classes[]; /* n */
 };
 
 /* Splits and trims; empty items at the end do not count, empty items between do. */
@@ -85,7 +88,7 @@ pick_layout (const char *text, guint n, guint *found)
 static GstInt8Labels *
 make_labels (guint n, char **names)
 {
-  GstInt8Labels *labels = g_malloc0 (sizeof *labels + n * sizeof *labels->names);
+  GstInt8Labels *labels = g_malloc0 (sizeof *labels + n * sizeof *labels->classes);
 
   g_atomic_ref_count_init (&labels->references);
   labels->n = n;
@@ -93,7 +96,8 @@ make_labels (guint n, char **names)
     char index[16];
 
     g_snprintf (index, sizeof index, "%u", i);
-    labels->names[i] = g_intern_string (names && *names[i] ? names[i] : index);
+    labels->classes[i].quark = g_quark_from_string (names && *names[i] ? names[i] : index);
+    labels->classes[i].name = g_quark_to_string (labels->classes[i].quark);
   }
   return labels;
 }
@@ -138,5 +142,12 @@ const char *
 gst_int8_labels_get (const GstInt8Labels *labels, guint index)
 {
   g_return_val_if_fail (index < labels->n, "");
-  return labels->names[index];
+  return labels->classes[index].name;
+}
+
+GQuark
+gst_int8_labels_get_quark (const GstInt8Labels *labels, guint index)
+{
+  g_return_val_if_fail (index < labels->n, 0);
+  return labels->classes[index].quark;
 }

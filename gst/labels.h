@@ -26,5 +26,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Labels, gst_int8_labels_unref)
 
 /* Never NULL for index < n_classes; interned, so valid for good. */
 const char *gst_int8_labels_get (const GstInt8Labels *labels, guint index);
+/* The same as a quark. */
+GQuark gst_int8_labels_get_quark (const GstInt8Labels *labels, guint index);
 
 G_END_DECLS

@@ -4,6 +4,10 @@
 
 #include <gst/video/video.h>
 
+#ifdef HAVE_GST_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
+
 gboolean
 gst_int8_meta_register (void)
 {
@@ -120,6 +124,50 @@ attach_custom (GstBuffer *buffer, const GstInt8Result *result)
   set_all (gst_custom_meta_get_structure (meta), result);
 }
 
+#ifdef HAVE_GST_ANALYTICS
+
+static gboolean
+add_classification (GstAnalyticsRelationMeta *relations, const GstInt8Result *result,
+    GstAnalyticsClsMtd *classification)
+{
+  float confidences[GST_INT8_MAX_TOP_K];
+  GQuark labels[GST_INT8_MAX_TOP_K];
+
+  for (guint i = 0; i < result->n_classes; i++) {
+    confidences[i] = result->classes[i].confidence;
+    labels[i] = gst_int8_labels_get_quark (result->labels, result->classes[i].index);
+  }
+  return gst_analytics_relation_meta_add_cls_mtd (relations, result->n_classes, confidences, labels,
+      classification);
+}
+
+/* Both camps' relations are one value: a second call would replace the first one's. */
+static gboolean
+relate (GstAnalyticsRelationMeta *relations, guint detection, guint classification)
+{
+  return gst_analytics_relation_meta_set_relation (relations,
+             GST_ANALYTICS_REL_TYPE_CONTAIN | GST_ANALYTICS_REL_TYPE_RELATE_TO, detection,
+             classification) &&
+         gst_analytics_relation_meta_set_relation (relations, GST_ANALYTICS_REL_TYPE_IS_PART_OF,
+             classification, detection);
+}
+
+static void
+attach_analytics (GstBuffer *buffer, const GstInt8Result *result)
+{
+  GstAnalyticsRelationMeta *relations = gst_buffer_add_analytics_relation_meta (buffer);
+  GstAnalyticsClsMtd classification;
+
+  g_return_if_fail (!result->object || !result->object->region);
+  if (!relations || !add_classification (relations, result, &classification))
+    GST_WARNING ("GstAnalyticsRelationMeta takes no classification: this result is not in it");
+  else if (result->object && !relate (relations, result->object->detection, classification.id))
+    GST_WARNING ("detection %u of GstAnalyticsRelationMeta takes no relation: its result has none",
+        result->object->detection);
+}
+
+#endif
+
 void
 gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Metadata kinds)
 {
@@ -127,6 +175,10 @@ gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Met
     attach_roi (buffer, result);
   if (kinds & GST_INT8_METADATA_CUSTOM)
     attach_custom (buffer, result);
+#ifdef HAVE_GST_ANALYTICS
+  if (kinds & GST_INT8_METADATA_ANALYTICS)
+    attach_analytics (buffer, result);
+#endif
 }
 
 GstMessage *

@@ -14,7 +14,13 @@
  *           and of an object: x, y, width, height (int), object_class (string), object_id (guint64, where
  *           a tracker has given one)
  *
- * docs/ELEMENTS.md shows how to read both from C and from Python.
+ *   analytics (GStreamer >= 1.24) GstAnalyticsClsMtd of the buffer's GstAnalyticsRelationMeta: the labels
+ *           as quarks and the confidences, best first. That of a frame has no relations; that of an
+ *           object detection is related to its GstAnalyticsODMtd:
+ *             detection -> classification  CONTAIN (read by DL Streamer), RELATE_TO (read by GStreamer)
+ *             classification -> detection  IS_PART_OF
+ *
+ * docs/ELEMENTS.md shows how to read them from C and from Python.
  */
 #pragma once
 
@@ -27,17 +33,20 @@ G_BEGIN_DECLS
 
 #define GST_INT8_CLASSIFICATION_META "GstInt8ClassificationMeta"
 
-/* GstAnalyticsClsMtd (GStreamer >= 1.24) is one more bit, and one more function in meta.c. */
+#define GST_INT8_MAX_TOP_K 1000
+
 typedef enum {
   GST_INT8_METADATA_NONE = 0,
   GST_INT8_METADATA_ROI = 1 << 0,
   GST_INT8_METADATA_CUSTOM = 1 << 1,
+  /* Only where HAVE_GST_ANALYTICS; of an object only where it is a detection. */
+  GST_INT8_METADATA_ANALYTICS = 1 << 2,
 } GstInt8Metadata;
 
 /* What a frame, or an object on it, was found to show. Nothing is owned. */
 typedef struct {
   const GstInt8Class *classes; /* best first */
-  guint n_classes;             /* > 0 */
+  guint n_classes;             /* 1 .. GST_INT8_MAX_TOP_K */
   const GstInt8Labels *labels;
   const char *model_name, *attribute_name; /* interned: metadata refers to them */
   guint width, height;                     /* of the frame */
