@@ -43,18 +43,19 @@ add_runs (JsonBuilder *json, const Bench *bench)
 {
   const double *t = (const double *) (gpointer) bench->times->data;
   const guint n = bench->times->len;
-  double sum = 0;
+  const double mean = bench_mean (bench->times);
 
-  for (guint i = 0; i < n; i++)
-    sum += t[i];
   json_builder_set_member_name (json, "runs");
   json_builder_begin_object (json);
   add_int (json, "count", n);
-  add_double (json, "images-per-second", bench->batch * n / sum);
+  add_double (json, "images-per-second", bench->batch / mean);
   add_double (json, "min", t[0]);
+  add_double (json, "max", t[n - 1]);
+  add_double (json, "mean", mean);
   add_double (json, "median", bench_median (bench->times));
-  add_double (json, "p90", t[n * 9 / 10]);
-  add_double (json, "p99", t[n * 99 / 100]);
+  add_double (json, "p90", bench_percentile (bench->times, 90));
+  add_double (json, "p95", bench_percentile (bench->times, 95));
+  add_double (json, "p99", bench_percentile (bench->times, 99));
   json_builder_end_object (json);
 }
 

@@ -2,6 +2,7 @@
 /* bench.c: how fast an engine is on this machine. */
 #include "tools/bench.h"
 
+#include <math.h>
 #include <string.h>
 
 static int
@@ -24,20 +25,48 @@ bench_median (const GArray *sorted)
   return g_array_index (sorted, double, sorted->len / 2);
 }
 
-/* Runs for `seconds` after one warm-up run. */
-static gboolean
-measure (Bench *bench, double seconds, GError **error)
+double
+bench_mean (const GArray *times)
 {
-  if (!engine_exec_run (bench->exec, bench->batch, error))
-    return FALSE;
+  double sum = 0;
+
+  for (guint i = 0; i < times->len; i++)
+    sum += g_array_index (times, double, i);
+  return sum / times->len;
+}
+
+double
+bench_percentile (const GArray *sorted, guint percent)
+{
+  return g_array_index (sorted, double, (guint) ((guint64) sorted->len * percent / 100));
+}
+
+static gboolean
+warm_up (Bench *bench, double seconds, GError **error)
+{
   const gint64 end = g_get_monotonic_time () + (gint64) (seconds * 1e6);
+
+  do
+    if (!engine_exec_run (bench->exec, bench->batch, error))
+      return FALSE;
+  while (g_get_monotonic_time () < end);
+  return TRUE;
+}
+
+/* So long, and so many runs. */
+static gboolean
+measure (Bench *bench, const BenchSettings *settings, GError **error)
+{
+  if (!warm_up (bench, settings->warm_up, error))
+    return FALSE;
+  const gint64 end = g_get_monotonic_time () + (gint64) (settings->seconds * 1e6);
   do {
     const gint64 start = g_get_monotonic_time ();
     if (!engine_exec_run (bench->exec, bench->batch, error))
       return FALSE;
     const double time = 1e-6 * (g_get_monotonic_time () - start);
     g_array_append_val (bench->times, time);
-  } while (g_get_monotonic_time () < end);
+  } while (g_get_monotonic_time () < end || bench->times->len < (guint) settings->iterations);
   bench_sort (bench->times);
   return TRUE;
 }
@@ -92,80 +121,87 @@ measure_limits (Bench *bench, GError **error)
 static void
 print_runs (const Bench *bench)
 {
-  const double *t = (const double *) (gpointer) bench->times->data;
-  const guint n = bench->times->len;
-  double sum = 0;
+  const GArray *t = bench->times;
+  const double mean = bench_mean (t);
 
-  for (guint i = 0; i < n; i++)
-    sum += t[i];
   g_print ("engine      %s, %s\nback end    %s: %s, %d thread%s\n", bench->path,
       engine_precision_name (engine_precision (bench->engine)), bench->backend->name,
       bench->backend->description, bench->threads, bench->threads == 1 ? "" : "s");
   g_print ("tactics     %s\n", engine_exec_tuning (bench->exec));
-  g_print ("runs        %u of batch %d\nthroughput  %.1f images/s\n"
-           "latency     min %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\n",
-      n, bench->batch, bench->batch * n / sum, 1e3 * t[0], 1e3 * bench_median (bench->times),
-      1e3 * t[n * 9 / 10], 1e3 * t[n * 99 / 100]);
+  g_print ("runs        %u of batch %d\nthroughput  %.1f images/s, %.1f qps\n", t->len,
+      bench->batch, bench->batch / mean, 1 / mean);
+  g_print ("latency     min %.3f ms, max %.3f ms, mean %.3f ms, median %.3f ms, p90 %.3f ms, "
+           "p95 %.3f ms, p99 %.3f ms\n",
+      1e3 * g_array_index (t, double, 0), 1e3 * g_array_index (t, double, t->len - 1), 1e3 * mean,
+      1e3 * bench_median (t), 1e3 * bench_percentile (t, 90), 1e3 * bench_percentile (t, 95),
+      1e3 * bench_percentile (t, 99));
 }
 
-/* An engine file, or a model: in FP32, or as it is quantised already. */
-static Engine *
-open_engine (const char *path, GError **error)
+static void
+settings_clear (BenchSettings *s)
 {
-  if (!tool_is_model (path))
-    return engine_load (path, NULL, error);
-  g_autoptr (EngineModel) model = tool_model_load (path, error);
-  const EngineBuildOptions options = {
-      .precision = model && engine_model_is_quantised (model) ? ENGINE_PRECISION_INT8
-                                                              : ENGINE_PRECISION_FP32};
+  char *const texts[] = {s->path, s->backend, s->check, s->sort, s->json, s->table, s->rules,
+      s->save, s->export_profile, s->export_layers, s->export_output};
 
-  return model ? engine_build (model, &options, NULL, tool_progress, NULL, NULL, error) : NULL;
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_free (texts[i]);
 }
 
-typedef struct {
-  char *backend, *check, *sort, *json;
-  int batch, threads;
-  double seconds;
-  gboolean profile, tune;
-} Options;
-
-static gboolean
-parse (int *argc, char ***argv, Options *options, GError **error)
+static GArray *
+own_entries (BenchSettings *s)
 {
   const GOptionEntry entries[] = {
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend, "cpu (default), cuda, cuda:N or ref", "NAME"},
-      {"check", 0, 0, G_OPTION_ARG_STRING, &options->check,
+      {"backend", 0, 0, G_OPTION_ARG_STRING, &s->backend, "cpu (default), cuda, cuda:N or ref",
+          "NAME"},
+      {"check", 0, 0, G_OPTION_ARG_STRING, &s->check,
           "First compare the results of random images with those of another back end, byte by byte",
           "NAME"},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &options->batch, "Images at once; default 1", "N"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "Default: all CPUs of this process",
-          "N"},
-      {"tune", 0, 0, G_OPTION_ARG_NONE, &options->tune,
+      {"batch", 'b', 0, G_OPTION_ARG_INT, &s->batch,
+          "Images at once; default 1, or that of --shapes", "N"},
+      {"threads", 0, 0, G_OPTION_ARG_INT, &s->threads, "Default: all CPUs of this process", "N"},
+      {"tune", 0, 0, G_OPTION_ARG_NONE, &s->tune,
           "Time the ways to compute every convolution first, and use the fastest; the engine file "
           "stays as it is",
           NULL},
-      {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &options->seconds, "How long to run; default 3", "S"},
-      {"profile", 'p', 0, G_OPTION_ARG_NONE, &options->profile,
+      {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &s->seconds, "How long to run; default 3", "S"},
+      {"profile", 'p', 0, G_OPTION_ARG_NONE, &s->print_profile,
           "The time of every layer, too, in as many seconds again", NULL},
-      {"sort", 0, 0, G_OPTION_ARG_STRING, &options->sort,
-          "Layers as in the network (default) or by time", "network|time"},
-      {"json", 0, 0, G_OPTION_ARG_FILENAME, &options->json, "Write all that is measured", "FILE"},
-      {NULL},
+      {"sort", 0, 0, G_OPTION_ARG_STRING, &s->sort, "Layers as in the network (default) or by time",
+          "network|time"},
+      {"json", 0, 0, G_OPTION_ARG_FILENAME, &s->json, "Write all that is measured", "FILE"},
   };
+  GArray *list = g_array_new (TRUE, FALSE, sizeof (GOptionEntry));
 
-  if (!tool_parse_with_model (argc, argv, entries, "ENGINE.int8engine|MODEL",
-          "Times an engine file, or a model: in FP32, or in INT8 where it is quantised already. The input lies in the memory of the back end; the time "
-          "includes fetching the output and waiting for it.", error))
-    return FALSE;
-  if (*argc != 2)
-    return tool_usage (error, "one engine or model is needed");
-  if (options->batch < 1 || options->threads < 0 || !(options->seconds > 0))
-    return tool_usage (error, "--batch and --seconds must be above 0, --threads not below");
-  if (options->sort && !options->profile)
+  return g_array_append_vals (list, entries, G_N_ELEMENTS (entries));
+}
+
+static gboolean
+parse (int *argc, char ***argv, BenchTrtexec *trtexec, BenchSettings *s, GError **error)
+{
+  g_autoptr (GArray) entries = own_entries (s);
+
+  bench_trtexec_add_entries (trtexec, s, entries);
+  return bench_trtexec_know (*argc, *argv, error) &&
+         tool_parse_with_model (argc, argv, (const GOptionEntry *) (gpointer) entries->data,
+             "ENGINE.int8engine|MODEL",
+             "Times an engine file, or a model: in FP32, or in INT8 where it is quantised already, "
+             "or as trtexec's options say. The input is random and lies in the memory of the back "
+             "end; the time includes fetching the output and waiting for it.",
+             error);
+}
+
+static gboolean
+check_settings (const BenchSettings *s, GError **error)
+{
+  if (s->batch < 1 || s->threads < 0)
+    return tool_usage (error, "--batch must be above 0, --threads not below");
+  if (!(s->seconds >= 0) || !(s->warm_up >= 0) || s->iterations < 1)
+    return tool_usage (error, "--seconds, --duration and --warmUp must not be below 0, and "
+                              "--iterations must be above");
+  if (s->sort && !s->print_profile)
     return tool_usage (error, "--sort needs --profile");
-  if (options->sort && !g_str_equal (options->sort, "network") &&
-      !g_str_equal (options->sort, "time"))
-    return tool_usage (error, "--sort is network or time, not %s", options->sort);
+  if (s->sort && !g_str_equal (s->sort, "network") && !g_str_equal (s->sort, "time"))
+    return tool_usage (error, "--sort is network or time, not %s", s->sort);
   return TRUE;
 }
 
@@ -182,48 +218,54 @@ tune (Bench *bench, int threads, GError **error)
   return TRUE;
 }
 
-static gboolean
-run (Bench *bench, const Options *options, GError **error)
+static gboolean export(const Bench *bench, const BenchSettings *s, GError **error)
 {
-  if (options->tune && !tune (bench, options->threads, error))
+  return (!s->export_output || bench_export_output (bench, s->export_output, error)) &&
+         (!s->export_layers || bench_export_layers (bench, s->export_layers, error)) &&
+         (!s->export_profile || bench_export_profile (bench, s->export_profile, error)) &&
+         (!s->json || bench_write_json (bench, s->json, error));
+}
+
+static gboolean
+run (Bench *bench, const BenchSettings *s, GError **error)
+{
+  if (s->tune && !tune (bench, s->threads, error))
     return FALSE;
-  bench->exec =
-      engine_exec_new (bench->engine, bench->backend, bench->batch, options->threads, error);
+  bench->exec = engine_exec_new (bench->engine, bench->backend, bench->batch, s->threads, error);
   if (!bench->exec)
     return FALSE;
   bench->threads = bench->backend->queue_lanes
                        ? bench->backend->queue_lanes (engine_exec_queue (bench->exec))
                        : 1;
   if (!bench_fill_inputs (bench, bench->backend, bench->exec, error) ||
-      (options->check && !bench_check (bench, options->check, error)))
+      (s->check && !bench_check (bench, s->check, error)))
     return FALSE;
-  if (!measure (bench, options->seconds, error))
+  if (!measure (bench, s, error))
     return FALSE;
-  if (options->profile &&
-      (!measure_limits (bench, error) || !bench_profile (bench, options->seconds, error)))
+  if (s->profile && (!measure_limits (bench, error) || !bench_profile (bench, s->seconds, error)))
     return FALSE;
   print_runs (bench);
-  if (options->profile)
-    bench_print_layers (bench, options->sort && g_str_equal (options->sort, "time"));
-  return !options->json || bench_write_json (bench, options->json, error);
+  if (s->print_profile)
+    bench_print_layers (bench, s->sort && g_str_equal (s->sort, "time"));
+  if (s->print_output)
+    bench_print_output (bench);
+  return export(bench, s, error);
 }
 
 static gboolean
-bench_engine (const char *path, const Options *options, GError **error)
+bench_settings (const BenchSettings *s, GError **error)
 {
-  g_autoptr (Engine) engine = open_engine (path, error);
-
-  if (!engine)
-    return FALSE;
-  Bench bench = {.path = path,
-      .engine = engine,
-      .backend = engine_backend_open (options->backend ? options->backend : "cpu", error),
-      .batch = options->batch,
+  Bench bench = {.path = s->path,
+      .backend = engine_backend_open (s->backend ? s->backend : "cpu", error),
+      .batch = s->batch,
       .times = g_array_new (FALSE, FALSE, sizeof (double))};
-  const gboolean ok = bench.backend && run (&bench, options, error);
+
+  bench.engine = bench.backend ? bench_engine_open (s, bench.backend, error) : NULL;
+  const gboolean ok = bench.engine && run (&bench, s, error);
   bench_layers_free (bench.layers);
   g_array_unref (bench.times);
   engine_exec_free (bench.exec);
+  engine_unref (bench.engine);
   engine_backend_close (bench.backend);
   return ok;
 }
@@ -231,13 +273,15 @@ bench_engine (const char *path, const Options *options, GError **error)
 gboolean
 tool_bench (int argc, char **argv, GError **error)
 {
-  Options options = {.batch = 1, .seconds = 3};
-  const gboolean ok =
-      parse (&argc, &argv, &options, error) && bench_engine (argv[1], &options, error);
+  BenchSettings settings = {.batch = G_MININT, .seconds = 3, .iterations = 1};
+  BenchTrtexec trtexec = {.duration = NAN, .warm_up = NAN, .iterations = G_MININT};
+  gboolean ok = parse (&argc, &argv, &trtexec, &settings, error);
 
-  g_free (options.backend);
-  g_free (options.check);
-  g_free (options.sort);
-  g_free (options.json);
+  if (ok && argc > 2)
+    ok = tool_usage (error, "one engine or model is needed, not %d", argc - 1);
+  ok = ok && bench_trtexec_apply (&trtexec, argc == 2 ? argv[1] : NULL, &settings, error) &&
+       check_settings (&settings, error) && bench_settings (&settings, error);
+  bench_trtexec_clear (&trtexec);
+  settings_clear (&settings);
   return ok;
 }

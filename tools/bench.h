@@ -2,11 +2,14 @@
 /*
  * bench.h: what the command bench measures, and the ways to print it.
  *
- *   bench.c       options; whole runs
- *   bench-layers.c  the table of layers
- *   bench-check.c   results against another back end
- *   bench-json.c    all of it as JSON
- *   peak.c        what the CPU can do at the most
+ *   bench.c          options; whole runs
+ *   bench-trtexec.c  trtexec's options, in terms of ours
+ *   bench-engine.c   the engine to time: loaded, or built of a model
+ *   bench-layers.c   the table of layers
+ *   bench-check.c    results against another back end
+ *   bench-json.c     all of it as JSON
+ *   bench-export.c   outputs, layers and profile as JSON of trtexec's forms
+ *   peak.c           what the CPU can do at the most
  */
 #pragma once
 
@@ -33,7 +36,44 @@ typedef struct {
   GArray *layers;          /* BenchLayer in the order of the network; NULL: not profiled */
 } Bench;
 
+/* What to time, and how. */
+typedef struct {
+  char *path; /* an engine file or a model */
+  char *backend, *check, *sort, *json;
+  int batch, threads;
+  int iterations;          /* at least */
+  double seconds, warm_up; /* at least; one run is always for warming up */
+  gboolean profile, print_profile, print_output, tune;
+  /* Of a model. */
+  gboolean int8, fp16, best; /* none: FP32, or INT8 where it is quantised already */
+  char *table, *rules, *save;
+  gboolean strict;
+  /* Files to write, or NULL. */
+  char *export_profile, *export_layers, *export_output;
+} BenchSettings;
+
+/* trtexec's options as they were given. */
+typedef struct {
+  char *onnx, *load, *precisions, *types, *constraints;
+  double duration, warm_up; /* seconds, ms; NAN: not given */
+  int iterations;           /* G_MININT: not given */
+} BenchTrtexec;
+
+void bench_trtexec_add_entries (BenchTrtexec *trtexec, BenchSettings *settings, GArray *entries);
+void bench_trtexec_clear (BenchTrtexec *trtexec);
+/* An error where an argument is an option of trtexec's that has no counterpart; says what to do. */
+gboolean bench_trtexec_know (int argc, char *const *argv, GError **error);
+/* argument: the engine or model that was given as argument, or NULL. */
+gboolean bench_trtexec_apply (const BenchTrtexec *trtexec, const char *argument,
+    BenchSettings *settings, GError **error);
+
+Engine *bench_engine_open (const BenchSettings *settings, const KernelBackend *backend,
+    GError **error);
+
+double bench_mean (const GArray *times);
 double bench_median (const GArray *sorted);
+/* The time that so many of 100 runs do not exceed. */
+double bench_percentile (const GArray *sorted, guint percent);
 void bench_sort (GArray *times);
 
 /* Times every layer for so many seconds. */
@@ -54,4 +94,9 @@ gboolean bench_fill_inputs (const Bench *bench, KernelBackend *backend, EngineEx
 /* Runs the inputs here and on another back end; an error where one byte of the results differs. */
 gboolean bench_check (const Bench *bench, const char *backend, GError **error);
 
+/* The outputs of the last run, as text. */
+void bench_print_output (const Bench *bench);
+gboolean bench_export_output (const Bench *bench, const char *path, GError **error);
+gboolean bench_export_layers (const Bench *bench, const char *path, GError **error);
+gboolean bench_export_profile (const Bench *bench, const char *path, GError **error);
 gboolean bench_write_json (const Bench *bench, const char *path, GError **error);

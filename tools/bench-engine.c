@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bench-engine.c: the engine to time: a file of one, or built of a model as the options say. */
+#include "tools/bench.h"
+
+#include <string.h>
+
+static gboolean
+needs_ranges (const char *path, GError **error)
+{
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
+      "--int8 needs ranges: %s is not quantised already, and there is no calibration table. Random "
+      "ranges would time a network that nobody runs. Make a table with\n"
+      "  gst-int8-1.0 calibrate %s --images FOLDER --table calib.table\n"
+      "and add --calib=calib.table",
+      path, path);
+  return FALSE;
+}
+
+/* --best is the fastest that there are ranges and kernels for. Halves are no faster on CPUs. */
+static gboolean
+choose_precision (const BenchSettings *s, const EngineModel *model, const KernelBackend *backend,
+    EnginePrecision *precision, GError **error)
+{
+  const gboolean has_ranges = s->table || engine_model_is_quantised (model);
+  const gboolean halves = backend->ops->conv_f16 && !backend->host_memory;
+
+  if (s->int8 && !has_ranges)
+    return needs_ranges (s->path, error);
+  if (s->int8 || (s->best && has_ranges))
+    *precision = ENGINE_PRECISION_INT8;
+  else if (s->best)
+    *precision = halves ? ENGINE_PRECISION_FP16 : ENGINE_PRECISION_FP32;
+  else if (s->fp16)
+    *precision = ENGINE_PRECISION_FP16;
+  else
+    *precision = engine_model_is_quantised (model) ? ENGINE_PRECISION_INT8 : ENGINE_PRECISION_FP32;
+  if (s->best && !has_ranges)
+    g_printerr ("--best without --calib is %s here: int8 needs a table\n",
+        engine_precision_name (*precision));
+  if (*precision == ENGINE_PRECISION_INT8 && (s->fp16 || s->best))
+    g_printerr ("what is not int8 is fp32: networks of int8 and fp16 are not built\n");
+  return TRUE;
+}
+
+static void
+print_lines (const char *what, const GPtrArray *lines)
+{
+  for (guint i = 0; lines && i < lines->len; i++)
+    g_print ("%-11s %s\n", what, (const char *) lines->pdata[i]);
+}
+
+static void
+print_report (const EngineRequestReport *report)
+{
+  if (report->warning)
+    g_printerr ("warning: %s\n", report->warning);
+  print_lines ("obeyed", report->build.obeyed);
+  print_lines ("refused", report->build.refused);
+  print_lines ("no match", report->build.unmatched);
+}
+
+static gboolean
+save (const Engine *engine, const EngineRequest *request, const char *path, GError **error)
+{
+  g_autofree char *key = engine_request_key (request, error);
+
+  if (!key || !engine_save (engine, key, path, error))
+    return FALSE;
+  g_print ("saved       %s\n", path);
+  return TRUE;
+}
+
+static Engine *
+build (const BenchSettings *s, const KernelBackend *backend, GError **error)
+{
+  g_autoptr (EngineModel) model = tool_model_load (s->path, error);
+  g_autoptr (Engine) engine = NULL;
+  EngineRequestReport report = {0};
+  EngineRequest request = {.model = s->path,
+      .model_options = *tool_model_options (),
+      .layer_precision = s->rules,
+      .strict = s->strict,
+      .no_cache = TRUE};
+
+  if (!model || !choose_precision (s, model, backend, &request.precision, error))
+    return NULL;
+  if (request.precision == ENGINE_PRECISION_INT8 && !engine_model_is_quantised (model))
+    request.table = s->table;
+  else if (s->table)
+    g_printerr ("the table is not used: %s\n", engine_model_is_quantised (model)
+                                                   ? "the model has ranges of its own"
+                                                   : "the network is not int8");
+  engine = engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
+  if (engine)
+    print_report (&report);
+  engine_request_report_clear (&report);
+  if (!engine || (s->save && !save (engine, &request, s->save, error)))
+    return NULL;
+  return g_steal_pointer (&engine);
+}
+
+/* The last three numbers are height, width and channels in either order. */
+static gboolean
+fits (const Engine *engine, const char *shape, GError **error)
+{
+  const char *colon = strrchr (shape, ':');
+  g_auto (GStrv) words = g_strsplit_set (colon ? colon + 1 : shape, "x;", -1);
+  const guint n = g_strv_length (words);
+  EngineInputInfo input;
+  gint64 dims[3] = {0};
+
+  engine_input (engine, &input);
+  for (guint i = 0; i < 3 && n >= 3; i++)
+    dims[i] = g_ascii_strtoll (words[n - 3 + i], NULL, 10);
+  if ((dims[0] == input.channels && dims[1] == input.height && dims[2] == input.width) ||
+      (dims[0] == input.height && dims[1] == input.width && dims[2] == input.channels))
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
+      "--shapes %s: the engine was built for images of %d x %d x %d (channels, height, width); build "
+      "it anew for others",
+      shape, input.channels, input.height, input.width);
+  return FALSE;
+}
+
+static Engine *
+load (const BenchSettings *s, GError **error)
+{
+  g_autoptr (Engine) engine = engine_load (s->path, NULL, error);
+  const char *shape = tool_model_options ()->shape;
+
+  if (!engine || (shape && !fits (engine, shape, error)))
+    return NULL;
+  if (s->int8 || s->fp16 || s->best || s->table || s->rules)
+    g_printerr ("precisions are those of the engine file, %s; options of building are not used\n",
+        engine_precision_name (engine_precision (engine)));
+  return g_steal_pointer (&engine);
+}
+
+Engine *
+bench_engine_open (const BenchSettings *s, const KernelBackend *backend, GError **error)
+{
+  return tool_is_model (s->path) ? build (s, backend, error) : load (s, error);
+}
