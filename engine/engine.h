@@ -267,7 +267,7 @@ const char *engine_export_target_name (EngineExportTarget target); /* "tensorrt"
 
 typedef struct {
   EngineExportTarget target;
-  gboolean exact; /* onnxruntime: nothing is rounded that our engine does not round */
+  gboolean exact; /* onnxruntime: rounded where our engine rounds and nowhere else; slow */
   int batch;      /* of the input; 0: any, "N" */
 } EngineExportOptions;
 

@@ -86,6 +86,20 @@ weights_in_file (const Conv *c)
   return to;
 }
 
+/* As GEMM reads them without being told to transpose. */
+static gint8 *
+transposed_weights (const Conv *c)
+{
+  const int oc = c->w->dims[0], k = (int) (engine_value_elements (c->w) / oc);
+  g_autofree gint8 *from = weights_in_file (c);
+  gint8 *to = g_malloc ((gsize) oc * k);
+
+  for (int i = 0; i < oc; i++)
+    for (int j = 0; j < k; j++)
+      to[(gsize) j * oc + i] = from[(gsize) i * k + j];
+  return to;
+}
+
 static const char *
 layer_name (const Conv *c, const char *suffix)
 {
@@ -189,20 +203,28 @@ is_fully_connected (const Conv *c)
          !(p->pad_top || p->pad_left || p->pad_bottom || p->pad_right);
 }
 
+static const char *
+flattened_input (const Conv *c)
+{
+  const char *flat;
+
+  if (c->in->rank <= 2)
+    return c->form.tensor;
+  flat = layer_name (c, "_input");
+  engine_export_op (c->x, "Flatten", c->form.tensor, NULL, flat); /* axis 1 */
+  return c->int8 ? engine_export_pair (c->x, c->node->inputs[ENGINE_CONV_X], flat, &c->in->quant,
+                       "_flat")
+                 : flat;
+}
+
 static void
 add_gemm (Conv *c, const char *output)
 {
-  const int input = c->node->inputs[ENGINE_CONV_X], oc = c->w->dims[0];
+  const int oc = c->w->dims[0];
   const int dims[2] = {oc, (int) (engine_value_elements (c->w) / oc)};
-  const char *tensor = c->form.tensor;
+  const char *tensor = flattened_input (c);
   EngineOnnx__NodeProto *made;
 
-  if (c->in->rank > 2) {
-    const char *flat = layer_name (c, "_input");
-
-    engine_export_op (c->x, "Flatten", tensor, NULL, flat); /* axis 1 */
-    tensor = c->int8 ? engine_export_pair (c->x, input, flat, &c->in->quant, "_flat") : flat;
-  }
   add_weights (c, 2, dims);
   add_bias (c);
   made = engine_onnx_writer_node (c->x->writer, "Gemm",
@@ -211,26 +233,104 @@ add_gemm (Conv *c, const char *output)
 }
 
 static void
-add_conv (Conv *c, const char *output)
+add_window (const Conv *c, EngineOnnx__NodeProto *made)
 {
   const EngineConvParams *p = &c->node->conv;
   const int *d = c->w->dims, n = c->form.n_spatial;
-  const int dims2[4] = {d[0], d[3], d[1], d[2]}, dims1[3] = {d[0], d[3], d[2]};
   const int strides[] = {p->stride_h, p->stride_w}, dilations[] = {p->dilation_h, p->dilation_w};
   const int pads2[] = {p->pad_top, p->pad_left, p->pad_bottom, p->pad_right};
   const int pads1[] = {p->pad_left, p->pad_right};
   EngineOnnxWriter *writer = c->x->writer;
-  EngineOnnx__NodeProto *made;
 
-  add_weights (c, 2 + n, n == 2 ? dims2 : dims1);
-  add_bias (c);
-  made = engine_onnx_writer_node (writer, "Conv",
-      (const char *const[]){c->form.tensor, c->weights, c->bias_name}, 3, output);
   engine_onnx_writer_ints (writer, made, "kernel_shape", d + 3 - n, n);
   engine_onnx_writer_ints (writer, made, "strides", strides + 2 - n, n);
   engine_onnx_writer_ints (writer, made, "pads", n == 2 ? pads2 : pads1, 2 * n);
   engine_onnx_writer_ints (writer, made, "dilations", dilations + 2 - n, n);
   engine_onnx_writer_int (writer, made, "group", p->groups);
+}
+
+static void
+add_conv (Conv *c, const char *output)
+{
+  const int *d = c->w->dims, n = c->form.n_spatial;
+  const int dims2[4] = {d[0], d[3], d[1], d[2]}, dims1[3] = {d[0], d[3], d[2]};
+
+  add_weights (c, 2 + n, n == 2 ? dims2 : dims1);
+  add_bias (c);
+  add_window (c, engine_onnx_writer_node (c->x->writer, "Conv",
+                     (const char *const[]){c->form.tensor, c->weights, c->bias_name}, 3, output));
+}
+
+/* The residual in the form that the op's result has. */
+static const char *
+residual_tensor (const Conv *c, gboolean flat)
+{
+  const int r = c->node->inputs[ENGINE_CONV_R];
+
+  return flat && engine_graph_value (c->x->graph, r)->rank == 2
+             ? engine_export_plain (c->x, r).tensor
+             : engine_export_picture (c->x, r).tensor;
+}
+
+/* --- Exactly -------------------------------------------------------------------------------- */
+
+/* The int32 sum less zero_x sum (w_q), as double. */
+static const char *
+integer_sum (const Conv *c, gboolean gemm)
+{
+  const int *d = c->w->dims, n = c->form.n_spatial;
+  const int dims2[4] = {d[0], d[3], d[1], d[2]}, dims1[3] = {d[0], d[3], d[2]};
+  const int dims0[2] = {(int) (engine_value_elements (c->w) / d[0]), d[0]};
+  const char *tensor = gemm ? flattened_input (c) : c->form.tensor;
+  const char *weights = layer_name (c, "_w"), *sum = layer_name (c, "_sum");
+  const char *inputs[3] = {engine_export_levels (c->x, tensor), weights,
+      engine_export_zero (c->x, c->node->inputs[ENGINE_CONV_X], &c->in->quant)};
+  EngineOnnx__NodeProto *made;
+
+  g_assert (inputs[0]); /* of what int8 layers read */
+  engine_onnx_writer_tensor (c->x->writer, weights, ENGINE_ONNX_INT8, gemm ? 2 : 2 + n,
+      gemm     ? dims0
+      : n == 2 ? dims2
+               : dims1,
+      gemm ? transposed_weights (c) : weights_in_file (c), engine_value_elements (c->w));
+  made = engine_onnx_writer_node (c->x->writer, gemm ? "MatMulInteger" : "ConvInteger", inputs, 3,
+      sum);
+  if (!gemm)
+    add_window (c, made);
+  return engine_export_cast (c->x, c->node->output, sum, ENGINE_ONNX_DOUBLE, NULL);
+}
+
+static const char *
+exact_layer (const Conv *c, gboolean gemm, const char *result)
+{
+  const int output = c->node->output, r = c->node->inputs[ENGINE_CONV_R], oc = c->w->dims[0];
+  const int n_spatial = gemm ? 0 : c->form.n_spatial;
+  const float *m = constant (c->x, c->node->inputs[ENGINE_CONV_M]);
+  const float *b = constant (c->x, c->node->inputs[ENGINE_CONV_B]);
+  const gboolean s8 = c->out->type == ENGINE_TYPE_S8;
+  const EngineQuant *y = &c->out->quant;
+  g_autofree double *ms = g_new (double, oc), *bs = g_new (double, oc);
+  const char *t;
+
+  for (int k = 0; k < oc; k++) {
+    ms[k] = m[k];
+    bs[k] = (b ? b[k] : 0) + (double) m[k] * c->in->quant.zero * sum_of_levels (c, k);
+  }
+  t = engine_export_fma (c->x, output, integer_sum (c, gemm),
+      engine_export_doubles (c->x, output, ms, oc, n_spatial),
+      engine_export_doubles (c->x, output, bs, oc, n_spatial), s8 ? NULL : result);
+  if (!s8)
+    return t;
+  if (r != ENGINE_NONE) {
+    const EngineQuant *residual = &engine_graph_value (c->x->graph, r)->quant;
+    const char *levels = engine_export_levels (c->x, residual_tensor (c, gemm));
+
+    g_assert (levels);
+    t = engine_export_fma_levels (c->x, output, levels,
+        (float) ((double) residual->scale / y->scale), t);
+  }
+  return engine_export_requantised (c->x, output, t, engine_quant_level (y, c->node->conv.lo),
+      engine_quant_level (y, c->node->conv.hi));
 }
 
 /* --- What follows --------------------------------------------------------------------------- */
@@ -251,15 +351,13 @@ sum_quant (const Conv *c)
              : engine_quant_from_range (lo, hi);
 }
 
-/* The residual in the form that the op's result has. */
-static const char *
-residual_tensor (const Conv *c, gboolean flat)
+static void
+end_layer (const Conv *c, gboolean gemm, const char *result)
 {
-  const int r = c->node->inputs[ENGINE_CONV_R];
-
-  return flat && engine_graph_value (c->x->graph, r)->rank == 2
-             ? engine_export_plain (c->x, r).tensor
-             : engine_export_picture (c->x, r).tensor;
+  if (gemm)
+    engine_export_define (c->x, c->node->output, result, &(EngineExportForm){0});
+  else
+    engine_export_define_picture (c->x, c->node->output, result, &c->form);
 }
 
 static void
@@ -275,6 +373,10 @@ export_layer (Conv *c)
       gemm ? engine_export_result (c->x, output) : engine_export_picture_result (c->x, output);
   const char *tensor = residual || clamped ? layer_name (c, gemm ? "_gemm" : "_conv") : result;
 
+  if (c->int8 && c->x->rules.exact) {
+    end_layer (c, gemm, exact_layer (c, gemm, result));
+    return;
+  }
   if (gemm)
     add_gemm (c, tensor);
   else
@@ -296,10 +398,7 @@ export_layer (Conv *c)
       tensor = engine_export_pair (c->x, output, tensor, &c->out->quant, "_unclamped");
     engine_export_clamp (c->x, tensor, p->lo, p->hi, result);
   }
-  if (gemm)
-    engine_export_define (c->x, output, result, &(EngineExportForm){0});
-  else
-    engine_export_define_picture (c->x, output, result, &c->form);
+  end_layer (c, gemm, result);
 }
 
 gboolean

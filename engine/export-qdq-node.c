@@ -85,6 +85,13 @@ export_binary (EngineExport *x, const EngineNode *node)
   EngineExportForm forms[2];
 
   common_forms (x, node, forms);
+
+  const char *exact = engine_export_exact_binary (x, node, forms[0].tensor, forms[1].tensor);
+
+  if (exact) {
+    engine_export_define (x, node->output, exact, &forms[0]);
+    return;
+  }
   engine_export_op (x, node->op == ENGINE_OP_ADD ? "Add" : "Mul", forms[0].tensor, forms[1].tensor,
       sum);
   if (clamped)
@@ -259,7 +266,12 @@ export_pool (EngineExport *x, const EngineNode *node)
   const EngineExportForm form = engine_export_picture (x, node->inputs[0]);
   const char *result = engine_export_picture_result (x, node->output);
 
-  if (average && is_global (x, node)) {
+  const char *exact =
+      average && is_global (x, node) ? engine_export_exact_average (x, node, &form, result) : NULL;
+
+  if (exact) {
+    result = exact;
+  } else if (average && is_global (x, node)) {
     engine_export_op (x, "GlobalAveragePool", form.tensor, NULL, result);
   } else {
     EngineOnnx__NodeProto *made =

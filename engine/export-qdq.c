@@ -79,10 +79,17 @@ quant_of (EngineExport *x, int value, const EngineQuant *quant, const char *suff
 }
 
 const char *
-engine_export_pair (EngineExport *x, int value, const char *tensor, const EngineQuant *quant,
-    const char *suffix)
+engine_export_zero (EngineExport *x, int value, const EngineQuant *quant)
 {
-  const EngineExportQuant q = quant_of (x, value, quant, suffix);
+  return quant_of (x, value, quant, "").zero;
+}
+
+const char *
+engine_export_pair_of (EngineExport *x, int value, const char *tensor, const EngineQuant *from,
+    const EngineQuant *to, const char *suffix)
+{
+  const EngineExportQuant q = quant_of (x, value, from, suffix),
+                          dq = quant_of (x, value, to, suffix);
   const gboolean last = *suffix == '\0' && x->reserved[value];
   g_autofree char *q_suffix = g_strconcat (suffix, "_q", NULL);
   g_autofree char *dq_suffix = g_strconcat (suffix, "_dq", NULL);
@@ -92,8 +99,16 @@ engine_export_pair (EngineExport *x, int value, const char *tensor, const Engine
   engine_onnx_writer_node (x->writer, "QuantizeLinear",
       (const char *const[]){tensor, q.scale, q.zero}, 3, levels);
   engine_onnx_writer_node (x->writer, "DequantizeLinear",
-      (const char *const[]){levels, q.scale, q.zero}, 3, reals);
+      (const char *const[]){levels, dq.scale, dq.zero}, 3, reals);
+  g_hash_table_insert (x->levels, (gpointer) reals, (gpointer) levels);
   return reals;
+}
+
+const char *
+engine_export_pair (EngineExport *x, int value, const char *tensor, const EngineQuant *quant,
+    const char *suffix)
+{
+  return engine_export_pair_of (x, value, tensor, quant, quant, suffix);
 }
 
 void
@@ -284,10 +299,12 @@ engine_export_qdq_bytes (const Engine *engine, const EngineExportOptions *option
       .reserved = g_new0 (const char *, n),
       .output_names = g_new0 (const char *, engine->graph->outputs->len),
       .quants = g_array_new (FALSE, FALSE, sizeof (EngineExportQuant)),
+      .levels = g_hash_table_new (g_str_hash, g_str_equal),
   };
   GBytes *bytes = NULL;
 
-  x.rules.split_residual = x.rules.split_residual && !options->exact;
+  x.rules.exact = options->exact && options->target == ENGINE_EXPORT_ONNXRUNTIME;
+  x.rules.split_residual = x.rules.split_residual && !x.rules.exact;
   if (check (engine, options, error))
     bytes = export_graph (&x, engine, options, error);
   g_free (x.forms);
@@ -296,6 +313,7 @@ engine_export_qdq_bytes (const Engine *engine, const EngineExportOptions *option
   g_free (x.reserved);
   g_free (x.output_names);
   g_array_unref (x.quants);
+  g_hash_table_unref (x.levels);
   return bytes;
 }
 

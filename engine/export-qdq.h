@@ -18,6 +18,7 @@ typedef struct {
   gboolean bias_int32;        /* at scale s_x s_w, else float */
   gboolean split_residual;    /* a convolution's sum is quantised before the residual is added */
   gboolean requantise_concat; /* inputs of a concat get its scale before it */
+  gboolean exact;             /* ops that round as our engine does: export-qdq-exact.c */
   gboolean split_clamp;       /* quantised before a clamp whose lower end is no level's end, too */
 } EngineExportRules;
 
@@ -44,7 +45,8 @@ typedef struct {
   EngineExportForm *plains, *pictures; /* per value: converted, once it was needed */
   const char **reserved;               /* per value: the name of the network's output that it is */
   const char **output_names;           /* per output */
-  GArray *quants; /* EngineExportQuant: one pair of initialisers for equal ones */
+  GArray *quants;     /* EngineExportQuant: one pair of initialisers for equal ones */
+  GHashTable *levels; /* what a DequantizeLinear made: what it read */
 } EngineExport;
 
 /* --- Tensors (export-qdq.c) ----------------------------------------------------------------- */
@@ -56,6 +58,11 @@ const char *engine_export_result (EngineExport *x, int value);
 /* QuantizeLinear and DequantizeLinear behind a tensor; returns what comes out. */
 const char *engine_export_pair (EngineExport *x, int value, const char *tensor,
     const EngineQuant *quant, const char *suffix);
+/* The same with levels of one kind taken for levels of another. */
+const char *engine_export_pair_of (EngineExport *x, int value, const char *tensor,
+    const EngineQuant *from, const EngineQuant *to, const char *suffix);
+/* The initialiser. */
+const char *engine_export_zero (EngineExport *x, int value, const EngineQuant *quant);
 /* The value is computed: a pair follows where it is int8. */
 void engine_export_define (EngineExport *x, int value, const char *tensor,
     const EngineExportForm *form);
@@ -101,3 +108,28 @@ const char *engine_export_picture_result (EngineExport *x, int value);
 
 gboolean engine_export_node (EngineExport *x, const EngineNode *node, GError **error);
 gboolean engine_export_conv (EngineExport *x, const EngineNode *node, GError **error);
+
+/* --- What our engine computes, exactly (export-qdq-exact.c) ---------------------------------- */
+
+/* uint8, of a tensor that DequantizeLinear made; NULL where it did not, or nothing is to be exact. */
+const char *engine_export_levels (const EngineExport *x, const char *tensor);
+/* To float or double; output NULL: a new name. */
+const char *engine_export_cast (EngineExport *x, int value, const char *tensor, int type,
+    const char *output);
+/* A constant [n 1 1...]; n_spatial -1: a scalar. */
+const char *engine_export_doubles (EngineExport *x, int value, const double *data, int n,
+    int n_spatial);
+/* fmaf (a, m, b), of doubles that are floats or int32; output NULL: a new name. */
+const char *engine_export_fma (EngineExport *x, int value, const char *a, const char *m,
+    const char *b, const char *output);
+/* fmaf (level, m, t), the levels being those of int8. */
+const char *engine_export_fma_levels (EngineExport *x, int value, const char *levels, float m,
+    const char *t);
+/* clamp (rintf (t), lo, hi) as the value's levels, and those as reals. */
+const char *engine_export_requantised (EngineExport *x, int value, const char *t, int lo, int hi);
+/* What is computed, in reals; NULL where something in it is not int8. */
+const char *engine_export_exact_binary (EngineExport *x, const EngineNode *node, const char *a,
+    const char *b);
+/* Over all pixels. `result` is what floats are called. */
+const char *engine_export_exact_average (EngineExport *x, const EngineNode *node,
+    const EngineExportForm *form, const char *result);

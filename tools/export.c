@@ -48,8 +48,8 @@ parse (Arguments *a, int argc, char **argv, GError **error)
       {"for", 0, 0, G_OPTION_ARG_STRING, &a->target,
           "Whose rules to follow: onnxruntime (default), openvino or tensorrt", "RUNTIME"},
       {"exact", 0, 0, G_OPTION_ARG_NONE, &a->options.exact,
-          "For onnxruntime: round nothing that our engine does not round; convolutions before an add run "
-          "in float then, and slower", NULL},
+          "For onnxruntime: round where our engine rounds and nowhere else, in ops of integers and doubles: "
+          "its bytes, to compare with, but many times slower", NULL},
       {"ranges", 0, 0, G_OPTION_ARG_STRING, &a->ranges,
           "full or symmetric; default: symmetric for tensorrt, which takes no other, else full", "R"},
       {"precision", 0, 0, G_OPTION_ARG_STRING, &a->precision,

@@ -180,7 +180,9 @@ test_residual (void)
   check_ops (export_of (residual_graph (), ranges, ENGINE_RANGES_SYMMETRIC, onnxruntime),
       "QDQ Conv QDQ Relu QDQ Conv QDQ Add QDQ Clip QDQ Flatten QDQ Gemm");
   check_ops (export_of (residual_graph (), ranges, ENGINE_RANGES_FULL, exact),
-      "QDQ Conv Relu QDQ Conv Add Clip QDQ Flatten QDQ Gemm");
+      "QDQ ConvInteger Cast Mul Add Cast QDQ QDQ "                        /* fmaf (acc, m, b) */
+      "ConvInteger Cast Mul Add Cast Cast Cast Sub Mul Add Cast QDQ QDQ " /* fmaf (r_q, mr, t) */
+      "Flatten QDQ MatMulInteger Cast Mul Add Cast");
 }
 
 /* y in [0, 6], r in [0, 12.75]: below -12.75 and above 6 the sum is clipped whatever r is. */
@@ -392,6 +394,26 @@ test_functions (void)
       "output conv8 N 2\n");
 }
 
+/* Sums, products and pools over all pixels; other pools and functions are float as ever. */
+static void
+test_exact (void)
+{
+  g_autoptr (Net) net = net_new (1);
+  const int input = net_input (net, 4, 4, 2);
+  const int sum = net_binary (net, ENGINE_OP_ADD, net_pool (net, ENGINE_OP_MAXPOOL, input, 3, 1, 1),
+      input, -INFINITY, INFINITY);
+  const int product =
+      net_binary (net, ENGINE_OP_MUL, sum, net_global_pool (net, sum), -INFINITY, INFINITY);
+
+  check_ops (export_of (net_finish (net, net_dense (net, product, 2)),
+                 "input 1, maxpool1 1, add2 1, avgpool3 1, mul4 1", ENGINE_RANGES_FULL, exact),
+      "QDQ MaxPool QDQ "
+      "Cast Sub Mul Add Cast Cast Cast Sub Mul Add Cast QDQ QDQ "
+      "Cast Sub ReduceSum Mul Add Cast QDQ QDQ "
+      "Cast Sub Cast Sub Mul Mul Add Cast QDQ QDQ "
+      "Flatten QDQ MatMulInteger Cast Mul Add Cast");
+}
+
 static void
 test_pools_and_gates (void)
 {
@@ -547,6 +569,7 @@ main (void)
   RUN (test_channel_shuffle);
   RUN (test_reshape_of_pictures);
   RUN (test_functions);
+  RUN (test_exact);
   RUN (test_pools_and_gates);
   RUN (test_output_name);
   RUN (test_metadata);
