@@ -144,6 +144,7 @@ add_vector (EngineOnnx *onnx, const char *name, const char *text,
   if (!is_channels (dims[1]) || dims[1] * dims[2] * dims[3] != elements || batch > MAX_BATCH)
     return REFUSE (MODEL, "the shape \"%s\" does not fit input \"%s\", which is %s",
         onnx->file->shape, name, text);
+  onnx->shaped = TRUE;
   proto.op_type = (char *) "input";
   proto.output = outputs;
   proto.n_output = 1;
@@ -184,6 +185,7 @@ engine_onnx_add_image (EngineOnnx *onnx, const char *name,
             : "");
   for (int i = 0; i < 4; i++)
     dims[i] = shape->dim[i]->has_dim_value ? MAX (shape->dim[i]->dim_value, 0) : 0;
+  onnx->shaped = onnx->file->shape && (dims[1] == 0 || dims[2] == 0 || dims[3] == 0);
   if (!apply_given (onnx->file->shape, name, text, dims, error) ||
       !check_image (name, text, dims, &storage, error))
     return FALSE;

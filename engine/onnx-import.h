@@ -124,6 +124,7 @@ typedef struct {
   const EngineOnnx__GraphProto *proto;
   int opset;
   gboolean nchw; /* the image is, so that rank 4 means NCHW everywhere */
+  gboolean shaped; /* the shape that the user gave says what the file does not */
   gint64 batch;  /* of the export; 1 where it is dynamic */
   EngineGraph *graph;
   GHashTable *values;         /* name to EngineOnnxValue; several may have one (Identity) */

@@ -263,14 +263,15 @@ value_free (gpointer data)
   g_free (value);
 }
 
-/* Of the files; and of the image's dims where they were given, for that is another network. */
+/* Of the files; and of the image's dims where the user had to give them, for each is another network. */
 static char *
-digest (const EngineOnnxFile *file, const EngineGraph *graph)
+digest (const EngineOnnx *onnx)
 {
+  const EngineGraph *graph = onnx->graph;
   const EngineValue *x = engine_graph_value (graph, g_array_index (graph->inputs, int, 0));
-  g_autofree char *of_files = engine_onnx_file_sha256 (file), *text = NULL;
+  g_autofree char *of_files = engine_onnx_file_sha256 (onnx->file), *text = NULL;
 
-  if (!file->shape)
+  if (!onnx->shaped)
     return g_steal_pointer (&of_files);
   text = g_strdup_printf ("%s %dx%dx%d", of_files, x->dims[1], x->dims[2], x->dims[3]);
   return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
@@ -298,7 +299,7 @@ engine_onnx_import_file (const EngineOnnxFile *file, char **sha256, GError **err
     return NULL;
   }
   if (sha256)
-    *sha256 = digest (file, graph);
+    *sha256 = digest (&onnx);
   return g_steal_pointer (&graph);
 }
 
