@@ -276,12 +276,22 @@ void
 gst_int8_member_configure (GstInt8Member *member, const GstInt8NetworkSettings *settings)
 {
   GstInt8Instance *instance = member->instance;
-  GstInt8NetworkSettings old;
+  GstInt8NetworkSettings old = {0};
+  gboolean known;
 
   g_mutex_lock (&instance->lock);
-  old = instance->settings;
-  gst_int8_network_settings_copy (settings, &instance->settings);
+  known = instance->n_lanes > 0;
+  if (known) {
+    old = instance->settings;
+    gst_int8_network_settings_copy (settings, &instance->settings);
+  }
   g_mutex_unlock (&instance->lock);
+  if (!known) {
+    GST_WARNING_OBJECT (member->element,
+        "nobody with instance-id %s has a model yet; a model that is set now is taken from READY on",
+        instance->id);
+    return;
+  }
   gst_int8_network_settings_clear (&old);
   gst_int8_instance_load_again (instance);
 }

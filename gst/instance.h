@@ -73,7 +73,8 @@ GstInt8Member *gst_int8_instance_join (const char *id, GstElement *element,
     GError **error);
 /* No job may be under way. The last who leaves ends the instance; a build is cancelled and waited for. */
 void gst_int8_member_leave (GstInt8Member *member);
-/* Has a network made of these settings instead; batch-size and back ends stay as they are. */
+/* Has a network made of these settings instead; batch-size and back ends stay as they are. Nothing is done
+ * while nobody knows the model. */
 void gst_int8_member_configure (GstInt8Member *member, const GstInt8NetworkSettings *settings);
 
 guint gst_int8_member_batch_size (const GstInt8Member *member);
