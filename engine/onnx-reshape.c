@@ -83,9 +83,12 @@ find_batch_axis (const EngineOnnx *onnx, const EngineOnnxValue *x, int rank, con
   const gint64 wanted = elements_before (x);
   gint64 before = 1;
 
-  for (int axis = 0; axis < rank; before *= dims[axis++])
+  for (int axis = 0; axis < rank; before *= dims[axis++]) {
     if (before == wanted && dims[axis] % onnx->batch == 0)
       return axis;
+    if (dims[axis] < 1 || before > wanted / dims[axis])
+      break; /* beyond what is wanted: the sizes are a file's, and their product may overflow */
+  }
   return ENGINE_NONE;
 }
 

@@ -599,6 +599,9 @@ test_reshapes (void)
       {"input x 1 3 8 8; ints s = 9223372036854775807 9223372036854775807 -1; Reshape x s -> y; "
        "output y",
           MODEL, "cannot be divided by -1"},
+      {"input x 1 3 8 8; Transpose x -> t perm=[1,0,2,3]; ints s = 8389750312335835166 "
+       "7018136992859126377; Reshape t s -> y; output y",
+          UNSUPPORTED, "its output 2 axes of which none is the batch"},
       {"input x 1 3 8 8; ints s = 1 1 1 1 1 1 1 1 1; Reshape x s -> y; output y", UNSUPPORTED,
           "a shape of 9 axes"},
       {"input x 1 3 8 8; ints s = 1 3 2 2 2 2 2 2; Reshape x s -> y; output y", UNSUPPORTED,
