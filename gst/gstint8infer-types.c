@@ -57,7 +57,7 @@ gst_int8_infer_metadata_type (void)
   static const GEnumValue values[] = {
       {GST_INT8_METADATA_MODE_AUTO,
 #ifdef HAVE_GST_ANALYTICS
-          "custom, and for frames roi and analytics, for objects that of these which they are",
+          "custom; roi and analytics for frames, roi for regions of interest, analytics for detections",
 #else
           "roi and custom",
 #endif
