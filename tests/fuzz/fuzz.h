@@ -2,7 +2,7 @@
 /*
  * fuzz.h: one fuzz target, two programs. With libFuzzer
  *
- *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz_table.c calib/ (all .c files)
+ *     tests/fuzz/libfuzzer table 600
  *
  * and, with INT8_FUZZ_MAIN defined, a regression test that mutates the target's own seeds: the same
  * inputs in every run, whatever the machine, so a debugger finds what a log shows. A finding is a
