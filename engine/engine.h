@@ -43,8 +43,8 @@ typedef enum {
 typedef struct _EngineModel EngineModel;
 
 /* Reads an ONNX file (opsets 1 to 21; external data inside the model's folder only), imports, folds
- * and fuses it. Memory is bounded by a multiple of the file's size (external data included) and a
- * fixed part of 150 MB, whatever the file claims: see BUDGET_ and MEMORY_ in engine/onnx*.c. */
+ * and fuses it. Memory for what the file says is bounded by 72 times its size (external data included)
+ * and 144 MiB, whatever it claims: see BUDGET_ and MEMORY_ in engine/onnx*.c. */
 EngineModel *engine_model_load (const char *path, GError **error);
 
 /* What a model's file does not say; all zero is nothing. */
