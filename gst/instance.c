@@ -51,13 +51,21 @@ gst_int8_member_guard (GstInt8Member *member)
 /* --- Instances ------------------------------------------------------------------------------- */
 
 static void
+drop_devices (GstInt8Instance *instance)
+{
+  while (instance->n_devices > 0) {
+    GstInt8Device *device = &instance->devices[--instance->n_devices];
+
+    engine_backend_close (device->backend);
+    if (device->context)
+      gst_object_unref ((GstObject *) device->context);
+  }
+}
+
+static void
 instance_free (GstInt8Instance *instance)
 {
-  for (guint i = 0; i < instance->n_devices; i++) {
-    engine_backend_close (instance->devices[i].backend);
-    if (instance->devices[i].context)
-      gst_object_unref ((GstObject *) instance->devices[i].context);
-  }
+  drop_devices (instance);
   for (guint i = 0; i < instance->n_lanes; i++)
     g_free (instance->lanes[i].items);
   gst_int8_network_settings_clear (&instance->settings);
@@ -90,8 +98,10 @@ take_devices (GstInt8Instance *instance, const GstInt8Device *devices, guint n, 
   for (guint i = 0; i < n; i++) {
     KernelBackend *backend = engine_backend_open (devices[i].backend->name, error);
 
-    if (!backend)
+    if (!backend) {
+      drop_devices (instance);
       return FALSE;
+    }
     instance->devices[instance->n_devices++] = (GstInt8Device){.backend = backend,
         .context = devices[i].context ? gst_object_ref ((GstObject *) devices[i].context) : NULL};
   }
