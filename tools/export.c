@@ -41,7 +41,7 @@ parse (Arguments *a, int argc, char **argv, GError **error)
   /* clang-format off */
   const GOptionEntry entries[] = {
       {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model, "ONNX classifier; or as the argument", "FILE"},
-      {"table", 't', 0, G_OPTION_ARG_FILENAME, &a->table, "Calibration table", "FILE"},
+      {"table", 't', 0, G_OPTION_ARG_FILENAME, &a->table, "Calibration table; a model that is quantised already needs none", "FILE"},
       {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &a->dynamic_ranges,
           "Ranges by hand, a line NAME: T or NAME: MIN MAX each; they go before the table's", "FILE"},
       {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "ONNX file to write", "FILE"},
@@ -77,8 +77,8 @@ parse (Arguments *a, int argc, char **argv, GError **error)
     return tool_usage (error, "one model is exported at a time");
   if (argc == 2)
     a->model = g_strdup (argv[1]);
-  if (!a->model || !a->output || (!a->table && !a->dynamic_ranges))
-    return tool_usage (error, "a model, --output, and --table or --dynamic-ranges are needed");
+  if (!a->model || !a->output)
+    return tool_usage (error, "a model and --output are needed");
   if (a->options.batch < 0)
     return tool_usage (error, "--batch must not be below 0");
   return !a->target || parse_target (a->target, &a->options.target, error);
