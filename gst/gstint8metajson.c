@@ -76,6 +76,14 @@ check_tags (GstInt8MetaJson *self)
   return FALSE;
 }
 
+/* A start() that fails is followed by no stop(). */
+static void
+clear_run (GstInt8MetaJson *self)
+{
+  g_clear_pointer (&self->run_source, g_free);
+  g_clear_pointer (&self->run_tags, g_free);
+}
+
 static gboolean
 start (GstBaseTransform *base)
 {
@@ -91,17 +99,21 @@ start (GstBaseTransform *base)
   self->run_tags = is_given (self->tags) ? g_strdup (self->tags) : NULL;
   GST_OBJECT_UNLOCK (self);
   self->has_info = FALSE;
-  if (!check_tags (self))
+  if (!check_tags (self)) {
+    clear_run (self);
     return FALSE;
+  }
   if (!is_given (location)) {
     self->file = stdout;
     return TRUE;
   }
   self->file = fopen (location, append ? "ae" : "we");
-  if (!self->file)
-    GST_ELEMENT_ERROR (self, RESOURCE, OPEN_WRITE,
-        ("cannot write %s: %s", location, g_strerror (errno)), (NULL));
-  return self->file != NULL;
+  if (self->file)
+    return TRUE;
+  GST_ELEMENT_ERROR (self, RESOURCE, OPEN_WRITE,
+      ("cannot write %s: %s", location, g_strerror (errno)), (NULL));
+  clear_run (self);
+  return FALSE;
 }
 
 static gboolean
@@ -121,8 +133,7 @@ stop (GstBaseTransform *base)
 
   if (file)
     ok = (file == stdout ? fflush (file) : fclose (file)) == 0 || fail (self);
-  g_clear_pointer (&self->run_source, g_free);
-  g_clear_pointer (&self->run_tags, g_free);
+  clear_run (self);
   return ok;
 }
 
