@@ -149,11 +149,12 @@ begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrive
 GstFlowReturn
 gst_int8_infer_entries_begin (GstInt8Infer *self)
 {
+  const guint window = wanted_window (self);
   GstBuffer *buffer;
   gint64 arrived;
 
-  if (wanted_window (self) > self->window)
-    set_window (self, wanted_window (self));
+  if (window > self->window)
+    set_window (self, window);
   while (self->n_entries < self->window && (buffer = take_buffer (self, &arrived))) {
     if (!self->has_format) {
       g_autoptr (GError) error =

@@ -49,19 +49,6 @@ static GstStaticPadTemplate sink_template =
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (CAPS));
 
-/* The next result on the buffer, or NULL. */
-static const GstStructure *
-next_result (GstBuffer *buffer, gpointer *state)
-{
-  GstMeta *meta;
-
-  while ((meta = gst_buffer_iterate_meta (buffer, state)))
-    if (gst_meta_info_is_custom (meta->info) &&
-        gst_custom_meta_has_name ((GstCustomMeta *) meta, GST_INT8_CLASSIFICATION_META))
-      return gst_custom_meta_get_structure ((GstCustomMeta *) meta);
-  return NULL;
-}
-
 static void
 draw_results (GstInt8Overlay *self, GstVideoFrame *frame, cairo_surface_t *surface)
 {
@@ -77,7 +64,7 @@ draw_results (GstInt8Overlay *self, GstVideoFrame *frame, cairo_surface_t *surfa
   GST_OBJECT_UNLOCK (self);
   gst_int8_draw_begin (&draw, surface, GST_VIDEO_FRAME_WIDTH (frame),
       GST_VIDEO_FRAME_HEIGHT (frame), font, scale);
-  while ((fields = next_result (frame->buffer, &state)))
+  while ((fields = gst_int8_meta_next (frame->buffer, &state)))
     gst_int8_draw_result (&draw, fields);
   gst_int8_draw_end (&draw);
 }
@@ -91,7 +78,7 @@ transform_frame_ip (GstVideoFilter *filter, GstVideoFrame *frame)
   cairo_surface_t *surface;
   gpointer state = NULL;
 
-  if (!next_result (frame->buffer, &state))
+  if (!gst_int8_meta_next (frame->buffer, &state))
     return GST_FLOW_OK;
   surface = cairo_image_surface_create_for_data (GST_VIDEO_FRAME_PLANE_DATA (frame, 0),
       has_alpha ? CAIRO_FORMAT_ARGB32 : CAIRO_FORMAT_RGB24, GST_VIDEO_FRAME_WIDTH (frame),

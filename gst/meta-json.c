@@ -155,18 +155,16 @@ gst_int8_meta_to_json (GstBuffer *buffer, const GstInt8MetaJsonFrame *frame, gbo
   g_autoptr (JsonBuilder) json = json_builder_new_immutable ();
   g_autoptr (JsonNode) root = NULL;
   gpointer state = NULL;
+  const GstStructure *fields;
   guint n = 0;
-  GstMeta *meta;
 
   json_builder_begin_object (json);
   json_builder_set_member_name (json, "objects");
   json_builder_begin_array (json);
-  while ((meta = gst_buffer_iterate_meta (buffer, &state)))
-    if (gst_meta_info_is_custom (meta->info) &&
-        gst_custom_meta_has_name ((GstCustomMeta *) meta, GST_INT8_CLASSIFICATION_META)) {
-      add_object (json, frame, gst_custom_meta_get_structure ((GstCustomMeta *) meta));
-      n++;
-    }
+  while ((fields = gst_int8_meta_next (buffer, &state))) {
+    add_object (json, frame, fields);
+    n++;
+  }
   json_builder_end_array (json);
   if (n == 0 && !empty)
     return NULL;

@@ -181,6 +181,18 @@ gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Met
 #endif
 }
 
+const GstStructure *
+gst_int8_meta_next (GstBuffer *buffer, gpointer *state)
+{
+  GstMeta *meta;
+
+  while ((meta = gst_buffer_iterate_meta (buffer, state)))
+    if (gst_meta_info_is_custom (meta->info) &&
+        gst_custom_meta_has_name ((GstCustomMeta *) meta, GST_INT8_CLASSIFICATION_META))
+      return gst_custom_meta_get_structure ((GstCustomMeta *) meta);
+  return NULL;
+}
+
 GstMessage *
 gst_int8_result_message (GstObject *source, const GstInt8Result *result, const GstBuffer *buffer,
     const GstSegment *segment)

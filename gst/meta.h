@@ -59,6 +59,9 @@ gboolean gst_int8_meta_register (void);
 /* buffer must be writable. */
 void gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Metadata kinds);
 
+/* The next custom metadata on a buffer, as gst_buffer_iterate_meta() goes on: its fields, or NULL. */
+const GstStructure *gst_int8_meta_next (GstBuffer *buffer, gpointer *state);
+
 /* The element message "int8-classification": the fields of the custom metadata, and the times of the
  * buffer: timestamp, duration, running-time, stream-time (guint64; GST_CLOCK_TIME_NONE where
  * unknown). */
