@@ -90,13 +90,6 @@ tool_write_tensors (const char *path, const char *to, GError **error)
 }
 
 static void
-print_lines (const char *what, const GPtrArray *lines)
-{
-  for (guint i = 0; lines && i < lines->len; i++)
-    g_print ("  %s %s\n", what, (const char *) lines->pdata[i]);
-}
-
-static void
 print_report (const EngineRequestReport *report)
 {
   if (report->warning)
@@ -107,10 +100,7 @@ print_report (const EngineRequestReport *report)
   if (report->build.layers_fp16 > 0)
     g_print (", %d fp16", report->build.layers_fp16);
   g_print ("\n");
-  print_lines ("rule obeyed by", report->build.obeyed);
-  print_lines ("range inferred:", report->build.inferred);
-  print_lines ("refused:", report->build.refused);
-  print_lines ("matches nothing:", report->build.unmatched);
+  tool_print_report (&report->build);
 }
 
 static gboolean

@@ -97,21 +97,14 @@ parse (int *argc, char ***argv, Options *o, GError **error)
 /* --- The network ---------------------------------------------------------------------------- */
 
 static void
-print_lines (const char *what, const GPtrArray *lines)
-{
-  for (guint i = 0; lines && i < lines->len; i++)
-    g_print ("  %s %s\n", what, (const char *) lines->pdata[i]);
-}
-
-static void
 print_report (const Classifier *c, const EngineBuildReport *report)
 {
   g_print ("%s: %s, %d layers int8, %d fp32, %d fp16\n", c->options->model,
       engine_precision_name (engine_precision (c->engine)), report->layers_int8,
       report->layers_fp32, report->layers_fp16);
-  print_lines ("rule obeyed by", report->obeyed);
-  print_lines ("refused:", report->refused);
-  print_lines ("matches nothing:", report->unmatched);
+  tool_print_lines ("rule obeyed by", report->obeyed);
+  tool_print_lines ("refused:", report->refused);
+  tool_print_lines ("matches nothing:", report->unmatched);
 }
 
 static gboolean

@@ -113,22 +113,12 @@ make_request (const Arguments *a, EnginePreprocess *preprocess, EngineRequest *r
 }
 
 static void
-print_lines (const char *what, const GPtrArray *lines)
-{
-  for (guint i = 0; lines && i < lines->len; i++)
-    g_print ("  %s %s\n", what, (const char *) lines->pdata[i]);
-}
-
-static void
 print_report (const Arguments *a, EngineRanges ranges, const EngineBuildReport *build)
 {
   g_print ("%s: for %s, %s ranges, %d layers int8, %d fp32\n", a->output,
       engine_export_target_name (a->options.target),
       ranges == ENGINE_RANGES_FULL ? "full" : "symmetric", build->layers_int8, build->layers_fp32);
-  print_lines ("rule obeyed by", build->obeyed);
-  print_lines ("range inferred:", build->inferred);
-  print_lines ("refused:", build->refused);
-  print_lines ("matches nothing:", build->unmatched);
+  tool_print_report (build);
 }
 
 gboolean

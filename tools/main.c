@@ -109,6 +109,22 @@ tool_parse_with_model (int *argc, char ***argv, const GOptionEntry *entries, con
 }
 
 void
+tool_print_lines (const char *what, const GPtrArray *lines)
+{
+  for (guint i = 0; lines && i < lines->len; i++)
+    g_print ("  %s %s\n", what, (const char *) lines->pdata[i]);
+}
+
+void
+tool_print_report (const EngineBuildReport *report)
+{
+  tool_print_lines ("rule obeyed by", report->obeyed);
+  tool_print_lines ("range inferred:", report->inferred);
+  tool_print_lines ("refused:", report->refused);
+  tool_print_lines ("matches nothing:", report->unmatched);
+}
+
+void
 tool_progress (guint done, guint total, const char *what, gpointer data)
 {
   if (isatty (STDERR_FILENO))

@@ -25,6 +25,9 @@ EngineModel *tool_model_load (const char *path, GError **error);
 gboolean tool_is_model (const char *path);
 gboolean tool_usage (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
+/* What a report lists, a line each on standard output: all of it, or one of its lists (NULL: none). */
+void tool_print_report (const EngineBuildReport *report);
+void tool_print_lines (const char *what, const GPtrArray *lines);
 /* A progress line on standard error, for EngineProgressFn; only where that is a terminal. */
 void tool_progress (guint done, guint total, const char *what, gpointer data);
 
