@@ -385,3 +385,23 @@ test_check_classes (GstBuffer *buffer, const Classes *expected)
     fail_unless_equals_int (got.ids[k], expected->ids[k]);
   }
 }
+
+Classes
+test_classes_of_part (const char *launch, GstCaps *caps, GstBuffer *frame, guint x, guint y,
+    guint width, guint height)
+{
+  TestElement test = test_infer_new (launch, caps);
+  GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta (frame);
+  GstBuffer *out;
+  Classes classes;
+
+  crop->x = x;
+  crop->y = y;
+  crop->width = width;
+  crop->height = height;
+  out = gst_harness_push_and_pull (test.h, frame);
+  classes = test_result (out);
+  gst_buffer_unref (out);
+  test_element_free (&test);
+  return classes;
+}

@@ -107,5 +107,8 @@ typedef struct {
 /* From the custom metadata; n is 0 without. */
 Classes test_result (GstBuffer *buffer);
 void test_check_classes (GstBuffer *buffer, const Classes *expected);
+/* What an element says of a part of a frame (taken) that comes as the visible part of it. */
+Classes test_classes_of_part (const char *launch, GstCaps *caps, GstBuffer *frame, guint x, guint y,
+    guint width, guint height);
 /* What the engine says of the same frame, computed without the element. */
 Classes test_expected (EnginePrecision precision, int width, int height, guint seed, guint top_k);

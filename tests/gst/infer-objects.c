@@ -37,19 +37,9 @@ infer_new (const char *launch)
 static Classes
 classes_of_part (guint seed, guint x, guint y, guint width, guint height)
 {
-  TestElement test = infer_new ("int8infer");
-  GstBuffer *buffer = frame (seed), *out;
-  GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta (buffer);
-  Classes classes;
+  const Classes classes = test_classes_of_part ("int8infer",
+      test_caps (GST_VIDEO_FORMAT_GRAY8, WIDTH, HEIGHT), frame (seed), x, y, width, height);
 
-  crop->x = x;
-  crop->y = y;
-  crop->width = width;
-  crop->height = height;
-  out = gst_harness_push_and_pull (test.h, buffer);
-  classes = test_result (out);
-  gst_buffer_unref (out);
-  test_element_free (&test);
   fail_unless_equals_int (classes.n, 1);
   return classes;
 }
