@@ -7,7 +7,7 @@
 #include "engine/layer-rules.h"
 #include "engine/live.h"
 #include "engine/model.h"
-#include "engine/pass.h"
+#include "engine/pass/pass.h"
 
 #include <math.h>
 

@@ -4,7 +4,7 @@
  * every method, an engine of each, and each beside the FP32 network on the frames that the statistics
  * keep.
  */
-#include "engine/compare-private.h"
+#include "engine/compare/private.h"
 
 #include <math.h>
 #include <string.h>

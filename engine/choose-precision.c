@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/compare-private.h"
+#include "engine/compare/private.h"
 #include "engine/layer-rules.h"
 #include "engine/model.h"
 

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "engine/compare.h"
+#include "engine/compare/compare.h"
 
 G_BEGIN_DECLS
 

@@ -44,7 +44,7 @@ typedef struct _EngineModel EngineModel;
 
 /* Reads an ONNX file (opsets 1 to 21; external data inside the model's folder only), imports, folds
  * and fuses it. Memory for what the file says is bounded by 72 times its size (external data included)
- * and 144 MiB, whatever it claims: see BUDGET_ and MEMORY_ in engine/onnx*.c. */
+ * and 144 MiB, whatever it claims: see BUDGET_ and MEMORY_ in engine/onnx/. */
 EngineModel *engine_model_load (const char *path, GError **error);
 
 /* What a model's file does not say; all zero is nothing. */
@@ -438,5 +438,5 @@ void engine_softmax (float *x, int n);
 G_END_DECLS
 
 #include "engine/bias.h"
-#include "engine/compare.h"
-#include "engine/report.h"
+#include "engine/compare/compare.h"
+#include "engine/report/report.h"

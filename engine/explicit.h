@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "engine/pass.h"
+#include "engine/pass/pass.h"
 
 gboolean engine_graph_is_explicit (const EngineGraph *graph);
 
@@ -17,7 +17,7 @@ gboolean engine_graph_is_explicit (const EngineGraph *graph);
  * whether also these levels come out where they went in, or NULL. */
 gboolean engine_explicit_moves (const EngineNode *node, const EngineQuant *quant);
 
-/* pass-explicit-move.c: conversions go to where the work is. Ops that only move values do so in int8:
+/* pass/explicit-move.c: conversions go to where the work is. Ops that only move values do so in int8:
  * dequantising is put behind them, and quantising before them. */
 void engine_explicit_sink (EngineGraph *graph);
 void engine_explicit_hoist (EngineGraph *graph);

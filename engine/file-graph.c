@@ -4,7 +4,7 @@
  * that what it builds is safe to look at; whether it is a sound graph is the verifier's question.
  */
 #include "engine/file.h"
-#include "engine/onnx-wire.h"
+#include "engine/onnx/wire.h"
 #include "engine/tactics.h"
 #include "file.pb-c.h"
 

@@ -11,7 +11,7 @@
  * two processes write at once is found again.
  */
 #include "engine/hash-cache.h"
-#include "engine/onnx.h"
+#include "engine/onnx/onnx.h"
 
 #include <string.h>
 #include <sys/stat.h>

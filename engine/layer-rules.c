@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * layer-rules.c: layer rules as text and as a list. What they do to a graph is in layer-match.c and
- * pass-quantise.c.
+ * pass/quantise.c.
  */
 #include "engine/layer-rules.h"
 

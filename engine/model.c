@@ -3,8 +3,8 @@
 #include "engine/build.h"
 #include "engine/explicit.h"
 #include "engine/model.h"
-#include "engine/onnx.h"
-#include "engine/pass.h"
+#include "engine/onnx/onnx.h"
+#include "engine/pass/pass.h"
 
 static const EngineValue *
 input_value (const EngineModel *model)

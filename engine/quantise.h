@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * quantise.h: the parts of pass-quantise.c. Internal to engine/.
+ * quantise.h: the parts of pass/quantise.c. Internal to engine/.
  */
 #pragma once
 
-#include "engine/pass.h"
+#include "engine/pass/pass.h"
 
 /* What a node works on and writes. */
 typedef enum {

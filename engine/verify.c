@@ -264,7 +264,7 @@ verify_types (const EngineGraph *graph, const EngineNode *node, GError **error)
     ok = x->type != ENGINE_TYPE_F16 && (ok || (s8 && y->type == ENGINE_TYPE_F32));
   for (int i = 1; i < node->n_inputs; i++)
     ok = ok && type_is (graph, node->inputs[i], x->type);
-  if (node->op == ENGINE_OP_UNARY && node->n_inputs == 2) /* int8 gets its table in pass-lut.c */
+  if (node->op == ENGINE_OP_UNARY && node->n_inputs == 2) /* int8 gets its table in pass/lut.c */
     ok = ok && s8 && engine_value_elements (engine_graph_value (graph, node->inputs[1])) == 256;
   if (!ok)
     return REFUSE_NODE ("the types of its inputs and output do not belong together");

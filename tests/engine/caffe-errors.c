@@ -6,7 +6,7 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
-#include "engine/caffe.h"
+#include "engine/caffe/caffe.h"
 #include "engine/engine.h"
 #include "tests/check.h"
 #include "tests/engine/caffe-model.h"

@@ -3,7 +3,7 @@
  * choose-method.c: method auto: every method is tried, the least divergence is first, and what it says
  * of a method is what a comparison of that method's engine says.
  */
-#include "engine/compare.h"
+#include "engine/compare/compare.h"
 #include "engine/model.h"
 #include "tests/check.h"
 #include "tests/engine/net.h"

@@ -10,7 +10,7 @@
 
 #include "engine/build.h"
 #include "engine/model.h"
-#include "engine/onnx.h"
+#include "engine/onnx/onnx.h"
 #include "engine/quant.h"
 #include "engine/quantise.h"
 #include "tests/check.h"

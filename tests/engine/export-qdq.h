@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "engine/onnx-write.h"
-#include "onnx.pb-c.h"
+#include "engine/onnx/onnx.pb-c.h"
+#include "engine/onnx/write.h"
 #include "tests/engine/quantised.h"
 
 typedef EngineOnnx__ModelProto OnnxModel;

@@ -3,7 +3,7 @@
  * halves.c: FP16 engines: the pass that makes them, that they stay close to FP32 on `ref` and on a
  * GPU, their files, and who refuses them.
  */
-#include "engine/pass.h"
+#include "engine/pass/pass.h"
 #include "tests/calib/common.h"
 #include "tests/engine/net.h"
 

@@ -2,7 +2,7 @@
 /* judged.h: engines of networks without ONNX, compared with each other on frames. */
 #pragma once
 
-#include "engine/compare-private.h"
+#include "engine/compare/private.h"
 #include "engine/model.h"
 #include "tests/check.h"
 #include "tests/engine/net.h"

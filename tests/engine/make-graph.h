@@ -10,7 +10,7 @@
 
 #include "engine/engine.h"
 #include "engine/graph.h"
-#include "engine/pass.h"
+#include "engine/pass/pass.h"
 #include "tests/check.h"
 
 #define DIMS(...) (int[]){__VA_ARGS__}, G_N_ELEMENTS (((int[]){__VA_ARGS__}))

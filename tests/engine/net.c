@@ -3,7 +3,7 @@
 #include "tests/engine/net.h"
 
 #include "engine/model.h"
-#include "engine/pass.h"
+#include "engine/pass/pass.h"
 #include "engine/quant.h"
 
 #include <math.h>

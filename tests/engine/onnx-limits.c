@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/onnx-file.h"
-#include "engine/onnx.h"
+#include "engine/onnx/file.h"
+#include "engine/onnx/onnx.h"
 #include "tests/check.h"
 #include "tests/engine/onnx-text.h"
 

@@ -12,7 +12,7 @@
 
 #include "engine/engine.h"
 #include "engine/model.h"
-#include "engine/onnx.h"
+#include "engine/onnx/onnx.h"
 #include "tests/check.h"
 
 static const char *

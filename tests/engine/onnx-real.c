@@ -8,7 +8,7 @@
 
 #include "engine/engine.h"
 #include "engine/model.h"
-#include "onnx.pb-c.h"
+#include "engine/onnx/onnx.pb-c.h"
 #include "tests/check.h"
 
 static char *

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "engine/pass.h"
+#include "engine/pass/pass.h"
 #include "engine/quant.h"
 #include "engine/ranges.h"
 #include "tests/check.h"

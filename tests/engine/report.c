@@ -4,7 +4,7 @@
  * figures are right; it is the same in any locale.
  */
 #include "engine/model.h"
-#include "engine/report-private.h"
+#include "engine/report/private.h"
 #include "tests/check.h"
 #include "tests/engine/net.h"
 

@@ -6,10 +6,10 @@
  */
 #pragma once
 
-#include "engine/caffe.h"
+#include "engine/caffe/caffe.h"
 #include "engine/exec.h"
-#include "engine/onnx.h"
-#include "engine/pass.h"
+#include "engine/onnx/onnx.h"
+#include "engine/pass/pass.h"
 #include "tests/engine/caffe-model.h"
 #include "tests/engine/net.h"
 #include "tests/fuzz/fuzz.h"

@@ -8,9 +8,9 @@
  * is, and again with what can be read of it written anew.
  */
 #include "engine/exec.h"
-#include "engine/onnx.h"
-#include "engine/pass.h"
-#include "onnx.pb-c.h"
+#include "engine/onnx/onnx.h"
+#include "engine/onnx/onnx.pb-c.h"
+#include "engine/pass/pass.h"
 #include "tests/engine/net.h"
 #include "tests/engine/onnx-text.h"
 #include "tests/fuzz/fuzz.h"

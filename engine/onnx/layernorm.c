@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* onnx/layernorm.c: LayerNormalization over the last axis. */
+#include "engine/onnx/import.h"
+
+static int
+vector (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *k, int c,
+    float otherwise, const char *what, GError **error)
+{
+  float *data;
+
+  if (k && k->n != c && k->n != 1) {
+    ENGINE_ONNX_REFUSE ("%s has %" G_GINT64_FORMAT " values for %d features", what, k->n, c);
+    return ENGINE_NONE;
+  }
+  data = engine_onnx_alloc (onnx, c, sizeof (float), error);
+  if (!data)
+    return ENGINE_NONE;
+  for (int i = 0; i < c; i++)
+    data[i] = k ? engine_onnx_f (k, k->n == 1 ? 0 : i) : otherwise;
+  return engine_onnx_add_floats (onnx, node, what, 1, &c, data, error);
+}
+
+gboolean
+engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int axis,
+    const EngineOnnxConstant *scale, const EngineOnnxConstant *shift, float epsilon, GError **error)
+{
+  const gboolean channels = axis != x->rank - 1;
+  const EngineOnnxStorage storage = channels             ? ENGINE_ONNX_CHANNELS_LAST
+                                    : x->batch_axis != 0 ? ENGINE_ONNX_FREE
+                                                         : ENGINE_ONNX_PLAIN;
+  const int c = x->dims[axis];
+  EngineNode *norm;
+  int inputs[3];
+
+  if (axis == x->batch_axis || (channels && (axis != 1 || !engine_onnx_may_be_channels_last (x))))
+    return ENGINE_ONNX_UNSUPPORTED (
+        "axis %d of %d is normalised; the last, and the channels of an image, can be", axis,
+        x->rank);
+  inputs[0] = engine_onnx_stored (onnx, node, x, storage, error);
+  if (inputs[0] == ENGINE_NONE)
+    return FALSE;
+  inputs[1] = vector (onnx, node, scale, c, 1, "scale", error);
+  inputs[2] =
+      inputs[1] == ENGINE_NONE ? ENGINE_NONE : vector (onnx, node, shift, c, 0, "shift", error);
+  if (inputs[2] == ENGINE_NONE)
+    return FALSE;
+  norm = engine_onnx_add (onnx, node, ENGINE_OP_LAYERNORM, 0, inputs, 3);
+  norm->layernorm.epsilon = epsilon;
+  return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, norm, error), storage) &&
+         (channels || engine_onnx_mark_features (onnx, node));
+}
+
+gboolean
+engine_onnx_import_layer_normalization (EngineOnnx *onnx, const EngineOnnxNode *node,
+    GError **error)
+{
+  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  const EngineOnnxConstant *scale = x ? engine_onnx_floats (onnx, node, 1, error) : NULL;
+  const EngineOnnxConstant *shift = NULL;
+  gint64 attribute;
+  float epsilon;
+  int axis;
+
+  if (!scale || !engine_onnx_int (node, "axis", -1, &attribute, error) ||
+      !engine_onnx_float (node, "epsilon", 1e-5f, &epsilon, error) ||
+      !engine_onnx_axis (node, attribute, x->rank, &axis, error))
+    return FALSE;
+  if (engine_onnx_has_input (node, 2)) {
+    shift = engine_onnx_floats (onnx, node, 2, error);
+    if (!shift)
+      return FALSE;
+  }
+  for (gsize i = 1; i < node->proto->n_output; i++)
+    if (node->proto->output[i][0])
+      return ENGINE_ONNX_UNSUPPORTED ("it gives mean or deviation: export the model for inference");
+  if (axis != x->rank - 1)
+    return ENGINE_ONNX_UNSUPPORTED ("from axis %d of %d on; the last alone can be done", axis,
+        x->rank);
+  return engine_onnx_layernorm (onnx, node, x, axis, scale, shift, epsilon, error);
+}

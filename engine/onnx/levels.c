@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * onnx/levels.c: what the levels of a quantised model mean to the ops that read them (onnx/levels.h), and
+ * which may.
+ */
+#include "engine/onnx/levels.h"
+
+#include <string.h>
+
+/* --- Names ---------------------------------------------------------------------------------- */
+
+EngineOnnxValue *
+engine_onnx_temporary (EngineOnnx *onnx, const EngineOnnxValue *like, EngineOnnxConstant *constant,
+    const char **name)
+{
+  /* No name of a model has a control character. */
+  char *made = g_strdup_printf ("\001%u", onnx->texts->len);
+  EngineOnnxValue *value;
+
+  g_ptr_array_add (onnx->texts, made);
+  value = engine_onnx_new_value (onnx, made);
+  if (like) {
+    *value = *like;
+    value->levels = (EngineOnnxLevels){ENGINE_ONNX_REAL};
+    value->dynamic = NULL;
+    if (value->constant)
+      engine_onnx_constant_ref (value->constant);
+  } else {
+    value->constant = constant;
+  }
+  *name = made;
+  return value;
+}
+
+gboolean
+engine_onnx_import_as (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxImportFn import,
+    const char *const *inputs, gsize n_inputs, const char *output, GError **error)
+{
+  EngineOnnx__NodeProto proto = *node->proto;
+  const EngineOnnxNode made = {&proto, node->name};
+  char *outputs[] = {(char *) output};
+
+  proto.n_input = n_inputs;
+  proto.input = (char **) inputs;
+  proto.n_output = 1;
+  proto.output = outputs;
+  return import (onnx, &made, error);
+}
+
+/* --- Who may have levels -------------------------------------------------------------------- */
+
+static gboolean
+is_one_of (const char *op, const char *const *list)
+{
+  return g_strv_contains (list, op);
+}
+
+static gboolean
+is_mover (const char *op)
+{
+  static const char *const movers[] = {"MaxPool", "Concat", "Split", "Slice", "Transpose",
+      "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", NULL};
+
+  return is_one_of (op, movers);
+}
+
+static gboolean
+is_quantised (const char *op)
+{
+  return strstr (op, "QLinear") || strstr (op, "QuantizeLinear") || strstr (op, "Integer") ||
+         strcmp (op, "QGemm") == 0 || strcmp (op, "DequantizeLinear") == 0;
+}
+
+/* Ops that may read an integer of a layer whose scale is found in every image, or that scale. */
+static gboolean
+reads_dynamic (const char *op)
+{
+  static const char *const readers[] = {"Mul", "Cast", "Reshape", "Squeeze", "Unsqueeze",
+      "Identity", "ConvInteger", "MatMulInteger", NULL};
+
+  return is_one_of (op, readers);
+}
+
+/* Levels in the file; FALSE for what is not known yet and will be refused by whoever reads it. */
+static gboolean
+is_level_constant (const EngineOnnx *onnx, const char *name, const EngineOnnxValue *value)
+{
+  const EngineOnnx__TensorProto *tensor;
+
+  if (value)
+    return value->constant && value->constant->levels;
+  tensor = g_hash_table_lookup (onnx->tensors, name);
+  return tensor &&
+         (tensor->data_type == ENGINE_ONNX_INT8 || tensor->data_type == ENGINE_ONNX_UINT8);
+}
+
+static gboolean
+same_levels (const EngineOnnxLevels *a, const EngineOnnxLevels *b)
+{
+  return a->kind == b->kind &&
+         (a->kind == ENGINE_ONNX_REAL ||
+             (a->scale == b->scale && a->zero == b->zero && a->type == b->type));
+}
+
+static gboolean
+check_input (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, GError **error)
+{
+  const char *name = node->proto->input[i], *op = node->proto->op_type;
+  const EngineOnnxValue *value = g_hash_table_lookup (onnx->values, name);
+  const gboolean constant = is_level_constant (onnx, name, value);
+  const gboolean levels = value && value->levels.kind != ENGINE_ONNX_REAL;
+
+  if (value && value->dynamic && !reads_dynamic (op))
+    return ENGINE_ONNX_UNSUPPORTED (
+        "input %u (\"%s\") is an integer sum, or a scale, that DynamicQuantizeLinear decides; Cast and "
+        "a Mul with both scales can be done with it",
+        i, name);
+  if ((!constant && !levels) || is_quantised (op) || strcmp (op, "Identity") == 0)
+    return TRUE;
+  if (levels && !constant && is_mover (op) && (i == 0 || strcmp (op, "Concat") == 0))
+    return TRUE;
+  return ENGINE_ONNX_UNSUPPORTED (
+      "input %u (\"%s\") holds int8 or uint8 levels, and this op is done on "
+      "real numbers: a DequantizeLinear is needed before it",
+      i, name);
+}
+
+gboolean
+engine_onnx_check_levels (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  const EngineOnnxLevels *first = NULL;
+
+  for (guint i = 0; i < node->proto->n_input; i++) {
+    const EngineOnnxValue *value;
+
+    if (!engine_onnx_has_input (node, i))
+      continue;
+    if (!check_input (onnx, node, i, error))
+      return FALSE;
+    value = g_hash_table_lookup (onnx->values, node->proto->input[i]);
+    if (strcmp (node->proto->op_type, "Concat") != 0 || !value || value->constant)
+      continue;
+    if (first && !same_levels (first, &value->levels))
+      return ENGINE_ONNX_REFUSE (
+          "it joins levels of different scales or zero points; a QLinearConcat, or a DequantizeLinear "
+          "before it, is needed");
+    first = &value->levels;
+  }
+  return TRUE;
+}
+
+void
+engine_onnx_pass_levels (EngineOnnx *onnx, const EngineOnnxNode *node)
+{
+  const EngineOnnxValue *x =
+      node->proto->n_input > 0 ? g_hash_table_lookup (onnx->values, node->proto->input[0]) : NULL;
+  const gboolean moves = is_mover (node->proto->op_type);
+
+  if (!x || (x->levels.kind == ENGINE_ONNX_REAL && !x->dynamic) ||
+      (!moves && strcmp (node->proto->op_type, "Cast") != 0))
+    return;
+  for (gsize i = 0; i < node->proto->n_output; i++) {
+    EngineOnnxValue *y = g_hash_table_lookup (onnx->values, node->proto->output[i]);
+
+    if (!y || y == x)
+      continue;
+    y->levels = x->levels;
+    y->dynamic = x->dynamic;
+  }
+}
+
+/* --- Scales and zero points ------------------------------------------------------------------ */
+
+gboolean
+engine_onnx_check_scales (const EngineOnnxNode *node, const EngineOnnxConstant *scale,
+    GError **error)
+{
+  for (gint64 i = 0; i < scale->n; i++) {
+    const float s = engine_onnx_f (scale, i);
+
+    if (!(s > 0 && s < INFINITY))
+      return ENGINE_ONNX_REFUSE ("scale %" G_GINT64_FORMAT " is %g; above 0 and finite is possible:"
+                                 " quantise the model again",
+          i, s);
+  }
+  return scale->n > 0 || ENGINE_ONNX_REFUSE ("the scale is empty");
+}
+
+/* One scale and one zero point, though they may be written once for each channel. */
+static gboolean
+is_uniform (const EngineOnnxConstant *x)
+{
+  for (gint64 i = 1; i < x->n; i++)
+    if (x->levels ? x->levels[i] != x->levels[0] : engine_onnx_f (x, i) != engine_onnx_f (x, 0))
+      return FALSE;
+  return x->n > 0;
+}
+
+/* *zero is NULL where it is left out. */
+gboolean
+engine_onnx_read_zero (EngineOnnx *onnx, const EngineOnnxNode *node, guint i,
+    const EngineOnnxConstant **zero, GError **error)
+{
+  const EngineOnnxValue *value;
+
+  *zero = NULL;
+  if (!engine_onnx_has_input (node, i))
+    return TRUE;
+  value = engine_onnx_input (onnx, node, i, error);
+  if (!value)
+    return FALSE;
+  if (!value->constant)
+    return ENGINE_ONNX_UNSUPPORTED ("the zero point (\"%s\") is computed from the image",
+        value->name);
+  *zero = value->constant;
+  return TRUE;
+}
+
+/* uint8 unless the zero point or attribute output_dtype say otherwise. */
+gboolean
+engine_onnx_read_level_type (const EngineOnnxNode *node, const EngineOnnxConstant *zero, int *type,
+    GError **error)
+{
+  gint64 stated;
+
+  if (!engine_onnx_int (node, "output_dtype", 0, &stated, error))
+    return FALSE;
+  *type = zero ? zero->levels_type : stated ? CLAMP (stated, -1, 100) : ENGINE_ONNX_UINT8;
+  if (zero && !zero->levels)
+    return ENGINE_ONNX_UNSUPPORTED ("a zero point that is neither int8 nor uint8");
+  if (*type != ENGINE_ONNX_INT8 && *type != ENGINE_ONNX_UINT8)
+    return ENGINE_ONNX_UNSUPPORTED ("levels of %s; int8 and uint8 can be done",
+        engine_onnx_type_name (*type));
+  return TRUE;
+}
+
+gboolean
+engine_onnx_read_levels (EngineOnnx *onnx, const EngineOnnxNode *node, guint scale, guint zero,
+    EngineOnnxLevels *levels, GError **error)
+{
+  const EngineOnnxConstant *s = engine_onnx_floats (onnx, node, scale, error), *z;
+
+  if (!s || !engine_onnx_check_scales (node, s, error) ||
+      !engine_onnx_read_zero (onnx, node, zero, &z, error) ||
+      !engine_onnx_read_level_type (node, z, &levels->type, error))
+    return FALSE;
+  if (!is_uniform (s) || (z && !is_uniform (z)))
+    return ENGINE_ONNX_UNSUPPORTED (
+        "an activation with %" G_GINT64_FORMAT " scales or zero points; one can be done", s->n);
+  levels->kind = ENGINE_ONNX_STATIC;
+  levels->scale = engine_onnx_f (s, 0);
+  levels->zero = (z ? engine_onnx_level (z, 0) : 0) - (levels->type == ENGINE_ONNX_UINT8 ? 128 : 0);
+  return TRUE;
+}
+
+/* --- As inputs of other ops ------------------------------------------------------------------ */
+
+const char *
+engine_onnx_dequantised (EngineOnnx *onnx, const EngineOnnxNode *node, guint x, guint scale,
+    guint zero, int axis, GError **error)
+{
+  const EngineOnnxValue *value = engine_onnx_input (onnx, node, x, error);
+  const EngineOnnxConstant *s = value ? engine_onnx_floats (onnx, node, scale, error) : NULL, *z;
+  EngineOnnxLevels levels;
+  const char *name;
+
+  if (!s)
+    return NULL;
+  if (value->constant) {
+    EngineOnnxConstant *real;
+
+    if (!engine_onnx_read_zero (onnx, node, zero, &z, error) ||
+        !(real = engine_onnx_real_constant (onnx, node, value->constant, s, z, axis, error)))
+      return NULL;
+    engine_onnx_temporary (onnx, NULL, real, &name);
+    return name;
+  }
+  if (value->levels.kind == ENGINE_ONNX_DYNAMIC) {
+    ENGINE_ONNX_UNSUPPORTED (
+        "input %u (\"%s\") comes from DynamicQuantizeLinear and has no scale of "
+        "its own",
+        x, value->name);
+    return NULL;
+  }
+  if (!engine_onnx_read_levels (onnx, node, scale, zero, &levels, error))
+    return NULL;
+  if (value->levels.kind == ENGINE_ONNX_REAL) {
+    ENGINE_ONNX_REFUSE ("input %u (\"%s\") holds real numbers where levels are needed", x,
+        value->name);
+    return NULL;
+  }
+  if (!same_levels (&levels, &value->levels)) {
+    ENGINE_ONNX_UNSUPPORTED (
+        "input %u (\"%s\") is read with scale %g and zero point %d, and was made with %g and %d (of int8)",
+        x, value->name, levels.scale, levels.zero, value->levels.scale, value->levels.zero);
+    return NULL;
+  }
+  engine_onnx_temporary (onnx, value, NULL, &name);
+  return name;
+}
+
+const char *
+engine_onnx_dequantised_bias (EngineOnnx *onnx, const EngineOnnxNode *node, guint bias,
+    guint scale_x, guint scale_w, GError **error)
+{
+  const EngineOnnxConstant *b = engine_onnx_integers (onnx, node, bias, error);
+  const EngineOnnxConstant *x = b ? engine_onnx_floats (onnx, node, scale_x, error) : NULL;
+  const EngineOnnxConstant *w = x ? engine_onnx_floats (onnx, node, scale_w, error) : NULL;
+  EngineOnnxConstant *real;
+  const char *name;
+  float *f;
+
+  if (!w || !engine_onnx_check_scales (node, x, error) ||
+      !engine_onnx_check_scales (node, w, error))
+    return NULL;
+  if (w->n != 1 && w->n != b->n) {
+    ENGINE_ONNX_REFUSE ("%" G_GINT64_FORMAT " biases and %" G_GINT64_FORMAT " scales of weights",
+        b->n, w->n);
+    return NULL;
+  }
+  real = engine_onnx_new_floats (onnx, b->rank, b->dims, FALSE, &f, error);
+  if (!real)
+    return NULL;
+  for (gint64 i = 0; i < b->n; i++)
+    f[i] = (float) ((double) engine_onnx_i (b, i) * engine_onnx_f (x, 0) *
+                    engine_onnx_f (w, w->n > 1 ? i : 0));
+  engine_onnx_temporary (onnx, NULL, real, &name);
+  return name;
+}
+
+/* --- Activations ---------------------------------------------------------------------------- */
+
+/* Quantise and dequantise behind a value of the graph; returns what comes out. */
+static int
+add_pair (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, const EngineOnnxLevels *levels,
+    GError **error)
+{
+  g_autofree char *real = g_strconcat (node->proto->output[0], " (real)", NULL);
+  const int quantised = engine_onnx_infer (onnx, node,
+      engine_onnx_add (onnx, node, ENGINE_OP_QUANTISE, 0, &stored, 1), error);
+  EngineQuant *quant;
+
+  if (quantised == ENGINE_NONE)
+    return ENGINE_NONE;
+  quant = &engine_graph_value (onnx->graph, quantised)->quant;
+  quant->scale = levels->scale;
+  quant->zero = levels->zero;
+  quant->range = levels->zero == 0      ? ENGINE_RANGE_SYMMETRIC
+                 : levels->zero == -128 ? ENGINE_RANGE_FULL
+                                        : ENGINE_RANGE_AFFINE;
+  return engine_onnx_infer (onnx, node,
+      engine_graph_add_node (onnx->graph, ENGINE_OP_DEQUANTISE, node->name, &quantised, 1, real),
+      error);
+}
+
+gboolean
+engine_onnx_quantise (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
+    const EngineOnnxLevels *levels, GError **error)
+{
+  const EngineOnnxStorage storage = engine_onnx_storage (onnx, x);
+  const int stored = engine_onnx_stored (onnx, node, x, storage, error);
+  EngineOnnxValue *y;
+
+  if (stored == ENGINE_NONE ||
+      !engine_onnx_define (onnx, node, 0, add_pair (onnx, node, stored, levels, error), storage))
+    return FALSE;
+  y = g_hash_table_lookup (onnx->values, node->proto->output[0]);
+  y->levels = *levels;
+  return TRUE;
+}
+
+gboolean
+engine_onnx_quantise_output (EngineOnnx *onnx, const EngineOnnxNode *node,
+    const EngineOnnxLevels *levels, GError **error)
+{
+  EngineOnnxValue *x = g_hash_table_lookup (onnx->values, node->proto->output[0]);
+
+  if (!x || x->constant)
+    return ENGINE_ONNX_UNSUPPORTED ("it does not depend on the image");
+  return engine_onnx_quantise (onnx, node, x, levels, error);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* onnx/pool.c: pools, global pools, and reductions over height and width, which are the same. */
+#include "engine/onnx/import.h"
+
+static EngineNode *
+add_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxValue *x,
+    EngineOnnxStorage storage, GError **error)
+{
+  const int stored = engine_onnx_stored (onnx, node, x, storage, error);
+
+  return stored == ENGINE_NONE ? NULL : engine_onnx_add (onnx, node, op, 0, &stored, 1);
+}
+
+static gboolean
+import_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError **error)
+{
+  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  gint64 ceil_mode, include_pad = 0;
+  EngineOnnxWindow w;
+  EngineNode *pool;
+
+  if (!x || !engine_onnx_window (node, x, NULL, &w, error) ||
+      !engine_onnx_int (node, "ceil_mode", 0, &ceil_mode, error))
+    return FALSE;
+  if (op == ENGINE_OP_AVGPOOL &&
+      !engine_onnx_int (node, "count_include_pad", 0, &include_pad, error))
+    return FALSE;
+  if (op == ENGINE_OP_AVGPOOL && (w.dilation[0] != 1 || w.dilation[1] != 1))
+    return ENGINE_ONNX_UNSUPPORTED ("an average with dilation");
+  pool = add_pool (onnx, node, op, x, ENGINE_ONNX_CHANNELS_LAST, error);
+  if (!pool)
+    return FALSE;
+  pool->pool = (EnginePoolParams){w.kernel[0], w.kernel[1], w.stride[0], w.stride[1], w.dilation[0],
+      w.dilation[1], w.before[0], w.before[1], w.after[0], w.after[1], include_pad != 0,
+      ceil_mode != 0};
+  return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, pool, error),
+      ENGINE_ONNX_CHANNELS_LAST);
+}
+
+gboolean
+engine_onnx_import_maxpool (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_pool (onnx, node, ENGINE_OP_MAXPOOL, error);
+}
+
+gboolean
+engine_onnx_import_averagepool (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_pool (onnx, node, ENGINE_OP_AVGPOOL, error);
+}
+
+/* --- Over whole axes ------------------------------------------------------------------------ */
+
+/* Pools over the spatial axes of a storage that are marked. If all of them are and they are to
+ * vanish, the pool's own output has rank 2; else they are reshaped away. */
+static gboolean
+reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxValue *x,
+    EngineOnnxStorage storage, const gboolean marked[ENGINE_MAX_RANK], gboolean keep,
+    GError **error)
+{
+  EngineNode *pool = add_pool (onnx, node, op, x, storage, error);
+  gboolean all = TRUE;
+  int value;
+
+  if (!pool)
+    return FALSE;
+  const EngineValue *in = engine_graph_value (onnx->graph, pool->inputs[0]);
+  const int w_axis = in->rank - 2, h_axis = in->rank - 3;
+
+  for (int i = 1; i <= w_axis; i++)
+    all = all && marked[i];
+  pool->pool.kw = marked[w_axis] ? in->dims[w_axis] : 1;
+  pool->pool.kh = h_axis > 0 && marked[h_axis] ? in->dims[h_axis] : 1;
+  if (!keep && all)
+    engine_graph_value (onnx->graph, pool->output)->rank = 2;
+  value = engine_onnx_infer (onnx, node, pool, error);
+  if (keep || all || value == ENGINE_NONE)
+    return engine_onnx_define (onnx, node, 0, value, storage);
+
+  /* one of two axes vanishes: [n w c] or [n h c] is left, in the same storage */
+  EngineNode *reshape = engine_onnx_add (onnx, node, ENGINE_OP_RESHAPE, 0, &value, 1);
+  const EngineValue *pooled = engine_graph_value (onnx->graph, value);
+  EngineValue *y = engine_graph_value (onnx->graph, reshape->output);
+
+  for (int i = 0; i < pooled->rank; i++)
+    if (i == 0 || !marked[i])
+      y->dims[y->rank++] = pooled->dims[i];
+  engine_onnx_name_output (onnx, node, reshape->output);
+  return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, reshape, error),
+      storage);
+}
+
+static gboolean
+import_global (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError **error)
+{
+  static const gboolean marked[ENGINE_MAX_RANK] = {FALSE, TRUE, TRUE};
+  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+
+  if (!x)
+    return FALSE;
+  if (!engine_onnx_may_be_channels_last (x))
+    return ENGINE_ONNX_UNSUPPORTED ("the input has %d axes; 3 and 4 can be done", x->rank);
+  return reduce (onnx, node, op, x, ENGINE_ONNX_CHANNELS_LAST, marked, TRUE, error);
+}
+
+gboolean
+engine_onnx_import_global_maxpool (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_global (onnx, node, ENGINE_OP_MAXPOOL, error);
+}
+
+gboolean
+engine_onnx_import_global_averagepool (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_global (onnx, node, ENGINE_OP_AVGPOOL, error);
+}
+
+/* The storage in which all of the axes lie between the batch and the last one. */
+static gboolean
+storage_for_axes (const EngineOnnxNode *node, const EngineOnnxValue *x, const gint64 *axes, int n,
+    gboolean marked[ENGINE_MAX_RANK], EngineOnnxStorage *storage, GError **error)
+{
+  gboolean channels_last = engine_onnx_may_be_channels_last (x), plain = channels_last;
+  int axis;
+
+  for (int i = 0; i < n; i++) {
+    if (!engine_onnx_axis (node, axes[i], x->rank, &axis, error))
+      return FALSE;
+    channels_last = channels_last && axis >= 2;
+    plain = plain && axis >= 1 && axis < x->rank - 1;
+  }
+  if (n < 1 || (!channels_last && !plain))
+    return ENGINE_ONNX_UNSUPPORTED ("axes other than height and width of an input with %d axes",
+        x->rank);
+  *storage = channels_last ? ENGINE_ONNX_CHANNELS_LAST : ENGINE_ONNX_PLAIN;
+  for (int i = 0; i < n; i++)
+    if (engine_onnx_axis (node, axes[i], x->rank, &axis, error))
+      marked[engine_onnx_stored_axis (x, *storage, axis)] = TRUE;
+  return TRUE;
+}
+
+static gboolean
+import_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError **error)
+{
+  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  gboolean marked[ENGINE_MAX_RANK] = {FALSE};
+  g_autofree gint64 *axes = NULL;
+  EngineOnnxStorage storage = ENGINE_ONNX_PLAIN;
+  gint64 keep;
+  int n;
+
+  if (!x || !engine_onnx_int (node, "keepdims", 1, &keep, error) ||
+      !engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error) ||
+      !storage_for_axes (node, x, axes, n, marked, &storage, error))
+    return FALSE;
+  return reduce (onnx, node, op, x, storage, marked, keep != 0, error);
+}
+
+gboolean
+engine_onnx_import_reduce_max (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_reduce (onnx, node, ENGINE_OP_MAXPOOL, error);
+}
+
+gboolean
+engine_onnx_import_reduce_mean (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_reduce (onnx, node, ENGINE_OP_AVGPOOL, error);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * onnx/select.c: comparisons and choices among constants: Expand, Where, Equal, Mod and what else
+ * exporters make masks and shapes with. Nothing of it is left in the graph.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "engine/onnx/fold.h"
+
+#define MAX_OPERANDS 3
+
+/* Constants that are broadcast to common dims and read together, element by element. */
+typedef struct {
+  int n, rank;
+  const EngineOnnxConstant *x[MAX_OPERANDS];
+  gint64 dims[ENGINE_ONNX_MAX_RANK];
+  gint64 stride[MAX_OPERANDS][ENGINE_ONNX_MAX_RANK];
+  gint64 at[MAX_OPERANDS], index[ENGINE_ONNX_MAX_RANK];
+} Walk;
+
+static const EngineOnnxConstant *
+constant_input (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, GError **error)
+{
+  const EngineOnnxValue *value = engine_onnx_input (onnx, node, i, error);
+
+  if (value && !value->constant)
+    ENGINE_ONNX_UNSUPPORTED ("input %u (\"%s\") is computed from the image; constants can be done",
+        i, value->name);
+  return value ? value->constant : NULL;
+}
+
+static gboolean
+walk_widen (Walk *walk, int rank, const gint64 *dims)
+{
+  for (int i = 0; i < rank; i++) {
+    gint64 *dim = &walk->dims[walk->rank - rank + i];
+
+    if (*dim != 1 && dims[i] != 1 && dims[i] != *dim)
+      return FALSE;
+    if (*dim == 1)
+      *dim = dims[i];
+  }
+  return TRUE;
+}
+
+/* With the inputs' dims, or, where shape is given, those and the shape's. */
+static gboolean
+walk_begin (Walk *walk, EngineOnnx *onnx, const EngineOnnxNode *node, int n, int rank,
+    const gint64 *shape, GError **error)
+{
+  gboolean fits = TRUE;
+
+  *walk = (Walk){.n = n, .rank = rank};
+  for (int i = 0; i < n; i++) {
+    walk->x[i] = constant_input (onnx, node, i, error);
+    if (!walk->x[i])
+      return FALSE;
+    walk->rank = MAX (walk->rank, walk->x[i]->rank);
+  }
+  for (int i = 0; i < walk->rank; i++)
+    walk->dims[i] = 1;
+  for (int i = 0; i < n; i++)
+    fits = fits && walk_widen (walk, walk->x[i]->rank, walk->x[i]->dims);
+  if (!fits || !walk_widen (walk, rank, shape))
+    return ENGINE_ONNX_REFUSE ("the shapes of its inputs do not fit");
+  for (int i = 0; i < n; i++) {
+    const int missing = walk->rank - walk->x[i]->rank;
+    gint64 own[ENGINE_ONNX_MAX_RANK];
+
+    engine_onnx_row_strides (walk->x[i]->rank, walk->x[i]->dims, own);
+    for (int axis = missing; axis < walk->rank; axis++)
+      walk->stride[i][axis] = walk->x[i]->dims[axis - missing] == 1 ? 0 : own[axis - missing];
+  }
+  return TRUE;
+}
+
+static void
+walk_next (Walk *walk)
+{
+  for (int axis = walk->rank - 1; axis >= 0; axis--) {
+    const gboolean more = ++walk->index[axis] < walk->dims[axis];
+
+    for (int i = 0; i < walk->n; i++)
+      walk->at[i] += walk->stride[i][axis] * (more ? 1 : 1 - walk->dims[axis]);
+    if (more)
+      return;
+    walk->index[axis] = 0;
+  }
+}
+
+static double
+walk_value (const Walk *walk, int i)
+{
+  return walk->x[i]->f ? engine_onnx_f (walk->x[i], walk->at[i])
+                       : (double) engine_onnx_i (walk->x[i], walk->at[i]);
+}
+
+/* --- Of one -------------------------------------------------------------------------------- */
+
+static void
+copy_element (const EngineOnnxResult *result, gint64 to, const EngineOnnxConstant *x, gint64 from)
+{
+  if (result->f)
+    result->f[to] = engine_onnx_f (x, from);
+  else
+    result->i[to] = engine_onnx_i (x, from);
+}
+
+gboolean
+engine_onnx_import_expand (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  EngineOnnxValue *value = engine_onnx_input (onnx, node, 0, error);
+  const EngineOnnxConstant *shape = value ? engine_onnx_integers (onnx, node, 1, error) : NULL;
+  gint64 dims[ENGINE_ONNX_MAX_RANK];
+  EngineOnnxResult result;
+  Walk walk;
+
+  if (!shape)
+    return FALSE;
+  if (shape->n > ENGINE_ONNX_MAX_RANK)
+    return ENGINE_ONNX_UNSUPPORTED ("a shape of %" G_GINT64_FORMAT " axes", shape->n);
+  for (gint64 i = 0; i < shape->n; i++)
+    dims[i] = engine_onnx_i (shape, i);
+  if (!value->constant) {
+    gboolean same = shape->n <= value->rank;
+
+    for (int i = 0; same && i < shape->n; i++) {
+      const int axis = value->rank - (int) shape->n + i;
+
+      same = dims[i] == 1 ||
+             dims[i] == value->dims[axis] * (axis == value->batch_axis ? onnx->batch : 1);
+    }
+    if (!same)
+      return ENGINE_ONNX_UNSUPPORTED ("it repeats a computed value");
+    return engine_onnx_define_alias (onnx, node, value);
+  }
+  if (!walk_begin (&walk, onnx, node, 1, shape->n, dims, error) ||
+      !engine_onnx_result_new (onnx, &result, value->constant->f != NULL, walk.rank, walk.dims,
+          error))
+    return FALSE;
+  for (gint64 to = 0; to < result.constant->n; to++, walk_next (&walk))
+    copy_element (&result, to, value->constant, walk.at[0]);
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+gboolean
+engine_onnx_import_not (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  const EngineOnnxConstant *x = engine_onnx_integers (onnx, node, 0, error);
+  EngineOnnxResult result;
+
+  if (!x || !engine_onnx_result_new (onnx, &result, FALSE, x->rank, x->dims, error))
+    return FALSE;
+  for (gint64 i = 0; i < x->n; i++)
+    result.i[i] = !engine_onnx_i (x, i);
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+/* --- Of two --------------------------------------------------------------------------------- */
+
+/* Integers as exporters use them, dims and indices, are exact in double. */
+typedef gint64 (*CompareFn) (double a, double b);
+
+static gboolean
+compare (EngineOnnx *onnx, const EngineOnnxNode *node, CompareFn fn, GError **error)
+{
+  EngineOnnxResult result;
+  Walk walk;
+
+  if (!walk_begin (&walk, onnx, node, 2, 0, NULL, error) ||
+      !engine_onnx_result_new (onnx, &result, FALSE, walk.rank, walk.dims, error))
+    return FALSE;
+  for (gint64 to = 0; to < result.constant->n; to++, walk_next (&walk))
+    result.i[to] = fn (walk_value (&walk, 0), walk_value (&walk, 1));
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+#define COMPARISON(name, expression)                                                               \
+  static gint64 name##_of (double a, double b)                                                     \
+  {                                                                                                \
+    return expression;                                                                             \
+  }                                                                                                \
+  gboolean engine_onnx_import_##name (EngineOnnx *onnx, const EngineOnnxNode *node,                \
+      GError **error)                                                                              \
+  {                                                                                                \
+    return compare (onnx, node, name##_of, error);                                                 \
+  }
+COMPARISON (equal, a == b)
+COMPARISON (greater, a > b)
+COMPARISON (greater_or_equal, a >= b)
+COMPARISON (less, a < b)
+COMPARISON (less_or_equal, a <= b)
+COMPARISON (and, a != 0 && b != 0)
+COMPARISON (or, a != 0 || b != 0)
+
+/* The remainder has the divisor's sign; with fmod, and of floats, the dividend's. */
+gboolean
+engine_onnx_import_mod (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  EngineOnnxResult result;
+  gint64 truncated;
+  Walk walk;
+
+  if (!engine_onnx_int (node, "fmod", 0, &truncated, error) ||
+      !walk_begin (&walk, onnx, node, 2, 0, NULL, error))
+    return FALSE;
+  if (walk.x[0]->f || walk.x[1]->f)
+    return ENGINE_ONNX_UNSUPPORTED ("floats; integers can be done");
+  if (!engine_onnx_result_new (onnx, &result, FALSE, walk.rank, walk.dims, error))
+    return FALSE;
+  for (gint64 to = 0; to < result.constant->n; to++, walk_next (&walk)) {
+    const gint64 a = engine_onnx_i (walk.x[0], walk.at[0]);
+    const gint64 b = engine_onnx_i (walk.x[1], walk.at[1]);
+
+    if (b == 0 || b == -1) { /* G_MININT64 % -1 overflows */
+      if (b == 0) {
+        engine_onnx_constant_unref (result.constant);
+        return ENGINE_ONNX_REFUSE ("a division by zero");
+      }
+      result.i[to] = 0;
+      continue;
+    }
+    result.i[to] = a % b;
+    if (!truncated && result.i[to] != 0 && (result.i[to] < 0) != (b < 0))
+      result.i[to] += b;
+  }
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+/* --- Of three ------------------------------------------------------------------------------- */
+
+gboolean
+engine_onnx_import_where (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  EngineOnnxResult result;
+  Walk walk;
+
+  if (!walk_begin (&walk, onnx, node, 3, 0, NULL, error))
+    return FALSE;
+  if (!walk.x[1]->f != !walk.x[2]->f)
+    return ENGINE_ONNX_REFUSE ("integers and floats");
+  if (!engine_onnx_result_new (onnx, &result, walk.x[1]->f != NULL, walk.rank, walk.dims, error))
+    return FALSE;
+  for (gint64 to = 0; to < result.constant->n; to++, walk_next (&walk)) {
+    const int chosen = walk_value (&walk, 0) != 0 ? 1 : 2;
+
+    copy_element (&result, to, walk.x[chosen], walk.at[chosen]);
+  }
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+/* --- ScatterND ------------------------------------------------------------------------------ */
+
+/* The first element that a row of indices names; -1 where it is outside. */
+static gint64
+place_of (const EngineOnnxConstant *x, const EngineOnnxConstant *indices, gint64 row, gint64 depth)
+{
+  gint64 stride[ENGINE_ONNX_MAX_RANK], at = 0;
+
+  engine_onnx_row_strides (x->rank, x->dims, stride);
+  for (gint64 i = 0; i < depth; i++) {
+    gint64 index = engine_onnx_i (indices, row * depth + i);
+
+    index += index < 0 ? x->dims[i] : 0;
+    if (index < 0 || index >= x->dims[i])
+      return -1;
+    at += index * stride[i];
+  }
+  return at;
+}
+
+gboolean
+engine_onnx_import_scatter_nd (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  const EngineOnnxConstant *x = constant_input (onnx, node, 0, error);
+  const EngineOnnxConstant *indices = x ? engine_onnx_integers (onnx, node, 1, error) : NULL;
+  const EngineOnnxConstant *updates = indices ? constant_input (onnx, node, 2, error) : NULL;
+  gint64 depth, rows, width = 1;
+  EngineOnnxResult result;
+
+  if (!updates)
+    return FALSE;
+  depth = indices->rank > 0 ? indices->dims[indices->rank - 1] : 0;
+  if (depth < 1 || depth > x->rank || !x->f != !updates->f)
+    return ENGINE_ONNX_REFUSE ("data, indices and updates do not fit");
+  rows = indices->n / depth;
+  for (int i = depth; i < x->rank; i++)
+    width *= x->dims[i];
+  if (updates->n != rows * width)
+    return ENGINE_ONNX_REFUSE ("%" G_GINT64_FORMAT " updates for %" G_GINT64_FORMAT " places",
+        updates->n, rows * width);
+  if (!engine_onnx_result_new (onnx, &result, x->f != NULL, x->rank, x->dims, error))
+    return FALSE;
+  for (gint64 i = 0; i < x->n; i++)
+    copy_element (&result, i, x, i);
+  for (gint64 row = 0; row < rows; row++) {
+    const gint64 at = place_of (x, indices, row, depth);
+
+    if (at < 0) {
+      engine_onnx_constant_unref (result.constant);
+      return ENGINE_ONNX_REFUSE ("an index is outside the data");
+    }
+    for (gint64 i = 0; i < width; i++)
+      copy_element (&result, at + i, updates, row * width + i);
+  }
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}

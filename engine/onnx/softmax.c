@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * onnx/softmax.c: Softmax and LogSoftmax. Since opset 13 they go along one axis. Before, the input
+ * was taken as a matrix, cut in front of `axis`, and its rows were normalised.
+ */
+#include "engine/onnx/import.h"
+
+static int
+add_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean log, int stored, GError **error)
+{
+  EngineNode *made = engine_onnx_add (onnx, node, ENGINE_OP_SOFTMAX, 0, &stored, 1);
+
+  made->softmax.log = log;
+  return engine_onnx_infer (onnx, node, made, error);
+}
+
+static int
+add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, int rank, const int *dims,
+    GError **error)
+{
+  EngineNode *made = engine_onnx_add (onnx, node, ENGINE_OP_RESHAPE, 0, &stored, 1);
+  EngineValue *y = engine_graph_value (onnx->graph, made->output);
+
+  y->rank = rank;
+  for (int i = 0; i < rank; i++)
+    y->dims[i] = dims[i];
+  return engine_onnx_infer (onnx, node, made, error);
+}
+
+/* Along one axis, in a storage that has it last. */
+static gboolean
+along_axis (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int axis,
+    gboolean log, GError **error)
+{
+  EngineOnnxStorage storage = ENGINE_ONNX_PLAIN;
+  int stored;
+
+  if (axis != x->rank - 1) {
+    storage = ENGINE_ONNX_CHANNELS_LAST;
+    if (axis != 1 || !engine_onnx_may_be_channels_last (x))
+      return ENGINE_ONNX_UNSUPPORTED ("axis %d of %d; the channels, 1 or the last, can be done",
+          axis, x->rank);
+  }
+  stored = engine_onnx_stored (onnx, node, x, storage, error);
+  return stored != ENGINE_NONE &&
+         engine_onnx_define (onnx, node, 0, add_softmax (onnx, node, log, stored, error), storage);
+}
+
+/* All axes from `axis` on as one. */
+static gboolean
+along_rows (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int axis,
+    gboolean log, GError **error)
+{
+  gint64 rows = 1, columns = 1;
+  int value;
+
+  for (int i = 0; i < axis; i++)
+    rows *= x->dims[i];
+  for (int i = axis; i < x->rank; i++)
+    columns *= x->dims[i];
+  if (rows > ENGINE_MAX_DIM || columns > ENGINE_MAX_DIM)
+    return ENGINE_ONNX_UNSUPPORTED ("rows of %" G_GINT64_FORMAT " elements; %d can be done",
+        columns, ENGINE_MAX_DIM);
+  value = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error);
+  if (value == ENGINE_NONE)
+    return FALSE;
+  value = add_reshape (onnx, node, value, 2, (int[]){rows, columns}, error);
+  if (value == ENGINE_NONE)
+    return FALSE;
+  value = add_softmax (onnx, node, log, value, error);
+  if (value == ENGINE_NONE)
+    return FALSE;
+  value = add_reshape (onnx, node, value, x->rank, x->dims, error);
+  if (value == ENGINE_NONE)
+    return FALSE;
+  engine_graph_rename (onnx->graph, value, node->proto->output[0]);
+  return engine_onnx_define (onnx, node, 0, value, ENGINE_ONNX_PLAIN);
+}
+
+static gboolean
+import_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean log, GError **error)
+{
+  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  gboolean one_axis = onnx->opset >= 13;
+  gint64 attribute;
+  int axis;
+
+  if (!x || !engine_onnx_int (node, "axis", one_axis ? -1 : 1, &attribute, error) ||
+      !engine_onnx_axis (node, attribute, x->rank, &axis, error))
+    return FALSE;
+  if (axis == x->batch_axis)
+    return ENGINE_ONNX_UNSUPPORTED ("it sums over the images of a batch");
+  if (!one_axis) {
+    one_axis = TRUE;
+    for (int i = axis + 1; i < x->rank; i++)
+      one_axis = one_axis && x->dims[i] == 1;
+  }
+  return one_axis ? along_axis (onnx, node, x, axis, log, error)
+                  : along_rows (onnx, node, x, axis, log, error);
+}
+
+gboolean
+engine_onnx_import_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_softmax (onnx, node, FALSE, error);
+}
+
+gboolean
+engine_onnx_import_log_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return import_softmax (onnx, node, TRUE, error);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * onnx/wire.h: protobuf bytes before they are unpacked. Internal to the importer.
+ *
+ * protobuf-c trusts its input more than a media framework may: it recurses, merges a message that
+ * occurs twice by copying, and takes several times the memory of the wire. So the bytes are walked
+ * first, without recursion, and unpacked within a budget.
+ */
+#pragma once
+
+#include <glib.h>
+#include <protobuf-c/protobuf-c.h>
+
+typedef struct {
+  const ProtobufCMessageDescriptor *descriptor; /* of the whole file */
+  const char *name, *hint; /* "an ONNX file", "export the model to ONNX" */
+} EngineOnnxWireFormat;
+
+/* Walks a message and those in it, as far as the descriptor knows them. ENGINE_ERROR_MODEL tells a
+ * file that ends too early from one that is something else. */
+gboolean engine_onnx_wire_check (const EngineOnnxWireFormat *format, const guint8 *data, gsize size,
+    GError **error);
+
+typedef struct {
+  gsize used, peak, limit;
+} EngineOnnxBudget;
+
+/* Memory for messages that are made in other ways; NULL when limit would be exceeded. */
+ProtobufCAllocator engine_onnx_wire_allocator (EngineOnnxBudget *budget);
+
+/* NULL when the bytes do not parse, or when limit would be exceeded: then used > limit. Free with
+ * engine_onnx_wire_free(), the budget still there. */
+ProtobufCMessage *engine_onnx_wire_unpack (const ProtobufCMessageDescriptor *descriptor,
+    const guint8 *data, gsize size, EngineOnnxBudget *budget);
+void engine_onnx_wire_free (ProtobufCMessage *message, EngineOnnxBudget *budget);
