@@ -340,6 +340,12 @@ check_options (const EngineModel *model, const EngineBuildOptions *options, GErr
         "precision fp32");
     return FALSE;
   }
+  if (options->preprocess) {
+    EngineInputInfo input;
+
+    engine_model_input (model, &input);
+    return engine_preprocess_check_size (options->preprocess, input.height, input.width, error);
+  }
   return TRUE;
 }
 

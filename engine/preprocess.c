@@ -2,7 +2,7 @@
 /*
  * preprocess.c: the description of a preprocessing: presets, text in both directions, checks.
  */
-#include "engine/preprocess.h"
+#include "engine/mean-image.h"
 
 #include <float.h>
 #include <math.h>
@@ -19,12 +19,13 @@ static const struct {
   const char *name;
   EnginePreprocess preprocess;
 } presets[] = {
-    {"raw", {ENGINE_COLOR_RGB, 1.0, {0.0}, {1.0}, 1, 1, ENGINE_RESIZE_STRETCH, 0.875, 0}},
-    {"unit", {ENGINE_COLOR_RGB, 1.0 / 255.0, {0.0}, {1.0}, 1, 1, ENGINE_RESIZE_STRETCH, 0.875, 0}},
+    {"raw", {ENGINE_COLOR_RGB, 1.0, {0.0}, {1.0}, 1, 1, ENGINE_RESIZE_STRETCH, 0.875, 0, NULL}},
+    {"unit",
+        {ENGINE_COLOR_RGB, 1.0 / 255.0, {0.0}, {1.0}, 1, 1, ENGINE_RESIZE_STRETCH, 0.875, 0, NULL}},
     {"imagenet", {ENGINE_COLOR_RGB, 1.0 / 255.0, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}, 3, 3,
-                     ENGINE_RESIZE_CENTER_CROP, 0.875, KERNEL_SCALING_ANTIALIAS}},
+                     ENGINE_RESIZE_CENTER_CROP, 0.875, KERNEL_SCALING_ANTIALIAS, NULL}},
     {"imagenet-caffe", {ENGINE_COLOR_BGR, 1.0, {103.939, 116.779, 123.68}, {1.0}, 3, 1,
-                           ENGINE_RESIZE_CENTER_CROP, 0.875, KERNEL_SCALING_ANTIALIAS}},
+                           ENGINE_RESIZE_CENTER_CROP, 0.875, KERNEL_SCALING_ANTIALIAS, NULL}},
 };
 
 const char *
@@ -115,6 +116,29 @@ parse_numbers (const char *key, const char *value, int max, double *numbers, int
   return TRUE;
 }
 
+/* It takes the place of the means. */
+static gboolean
+set_mean_image (EnginePreprocess *preprocess, const char *path, GError **error)
+{
+  const EngineMeanImage *image;
+
+  if (*path == '\0') {
+    INVALID ("mean-file: a path is needed");
+    return FALSE;
+  }
+  if (g_str_has_prefix (path, "sha256:")) {
+    INVALID ("mean-file: %s is the content of an image, not the path of its file, which is wanted", path);
+    return FALSE;
+  }
+  image = engine_mean_image_read (path, error);
+  if (!image)
+    return FALSE;
+  preprocess->mean_image = image;
+  memset (preprocess->mean, 0, sizeof preprocess->mean);
+  preprocess->n_mean = 1;
+  return TRUE;
+}
+
 gboolean
 engine_preprocess_set (EnginePreprocess *preprocess, const char *key, const char *value,
     GError **error)
@@ -150,9 +174,11 @@ engine_preprocess_set (EnginePreprocess *preprocess, const char *key, const char
       return FALSE;
     memcpy (*key == 'm' ? preprocess->mean : preprocess->std, numbers, sizeof numbers);
     *(*key == 'm' ? &preprocess->n_mean : &preprocess->n_std) = n;
+  } else if (g_str_equal (key, "mean-file")) {
+    return set_mean_image (preprocess, value, error);
   } else {
     INVALID ("preprocessing has no key \"%s\"; there are preprocess, color-format, scale-factor, "
-             "mean, std, resize-mode, crop-ratio, scaling",
+             "mean, mean-file, std, resize-mode, crop-ratio, scaling",
         key);
     return FALSE;
   }
@@ -162,10 +188,16 @@ engine_preprocess_set (EnginePreprocess *preprocess, const char *key, const char
 gboolean
 engine_preprocess_parse (EnginePreprocess *preprocess, const char *text, GError **error)
 {
-  g_auto (GStrv) words = g_strsplit_set (text, " \t\r\n", -1);
   EnginePreprocess result = *preprocess;
+  g_autoptr (GError) unpaired = NULL;
+  g_auto (GStrv) words = NULL;
 
-  for (int i = 0; words[i]; i++) {
+  if (!g_shell_parse_argv (text, NULL, &words, &unpaired) &&
+      !g_error_matches (unpaired, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING)) {
+    INVALID ("preprocessing: %s", unpaired->message);
+    return FALSE;
+  }
+  for (int i = 0; words && words[i]; i++) {
     char *value = strchr (words[i], '=');
 
     if (*words[i] == '\0')
@@ -222,6 +254,8 @@ engine_preprocess_to_string (const EnginePreprocess *preprocess)
   g_string_append_printf (text, "color-format=%s", color_formats[p->color_format]);
   append_list (text, " scale-factor=", &p->scale_factor, 1);
   append_list (text, " mean=", p->mean, p->n_mean);
+  if (p->mean_image)
+    g_string_append_printf (text, " mean-file=sha256:%s", p->mean_image->sha256);
   append_list (text, " std=", p->std, p->n_std);
   g_string_append_printf (text, " resize-mode=%s", resize_modes[p->resize_mode]);
   if (p->resize_mode == ENGINE_RESIZE_CENTER_CROP)
@@ -240,6 +274,12 @@ engine_preprocess_sha256 (const EnginePreprocess *preprocess)
 
 /* --- Meaning -------------------------------------------------------------------------------- */
 
+int
+engine_preprocess_least (const EnginePreprocess *preprocess)
+{
+  return preprocess->mean_image ? -255 : 0;
+}
+
 double
 engine_preprocess_value (const EnginePreprocess *preprocess, int channel, int x)
 {
@@ -253,11 +293,16 @@ engine_preprocess_value (const EnginePreprocess *preprocess, int channel, int x)
 void
 engine_preprocess_range (const EnginePreprocess *preprocess, int channels, double *lo, double *hi)
 {
+  const EngineMeanImage *mean = preprocess->mean_image;
+
   *lo = INFINITY;
   *hi = -INFINITY;
   for (int k = 0; k < channels; k++) {
-    *lo = MIN (*lo, engine_preprocess_value (preprocess, k, 0));
-    *hi = MAX (*hi, engine_preprocess_value (preprocess, k, 255));
+    const int of = mean && k < mean->channels ? k : 0;
+    const int least = mean ? -mean->hi[of] : 0, most = mean ? 255 - mean->lo[of] : 255;
+
+    *lo = MIN (*lo, engine_preprocess_value (preprocess, k, least));
+    *hi = MAX (*hi, engine_preprocess_value (preprocess, k, most));
   }
 }
 
@@ -276,6 +321,38 @@ check_list (const char *key, const double *x, int n, int channels, double floor,
       return FALSE;
     }
   return TRUE;
+}
+
+static gboolean
+check_mean_image (const EnginePreprocess *p, int channels, GError **error)
+{
+  if (!p->mean_image)
+    return TRUE;
+  for (int i = 0; i < p->n_mean; i++)
+    if (p->mean[i] != 0.0) {
+      INVALID ("mean and mean-file are both given, and either takes the place of the other: remove one");
+      return FALSE;
+    }
+  if (p->mean_image->channels != channels) {
+    INVALID ("mean-file: the image has %d channel%s, the network's input %d: %s is wanted",
+        p->mean_image->channels, p->mean_image->channels > 1 ? "s" : "", channels,
+        channels > 1 ? "a binary PPM (P6)" : "a binary PGM (P5)");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+engine_preprocess_check_size (const EnginePreprocess *preprocess, int height, int width,
+    GError **error)
+{
+  const EngineMeanImage *mean = preprocess->mean_image;
+
+  if (!mean || (mean->width == width && mean->height == height))
+    return TRUE;
+  INVALID ("mean-file: the image is %dx%d, but the network's input %dx%d: it must have the input's size",
+      mean->width, mean->height, width, height);
+  return FALSE;
 }
 
 gboolean
@@ -301,6 +378,8 @@ engine_preprocess_check (const EnginePreprocess *preprocess, int channels, GErro
     INVALID ("crop-ratio: %g is not in (0, 1]; 0.875 is usual", p->crop_ratio);
     return FALSE;
   }
+  if (!check_mean_image (p, channels, error))
+    return FALSE;
   engine_preprocess_range (p, channels, &lo, &hi);
   if (lo < -FLT_MAX || hi > FLT_MAX) {
     INVALID ("scale-factor, mean and std take pixels to %g .. %g, beyond float32", lo, hi);

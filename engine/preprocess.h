@@ -57,7 +57,11 @@ const char *engine_color_format_name (EngineColorFormat format);
 const char *engine_resize_mode_name (EngineResizeMode mode);
 const char *engine_scaling_name (KernelScaling scaling);
 
-/* Channel k of the tensor, with x the byte of that channel:
+/* A picture of the input's size, in the tensor's channels, that is subtracted from every input; kept
+ * for the life of the process, once for each content. */
+typedef struct _EngineMeanImage EngineMeanImage;
+
+/* Channel k of the tensor, with x the byte of that channel, less the mean image's where there is one:
  *
  *     y = (x * scale_factor - mean[k]) / std[k]
  *
@@ -71,6 +75,7 @@ typedef struct {
   EngineResizeMode resize_mode;
   double crop_ratio; /* (0, 1]; center-crop only */
   KernelScaling scaling;
+  const EngineMeanImage *mean_image; /* or NULL; then mean is 0 */
 } EnginePreprocess;
 
 /* Everything at once. FALSE where the name is none of these:
@@ -87,27 +92,36 @@ gboolean engine_preprocess_preset (EnginePreprocess *preprocess, const char *nam
  *   color-format, resize-mode, scaling   a name, as above
  *   scale-factor, crop-ratio             a number, with a point
  *   mean, std                            1 to 4 numbers between ',', ';' or spaces
+ *   mean-file                            path of a mean image, a binary PPM (P6; of one channel PGM, P5) of
+ *                                        the input's size, its bytes in the order of the tensor's
+ *                                        channels, as nvinfer takes it; sets mean to 0
  *   preprocess                           the name of a preset
- * On an error nothing is changed. */
+ * On an error, of which mean-file has G_FILE_ERROR too, nothing is changed. */
 gboolean engine_preprocess_set (EnginePreprocess *preprocess, const char *key, const char *value,
     GError **error);
 
 /* The canonical text: `key=value` between spaces, in one order, of all that decides the bytes of a
  * tensor. Numbers are the shortest that read back as the same double, in any locale; values that
  * are equal for all channels are written once, and a crop-ratio only where it is used. The text can
- * be pasted into a launch line. */
+ * be pasted into a launch line, but for a mean image, which is named by its content
+ * (mean-file=sha256:...). */
 char *engine_preprocess_to_string (const EnginePreprocess *preprocess);
-/* Reads any `key=value` text of the keys above. */
+/* Reads any `key=value` text of the keys above; a value with spaces is quoted as in a shell. */
 gboolean engine_preprocess_parse (EnginePreprocess *preprocess, const char *text, GError **error);
 /* Of the canonical text, in hex: provenance of a table, part of an engine's key. */
 char *engine_preprocess_sha256 (const EnginePreprocess *preprocess);
 
 /* Whether it makes sense for an input of so many channels. */
 gboolean engine_preprocess_check (const EnginePreprocess *preprocess, int channels, GError **error);
+/* Whether a mean image has the size of the input. */
+gboolean engine_preprocess_check_size (const EnginePreprocess *preprocess, int height, int width,
+    GError **error);
 
-/* y for the byte x, 0..255, of a channel. */
+/* The least x of the formula above: 0, or -255 where there is a mean image. The largest is 255. */
+int engine_preprocess_least (const EnginePreprocess *preprocess);
+/* y for such an x of a channel. */
 double engine_preprocess_value (const EnginePreprocess *preprocess, int channel, int x);
-/* The exact range of the tensor over all channels and pixel values 0..255. */
+/* The exact range of the tensor over all channels, pixel values 0..255 and places. */
 void engine_preprocess_range (const EnginePreprocess *preprocess, int channels, double *lo,
     double *hi);
 

@@ -10,6 +10,7 @@
  */
 #include "engine/image.h"
 #include "engine/engine.h"
+#include "engine/mean-image.h"
 #include "engine/upload.h"
 
 #include <math.h>
@@ -29,7 +30,8 @@ struct _EnginePreprocessor {
   int channels, height, width;
   EngineType type;
   KernelBackend *backend;
-  guint8 *table; /* [channels][256] of the type, for bytes at full range */
+  guint8 *table; /* [channels][n_levels] of the type, for bytes at full range or differences from a mean */
+  int n_levels;
   gsize table_size;
 
   EngineImage format; /* what is set up; width 0: nothing */
@@ -45,7 +47,7 @@ struct _EnginePreprocessor {
   /* The block begins with what is uploaded: the table, taps and canvases with borders. The host
    * makes it in `staging`. */
   guint8 *staging, *block;
-  gsize staging_size, block_size;
+  gsize staging_size, block_size, mean_at;
 };
 
 /* --- Tables --------------------------------------------------------------------------------- */
@@ -55,14 +57,16 @@ struct _EnginePreprocessor {
 static void
 fill_table (EnginePreprocessor *p, float scale, int zero)
 {
+  const int least = engine_preprocess_least (&p->preprocess);
+
   for (int k = 0; k < p->channels; k++)
-    for (int x = 0; x < 256; x++) {
-      const double y = engine_preprocess_value (&p->preprocess, k, x);
+    for (int i = 0; i < p->n_levels; i++) {
+      const double y = engine_preprocess_value (&p->preprocess, k, least + i);
 
       if (p->type == ENGINE_TYPE_F32)
-        ((float *) p->table)[k * 256 + x] = (float) y;
+        ((float *) p->table)[k * p->n_levels + i] = (float) y;
       else
-        ((gint8 *) p->table)[k * 256 + x] =
+        ((gint8 *) p->table)[k * p->n_levels + i] =
             (gint8) CLAMP (rintf ((float) y / scale) + zero, -128.0f, 127.0f);
     }
 }
@@ -76,19 +80,19 @@ full_range (const EngineImage *image, int y)
   return CLAMP (v, 0, 255);
 }
 
-/* The table for the picture at hand: where Y is the only component, it also widens Y's range. */
+/* The table for the picture at hand: where Y is the only component, it also widens Y's range. (With a
+ * mean image a conversion does.) */
 static void
 stage_table (const EnginePreprocessor *p, const EngineImage *image, guint8 *to)
 {
-  const gsize size = p->table_size / ((gsize) p->channels * 256);
+  const gsize size = p->table_size / ((gsize) p->channels * p->n_levels);
 
-  for (gsize i = 0; i < (gsize) p->channels * 256; i++) {
-    const gsize from = image->kind == ENGINE_IMAGE_YUV && p->channels == 1
-                           ? (gsize) full_range (image, (int) i)
-                           : i;
-
-    memcpy (to + i * size, p->table + from * size, size);
+  if (image->kind != ENGINE_IMAGE_YUV || p->channels > 1 || p->preprocess.mean_image) {
+    memcpy (to, p->table, p->table_size);
+    return;
   }
+  for (int i = 0; i < p->n_levels; i++)
+    memcpy (to + i * size, p->table + full_range (image, i) * size, size);
 }
 
 /* --- Setting up ----------------------------------------------------------------------------- */
@@ -109,9 +113,9 @@ choose (EnginePreprocessor *p, const EngineImage *image)
   const EngineGeometry *g = &p->geometry;
   const gboolean colour = p->channels == 3;
 
-  p->yuv = image->kind == ENGINE_IMAGE_YUV && colour;
+  p->yuv = image->kind == ENGINE_IMAGE_YUV && (colour || p->preprocess.mean_image);
   p->grey = image->kind == ENGINE_IMAGE_RGB && !colour;
-  p->n_components = image->kind == ENGINE_IMAGE_RGB || p->yuv ? 3 : 1;
+  p->n_components = image->kind == ENGINE_IMAGE_RGB || (p->yuv && colour) ? 3 : 1;
   memset (p->planes, 0, sizeof p->planes);
   for (int j = 0; j < p->n_components; j++)
     p->planes[image->component[j].plane].used = TRUE;
@@ -170,6 +174,12 @@ place_canvas (KernelComponent *canvas, int width, int height, int step, gsize *e
   return size;
 }
 
+static gsize
+mean_size (const EnginePreprocessor *p)
+{
+  return p->preprocess.mean_image ? (gsize) p->width * p->height * p->channels : 0;
+}
+
 /* Lays out and makes the part that is uploaded. */
 static gboolean
 stage (EnginePreprocessor *p, const EngineImage *image, gsize *end, gsize *converted_at,
@@ -180,6 +190,7 @@ stage (EnginePreprocessor *p, const EngineImage *image, gsize *end, gsize *conve
   gsize size[3] = {0, 0, 0}, converted_size = 0;
 
   place (end, p->table_size);
+  p->mean_at = place (end, mean_size (p));
   for (int i = 0; i < image->n_planes; i++) {
     const EnginePlane *from = &image->planes[i];
     Plane *plane = &p->planes[i];
@@ -196,11 +207,13 @@ stage (EnginePreprocessor *p, const EngineImage *image, gsize *end, gsize *conve
   }
   if (p->yuv || p->grey)
     converted_size =
-        place_canvas (&p->converted, p->width, p->height, p->channels, end, converted_at);
+        place_canvas (&p->converted, p->width, p->height, p->yuv ? 3 : 1, end, converted_at);
 
   if (!reserve_staging (p, *end, error))
     return FALSE;
   stage_table (p, image, p->staging);
+  if (p->preprocess.mean_image)
+    memcpy (p->staging + p->mean_at, p->preprocess.mean_image->pixels, mean_size (p));
   for (int i = 0; i < image->n_planes; i++) {
     Plane *plane = &p->planes[i];
 
@@ -254,9 +267,14 @@ set_args (EnginePreprocessor *p, const EngineImage *image, gsize converted_at, g
   p->yuv_args.y_stride = p->converted.stride;
   memcpy (p->yuv_args.matrix, image->matrix, sizeof image->matrix);
   memcpy (p->yuv_args.offset, image->offset, sizeof image->offset);
+  if (p->n_components == 1) /* Y stands in for U and V, which have no part in it */
+    for (int i = 0; i < 3; i++)
+      p->yuv_args.matrix[i][1] = p->yuv_args.matrix[i][2] = 0;
   p->grey_args = (KernelGrey){.width = g->out_w, .height = g->out_h, .y = y};
   p->grey_args.y_stride = p->converted.stride;
   p->input_args = (KernelInput){p->width, p->height, p->channels, .table = p->block};
+  if (p->preprocess.mean_image)
+    p->input_args.mean = p->block + p->mean_at;
 }
 
 static gboolean
@@ -335,7 +353,7 @@ engine_preprocessor_run_from_host (EnginePreprocessor *preprocessor, const Engin
 {
   EnginePreprocessor *p = preprocessor;
   const KernelOps *ops = p->backend->ops;
-  KernelComponent in[3];
+  KernelComponent in[3] = {{0}};
   EngineImage part;
 
   if (!engine_image_region (image, region, &part, error))
@@ -359,6 +377,8 @@ engine_preprocessor_run_from_host (EnginePreprocessor *preprocessor, const Engin
                                 : p->planes[i].canvas;
     in[j].data += part.component[j].offset;
   }
+  for (int j = p->n_components; j < 3; j++)
+    in[j] = in[0];
   if (p->yuv) {
     memcpy (p->yuv_args.in, in, sizeof in);
     ops->yuv_rgb_u8 (&p->yuv_args, queue);
@@ -402,6 +422,7 @@ engine_preprocessor_new (const EnginePreprocess *preprocess, int channels, int h
     EngineType type, float scale, int zero, KernelBackend *backend, GError **error)
 {
   if (!engine_preprocess_check (preprocess, channels, error) ||
+      !engine_preprocess_check_size (preprocess, height, width, error) ||
       !check_backend (backend, type, error))
     return NULL;
   if (height < 1 || width < 1 || height > ENGINE_MAX_SIDE || width > ENGINE_MAX_SIDE) {
@@ -425,7 +446,9 @@ engine_preprocessor_new (const EnginePreprocess *preprocess, int channels, int h
   p->width = width;
   p->type = type;
   p->backend = backend;
-  p->table_size = (gsize) channels * 256 * (type == ENGINE_TYPE_S8 ? 1 : sizeof (float));
+  p->n_levels = 256 - engine_preprocess_least (preprocess);
+  p->table_size =
+      (gsize) channels * p->n_levels * (type == ENGINE_TYPE_S8 ? 1 : sizeof (float));
   p->table = g_malloc (p->table_size);
   fill_table (p, scale, zero);
   return p;

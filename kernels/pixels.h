@@ -89,12 +89,17 @@ typedef struct {
   ptrdiff_t y_stride;
 } KernelGrey;
 
-/* input_s8, input_f32: pixels to the input tensor through one table of 256 per channel.
- *   y[row][col][k] = table[k][in[k] at (row, col)]     y dense: [height][width][channels] */
+/* input_s8, input_f32: pixels to the input tensor through one table per channel.
+ *   y[row][col][k] = table[k][in[k] at (row, col)]     y dense: [height][width][channels]
+ * With a mean image, which is laid out as y, the table is that of the differences:
+ *   y[row][col][k] = table[k][in[k] at (row, col) - mean[row][col][k] + 255] */
+#define KERNEL_INPUT_LEVELS      256
+#define KERNEL_INPUT_DIFFERENCES 511
 typedef struct {
   int width, height, channels; /* channels 1..4 */
   KernelComponent in[4];
-  const void *table; /* int8_t or float [channels][256] */
+  const uint8_t *mean; /* or NULL */
+  const void *table;   /* int8_t or float [channels][256], with a mean [channels][511] */
   void *y;
 } KernelInput;
 

@@ -20,7 +20,7 @@ typedef struct {
 } ByteLevel;
 
 struct _EngineByteMap {
-  ByteLevel of[256]; /* by y */
+  ByteLevel of[KERNEL_INPUT_DIFFERENCES]; /* by y; without a mean image the first 256 */
 };
 
 static int
@@ -35,14 +35,15 @@ static struct _EngineByteMap *
 make_byte_map (const EnginePreprocess *preprocess, guint channels, const EngineQuant *quant)
 {
   struct _EngineByteMap *map = g_new (struct _EngineByteMap, channels);
+  const int least = engine_preprocess_least (preprocess);
 
   for (guint k = 0; k < channels; k++) {
-    for (int x = 0; x < 256; x++) {
+    for (int x = least; x < 256; x++) {
       const double y = engine_preprocess_value (preprocess, (int) k, x);
 
-      map[k].of[x] = (ByteLevel){(float) y, engine_quant_level (quant, y)};
+      map[k].of[x - least] = (ByteLevel){(float) y, engine_quant_level (quant, y)};
     }
-    qsort (map[k].of, 256, sizeof (ByteLevel), compare_levels);
+    qsort (map[k].of, (gsize) (256 - least), sizeof (ByteLevel), compare_levels);
   }
   return map;
 }
@@ -54,11 +55,12 @@ quantise_input (const EngineComparison *comparison, const EngineQuant *quant, co
   const guint channels = comparison->input_channels;
   g_autofree struct _EngineByteMap *map =
       comparison->has_preprocess ? make_byte_map (&comparison->preprocess, channels, quant) : NULL;
+  const gsize n_levels = map ? (gsize) (256 - engine_preprocess_least (&comparison->preprocess)) : 0;
 
   for (gsize i = 0; i < comparison->input_elements; i++) {
     const ByteLevel key = {frame[i], 0};
     const ByteLevel *known =
-        map ? bsearch (&key, map[i % channels].of, 256, sizeof key, compare_levels) : NULL;
+        map ? bsearch (&key, map[i % channels].of, n_levels, sizeof key, compare_levels) : NULL;
 
     levels[i] = known ? known->level : engine_quant_level (quant, frame[i]);
   }

@@ -83,12 +83,17 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) input (const __grid_constant__ KernelInp
 
   if (!own_pixel (p.width, p.height, &row, &col))
     return;
-  Value *y = (Value *) p.y + ((size_t) row * p.width + col) * p.channels;
+  const size_t at = ((size_t) row * p.width + col) * p.channels;
+  Value *y = (Value *) p.y + at;
 
 #pragma unroll
   for (int k = 0; k < 4; k++)
-    if (k < p.channels)
-      y[k] = table[k * 256 + component (p.in[k], row, col)];
+    if (k < p.channels) {
+      const int x = component (p.in[k], row, col);
+
+      y[k] = p.mean ? table[k * KERNEL_INPUT_DIFFERENCES + x - p.mean[at + k] + 255]
+                    : table[k * KERNEL_INPUT_LEVELS + x];
+    }
 }
 
 void

@@ -240,12 +240,14 @@ bench_grey_u8 (Harness *h)
 
 static void
 run_input (Harness *h, HarnessType type, int channels, int width, int height, Layout layout,
-    int step)
+    int step, bool mean)
 {
   KernelInput a = {.width = width, .height = height, .channels = channels};
-  HarnessCase *c = harness_case (h, &a, "%d channels, %d x %d, %s, step %d", channels, width,
-      height, layouts[layout], step);
-  const size_t table = (size_t) channels * 256;
+  HarnessCase *c = harness_case (h, &a, "%d channels, %d x %d, %s, step %d%s", channels, width,
+      height, layouts[layout], step, mean ? ", less a mean image" : "");
+  const size_t table =
+      (size_t) channels * (mean ? KERNEL_INPUT_DIFFERENCES : KERNEL_INPUT_LEVELS);
+  const size_t size = (size_t) width * height * channels;
   void *values = harness_in (c, type, table, &a.table);
 
   if (type == HARNESS_S8)
@@ -253,7 +255,9 @@ run_input (Harness *h, HarnessType type, int channels, int width, int height, La
   else
     harness_fill_f32 (h, values, table, HARNESS_WIDE);
   add_components (h, c, a.in, channels, width, height, layout, step, HARNESS_RANDOM);
-  harness_out (c, type, (size_t) width * height * channels, &a.y);
+  if (mean)
+    harness_fill_u8 (h, harness_in (c, HARNESS_U8, size, &a.mean), size, HARNESS_RANDOM);
+  harness_out (c, type, size, &a.y);
   harness_run (c);
 }
 
@@ -264,17 +268,19 @@ test_input (Harness *h, HarnessType type)
     for (int width = 1; width <= 70; width += width < 18 ? 1 : 5) {
       const int height = harness_range (h, 1, 7);
 
-      run_input (h, type, channels, width, height, PLANAR, 1);
-      run_input (h, type, channels, width, height, INTERLEAVED, harness_range (h, channels, 4));
+      run_input (h, type, channels, width, height, PLANAR, 1, width % 2);
+      run_input (h, type, channels, width, height, INTERLEAVED, harness_range (h, channels, 4),
+          width % 3 == 0);
     }
 }
 
 static void
 bench_input (Harness *h, HarnessType type)
 {
-  run_input (h, type, 3, 224, 224, INTERLEAVED, 3);
-  run_input (h, type, 3, 224, 224, INTERLEAVED, 4);
-  run_input (h, type, 1, 224, 224, PLANAR, 1);
+  run_input (h, type, 3, 224, 224, INTERLEAVED, 3, false);
+  run_input (h, type, 3, 224, 224, INTERLEAVED, 3, true);
+  run_input (h, type, 3, 224, 224, INTERLEAVED, 4, false);
+  run_input (h, type, 1, 224, 224, PLANAR, 1, false);
 }
 
 static void
