@@ -46,6 +46,13 @@ set_text (EnginePreprocess *preprocess, const char *key, const char *value, GErr
   return !value || engine_preprocess_set (preprocess, key, value, error);
 }
 
+/* An empty text is none. */
+static const char *
+given (const char *text)
+{
+  return text && *text ? text : NULL;
+}
+
 static gboolean
 set_number (EnginePreprocess *preprocess, const char *key, double value, GError **error)
 {
@@ -80,7 +87,8 @@ gst_int8_config_preprocess (const GstInt8Config *config, int channels, EnginePre
   engine_preprocess_preset (preprocess, preset_value (config->preset, channels));
   return set_text (preprocess, "color-format", color, error) &&
          set_number (preprocess, "scale-factor", config->scale_factor, error) &&
-         set_text (preprocess, "mean", config->mean, error) &&
+         set_text (preprocess, "mean-file", given (config->mean_file), error) && /* before mean */
+         set_text (preprocess, "mean", given (config->mean), error) &&
          set_text (preprocess, "std", config->std, error) &&
          set_text (preprocess, "resize-mode", resize_mode_value (config->resize_mode), error) &&
          set_number (preprocess, "crop-ratio", config->crop_ratio, error) &&

@@ -65,13 +65,34 @@ is_of_other (const char *name)
   return g_strv_contains (names, name);
 }
 
+/* The property that takes the place of this one, or NULL. */
+static const char *
+alternative (const char *name)
+{
+  return g_str_equal (name, "mean") ? "mean-file" : g_str_equal (name, "mean-file") ? "mean" : NULL;
+}
+
+/* Which property set by hand goes before this one of the file, or NULL. */
+static const char *
+set_by_hand (GstInt8ConfigFile *file, GstElement *element, const char *name)
+{
+  const char *other = alternative (name), *found;
+
+  GST_OBJECT_LOCK (element);
+  found = g_hash_table_contains (file->by_hand, name)             ? name
+          : other && g_hash_table_contains (file->by_hand, other) ? other
+                                                                  : NULL;
+  GST_OBJECT_UNLOCK (element);
+  return found;
+}
+
 /* Whether the element is to have the property; says why not. */
 static gboolean
 is_wanted (GstInt8ConfigFile *file, GstElement *element, const char *const *foreign,
     const char *name, const char *key, GstInt8ConfigSettings *settings)
 {
   const gboolean own = g_str_has_prefix (key, GST_INT8_CONFIG_OWN);
-  gboolean by_hand;
+  const char *by_hand;
 
   if (!g_object_class_find_property (G_OBJECT_GET_CLASS (element), name)) {
     g_ptr_array_add (own && !is_of_other (name) ? settings->warnings : settings->infos,
@@ -85,11 +106,9 @@ is_wanted (GstInt8ConfigFile *file, GstElement *element, const char *const *fore
             gst_plugin_feature_get_name (gst_element_get_factory (element))));
     return FALSE;
   }
-  GST_OBJECT_LOCK (element);
-  by_hand = g_hash_table_contains (file->by_hand, name);
-  GST_OBJECT_UNLOCK (element);
+  by_hand = set_by_hand (file, element, name);
   if (by_hand)
-    g_ptr_array_add (settings->infos, g_strdup_printf ("%s: %s was set by hand", key, name));
+    g_ptr_array_add (settings->infos, g_strdup_printf ("%s: %s was set by hand", key, by_hand));
   return !by_hand;
 }
 

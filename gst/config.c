@@ -102,6 +102,12 @@ install_preprocess (GObjectClass *klass, GParamFlags flags)
           "mean in y = (f * x - mean) / std: one number, or one per channel in the order of "
           "color-format, as in \"0.485,0.456,0.406\" (unset = as the preset says)",
           NULL, flags));
+  g_object_class_install_property (klass, GST_INT8_CONFIG_MEAN_FILE,
+      g_param_spec_string ("mean-file", "Mean image",
+          "Path of a picture that is subtracted from every input, in the place of mean: "
+          "y = f * (x - picture) / std. A binary PPM (P6; P5 for one channel) of the model's input size, its "
+          "bytes in the order of color-format, as DeepStream's mean-file (unset = none)",
+          NULL, flags));
   g_object_class_install_property (klass, GST_INT8_CONFIG_STD,
       g_param_spec_string ("std", "Standard deviation",
           "std in y = (f * x - mean) / std: one number, or one per channel in the order of "
@@ -168,6 +174,7 @@ gst_int8_config_clear (GstInt8Config *config)
   g_clear_pointer (&config->proto_file, g_free);
   g_clear_pointer (&config->infer_dims, g_free);
   g_clear_pointer (&config->mean, g_free);
+  g_clear_pointer (&config->mean_file, g_free);
   g_clear_pointer (&config->std, g_free);
   g_clear_pointer (&config->backend, g_free);
 }
@@ -180,6 +187,7 @@ gst_int8_config_copy (const GstInt8Config *from, GstInt8Config *to)
   to->proto_file = g_strdup (from->proto_file);
   to->infer_dims = g_strdup (from->infer_dims);
   to->mean = g_strdup (from->mean);
+  to->mean_file = g_strdup (from->mean_file);
   to->std = g_strdup (from->std);
   to->backend = g_strdup (from->backend);
 }
@@ -215,6 +223,9 @@ gst_int8_config_set_property (GstInt8Config *config, guint id, const GValue *val
     return TRUE;
   case GST_INT8_CONFIG_MEAN:
     take_string (&config->mean, value);
+    return TRUE;
+  case GST_INT8_CONFIG_MEAN_FILE:
+    take_string (&config->mean_file, value);
     return TRUE;
   case GST_INT8_CONFIG_STD:
     take_string (&config->std, value);
@@ -263,6 +274,9 @@ gst_int8_config_get_property (const GstInt8Config *config, guint id, GValue *val
     return TRUE;
   case GST_INT8_CONFIG_MEAN:
     g_value_set_string (value, config->mean);
+    return TRUE;
+  case GST_INT8_CONFIG_MEAN_FILE:
+    g_value_set_string (value, config->mean_file);
     return TRUE;
   case GST_INT8_CONFIG_STD:
     g_value_set_string (value, config->std);

@@ -29,6 +29,7 @@ enum {
   GST_INT8_CONFIG_COLOR_FORMAT,
   GST_INT8_CONFIG_SCALE_FACTOR,
   GST_INT8_CONFIG_MEAN,
+  GST_INT8_CONFIG_MEAN_FILE,
   GST_INT8_CONFIG_STD,
   GST_INT8_CONFIG_RESIZE_MODE,
   GST_INT8_CONFIG_CROP_RATIO,
@@ -46,6 +47,7 @@ typedef struct {
   int color_format, resize_mode, scaling;
   double scale_factor, crop_ratio; /* 0: as the preset says */
   char *mean, *std;                /* NULL: as the preset says */
+  char *mean_file;                 /* NULL: none */
   char *backend;
   guint threads;
 } GstInt8Config;

@@ -32,7 +32,7 @@ static const struct {
 
 /* Properties of either element that are paths. */
 static const char *const paths[] = {"model", "proto-file", "calibration-table", "dynamic-ranges",
-    "labels", "engine", "table", "statistics", "report", "qdq-model", NULL};
+    "labels", "engine", "table", "statistics", "report", "qdq-model", "mean-file", NULL};
 
 /* While entries are gone through. */
 typedef struct {
@@ -124,6 +124,23 @@ set_choice (Maker *maker, const char *key, const char *property, const char *con
   return TRUE;
 }
 
+/* As nvinfer, which reads no offsets where there is a mean image. Either is set to nothing where the
+ * other is: a file may be followed by another. */
+static void
+set_mean (Maker *maker, const char *mean)
+{
+  const char *offsets = g_hash_table_lookup (maker->specials, "offsets");
+  const char *file = g_hash_table_lookup (maker->specials, "mean-file");
+  const gboolean is_image = file && *file;
+  g_autofree char *path = is_image ? resolve (maker, file) : NULL;
+
+  set (maker, "mean", is_image ? "" : mean, "offsets");
+  set (maker, "mean-file", is_image ? path : "", "mean-file");
+  if (is_image && offsets)
+    g_ptr_array_add (maker->settings->infos,
+        g_strdup_printf ("offsets=%s: mean-file takes their place", offsets));
+}
+
 /* y = f * (x - offset) is (f * x - f * offset) / 1. */
 static gboolean
 set_scale (Maker *maker, GError **error)
@@ -149,7 +166,7 @@ set_scale (Maker *maker, GError **error)
   }
   set (maker, "preprocess", "raw", "net-scale-factor");
   set (maker, "scale-factor", g_ascii_dtostr (text, sizeof text, f), "net-scale-factor");
-  set (maker, "mean", mean->str, "offsets");
+  set_mean (maker, mean->str);
   set (maker, "std", "1", "net-scale-factor");
   return TRUE;
 }
@@ -337,6 +354,9 @@ take_own (Maker *maker, const GstInt8ConfigEntry *entry)
     value = rules;
   else if (g_strv_contains (paths, property))
     value = path;
+  /* Either takes the place of the other. */
+  if (g_str_equal (property, "mean") || g_str_equal (property, "mean-file"))
+    set (maker, g_str_equal (property, "mean") ? "mean-file" : "mean", "", key);
   set (maker, property, value, key);
 }
 

@@ -40,7 +40,8 @@ gboolean tool_preprocess (const char *text, int channels, EnginePreprocess *prep
     GError **error);
 #define TOOL_PREPROCESS_HELP                                                                       \
   "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and int8infer are "  \
-  "given them: \"preprocess=raw color-format=bgr mean=104,117,123\"; default as theirs"
+  "given them: \"preprocess=raw color-format=bgr mean=104,117,123\", or mean-file=FILE.ppm in the "    \
+  "place of mean; default as theirs"
 
 /* The names of all tensors that ranges by hand can have, one a line; to "-": standard output. */
 gboolean tool_write_tensors (const char *model, const char *to, GError **error);

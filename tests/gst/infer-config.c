@@ -194,6 +194,131 @@ GST_START_TEST (test_runs)
 }
 GST_END_TEST;
 
+/* --- Mean images ----------------------------------------------------------------------------- */
+
+/* For the model of the tests, which sees grey pictures of 28x28. */
+static const char *
+write_mean (int width, guint8 first, guint8 others)
+{
+  g_autofree char *header = g_strdup_printf ("P5 %d 28 255\n", width);
+  const gsize at = strlen (header), size = (gsize) width * 28;
+  g_autofree char *data = g_malloc (at + size);
+
+  memcpy (data, header, at);
+  memset (data + at, others, size);
+  memset (data + at, first, size / 2);
+  fail_unless (g_file_set_contents (test_path ("mean.pgm"), data, (gssize) (at + size), NULL));
+  return test_path ("mean.pgm");
+}
+
+/* What the model takes the frame for; more: a line of the group [property]. */
+static Classes
+run_less (const char *more)
+{
+  g_autofree char *text = g_strdup_printf ("[property]\nonnx-file=%s\nint8-calib-file=%s\n"
+                                           "network-mode=1\nnetwork-type=1\nmodel-color-format=2\n"
+                                           "net-scale-factor=0.00390625\n%s\n[int8]\ntop-k=10\n",
+      test_model (), test_table (), more);
+  TestElement test = {.element = NULL};
+  GstBuffer *out;
+  Classes got;
+
+  test.element = test_element_new ("int8infer force-table=true", &test.bus);
+  g_object_set (test.element, "config-file", write_config ("c.txt", text), NULL);
+  test.h = gst_harness_new_with_element (test.element, "sink", "src");
+  gst_harness_set_src_caps (test.h, test_small_caps ());
+  out = gst_harness_push_and_pull (test.h, test_small_frame (4));
+  test_expect_no_error (test.bus);
+  got = test_result (out);
+  gst_buffer_unref (out);
+  test_element_free (&test);
+  return got;
+}
+
+static gboolean
+same_classes (const Classes *a, const Classes *b)
+{
+  gboolean same = a->n == b->n;
+
+  for (guint i = 0; same && i < a->n; i++)
+    same = a->ids[i] == b->ids[i] && a->confidences[i] == b->confidences[i];
+  return same;
+}
+
+/* The same value everywhere is an offset; another engine is made for another picture at the same
+ * path, and offsets beside a picture are not read. */
+GST_START_TEST (test_mean_image)
+{
+  const Classes offset = run_less ("offsets=40");
+  Classes even, uneven;
+
+  write_mean (28, 40, 40);
+  even = run_less ("mean-file=mean.pgm\noffsets=3");
+  write_mean (28, 0, 250);
+  uneven = run_less ("mean-file=mean.pgm");
+  fail_unless_equals_int (offset.n, 10);
+  fail_unless (same_classes (&offset, &even));
+  fail_unless (!same_classes (&offset, &uneven));
+}
+GST_END_TEST;
+
+/* By hand, and [int8], before [property]; a file without one undoes the one before. */
+GST_START_TEST (test_mean_goes_first)
+{
+  const char *with = write_config ("c.txt", "[property]\nmean-file=a.ppm\n");
+  const char *without = write_config ("d.txt", "[property]\noffsets=3\n");
+  const char *own =
+      write_config ("e.txt", "[property]\noffsets=3\n[int8]\nmean-file=b.ppm\n");
+  TestElement test = ready ("int8infer", with);
+
+  check_text (&test, "mean-file", test_path ("a.ppm"));
+  check_text (&test, "mean", "");
+  gst_element_set_state (test.element, GST_STATE_NULL);
+  g_object_set (test.element, "config-file", without, NULL);
+  gst_element_set_state (test.element, GST_STATE_READY);
+  check_text (&test, "mean-file", "");
+  check_text (&test, "mean", "3");
+  test_element_free (&test);
+
+  test = ready ("int8calib mean=5", with);
+  check_text (&test, "mean", "5");
+  check_text (&test, "mean-file", NULL);
+  test_element_free (&test);
+  test = ready ("int8infer mean-file=c.ppm", without);
+  check_text (&test, "mean-file", "c.ppm");
+  check_text (&test, "mean", NULL);
+  test_element_free (&test);
+  test = ready ("int8infer", own);
+  check_text (&test, "mean-file", test_path ("b.ppm"));
+  check_text (&test, "mean", "");
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* Found before any frame, the file by its path, the size by the model's. */
+GST_START_TEST (test_mean_refused)
+{
+  static const char *const elements[] = {"int8infer", "int8calib"};
+  TestElement test = {.element = NULL};
+
+  for (guint i = 0; i < G_N_ELEMENTS (elements); i++) {
+    test.element = test_element_new (elements[i], &test.bus);
+    g_object_set (test.element, "model", test_model (), "mean-file", test_path ("none.ppm"), NULL);
+    if (i == 1)
+      g_object_set (test.element, "table", test_path ("t.table"), NULL);
+    fail_unless_equals_int (gst_element_set_state (test.element, GST_STATE_PAUSED),
+        GST_STATE_CHANGE_FAILURE);
+    test_expect_error (test.bus, "none.ppm", "No such file", NULL);
+    test_element_free (&test);
+  }
+  test.element = test_element_new ("int8infer precision=fp32 preprocess=unit", &test.bus);
+  g_object_set (test.element, "model", test_model (), "mean-file", write_mean (27, 1, 1), NULL);
+  gst_element_set_state (test.element, GST_STATE_PAUSED);
+  test_expect_error (test.bus, "the image is 27x28", "the network's input 28x28", NULL);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
 /* One file serves both elements: int8calib takes what concerns it. */
 GST_START_TEST (test_calib)
 {
@@ -219,7 +344,6 @@ static const struct {
     {"[property]\nbatch-size=many\n", "batch-size=many", "cannot have this value"},
     {"[property]\noffsets=1;two;3\n", "offsets=two", "number"},
     {"[property]\nnet-scale-factor=0\n", "net-scale-factor=0", "greater than 0"},
-    {"[property]\nmean-file=mean.ppm\n", "mean-file=mean.ppm", "offsets"},
     {"[property]\nuff-file=a.uff\n", "uff-file", "ONNX"},
     {"[property]\nlayer-device-precision=conv1:gpu\n", "conv1:gpu", "layer:precision:device"},
     {"[property]\nprocess-mode=0\n", "process-mode=0", "objects"},
@@ -318,7 +442,7 @@ GST_START_TEST (test_real_files)
     gboolean impossible;
 
     fail_unless (g_file_get_contents (path, &contents, NULL, NULL));
-    impossible = has_line (contents, "mean-file") || has_line (contents, "custom-lib-path") ||
+    impossible = has_line (contents, "custom-lib-path") ||
                  has_line (contents, "input-tensor-from-meta=1");
     test.element = test_element_new ("int8infer", &test.bus);
     g_object_set (test.element, "config-file", path, NULL);
@@ -344,6 +468,9 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_every_key, 0, 2);
   tcase_add_test (tcase, test_by_hand_goes_first);
   tcase_add_test (tcase, test_runs);
+  tcase_add_test (tcase, test_mean_image);
+  tcase_add_test (tcase, test_mean_goes_first);
+  tcase_add_test (tcase, test_mean_refused);
   tcase_add_test (tcase, test_calib);
   tcase_add_loop_test (tcase, test_errors, 0, G_N_ELEMENTS (bad));
   tcase_add_loop_test (tcase, test_errors_of_yaml, 0, G_N_ELEMENTS (bad_yaml));
