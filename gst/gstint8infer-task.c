@@ -200,6 +200,11 @@ gst_int8_infer_loop (gpointer data)
     return;
   }
   result = advance_locked (self);
+  if (result == GST_FLOW_EOS) { /* nor does downstream want what is under way */
+    g_mutex_unlock (&self->lock);
+    gst_int8_infer_entries_drop (self);
+    g_mutex_lock (&self->lock);
+  }
   /* A flush in the meantime goes first. */
   if (self->result == GST_FLOW_OK && result == GST_FLOW_EOS) {
     gst_int8_infer_end_locked (self);

@@ -253,6 +253,41 @@ GST_START_TEST (test_qos)
 }
 GST_END_TEST;
 
+static GstPadProbeReturn
+count (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  g_atomic_int_inc ((gint *) data);
+  return GST_PAD_PROBE_OK;
+}
+
+/* A sink that has seen enough gets none of the frames that are under way. */
+GST_START_TEST (test_sink_has_enough)
+{
+  g_autofree char *launch = g_strdup_printf (
+      "videotestsrc num-buffers=200 ! int8infer name=infer model=%s calibration-table=%s batch-size=4 ! "
+      "fakesink num-buffers=10",
+      test_model (), test_table ());
+  GstElement *pipeline = gst_parse_launch (launch, NULL);
+  GstElement *infer = gst_bin_get_by_name (GST_BIN (pipeline), "infer");
+  GstPad *pad = gst_element_get_static_pad (infer, "src");
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstMessage *message;
+  gint frames = 0;
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, count, &frames, NULL);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
+  gst_message_unref (message);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  fail_unless_equals_int (frames, 10);
+  gst_object_unref (bus);
+  gst_object_unref (pad);
+  gst_object_unref (infer);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST;
+
 static Suite *
 make_suite (void)
 {
@@ -267,6 +302,7 @@ make_suite (void)
   tcase_add_test (tcase, test_tune);
   tcase_add_test (tcase, test_stats);
   tcase_add_test (tcase, test_qos);
+  tcase_add_test (tcase, test_sink_has_enough);
   suite_add_tcase (suite, tcase);
   return suite;
 }
