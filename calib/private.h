@@ -110,6 +110,31 @@ gboolean calib_histogram_merge_overflows (const CalibHistogram *histogram,
 void calib_histogram_drop_trt (CalibHistogram *histogram);
 /* As new, in the same memory. */
 void calib_histogram_clear (CalibHistogram *histogram);
+/* Makes room for magnitudes up to max_abs > 0: bins are folded until they are wide enough. */
+void calib_histogram_grow (CalibHistogram *histogram, float max_abs);
+
+/* --- Values into a histogram: histogram-add.c, locate-avx512.c ------------------------------- */
+
+/* Of a block, as integers in the order of the floats: the bits, all but the sign inverted where it is set. */
+typedef struct {
+  gint32 min, max;
+} CalibExtrema;
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CALIB_HAVE_AVX512
+/* The bins of n values that are not zero, those of the negative half CALIB_BINS further on; returns how many
+ * they are. n is a multiple of CALIB_LOCATE_STEP and at most CALIB_BLOCK; CALIB_LOCATE_SLACK entries behind
+ * the last are overwritten. Where a value is not finite or |x| * to_bin is no bin, `at` is good for nothing.
+ * So many values at `next`, which are read later, are fetched. */
+#define CALIB_LOCATE_STEP  32
+#define CALIB_LOCATE_SLACK 16
+guint calib_locate_avx512 (const float *x, guint n, float to_bin, const float *next, guint16 *at,
+    CalibExtrema *extrema);
+#else
+#define CALIB_LOCATE_SLACK 0
+#endif
+/* For tests: nothing that only some CPUs have. */
+void calib_histogram_set_portable (gboolean portable);
 
 /* --- Channel sums: channel-sums.c ----------------------------------------------------------- */
 

@@ -72,8 +72,8 @@ test_bins (void)
   }
 }
 
-/* So many at once that they are counted aside first: more of one value than a cell of 16 bits holds, zeros
- * before the first exponent, exponents that grow in between, and values that are not finite. */
+/* Many blocks at once: zeros before the first exponent, exponents that grow in between, and values that are
+ * not finite. */
 static void
 test_many (void)
 {
@@ -421,6 +421,18 @@ test_trt_extremes (void)
   CHECK (huge->trt == NULL);
 }
 
+/* Once more with what every CPU has: above, bins may be found by AVX-512. */
+static void
+test_portable (void)
+{
+  calib_histogram_set_portable (TRUE);
+  test_bins ();
+  test_many ();
+  test_special_values ();
+  test_order_does_not_matter ();
+  calib_histogram_set_portable (FALSE);
+}
+
 int
 main (void)
 {
@@ -428,6 +440,7 @@ main (void)
   RUN (test_many);
   RUN (test_special_values);
   RUN (test_order_does_not_matter);
+  RUN (test_portable);
   RUN (test_merge);
   RUN (test_channel_sums);
   RUN (test_channel_means);
