@@ -9,8 +9,6 @@
 #include "engine/tactics.h"
 #include "engine/taps.h"
 
-#include "kernels/float-math.h"
-
 struct _EngineExec {
   Engine *engine;
   KernelBackend *backend;
@@ -324,19 +322,4 @@ gboolean
 engine_exec_run (EngineExec *exec, int batch, GError **error)
 {
   return engine_exec_start (exec, batch, error) && engine_exec_wait (exec, error);
-}
-
-void
-engine_softmax (float *x, int n)
-{
-  float max = x[0], sum = 0.0f;
-
-  for (int i = 1; i < n; i++)
-    max = x[i] > max ? x[i] : max;
-  for (int i = 0; i < n; i++) {
-    x[i] = kernel_expf (x[i] - max);
-    sum += x[i];
-  }
-  for (int i = 0; i < n; i++)
-    x[i] /= sum;
 }
