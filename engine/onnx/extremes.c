@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "engine/onnx/fold.h"
+#include "engine/onnx/levels.h"
 
 /* Attributes before opset 11, inputs since. */
 static gboolean
@@ -120,6 +121,34 @@ of_activations (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *a
   return engine_onnx_define (onnx, node, 0, result, storage);
 }
 
+/* The part of input 0 that is above 0, and the one below. */
+static gboolean
+positive_part (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return engine_onnx_unary (onnx, node, KERNEL_UNARY_CLIP, 0, INFINITY, error);
+}
+
+static gboolean
+negative_part (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return engine_onnx_unary (onnx, node, KERNEL_UNARY_CLIP, -INFINITY, 0, error);
+}
+
+/* Input `of`, the only activation, and one constant of any shape: k + part of (x - k). */
+static gboolean
+with_constant (EngineOnnx *onnx, const EngineOnnxNode *node, guint of, gboolean max, GError **error)
+{
+  const char *x = node->proto->input[of], *k = node->proto->input[1 - of];
+  const char *difference = engine_onnx_between (onnx), *part = engine_onnx_between (onnx);
+
+  return engine_onnx_import_as (onnx, node, engine_onnx_import_sub, (const char *[]){x, k}, 2,
+             difference, error) &&
+         engine_onnx_import_as (onnx, node, max ? positive_part : negative_part, &difference, 1,
+             part, error) &&
+         engine_onnx_import_as (onnx, node, engine_onnx_import_add, (const char *[]){part, k}, 2,
+             node->proto->output[0], error);
+}
+
 static gboolean
 import_extreme (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean max, GError **error)
 {
@@ -142,8 +171,10 @@ import_extreme (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean max, GErr
     return engine_onnx_define_alias (onnx, node, x);
   if (activations == 1 && node->proto->n_input == 2 && number->n == 1 && number->f)
     return with_number (onnx, node, x, engine_onnx_f (number, 0), max, error);
+  if (activations == 1 && node->proto->n_input == 2 && number->f)
+    return with_constant (onnx, node, engine_onnx_input (onnx, node, 0, error) != x, max, error);
   if (activations < node->proto->n_input)
-    return ENGINE_ONNX_UNSUPPORTED ("constants besides one number");
+    return ENGINE_ONNX_UNSUPPORTED ("constants among more than two inputs");
   return of_activations (onnx, node, engine_onnx_input (onnx, node, 0, error), max, error);
 }
 

@@ -250,6 +250,15 @@ gboolean engine_onnx_define_constant (EngineOnnx *onnx, const EngineOnnxNode *no
 gboolean engine_onnx_define_alias (EngineOnnx *onnx, const EngineOnnxNode *node,
     EngineOnnxValue *value);
 
+/* --- onnx/onnx.c: subgraphs ------------------------------------------------------------------- */
+
+/* The nodes of a graph within the model, which see all values there are and add theirs. */
+gboolean engine_onnx_import_subgraph (EngineOnnx *onnx, const EngineOnnx__GraphProto *graph,
+    GError **error);
+/* Its initialisers, checked, for whoever reads them. */
+gboolean engine_onnx_add_initialisers (EngineOnnx *onnx, const EngineOnnx__GraphProto *graph,
+    GError **error);
+
 /* --- Shared between families ----------------------------------------------------------------- */
 
 /* onnx/reduce.c: a name for a value between the ops that one is made of. */
@@ -290,6 +299,10 @@ gboolean engine_onnx_affine (EngineOnnx *onnx, const EngineOnnxNode *node, Engin
 void engine_onnx_name_output (EngineOnnx *onnx, const EngineOnnxNode *node, int value);
 int engine_onnx_add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value,
     int rank, const int *dims, GError **error);
+
+/* onnx/move.c: `size` elements from `start` on along an axis of a graph value. Named like output i. */
+int engine_onnx_add_slice (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value,
+    int axis, int start, int size, GError **error);
 
 /* Output 0 has its features in the last axis. TRUE. */
 gboolean engine_onnx_mark_features (EngineOnnx *onnx, const EngineOnnxNode *node);

@@ -75,8 +75,8 @@ engine_onnx_import_concat (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
 
 /* --- Split, Slice --------------------------------------------------------------------------- */
 
-static int
-add_slice (EngineOnnx *onnx, const EngineOnnxNode *node, guint output, int x, int axis, int start,
+int
+engine_onnx_add_slice (EngineOnnx *onnx, const EngineOnnxNode *node, guint output, int x, int axis, int start,
     int size, GError **error)
 {
   EngineNode *slice = engine_onnx_add (onnx, node, ENGINE_OP_SLICE, output, &x, 1);
@@ -144,7 +144,7 @@ engine_onnx_import_split (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
   for (gint64 i = 0; i < n; i++) {
     if (node->proto->output[i][0] &&
         !engine_onnx_define (onnx, node, i,
-            add_slice (onnx, node, i, stored, engine_onnx_stored_axis (x, storage, axis), start,
+            engine_onnx_add_slice (onnx, node, i, stored, engine_onnx_stored_axis (x, storage, axis), start,
                 sizes[i], error),
             storage))
       return FALSE;
@@ -212,7 +212,7 @@ add_resized (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int axis, 
   EngineNode *pad;
 
   if (size <= old)
-    return size < old ? add_slice (onnx, node, 0, value, axis, 0, size, error) : value;
+    return size < old ? engine_onnx_add_slice (onnx, node, 0, value, axis, 0, size, error) : value;
   pad = engine_onnx_add (onnx, node, ENGINE_OP_PAD, 0, &value, 1);
   pad->pad.after[axis] = size - old;
   return engine_onnx_infer (onnx, node, pad, error);
@@ -241,7 +241,7 @@ add_strided_slice (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int 
   memcpy (dims + axis + 2, x.dims + axis + 1, (x.rank - axis - 1) * sizeof (int));
   value = engine_onnx_add_reshape (onnx, node, 0, value, x.rank + 1, dims, error);
   if (value != ENGINE_NONE)
-    value = add_slice (onnx, node, 0, value, axis + 1, cut->from[of], 1, error);
+    value = engine_onnx_add_slice (onnx, node, 0, value, axis + 1, cut->from[of], 1, error);
   memcpy (dims, x.dims, sizeof x.dims);
   dims[axis] = count;
   return engine_onnx_add_reshape (onnx, node, 0, value, x.rank, dims, error);
@@ -278,7 +278,7 @@ engine_onnx_import_slice (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
                                       "; axes other than the batch, forwards, can be done",
           i, cut.step[i]);
     value = cut.step[i] == 1
-                ? add_slice (onnx, node, 0, value, engine_onnx_stored_axis (x, storage, i),
+                ? engine_onnx_add_slice (onnx, node, 0, value, engine_onnx_stored_axis (x, storage, i),
                       cut.from[i], cut.count[i], error)
                 : add_strided_slice (onnx, node, value, engine_onnx_stored_axis (x, storage, i),
                       &cut, i, error);

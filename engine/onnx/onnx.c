@@ -214,11 +214,11 @@ add_output (EngineOnnx *onnx, const char *name, GError **error)
 
 /* --- All ------------------------------------------------------------------------------------ */
 
-static gboolean
-read_initialisers (EngineOnnx *onnx, GError **error)
+gboolean
+engine_onnx_add_initialisers (EngineOnnx *onnx, const EngineOnnx__GraphProto *graph, GError **error)
 {
-  for (gsize i = 0; i < onnx->proto->n_initializer; i++) {
-    EngineOnnx__TensorProto *tensor = onnx->proto->initializer[i];
+  for (gsize i = 0; i < graph->n_initializer; i++) {
+    EngineOnnx__TensorProto *tensor = graph->initializer[i];
 
     if (!engine_onnx_tensor_check (tensor, error))
       return FALSE;
@@ -228,10 +228,30 @@ read_initialisers (EngineOnnx *onnx, GError **error)
 }
 
 static gboolean
+import_nodes (EngineOnnx *onnx, const EngineOnnx__GraphProto *graph, const GArray *order,
+    GError **error)
+{
+  g_autoptr (EngineOnnxChains) chains = engine_onnx_chains_new (graph);
+
+  for (guint i = 0; i < order->len; i++)
+    if (!import_node (onnx, chains, graph->node[g_array_index (order, int, i)], error))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+engine_onnx_import_subgraph (EngineOnnx *onnx, const EngineOnnx__GraphProto *graph, GError **error)
+{
+  g_autoptr (GArray) order = engine_onnx_order (graph, onnx, error);
+
+  return order && engine_onnx_add_initialisers (onnx, graph, error) &&
+         import_nodes (onnx, graph, order, error);
+}
+
+static gboolean
 import_graph (EngineOnnx *onnx, GError **error)
 {
   g_autoptr (GArray) order = NULL;
-  g_autoptr (EngineOnnxChains) chains = NULL;
 
   if (!onnx->proto)
     return REFUSE (ENGINE_ERROR_MODEL, "it holds no graph; export the model, not a tensor of it");
@@ -239,13 +259,10 @@ import_graph (EngineOnnx *onnx, GError **error)
     return REFUSE (ENGINE_ERROR_MODEL, "it has no output");
   if (!read_opset (onnx, error))
     return FALSE;
-  order = engine_onnx_order (onnx->proto, error);
-  if (!order || !read_initialisers (onnx, error) || !read_input (onnx, error))
+  order = engine_onnx_order (onnx->proto, onnx, error);
+  if (!order || !engine_onnx_add_initialisers (onnx, onnx->proto, error) ||
+      !read_input (onnx, error) || !import_nodes (onnx, onnx->proto, order, error))
     return FALSE;
-  chains = engine_onnx_chains_new (onnx->proto);
-  for (guint i = 0; i < order->len; i++)
-    if (!import_node (onnx, chains, onnx->proto->node[g_array_index (order, int, i)], error))
-      return FALSE;
   for (gsize i = 0; i < onnx->proto->n_output; i++)
     if (!add_output (onnx, onnx->proto->output[i]->name, error))
       return FALSE;

@@ -15,6 +15,8 @@
 
 typedef struct {
   const EngineOnnx__GraphProto *proto;
+  const EngineOnnx *outer;
+  GHashTable *captured;  /* node with subgraphs to the names (GPtrArray) that these may read */
   GHashTable *producers; /* name to node index + 1; 0 for inputs and initialisers */
   GArray *order;
   guint8 *state; /* of each node */
@@ -54,11 +56,18 @@ check_name (const char *name, const char *of, GError **error)
 }
 
 static gboolean
+is_outer (const Order *order, const char *name)
+{
+  return g_hash_table_contains (order->outer->values, name) ||
+         g_hash_table_contains (order->outer->tensors, name);
+}
+
+static gboolean
 add_name (Order *order, const char *name, int producer, GError **error)
 {
   if (!check_name (name, "name", error))
     return FALSE;
-  if (g_hash_table_contains (order->producers, name))
+  if (g_hash_table_contains (order->producers, name) || is_outer (order, name))
     return REFUSE ("two values are named \"%s\"", name);
   g_hash_table_insert (order->producers, (char *) name, GINT_TO_POINTER (producer));
   return TRUE;
@@ -113,6 +122,41 @@ collect_names (Order *order, GError **error)
   return TRUE;
 }
 
+/* --- Subgraphs ------------------------------------------------------------------------------ */
+
+/* All names that a graph reads, its own among them. Messages nest to a fixed depth (onnx/wire.c). */
+static void
+collect_reads (const EngineOnnx__GraphProto *graph, GPtrArray *names)
+{
+  for (gsize i = 0; i < graph->n_node; i++) {
+    const EngineOnnx__NodeProto *node = graph->node[i];
+
+    for (gsize j = 0; j < node->n_input; j++)
+      g_ptr_array_add (names, node->input[j]);
+    for (gsize j = 0; j < node->n_attribute; j++)
+      if (node->attribute[j]->g)
+        collect_reads (node->attribute[j]->g, names);
+  }
+  for (gsize i = 0; i < graph->n_output; i++)
+    if (graph->output[i]->name)
+      g_ptr_array_add (names, graph->output[i]->name);
+}
+
+static void
+collect_captured (Order *order)
+{
+  for (gsize i = 0; i < order->proto->n_node; i++) {
+    EngineOnnx__NodeProto *node = order->proto->node[i];
+    g_autoptr (GPtrArray) names = g_ptr_array_new ();
+
+    for (gsize j = 0; j < node->n_attribute; j++)
+      if (node->attribute[j]->g)
+        collect_reads (node->attribute[j]->g, names);
+    if (names->len > 0)
+      g_hash_table_insert (order->captured, node, g_steal_pointer (&names));
+  }
+}
+
 /* --- Order ---------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -126,6 +170,8 @@ enter (Order *order, GArray *stack, const char *name, const char *reader, GError
   gpointer producer;
   Frame frame = {0};
 
+  if (is_outer (order, name))
+    return TRUE;
   if (!g_hash_table_lookup_extended (order->producers, name, NULL, &producer))
     return REFUSE ("%s reads \"%s\", which is neither an input nor an initialiser nor computed",
         reader, name);
@@ -150,15 +196,17 @@ visit (Order *order, const char *name, const char *reader, GError **error)
   while (stack->len > 0) {
     Frame *top = &g_array_index (stack, Frame, stack->len - 1);
     const EngineOnnx__NodeProto *node = order->proto->node[top->node];
+    const GPtrArray *captured = g_hash_table_lookup (order->captured, node);
     g_autofree char *label = NULL;
 
-    if (top->next_input == node->n_input) {
+    if (top->next_input == node->n_input + (captured ? captured->len : 0)) {
       order->state[top->node] = DONE;
       g_array_append_val (order->order, top->node);
       g_array_set_size (stack, stack->len - 1);
       continue;
     }
-    const char *input = node->input[top->next_input++];
+    const gsize i = top->next_input++;
+    const char *input = i < node->n_input ? node->input[i] : captured->pdata[i - node->n_input];
 
     if (!input[0])
       continue;
@@ -167,6 +215,8 @@ visit (Order *order, const char *name, const char *reader, GError **error)
         return FALSE;
       continue;
     }
+    if (i >= node->n_input || is_outer (order, input)) /* or the subgraph's own */
+      continue;
     label = g_strdup_printf ("node \"%s\" (%s)", node_name (node), node->op_type);
     return enter (order, stack, input, label, error);
   }
@@ -229,7 +279,7 @@ hint_for (const char *unknown)
   if (strstr (unknown, "Quantize") || strstr (unknown, "QLinear") || strstr (unknown, "Integer"))
     return "give the quantised model as it was before a runtime optimised it, or the float model that it "
            "was made from";
-  if (strstr (unknown, "If") || strstr (unknown, "Loop"))
+  if (strstr (unknown, "Scan"))
     return "export it without control flow";
   return "docs/MODELS.md lists those that are; exporting with constant folding may avoid others";
 }
@@ -264,34 +314,49 @@ refuse_unknown (Order *order, GError **error)
   return FALSE;
 }
 
+/* Subgraphs count. */
+static void
+count (const EngineOnnx__GraphProto *proto, gsize *nodes, gsize *edges)
+{
+  *nodes += proto->n_node;
+  for (gsize i = 0; i < proto->n_node; i++) {
+    *edges += proto->node[i]->n_input + proto->node[i]->n_output;
+    for (gsize j = 0; j < proto->node[i]->n_attribute; j++)
+      if (proto->node[i]->attribute[j]->g)
+        count (proto->node[i]->attribute[j]->g, nodes, edges);
+  }
+}
+
 static gboolean
 check_limits (const EngineOnnx__GraphProto *proto, GError **error)
 {
-  gsize edges = 0;
+  gsize nodes = 0, edges = 0;
 
-  for (gsize i = 0; i < proto->n_node; i++)
-    edges += proto->node[i]->n_input + proto->node[i]->n_output;
-  if (proto->n_node <= MAX_NODES && edges <= MAX_EDGES)
+  count (proto, &nodes, &edges);
+  if (nodes <= MAX_NODES && edges <= MAX_EDGES)
     return TRUE;
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
       "%" G_GSIZE_FORMAT " nodes with %" G_GSIZE_FORMAT
       " inputs and outputs; %d and %d can be done",
-      proto->n_node, edges, MAX_NODES, MAX_EDGES);
+      nodes, edges, MAX_NODES, MAX_EDGES);
   return FALSE;
 }
 
 GArray *
-engine_onnx_order (const EngineOnnx__GraphProto *proto, GError **error)
+engine_onnx_order (const EngineOnnx__GraphProto *proto, const EngineOnnx *outer, GError **error)
 {
-  Order order = {proto};
+  Order order = {proto, outer};
   gboolean ok;
 
   if (!check_limits (proto, error))
     return NULL;
+  order.captured = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
+  collect_captured (&order);
   order.producers = g_hash_table_new (g_str_hash, g_str_equal);
   order.order = g_array_new (FALSE, FALSE, sizeof (int));
   order.state = g_new0 (guint8, proto->n_node + 1);
   ok = collect_names (&order, error) && sort (&order, error) && refuse_unknown (&order, error);
+  g_hash_table_unref (order.captured);
   g_hash_table_unref (order.producers);
   g_free (order.state);
   if (ok)

@@ -15,5 +15,7 @@ typedef struct {
 const EngineOnnxOp *engine_onnx_op (const EngineOnnx__NodeProto *node);
 
 /* Indices (int) of the nodes that the outputs need, producers first; in the order of the model
- * where that is one. Names must be text and unique, ops known, and no value may need itself. */
-GArray *engine_onnx_order (const EngineOnnx__GraphProto *graph, GError **error);
+ * where that is one. Names must be text and unique, ops known, and no value may need itself. What
+ * is in outer already may be read, and nothing of its name made. */
+GArray *engine_onnx_order (const EngineOnnx__GraphProto *graph, const EngineOnnx *outer,
+    GError **error);

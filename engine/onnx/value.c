@@ -91,8 +91,8 @@ add_transpose (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *va
   const gboolean plain = storage == ENGINE_ONNX_PLAIN;
   const int rank = value->rank;
   const int from = value->stored[plain ? ENGINE_ONNX_CHANNELS_LAST : ENGINE_ONNX_PLAIN];
-  g_autofree char *name =
-      g_strconcat (value->name, plain ? ENGINE_NCHW_SUFFIX : ENGINE_NHWC_SUFFIX, NULL);
+  const char *of = value->name[0] == '\001' ? node->name : value->name; /* as engine_onnx_add() */
+  g_autofree char *name = g_strconcat (of, plain ? ENGINE_NCHW_SUFFIX : ENGINE_NHWC_SUFFIX, NULL);
   EngineNode *made = engine_graph_add_node (onnx->graph, ENGINE_OP_TRANSPOSE, name, &from, 1, name);
 
   for (int i = 1; i < rank; i++)

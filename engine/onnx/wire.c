@@ -8,7 +8,7 @@
 
 /* --- Walking -------------------------------------------------------------------------------- */
 
-#define MAX_DEPTH 16 /* messages in messages; ONNX without subgraphs has 6 */
+#define MAX_DEPTH 16 /* messages in messages; ONNX has 6, and 3 more for each graph in a graph */
 
 enum { WIRE_VARINT, WIRE_64, WIRE_BYTES, WIRE_GROUP, WIRE_GROUP_END, WIRE_32 };
 

@@ -530,6 +530,9 @@ def main():
     models_more.norms(model, node, const, weights)
     models_more.sizes(model, node, const)
     models_more.other_numbers(model, node, weights)
+    models_more.transposed(model, node, const, weights)
+    models_more.extremes(model, node, const, weights)
+    models_more.control(model, node, const)
     with open(os.path.join(FOLDER, "golden.txt"), "w") as out:
         for name, (built, kwargs) in sorted(MODELS.items()):
             with_golden = kwargs.pop("golden", True)

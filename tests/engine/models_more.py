@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Families of small models for models.py: functions of one value, local response normalisation,
-resizing, norms, and numbers that are not float."""
+resizing, norms, numbers that are not float, transposed convolutions, and control flow."""
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
@@ -89,3 +89,65 @@ def other_numbers(model, node, weights):
     model("scores-and-answer", [node("GlobalAveragePool", "x", "p"), node("Flatten", "p", "scores"),
                                 node("ArgMax", "scores", "answer", axis=1)], outputs="scores answer",
           golden=False)
+
+
+def transposed(model, node, const, weights):
+    """The convolution's shape backwards."""
+    b = weights("b", 4)
+    model("conv-transpose", [node("ConvTranspose", "x w b", "y", pads=[1, 0, 2, 1], strides=[2, 3])],
+          [weights("w", 3, 4, 3, 4), b])
+    model("conv-transpose-1", [node("ConvTranspose", "x w", "y")], [weights("w", 3, 2, 3, 3)])
+    model("conv-transpose-groups", [node("Conv", "x v", "c"),
+                                    node("ConvTranspose", "c w b", "y", group=2, strides=[2, 2], dilations=[2, 1],
+                                         output_padding=[1, 0])],
+          [weights("v", 6, 3, 1, 1), weights("w", 6, 2, 2, 3), b])
+    model("conv-transpose-same", [node("ConvTranspose", "x w", "u", auto_pad="SAME_UPPER", strides=[2, 2]),
+                                  node("ConvTranspose", "u v", "y", auto_pad="SAME_LOWER", strides=[3, 1])],
+          [weights("w", 3, 2, 3, 3), weights("v", 2, 2, 4, 2)])
+    model("conv-transpose-stated", [node("ConvTranspose", "x w", "y", output_shape=[13, 12], strides=[2, 2])],
+          [weights("w", 3, 2, 4, 4)])
+    model("conv-transpose-gaps", [node("ConvTranspose", "x w b", "y", strides=[3, 2])],
+          [weights("w", 3, 4, 1, 1), b])
+    model("conv-transpose-1d", [node("Reshape", "x s", "r"), node("ConvTranspose", "r w", "y", strides=[2])],
+          [const("s", [1, 3, 30]), weights("w", 3, 2, 3)])
+
+
+def extremes(model, node, const, weights):
+    model("max-constants", [node("Max", "x c", "a"), node("Min", "d a", "b"), node("Max", "b e", "y")],
+          [weights("c", 3, 1, 1), weights("d", 1, 3, 1, 5, low=0.5), weights("e", 5)])
+
+
+def control(model, node, const):
+    """What shapes decide, as exporters leave it behind."""
+    def graph(name, nodes, tensors=(), inputs=(), outputs=("o",)):
+        return helper.make_graph(nodes, name,
+                                 [helper.make_tensor_value_info(n, t, []) for n, t in inputs],
+                                 [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
+                                 list(tensors))
+
+    def tensor(name, value):
+        return numpy_helper.from_array(np.array(value, np.float32), name)
+
+    by_shape = [node("Shape", "x", "s"), node("Gather", "s one", "c"), node("Equal", "c three", "is")]
+    numbers = [const("one", 1), const("three", 3)]
+    model("if", by_shape + [node("Relu", "x", "r"),
+                            node("If", "is", "i",
+                                 then_branch=graph("taken", [node("Mul", "r half", "o")], [tensor("half", 0.5)]),
+                                 else_branch=graph("other", [node("Sin", "r", "o2")], outputs=("o2",))),
+                            node("Add", "i x", "y")], numbers)
+    model("if-nested", by_shape + [
+        node("Not", "is", "no"),
+        node("If", "no", "y",
+             then_branch=graph("never", [node("Identity", "x", "n")], outputs=("n",)),
+             else_branch=graph("outer", [
+                 node("Sigmoid", "x", "g"),
+                 node("If", "is", "inner",
+                      then_branch=graph("deep", [node("Mul", "x g", "d")], outputs=("d",)),
+                      else_branch=graph("not", [node("Identity", "g", "e")], outputs=("e",))),
+                 node("Relu", "inner", "o")]))], numbers)
+    body = graph("body", [node("Mul", "v k", "m"), node("Add", "m x", "after"),
+                          node("Identity", "go", "on")], [tensor("k", 0.5)],
+                 [("i", TensorProto.INT64), ("go", TensorProto.BOOL), ("v", TensorProto.FLOAT)], ("on", "after"))
+    body.output[0].type.tensor_type.elem_type = TensorProto.BOOL
+    model("loop", [node("Relu", "x", "r"), node("Loop", "n go0 r", "l", body=body), node("Abs", "l", "y")],
+          [const("n", 3), const("go0", True, np.bool_)])

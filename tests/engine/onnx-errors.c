@@ -142,7 +142,7 @@ nested (int depth)
   for (int i = 0; i < depth; i++) {
     GByteArray *outer = g_byte_array_new ();
 
-    onnx_message (outer, 6, message); /* AttributeProto.g or GraphProto's: unknown to us */
+    onnx_message (outer, 6, message); /* of GraphProto: unknown to us */
     message = outer;
   }
   return message;
@@ -260,7 +260,28 @@ test_unknown_ops (void)
       {"input x 1 3 ? ?; com.microsoft.QLinearWhere x -> y; output y", UNSUPPORTED,
           "1 node is of ops that are not supported: com.microsoft.QLinearWhere (node \"y\"); give the "
           "quantised model as it was before"},
-      {"input x 1 3 8 8; If x -> y; output y", UNSUPPORTED, "control flow"});
+      {"input x 1 3 8 8; Scan x -> y; output y", UNSUPPORTED, "control flow"});
+}
+
+static void
+test_conv_transpose (void)
+{
+  CHECK_CASES ({"input x 1 3 8 8; floats w 4 2 3 3; ConvTranspose x w -> y; output y", MODEL,
+                   "1 groups, 3 channels, weights for 4"},
+      {"input x 1 3 8 8; floats w 3 2 3 3; ConvTranspose x w -> y group=2; output y", MODEL,
+          "2 groups, 3 channels"},
+      {"input x 1 3 8 8; floats w 3 2 3; ConvTranspose x w -> y; output y", UNSUPPORTED,
+          "input of 4 axes, weights of 3"},
+      {"input x 1 3 8 8; floats w 3 2 3 3; floats b 3; ConvTranspose x w b -> y; output y", MODEL,
+          "the bias does not have one value for each of 2 outputs"},
+      {"input x 1 3 8 8; floats w 3 2 3 3; ConvTranspose x w -> y pads=[5,5,5,5]; output y", MODEL,
+          "0 of 10 outputs from 8"},
+      {"input x 1 3 8 8; floats w 3 2 3 3; ConvTranspose x w -> y output_shape=[8]; output y", MODEL,
+          "output_shape has 1 numbers"},
+      {"input x 1 3 8 8; floats w 3 2 3 3; ConvTranspose x w -> y strides=[60000,60000]; output y",
+          UNSUPPORTED, "strides that make 7200000000 channels"},
+      {"input x 1 3 8 8; floats w 3 2 3 3; ConvTranspose x w -> y output_padding=[-1,0]; output y",
+          UNSUPPORTED, "output_padding holds -1"});
 }
 
 #define LEVELS "input x 1 3 8 8; floats s 1 = 0.5; levels z 1 = 3; levels u:2 1 = 3; "
@@ -469,8 +490,8 @@ test_other_functions (void)
           "positive ones can be done"},
       {"input x 1 3 8 8; floats w 5 = 1 2 3 4 5; PRelu x w -> y; output y", UNSUPPORTED,
           "the slope has 5"},
-      {"input x 1 3 8 8; floats w 3 1 1; Max x w -> y; output y", UNSUPPORTED,
-          "constants besides one number"},
+      {"input x 1 3 8 8; floats w 3 1 1; Max x w x -> y; output y", UNSUPPORTED,
+          "constants among more than two inputs"},
       {"input x 1 3 8 8; LRN x -> y; output y", MODEL, "size 0"},
       {"input x 1 3 8 8; LpPool x -> y kernel_shape=[2,2] p=3; output y", UNSUPPORTED, "p is 3"},
       {"input x 1 3 8 8; Resize x -> y; output y", MODEL, "either scales or sizes"},
@@ -746,6 +767,7 @@ main (void)
   RUN (test_interface);
   RUN (test_names_and_order);
   RUN (test_unknown_ops);
+  RUN (test_conv_transpose);
   RUN (test_quantised);
   RUN (test_attributes);
   RUN (test_tensors);
