@@ -60,6 +60,7 @@ TRAMPOLINE (KernelMatmul, matmul, n, x1, BINARY; args.scratch = span->scratch)
 #define run_KernelYuv    NULL
 #define run_KernelGrey   NULL
 #define run_KernelInput  NULL
+#define run_KernelPicture NULL
 #define run_KernelCount  NULL
 
 static const struct {

@@ -103,6 +103,40 @@ typedef struct {
   void *y;
 } KernelInput;
 
+/* picture_s8, picture_f32: all of it at once. Each component of the picture is resized as by resize_u8,
+ * from the plane and the byte of a pixel where it lies; the three are converted as by yuv_rgb_u8 or
+ * grey_u8; and what becomes of them, which is black (0) where the picture does not reach, goes through the
+ * tables of input_*. No pixel that no tap needs is read: begin .. end - 1 of either axis. */
+typedef struct {
+  const uint8_t *x;
+  ptrdiff_t stride;
+  int step;                      /* bytes from pixel to pixel */
+  const KernelResizeAxis *h, *v; /* the structs are read during the call only */
+} KernelPicturePlane;
+
+typedef enum {
+  KERNEL_COLOUR_PLAIN, /* no conversion: 1 or 3 components */
+  KERNEL_COLOUR_YUV,   /* 3 to red, green, blue */
+  KERNEL_COLOUR_GREY   /* 3 to 1 */
+} KernelColour;
+
+typedef struct {
+  int n_planes, n_components;
+  KernelPicturePlane planes[3]; /* all with axes of as many outputs */
+  struct {
+    int plane, offset;
+  } component[3];
+  KernelColour colour;
+  int32_t matrix[3][3], offset[3]; /* as KernelYuv */
+  int top, left;                   /* where the picture lies in the tensor, all of it inside */
+
+  int width, height, channels; /* channels 1 or 3 */
+  int pick[3];                 /* what of the picture channel k is */
+  const uint8_t *mean;
+  const void *table;
+  void *y;
+} KernelPicture;
+
 #ifdef __cplusplus
 }
 #endif

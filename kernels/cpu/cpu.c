@@ -226,7 +226,8 @@ cpu_fill (KernelOps *ops, unsigned flags)
 {
   *ops = kernel_ops_ref;
 #define KERNEL_OP(name, Args)
-#define KERNEL_OP_F16(name, Args) ops->name = NULL; /* ref's would be a hundred times slower than float */
+#define KERNEL_OP_F16(name, Args)     ops->name = NULL; /* ref's would be a hundred times slower than float */
+#define KERNEL_OP_PICTURE(name, Args) ops->name = NULL; /* passes are faster */
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
 #define KERNEL(slot, suffix, flag)                                                                 \

@@ -79,6 +79,7 @@ double kernel_cuda_mark_seconds (KernelQueue *queue, int from, int to);
 bool kernel_cuda_limits (KernelQueue *queue, KernelLimits *limits);
 
 /* The slots. table.cu adds entering, leaving and errors. */
+#define KERNEL_OP_PASS(name, Args)
 #define KERNEL_OP(name, Args) void kernel_##name##_cuda (const Args *args, KernelQueue *queue);
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
@@ -122,7 +123,8 @@ typedef struct {
 extern const CudaConvS8 kernel_conv_s8_cuda_depthwise, kernel_conv_s8_cuda_depthwise_small,
     kernel_conv_s8_cuda_depthwise_strip, kernel_conv_s8_cuda_depthwise_seven,
     kernel_conv_s8_cuda_plain;
-extern const CudaConvF32 kernel_conv_f32_cuda_tiles, kernel_conv_f32_cuda_plain;
+extern const CudaConvF32 kernel_conv_f32_cuda_depthwise, kernel_conv_f32_cuda_tiles,
+    kernel_conv_f32_cuda_plain;
 /* [kh][kw][ic / groups][oc] */
 size_t kernel_conv_f32_pack_cuda_plain (const KernelConvShape *shape, const float *w, void *packed);
 

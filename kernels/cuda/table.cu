@@ -4,6 +4,8 @@
  */
 #include "kernels/cuda/cuda.h"
 
+/* Pictures go through picture_*. */
+#define KERNEL_OP_PASS(name, Args)
 /* Nothing is launched after a failure: whoever waits is told of the first one only. */
 #define KERNEL_OP(name, Args)                                                                      \
   static void run_##name (const Args *args, KernelQueue *queue)                                    \
@@ -27,7 +29,8 @@ no_scratch (const KernelMatmul *args, KernelQueue *queue)
 void
 kernel_cuda_fill_ops (KernelOps *ops, int sm)
 {
-#define KERNEL_OP(name, Args) ops->name = run_##name;
+#define KERNEL_OP_PASS(name, Args) ops->name = NULL;
+#define KERNEL_OP(name, Args)      ops->name = run_##name;
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
   ops->matmul_s8_scratch = no_scratch;

@@ -128,7 +128,14 @@ test_cuda_module (void)
   free (kept);
 }
 
-/* A NULL slot is an operation that the planner must refuse: `cpu` has no halves, the others have all. */
+static bool
+is_cuda (const char *name)
+{
+  return strncmp (name, "cuda", 4) == 0;
+}
+
+/* A NULL slot is an operation that the planner must refuse: `cpu` has no halves. Pictures are read at once
+ * by devices, in passes by `cpu`; `ref` has all. */
 static void
 test_tables_are_complete (void)
 {
@@ -141,6 +148,8 @@ test_tables_are_complete (void)
     CHECK (ops->conv_s8_scratch && ops->conv_f32_scratch);
 #define KERNEL_OP(name, Args)     CHECK (ops->name != NULL);
 #define KERNEL_OP_F16(name, Args) CHECK ((ops->name != NULL) == (strcmp (names[i], "cpu") != 0));
+#define KERNEL_OP_PICTURE         KERNEL_OP_F16
+#define KERNEL_OP_PASS(name, Args) CHECK ((ops->name != NULL) == !is_cuda (names[i]));
 #include "kernels/kernel-ops.inc"
 #undef KERNEL_OP
     kernel_close (backend);

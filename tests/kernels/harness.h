@@ -38,7 +38,7 @@ typedef struct {
 } HarnessTest;
 
 extern const HarnessTest harness_conv[], harness_elementwise[], harness_pool[], harness_move[],
-    harness_softmax[], harness_matmul[], harness_pixels[], harness_half[], harness_count[];
+    harness_softmax[], harness_matmul[], harness_pixels[], harness_picture[], harness_half[], harness_count[];
 
 /* --- Cases ---------------------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const HarnessTest *const families[] = {harness_conv, harness_elementwise, harness_pool,
-    harness_move, harness_softmax, harness_matmul, harness_pixels, harness_half, harness_count};
+    harness_move, harness_softmax, harness_matmul, harness_pixels, harness_picture, harness_half, harness_count};
 #define N_FAMILIES (sizeof families / sizeof *families)
 
 static Harness harness = {.only_case = -1, .every = 1, .only_place = HARNESS_PLACES};

@@ -3,35 +3,9 @@
  * pixels.c: resize, colour and input tables. That ref's resize is Pillow's is tested in
  * tests/golden/pillow-resize.c.
  */
-#include "tests/kernels/harness.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
-
-static const char *const scalings[] = {"antialias", "bilinear", "nearest"};
+#include "tests/kernels/pixels.h"
 
 /* --- resize --------------------------------------------------------------------------------- */
-
-typedef struct {
-  int in, full, from, out;
-} Cut;
-
-/* The axis' arrays become inputs of the case, as a device needs them in its own memory. */
-static void
-add_axis (HarnessCase *c, KernelResizeAxis *axis, Cut cut, KernelScaling scaling, void *memory)
-{
-  KernelResizeAxis host;
-  const size_t weights = (size_t) cut.out;
-
-  kernel_resize_filter (&host, cut.in, cut.full, cut.from, cut.out, scaling, memory);
-  *axis = host;
-  memcpy (harness_in (c, HARNESS_I32, weights, &axis->first), host.first, weights * sizeof (int));
-  memcpy (harness_in (c, HARNESS_I32, weights, &axis->count), host.count, weights * sizeof (int));
-  memcpy (harness_in (c, HARNESS_I32, weights * host.taps, &axis->weight), host.weight,
-      weights * host.taps * sizeof (int32_t));
-}
 
 /* What lies between the rows of y must stay. */
 static void
@@ -62,23 +36,6 @@ run_resize (Harness *h, int channels, Cut hc, Cut vc, KernelScaling scaling, int
   harness_run (c);
   free (h_memory);
   free (v_memory);
-}
-
-static Cut
-whole (int in, int out)
-{
-  return (Cut){in, out, 0, out};
-}
-
-static Cut
-random_cut (Harness *h, int limit)
-{
-  Cut cut = {.in = harness_range (h, 1, limit)};
-
-  cut.full = harness_range (h, 1, limit);
-  cut.from = harness_range (h, 0, cut.full - 1);
-  cut.out = harness_range (h, 1, cut.full - cut.from);
-  return cut;
 }
 
 static void
