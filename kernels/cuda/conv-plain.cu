@@ -3,7 +3,7 @@
  * conv-plain.cu: any convolution, by one thread an output. Neighbouring threads have neighbouring
  * output channels: they read the same pixels, and weights that lie side by side.
  */
-#include "kernels/cuda/vector.h"
+#include "kernels/cuda/conv-float.h"
 
 #include <string.h>
 
@@ -137,25 +137,41 @@ const CudaConvS8 kernel_conv_s8_cuda_plain = {.name = "plain",
     .pack = pack_s8,
     .run = run_s8};
 
-/* --- float ---------------------------------------------------------------------------------- */
+/* --- float and half ------------------------------------------------------------------------- */
+
+/* [kh][kw][ic / groups][oc] */
+template <typename Value>
+static size_t
+pack (const KernelConvShape *s, const float *w, void *packed)
+{
+  const size_t terms = (size_t) s->kh * s->kw * (s->ic / s->groups);
+  Value *y = (Value *) packed;
+
+  for (int oc = 0; packed && oc < s->oc; oc++)
+    for (size_t k = 0; k < terms; k++)
+      y[k * s->oc + oc] = ConvFloat<Value>::narrow (w[oc * terms + k]);
+  return terms * s->oc * sizeof *y;
+}
 
 size_t
 kernel_conv_f32_pack_cuda_plain (const KernelConvShape *s, const float *w, void *packed)
 {
-  const size_t terms = (size_t) s->kh * s->kw * (s->ic / s->groups);
-  float *y = (float *) packed;
+  return pack<float> (s, w, packed);
+}
 
-  for (int oc = 0; packed && oc < s->oc; oc++)
-    for (size_t k = 0; k < terms; k++)
-      y[k * s->oc + oc] = w[oc * terms + k];
-  return terms * s->oc * sizeof *w;
+size_t
+kernel_conv_f16_pack_cuda_plain (const KernelConvShape *s, const float *w, void *packed)
+{
+  return pack<KernelHalf> (s, w, packed);
 }
 
 /* Chains of fmaf in (kh, kw, ic) order; padding is a step with x = 0. */
+template <typename Value>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS)
-    conv_f32 (const __grid_constant__ KernelConvF32 a, size_t count)
+    conv_float (const __grid_constant__ typename ConvFloat<Value>::Args a, size_t count)
 {
+  typedef ConvFloat<Value> Type;
   const KernelConvShape &s = a.shape;
   const size_t i = kernel_cuda_item ();
 
@@ -163,7 +179,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
     return;
   const Output o = find_output (s, i);
   const int ic = s.ic / s.groups, first = o.oc / (s.oc / s.groups) * ic;
-  const float *w = (const float *) a.w + o.oc;
+  const Value *w = (const Value *) a.w + o.oc;
   float t = a.b[o.oc], total = -0.0f; /* to which the first chain's sum can be added as it is */
   int left = KERNEL_CHAIN;
 
@@ -171,7 +187,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
     for (int kw = 0; kw < s.kw; kw++) {
       size_t index;
       const bool inside = find_pixel (s, o, kh, kw, &index);
-      const float *x = a.x + index + first;
+      const Value *x = a.x + index + first;
 
       for (int k = 0; k < ic;) {
         if (left == 0) {
@@ -184,26 +200,27 @@ __launch_bounds__ (KERNEL_CUDA_THREADS)
         left -= end - k;
 #pragma unroll 4
         for (; k < end; k++, w += s.oc)
-          t = fmaf (inside ? x[k] : 0.0f, *w, t);
+          t = fmaf (inside ? Type::widen (x[k]) : 0.0f, Type::widen (*w), t);
       }
     }
   }
   t = total + t;
   if (a.r)
-    t = t + a.r[i];
-  a.y[i] = kernel_clamp_f32 (t, a.lo, a.hi);
+    t = t + Type::widen (a.r[i]);
+  a.y[i] = Type::narrow (kernel_clamp_f32 (t, a.lo, a.hi));
 }
 
+template <typename Value>
 static void
-run_f32 (const KernelConvF32 *args, KernelQueue *queue)
+run (const typename ConvFloat<Value>::Args *args, KernelQueue *queue)
 {
   const size_t count = count_outputs (&args->shape);
 
-  conv_f32<<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
-      queue->stream>>> (*args, count);
+  conv_float<Value>
+      <<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0, queue->stream>>> (
+          *args, count);
 }
 
-const CudaConvF32 kernel_conv_f32_cuda_plain = {.name = "plain",
-    .suits = suits_all,
-    .pack = kernel_conv_f32_pack_cuda_plain,
-    .run = run_f32};
+const CudaConvF32 kernel_conv_f32_cuda_plain = {"plain", suits_all, pack<float>, NULL, run<float>};
+const CudaConvF16 kernel_conv_f16_cuda_plain = {"plain", suits_all, pack<KernelHalf>, NULL,
+    run<KernelHalf>};
