@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gstint8metajson.c: results as lines of JSON, in a file or on standard output.
+ * gstint8metajson.c: results as lines of JSON, in a file, on standard output or to an MQTT broker.
  */
 /**
  * SECTION:element-int8metajson
@@ -13,6 +13,8 @@
  * |[
  * gst-launch-1.0 filesrc location=video.mp4 ! decodebin ! videoconvert ! int8infer model=model.onnx
  * calibration-table=model.table ! int8metajson location=results.json ! fakesink
+ * gst-launch-1.0 v4l2src ! videoconvert ! int8infer model=model.onnx calibration-table=model.table !
+ * int8metajson source=gate mqtt-address=broker.example mqtt-topic=cameras/gate ! fakesink
  * ]|
  */
 #include "gst/gstint8metajson.h"
@@ -23,19 +25,23 @@
 #include <string.h>
 
 #include "gst/meta-json.h"
+#include "gst/mqtt-element.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_int8_meta_json_debug);
 #define GST_CAT_DEFAULT gst_int8_meta_json_debug
 
-enum { PROP_LOCATION = 1, PROP_APPEND, PROP_ADD_EMPTY_RESULTS, PROP_SOURCE, PROP_TAGS };
+enum { PROP_LOCATION = 1, PROP_APPEND, PROP_ADD_EMPTY_RESULTS, PROP_SOURCE, PROP_TAGS, PROP_MQTT };
 
 struct _GstInt8MetaJson {
   GstBaseTransform parent;
   /* object lock; taken when the element starts */
   char *location, *source, *tags;
   gboolean append, empty;
+  GstInt8MqttValues mqtt_values;
+  GstInt8Mqtt *mqtt; /* between start() and stop(), which alone change it */
   /* the streaming thread's, from start() on */
-  FILE *file;
+  FILE *file; /* NULL: to the broker only */
+  GstClockTime drain;
   char *run_source, *run_tags;
   gboolean run_empty;
   GstVideoInfo info;
@@ -84,27 +90,12 @@ clear_run (GstInt8MetaJson *self)
   g_clear_pointer (&self->run_tags, g_free);
 }
 
+/* Nothing to write to is standard output, unless there is a broker. */
 static gboolean
-start (GstBaseTransform *base)
+open_file (GstInt8MetaJson *self, const char *location, gboolean append)
 {
-  GstInt8MetaJson *self = GST_INT8_META_JSON (base);
-  g_autofree char *location = NULL;
-  gboolean append;
-
-  GST_OBJECT_LOCK (self);
-  location = g_strdup (self->location);
-  append = self->append;
-  self->run_empty = self->empty;
-  self->run_source = is_given (self->source) ? g_strdup (self->source) : NULL;
-  self->run_tags = is_given (self->tags) ? g_strdup (self->tags) : NULL;
-  GST_OBJECT_UNLOCK (self);
-  self->has_info = FALSE;
-  if (!check_tags (self)) {
-    clear_run (self);
-    return FALSE;
-  }
   if (!is_given (location)) {
-    self->file = stdout;
+    self->file = self->mqtt ? NULL : stdout;
     return TRUE;
   }
   self->file = fopen (location, append ? "ae" : "we");
@@ -112,6 +103,43 @@ start (GstBaseTransform *base)
     return TRUE;
   GST_ELEMENT_ERROR (self, RESOURCE, OPEN_WRITE,
       ("cannot write %s: %s", location, g_strerror (errno)), (NULL));
+  return FALSE;
+}
+
+static void
+set_mqtt (GstInt8MetaJson *self, GstInt8Mqtt *mqtt)
+{
+  GST_OBJECT_LOCK (self);
+  self->mqtt = mqtt;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static gboolean
+start (GstBaseTransform *base)
+{
+  GstInt8MetaJson *self = GST_INT8_META_JSON (base);
+  g_autofree char *location = NULL;
+  GstInt8MqttValues values;
+  GstInt8Mqtt *mqtt = NULL;
+  gboolean append, ok;
+
+  GST_OBJECT_LOCK (self);
+  location = g_strdup (self->location);
+  append = self->append;
+  gst_int8_mqtt_values_copy (&self->mqtt_values, &values);
+  self->run_empty = self->empty;
+  self->run_source = is_given (self->source) ? g_strdup (self->source) : NULL;
+  self->run_tags = is_given (self->tags) ? g_strdup (self->tags) : NULL;
+  GST_OBJECT_UNLOCK (self);
+  self->has_info = FALSE;
+  self->drain = values.drain;
+  ok = check_tags (self) && gst_int8_mqtt_start (&values, GST_ELEMENT (self), &mqtt);
+  gst_int8_mqtt_values_clear (&values);
+  set_mqtt (self, mqtt);
+  if (ok && open_file (self, location, append))
+    return TRUE;
+  set_mqtt (self, NULL);
+  gst_int8_mqtt_stop (mqtt, GST_ELEMENT (self), 0);
   clear_run (self);
   return FALSE;
 }
@@ -129,10 +157,13 @@ stop (GstBaseTransform *base)
 {
   GstInt8MetaJson *self = GST_INT8_META_JSON (base);
   FILE *file = g_steal_pointer (&self->file);
+  GstInt8Mqtt *mqtt = self->mqtt;
   gboolean ok = TRUE;
 
   if (file)
     ok = (file == stdout ? fflush (file) : fclose (file)) == 0 || fail (self);
+  set_mqtt (self, NULL);
+  gst_int8_mqtt_stop (mqtt, GST_ELEMENT (self), self->drain);
   clear_run (self);
   return ok;
 }
@@ -170,11 +201,14 @@ transform_ip (GstBaseTransform *base, GstBuffer *buffer)
       .tags = self->run_tags};
   g_autofree char *line = gst_int8_meta_to_json (buffer, &frame, self->run_empty);
 
-  if (line && (fputs (line, self->file) == EOF || fputc ('\n', self->file) == EOF ||
-                  fflush (self->file) != 0)) {
+  if (line && self->file &&
+      (fputs (line, self->file) == EOF || fputc ('\n', self->file) == EOF ||
+          fflush (self->file) != 0)) {
     fail (self);
     return GST_FLOW_ERROR;
   }
+  if (line && self->mqtt)
+    gst_int8_mqtt_send (self->mqtt, g_steal_pointer (&line));
   return GST_FLOW_OK;
 }
 
@@ -197,6 +231,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     self->append = g_value_get_boolean (value);
   } else if (id == PROP_ADD_EMPTY_RESULTS) {
     self->empty = g_value_get_boolean (value);
+  } else if (!gst_int8_mqtt_values_set (&self->mqtt_values, id - PROP_MQTT, value)) {
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -213,8 +249,10 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     g_value_set_string (value, self->source);
   else if (id == PROP_TAGS)
     g_value_set_string (value, self->tags);
-  else
+  else if (id == PROP_APPEND || id == PROP_ADD_EMPTY_RESULTS)
     g_value_set_boolean (value, id == PROP_APPEND ? self->append : self->empty);
+  else if (!gst_int8_mqtt_values_get (&self->mqtt_values, id - PROP_MQTT, value))
+    gst_int8_mqtt_get_stats_value (self->mqtt, value); /* the only one left */
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -226,6 +264,7 @@ finalize (GObject *object)
   g_free (self->location);
   g_free (self->source);
   g_free (self->tags);
+  gst_int8_mqtt_values_clear (&self->mqtt_values);
   G_OBJECT_CLASS (gst_int8_meta_json_parent_class)->finalize (object);
 }
 
@@ -236,8 +275,9 @@ install_properties (GObjectClass *klass)
 
   g_object_class_install_property (klass, PROP_LOCATION,
       g_param_spec_string ("location", "Location",
-          "Path of the file that is written, a line a frame (unset = standard output)", NULL,
-          flags));
+          "Path of the file that is written, a line a frame (unset = standard output, or none with "
+          "mqtt-address)",
+          NULL, flags));
   g_object_class_install_property (klass, PROP_APPEND,
       g_param_spec_boolean ("append", "Append", "Keep what the file has and write behind it", FALSE,
           flags));
@@ -250,6 +290,7 @@ install_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_TAGS,
       g_param_spec_string ("tags", "Tags",
           "Field \"tags\" of every line: a JSON object (unset = none)", NULL, flags));
+  gst_int8_mqtt_install (klass, PROP_MQTT);
 }
 
 static void
@@ -280,5 +321,6 @@ gst_int8_meta_json_class_init (GstInt8MetaJsonClass *klass)
 static void
 gst_int8_meta_json_init (GstInt8MetaJson *self)
 {
+  gst_int8_mqtt_values_init (&self->mqtt_values);
   gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), TRUE);
 }

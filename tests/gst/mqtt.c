@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqtt.c: int8metajson's lines at a real MQTT broker, which is killed, refuses, is slow or is not there. */
+#include "tests/gst/common.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/gst/common-mqtt.h"
+
+#define TOPIC "cameras/gate 3"
+
+/* --- int8metajson at work ------------------------------------------------------------------------ */
+
+typedef struct {
+  GstElement *element;
+  GstBus *bus;
+  GstHarness *h;
+  guint next; /* the frame */
+} Sender;
+
+static void
+sender_init (Sender *s, const TestBroker *broker, const char *properties)
+{
+  g_autofree char *launch =
+      g_strdup_printf ("int8metajson add-empty-results=true "
+                       "mqtt-address=localhost:%u mqtt-topic=\"" TOPIC "\" %s",
+          broker->port, properties);
+
+  s->element = test_element_new (launch, &s->bus);
+  s->h = gst_harness_new_with_element (s->element, "sink", "src");
+  s->next = 0;
+  gst_harness_set_src_caps (s->h, test_small_caps ());
+}
+
+static void
+sender_push (Sender *s, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    gst_buffer_unref (gst_harness_push_and_pull (s->h, test_small_frame (s->next++)));
+}
+
+static guint64
+sender_stat (Sender *s, const char *name)
+{
+  GstStructure *stats = NULL;
+  guint64 value = 0;
+  guint queued = 0;
+
+  g_object_get (s->element, "mqtt-stats", &stats, NULL);
+  if (gst_structure_get_uint (stats, name, &queued))
+    value = queued;
+  else
+    fail_unless (gst_structure_get_uint64 (stats, name, &value));
+  gst_structure_free (stats);
+  return value;
+}
+
+static void
+sender_wait (Sender *s, const char *stat, guint64 least)
+{
+  for (guint i = 0; i < 2000 && sender_stat (s, stat) < least; i++)
+    g_usleep (10000);
+  fail_unless (sender_stat (s, stat) >= least, "%s stays %" G_GUINT64_FORMAT, stat,
+      sender_stat (s, stat));
+}
+
+static void
+sender_stop (Sender *s)
+{
+  gst_element_set_state (s->element, GST_STATE_READY); /* not NULL, whose bus forgets */
+}
+
+/* Stops it, and everything is delivered in time. */
+static void
+sender_drain (Sender *s)
+{
+  GstMessage *message;
+
+  sender_stop (s);
+  test_expect_no_error (s->bus);
+  while ((message = gst_bus_pop_filtered (s->bus, GST_MESSAGE_WARNING))) {
+    g_autoptr (GError) warning = NULL;
+
+    gst_message_parse_warning (message, &warning, NULL);
+    fail_if (strstr (warning->message, "not delivered"), "%s", warning->message);
+    gst_message_unref (message);
+  }
+}
+
+static void
+sender_clear (Sender *s)
+{
+  gst_harness_teardown (s->h);
+  gst_element_set_bus (s->element, NULL);
+  gst_object_unref (s->element);
+  gst_object_unref (s->bus);
+}
+
+static guint
+frame_of (const char *line)
+{
+  const char *timestamp = strstr (line, "\"timestamp\":");
+
+  fail_unless (timestamp != NULL, "no timestamp in %s", line);
+  return (guint) (g_ascii_strtoull (timestamp + strlen ("\"timestamp\":"), NULL, 10) /
+                  TEST_FRAME_DURATION);
+}
+
+/* Every frame from first to last has come, and none before an earlier one had; returns how many came again. */
+static guint
+check_in_order (char **lines, guint first, guint last)
+{
+  guint next = first, again = 0;
+
+  for (char **line = lines; *line; line++) {
+    const guint frame = frame_of (*line);
+
+    fail_unless (frame <= next && frame >= first, "frame %u came before frame %u", frame, next);
+    if (frame == next)
+      next++;
+    else
+      again++;
+  }
+  fail_unless_equals_int (next, last + 1);
+  return again;
+}
+
+/* --- Tests --------------------------------------------------------------------------------------- */
+
+/* What arrives is what is in the file, for each quality of service. */
+GST_START_TEST (test_delivers)
+{
+  g_autofree char *properties = g_strdup_printf ("mqtt-qos=%d source=\"fé\\\"\" location=%s", __i__,
+      test_path ("lines.json"));
+  g_auto (GStrv) lines = NULL;
+  g_autofree char *file = NULL, *joined = NULL;
+  TestSubscriber *watcher;
+  TestBroker broker;
+  Sender s;
+
+  test_broker_init (&broker, NULL);
+  test_broker_start (&broker);
+  watcher = test_subscriber_new (&broker, TOPIC);
+  sender_init (&s, &broker, properties);
+  sender_push (&s, 200);
+  sender_wait (&s, "delivered", 200);
+  fail_unless_equals_uint64 (sender_stat (&s, "connections"), 1);
+  fail_unless_equals_uint64 (sender_stat (&s, "dropped"), 0);
+  fail_unless_equals_uint64 (sender_stat (&s, "queued"), 0);
+  lines = test_subscriber_wait (watcher, 200);
+  sender_clear (&s);
+  joined = g_strjoinv ("\n", lines);
+  file = test_contents (test_path ("lines.json"));
+  fail_unless_equals_string (g_strchomp (file), joined);
+  test_subscriber_free (watcher);
+  test_broker_clear (&broker);
+}
+GST_END_TEST;
+
+/* Killed three times in the middle, without a chance to say or save anything: every line arrives, in order. */
+GST_START_TEST (test_broker_killed)
+{
+  g_auto (GStrv) lines = NULL;
+  TestSubscriber *watcher;
+  TestBroker broker;
+  guint again, kills = 3;
+  Sender s;
+
+  test_broker_init (&broker, NULL);
+  test_broker_start (&broker);
+  watcher = test_subscriber_new (&broker, TOPIC);
+  test_broker_save (&broker);
+  sender_init (&s, &broker, "mqtt-qos=1 mqtt-drain-timeout=20000000000");
+  for (guint i = 0; i < kills; i++) {
+    sender_push (&s, 300);
+    sender_wait (&s, "delivered", i * 450 + 20);
+    test_broker_stop (&broker, SIGKILL);
+    sender_push (&s, 150);
+    test_expect_warning (s.bus, "broker", "trying again", NULL);
+    test_broker_start (&broker);
+    sender_wait (&s, "connections", i + 2);
+    /* What is acknowledged while the subscriber is away is in the broker only, which would lose it. */
+    test_subscriber_wait_subscribed (watcher, i + 2);
+  }
+  sender_push (&s, 50);
+  sender_drain (&s);
+  sender_clear (&s);
+  /* With those that come again there are more lines than frames before the last is there. */
+  for (guint i = 0; i < 2000; i++) {
+    g_strfreev (lines);
+    lines = test_subscriber_wait (watcher, kills * 450 + 50);
+    if (frame_of (lines[g_strv_length (lines) - 1]) == kills * 450 + 49)
+      break;
+    g_usleep (10000);
+  }
+  again = check_in_order (lines, 0, kills * 450 + 49);
+  printf ("%u lines, %u of them came more than once\n", kills * 450 + 50, again);
+  test_subscriber_free (watcher);
+  test_broker_clear (&broker);
+}
+GST_END_TEST;
+
+/* With a session that both sides keep, everything comes exactly once however often the connection is cut. (When it
+ * is restarted itself, mosquitto 2.0.11 loses some messages of qos 2 that it has acknowledged.) */
+GST_START_TEST (test_exactly_once)
+{
+  g_auto (GStrv) lines = NULL;
+  TestSubscriber *watcher;
+  TestBroker broker;
+  const guint cuts = 5;
+  Sender s;
+
+  test_broker_init (&broker, NULL);
+  test_broker_start (&broker);
+  watcher = test_subscriber_new (&broker, TOPIC);
+  sender_init (&s, &broker, "mqtt-qos=2 mqtt-client-id=gate mqtt-drain-timeout=20000000000");
+  for (guint i = 0; i < cuts; i++) {
+    sender_push (&s, 200);
+    sender_wait (&s, "delivered", i * 200 + 20);
+    test_broker_cut (&broker, "gate");
+    sender_wait (&s, "connections", i + 2);
+  }
+  sender_drain (&s);
+  sender_clear (&s);
+  lines = test_subscriber_wait (watcher, cuts * 200);
+  fail_unless_equals_int (check_in_order (lines, 0, cuts * 200 - 1), 0);
+  test_subscriber_free (watcher);
+  test_broker_clear (&broker);
+}
+GST_END_TEST;
+
+/* No broker: the oldest lines go, and are counted; what is left arrives when it comes. */
+GST_START_TEST (test_queue)
+{
+  g_auto (GStrv) lines = NULL;
+  TestSubscriber *watcher;
+  TestBroker broker;
+  Sender s;
+
+  test_broker_init (&broker, NULL);
+  test_broker_start (&broker);
+  watcher = test_subscriber_new (&broker, TOPIC);
+  test_broker_stop (&broker, SIGTERM);
+  sender_init (&s, &broker, "mqtt-queue-size=10");
+  test_expect_warning (s.bus, "no connection", "localhost", NULL);
+  sender_push (&s, 30);
+  fail_unless_equals_uint64 (sender_stat (&s, "dropped"), 20);
+  fail_unless_equals_uint64 (sender_stat (&s, "queued"), 10);
+  test_expect_warning (s.bus, "10 results wait", "oldest are dropped", NULL);
+  test_broker_start (&broker);
+  sender_wait (&s, "delivered", 10);
+  lines = test_subscriber_wait (watcher, 10);
+  fail_unless_equals_int (check_in_order (lines, 20, 29), 0);
+  sender_clear (&s);
+  test_subscriber_free (watcher);
+  test_broker_clear (&broker);
+}
+GST_END_TEST;
+
+/* Something that accepts connections and says nothing holds up neither frames nor, for long, the end. */
+GST_START_TEST (test_never_blocks)
+{
+  GSocketListener *deaf = g_socket_listener_new ();
+  const TestBroker nobody = {.port = g_socket_listener_add_any_inet_port (deaf, NULL, NULL)};
+  gint64 begin;
+  Sender s;
+
+  sender_init (&s, &nobody, "mqtt-drain-timeout=200000000");
+  begin = g_get_monotonic_time ();
+  sender_push (&s, 500);
+  sender_stop (&s);
+  fail_unless (g_get_monotonic_time () - begin < 5 * G_TIME_SPAN_SECOND);
+  test_expect_warning (s.bus, "500 results were not delivered", "0.2 s", NULL);
+  sender_clear (&s);
+  g_object_unref (deaf);
+}
+GST_END_TEST;
+
+static void
+run (const char *command)
+{
+  int status = 1;
+
+  fail_unless (g_spawn_command_line_sync (command, NULL, NULL, &status, NULL) && status == 0, "%s",
+      command);
+}
+
+/* A password of a file and of the environment opens the broker; another one ends the pipeline. */
+GST_START_TEST (test_password)
+{
+  const char *passwords = test_path ("passwords"), *secret = test_path ("secret");
+  g_autofree char *more = g_strdup_printf ("allow_anonymous false\npassword_file %s", passwords);
+  g_autofree char *make =
+      g_strdup_printf ("mosquitto_passwd -b -c %s camera \"open sesame\"", passwords);
+  g_autofree char *from_file =
+      g_strdup_printf ("mqtt-username=camera mqtt-password=file:%s", secret);
+  TestBroker broker;
+  Sender s;
+
+  if (!g_find_program_in_path ("mosquitto_passwd")) {
+    printf ("SKIP there is no mosquitto_passwd\n");
+    return;
+  }
+  run (make);
+  g_file_set_contents (secret, "open sesame\n", -1, NULL);
+  g_setenv ("TEST_MQTT_PASSWORD", "open sesame", TRUE);
+  test_broker_init (&broker, more);
+  test_broker_start (&broker);
+
+  sender_init (&s, &broker, from_file);
+  sender_push (&s, 5);
+  sender_wait (&s, "delivered", 5);
+  sender_clear (&s);
+  sender_init (&s, &broker, "mqtt-username=camera mqtt-password=env:TEST_MQTT_PASSWORD");
+  sender_push (&s, 5);
+  sender_wait (&s, "delivered", 5);
+  sender_clear (&s);
+
+  g_setenv ("TEST_MQTT_PASSWORD", "guess", TRUE);
+  sender_init (&s, &broker,
+      "mqtt-username=camera mqtt-password=env:TEST_MQTT_PASSWORD mqtt-drain-timeout=0");
+  test_expect_error (s.bus, "refuses", "localhost", NULL);
+  sender_push (&s, 5); /* goes on, into the queue */
+  sender_clear (&s);
+  test_broker_clear (&broker);
+}
+GST_END_TEST;
+
+/* A certificate authority, and a server certificate of it for localhost. */
+static void
+make_certificates (const char *folder)
+{
+  static const char *const commands[] = {
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s/ca.key -out "
+      "%s/ca.pem -days 2 -subj /CN=test-ca",
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s/other.key -out "
+      "%s/other.pem -days 2 -subj /CN=other-ca",
+      "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s/server.key -out "
+      "%s/server.csr -subj /CN=localhost",
+      "openssl x509 -req -in %s/server.csr -CA %s/ca.pem -CAkey %s/ca.key -CAcreateserial -out "
+      "%s/server.pem -days 2"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
+    g_auto (GStrv) parts = g_strsplit (commands[i], "%s", -1);
+    g_autofree char *command = g_strjoinv (folder, parts);
+
+    run (command);
+  }
+}
+
+GST_START_TEST (test_tls)
+{
+  const char *folder = test_folder ();
+  g_autofree char *more = g_strdup_printf (
+      "allow_anonymous true\ncertfile %s/server.pem\nkeyfile %s/server.key", folder, folder);
+  g_autofree char *good = NULL, *bad = NULL;
+  TestBroker broker;
+  Sender s;
+
+  if (!g_find_program_in_path ("openssl")) {
+    printf ("SKIP there is no openssl\n");
+    return;
+  }
+  make_certificates (folder);
+  test_broker_init (&broker, more);
+  test_broker_start (&broker);
+  good = g_strdup_printf ("mqtt-address=mqtts://localhost:%u mqtt-ca-file=%s/ca.pem", broker.port,
+      folder);
+  bad = g_strdup_printf ("mqtt-address=mqtts://localhost:%u mqtt-ca-file=%s/other.pem "
+                         "mqtt-drain-timeout=0",
+      broker.port, folder);
+  sender_init (&s, &broker, good);
+  sender_push (&s, 20);
+  sender_wait (&s, "delivered", 20);
+  test_expect_no_error (s.bus);
+  sender_clear (&s);
+  sender_init (&s, &broker, bad);
+  test_expect_warning (s.bus, "no connection", "certificate verify failed", NULL);
+  sender_clear (&s);
+  test_broker_clear (&broker);
+}
+GST_END_TEST;
+
+/* What can never work is an error, once, before the first frame. */
+GST_START_TEST (test_refused)
+{
+  static const struct {
+    const char *properties, *text;
+  } cases[] = {
+      {"mqtt-address=http://broker", "http://"},
+      {"mqtt-address=broker:0", "port 0"},
+      {"mqtt-address=broker:70000", "broker:70000"},
+      {"mqtt-address=\"a broker\"", "no address"},
+      {"mqtt-address=mqtt://me:secret@broker", "mqtt-username"},
+      {"mqtt-address=broker/topic", "mqtt-topic"},
+      {"mqtt-address=broker mqtt-topic=a/#", "wildcards"},
+      {"mqtt-address=broker mqtt-topic=\"\"", "mqtt-topic is empty"},
+      {"mqtt-address=broker mqtt-username=me mqtt-password=secret", "env:NAME or file:PATH"},
+      {"mqtt-address=broker mqtt-username=me mqtt-password=env:NO_SUCH_VARIABLE",
+          "no such variable"},
+      {"mqtt-address=broker mqtt-username=me mqtt-password=file:/nowhere/x", "/nowhere/x"},
+      {"mqtt-address=broker mqtt-password=env:HOME", "mqtt-username"},
+      {"mqtt-address=mqtts://broker mqtt-ca-file=/nowhere/ca.pem", "/nowhere/ca.pem"},
+      {"mqtt-address=mqtts://broker mqtt-certificate-file=/dev/null", "belong together"},
+      {"mqtt-address=broker mqtt-ca-file=/dev/null", "not encrypted"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *launch = g_strconcat ("int8metajson ", cases[i].properties, NULL);
+    GstBus *bus;
+    GstElement *element = test_element_new (launch, &bus);
+
+    fail_unless_equals_int (gst_element_set_state (element, GST_STATE_PAUSED),
+        GST_STATE_CHANGE_FAILURE);
+    test_expect_error (bus, cases[i].text, NULL);
+    fail_if (strstr (cases[i].properties, "secret") && gst_bus_have_pending (bus));
+    gst_element_set_state (element, GST_STATE_NULL);
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (element);
+    gst_object_unref (bus);
+  }
+}
+GST_END_TEST;
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("int8metajson-mqtt");
+  TCase *tcase = tcase_create ("mqtt");
+
+  tcase_set_timeout (tcase, 90);
+  suite_add_tcase (suite, tcase);
+  tcase_add_checked_fixture (tcase, test_setup, test_teardown);
+  tcase_add_test (tcase, test_refused);
+  tcase_add_test (tcase, test_never_blocks);
+  if (!test_broker_program ()) {
+    printf ("SKIP there is no mosquitto: nothing is sent to a broker\n");
+    return suite;
+  }
+  tcase_add_loop_test (tcase, test_delivers, 0, 3);
+  tcase_add_test (tcase, test_broker_killed);
+  tcase_add_test (tcase, test_exactly_once);
+  tcase_add_test (tcase, test_queue);
+  tcase_add_test (tcase, test_password);
+  tcase_add_test (tcase, test_tls);
+  return suite;
+}
+
+int
+main (int argc, char **argv)
+{
+  return test_main (argc, argv, "mqtt", make_suite);
+}
