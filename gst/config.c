@@ -151,7 +151,7 @@ gst_int8_config_install (GObjectClass *klass, GParamFlags mutability)
   g_object_class_install_property (klass, GST_INT8_CONFIG_BACKEND,
       g_param_spec_string ("backend", "Back end",
           "What computes: \"cpu\" (fast kernels of this CPU), \"cuda\" or \"cuda:N\" (an NVIDIA GPU, the same "
-          "bytes; with int8infer frames in memory:CUDAMemory stay there), \"ref\" (plain C, slow, the same "
+          "bytes; frames in memory:CUDAMemory stay there), \"ref\" (plain C, slow, the same "
           "bytes), \"auto\" (cuda where it opens, else cpu)",
           "auto", fixed));
   g_object_class_install_property (klass, GST_INT8_CONFIG_THREADS,

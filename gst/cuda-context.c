@@ -2,6 +2,9 @@
 /* cuda-context.c: GstCudaContext and GstCudaMemory; see cuda-context.h. */
 #include "gst/cuda-context.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 void
 gst_int8_cuda_init (GstInt8Cuda *cuda)
 {
@@ -23,6 +26,23 @@ gst_int8_cuda_clear (GstInt8Cuda *cuda)
 {
   gst_int8_cuda_drop (cuda);
   g_rec_mutex_clear (&cuda->lock);
+}
+
+KernelBackend *
+gst_int8_cuda_open (GstInt8Cuda *cuda, GstElement *element, const char *name, GError **error)
+{
+  const char *number = strchr (name, ':'), *why = NULL;
+  g_autofree char *in_context = NULL;
+  KernelBackend *backend;
+
+  if (gst_int8_cuda_take (cuda, element, number ? atoi (number + 1) : -1, &why))
+    in_context = gst_int8_cuda_backend_name (cuda);
+  else
+    GST_INFO_OBJECT (element, "no CUDA context is shared with the pipeline: %s", why);
+  backend = engine_backend_open (in_context ? in_context : name, error);
+  if (!backend)
+    gst_int8_cuda_drop (cuda);
+  return backend;
 }
 
 #ifdef HAVE_GST_CUDA

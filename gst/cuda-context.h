@@ -13,6 +13,7 @@
 #pragma once
 
 #include <gst/video/video.h>
+#include "engine/engine.h"
 
 G_BEGIN_DECLS
 
@@ -40,6 +41,11 @@ gboolean gst_int8_cuda_take (GstInt8Cuda *cuda, GstElement *element, int device,
 void gst_int8_cuda_drop (GstInt8Cuda *cuda);
 /* The name by which engine_backend_open() opens the device in the context that was taken. */
 char *gst_int8_cuda_backend_name (GstInt8Cuda *cuda);
+
+/* Opens "cuda" or "cuda:N" in the context that the device has in this pipeline; else, or where the build
+ * knows none, in one of its own, where frames come from system memory. ENGINE_ERROR_BACKEND. */
+KernelBackend *gst_int8_cuda_open (GstInt8Cuda *cuda, GstElement *element, const char *name,
+    GError **error);
 
 /* For GstElementClass.set_context, and for queries of both pads. */
 void gst_int8_cuda_set_context (GstInt8Cuda *cuda, GstElement *element, GstContext *context);

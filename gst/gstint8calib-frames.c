@@ -136,20 +136,11 @@ static gboolean
 preprocess (GstInt8Calib *self, GstInt8Frame *frame, const EngineRect *region, float *slot,
     GError **error)
 {
-  const char *why;
-  gboolean ok;
-
   if (region) {
     frame->crop = *region;
     frame->has_crop = TRUE;
   }
-  ok = gst_int8_frame_preprocess (frame, self->preprocessor, self->queue, slot, error);
-  why = self->host->queue_wait (self->queue);
-  if (ok && why) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "preprocessing failed: %s", why);
-    return FALSE;
-  }
-  return ok;
+  return gst_int8_calib_preprocess (self, frame, slot, error);
 }
 
 static GstFlowReturn
@@ -162,7 +153,7 @@ render_frame (GstInt8Calib *self, GstBuffer *buffer, GError **error)
 
   if (!slot)
     return result;
-  if (!gst_int8_frame_map (&frame, &self->format, buffer, NULL, error))
+  if (!gst_int8_frame_map (&frame, &self->format, buffer, self->cuda.context, error))
     return GST_FLOW_ERROR;
   ok = preprocess (self, &frame, NULL, slot, error);
   gst_int8_frame_unmap (&frame);
@@ -219,7 +210,7 @@ render_objects (GstInt8Calib *self, GstBuffer *buffer, GError **error)
   GstInt8Object object;
   EngineRect visible;
 
-  if (!gst_int8_frame_map (&frame, &self->format, buffer, NULL, error))
+  if (!gst_int8_frame_map (&frame, &self->format, buffer, self->cuda.context, error))
     return GST_FLOW_ERROR;
   visible = frame.has_crop ? frame.crop : (EngineRect){0, 0, frame.image.width, frame.image.height};
   gst_int8_regions_init (&regions, buffer, &visible, &self->filter);

@@ -3,6 +3,7 @@
  * gstint8calib-private.h: what the files of int8calib share.
  *
  *   gstint8calib.c             class and states, and the ends of a stream
+ *   gstint8calib-device.c      back ends, and tensors of frames that lie on a device
  *   gstint8calib-frames.c      the sink: frames, or objects on them, become tensors in slots
  *   gstint8calib-messages.c    how far it is and why it ended: progress, "int8-calibration-done"
  *   gstint8calib-properties.c  properties
@@ -104,6 +105,7 @@ struct _GstInt8Calib {
   GstInt8CalibSettings run;
   KernelBackend *backend; /* of the FP32 network */
   KernelBackend *host;    /* of all else: the same where the CPU sees its memory, or cpu */
+  GstInt8Cuda cuda;       /* has a context where the back end works in the pipeline's */
   GThread *worker;
 
   GMutex lock;
@@ -127,6 +129,9 @@ struct _GstInt8Calib {
   EngineInputInfo input;
   EnginePreprocessor *preprocessor;
   KernelQueue *queue;
+  EnginePreprocessor *device_preprocessor; /* of frames in the memory of `backend`; NULL: there are none */
+  KernelQueue *device_queue;
+  void *device_tensor;
 
   /* the streaming thread */
   GstInt8FrameFormat format;
@@ -180,6 +185,16 @@ gboolean gst_int8_calib_choose_precision (GstInt8Calib *self, const CalibTable *
 
 /* report: the property "report", if it is set. */
 gboolean gst_int8_calib_report (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,
+    GError **error);
+
+/* device: back ends, for READY; open() posts the error where it returns FALSE. */
+gboolean gst_int8_calib_device_open (GstInt8Calib *self);
+void gst_int8_calib_device_close (GstInt8Calib *self);
+/* What is needed for frames on the device, with the run. */
+gboolean gst_int8_calib_device_make (GstInt8Calib *self, GError **error);
+void gst_int8_calib_device_free (GstInt8Calib *self);
+/* The tensor of a frame, or of its crop, to the slot; done when it returns. */
+gboolean gst_int8_calib_preprocess (GstInt8Calib *self, const GstInt8Frame *frame, float *slot,
     GError **error);
 
 /* frames: render() of the base class. */

@@ -36,7 +36,7 @@ make_slots (GstInt8Calib *self, GError **error)
         self->slot_size);
     return FALSE;
   }
-  return TRUE;
+  return gst_int8_calib_device_make (self, error);
 }
 
 static gboolean
@@ -375,6 +375,7 @@ gst_int8_calib_worker_join (GstInt8Calib *self)
   gst_int8_region_filter_clear (&self->filter);
   g_clear_pointer (&self->statistics, calib_statistics_free);
   g_clear_pointer (&self->model, engine_model_unref);
+  gst_int8_calib_device_free (self);
   g_clear_pointer (&self->preprocessor, engine_preprocessor_free);
   for (guint i = 0; i < GST_INT8_CALIB_SLOTS; i++) {
     if (self->slots[i])

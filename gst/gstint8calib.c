@@ -138,53 +138,6 @@ unlock_stop (GstBaseSink *sink)
 
 /* --- States ---------------------------------------------------------------------------------- */
 
-/* Of the FP32 network. */
-static KernelBackend *
-open_network (GstInt8Calib *self, const GstInt8Config *config, GError **error)
-{
-  const char *asked = config->backend && *config->backend ? config->backend : "auto";
-  const gboolean any = g_str_equal (asked, "auto");
-  g_autoptr (GError) local = NULL;
-  KernelBackend *cuda = any ? engine_backend_open ("cuda", &local) : NULL;
-
-  if (cuda)
-    return cuda;
-  if (any)
-    GST_INFO_OBJECT (self, "the CPU computes: %s", local->message);
-  return gst_int8_config_open_backend (config, error);
-}
-
-static void
-close_backends (GstInt8Calib *self)
-{
-  g_clear_pointer (&self->host, engine_backend_close);
-  g_clear_pointer (&self->backend, engine_backend_close);
-}
-
-/* A device computes the network; what is done seldom, or is bound to pictures in system memory, the CPU
- * does then. */
-static gboolean
-open_backends (GstInt8Calib *self)
-{
-  g_auto (GstInt8Config) config = {0};
-  g_autoptr (GError) error = NULL;
-
-  GST_OBJECT_LOCK (self);
-  gst_int8_config_copy (&self->settings.config, &config);
-  GST_OBJECT_UNLOCK (self);
-  self->backend = open_network (self, &config, &error);
-  if (self->backend)
-    self->host =
-        engine_backend_open (self->backend->host_memory ? self->backend->name : "cpu", &error);
-  if (self->host) {
-    GST_INFO_OBJECT (self, "back end %s: %s", self->backend->name, self->backend->description);
-    return TRUE;
-  }
-  gst_int8_calib_fail (self, error, GST_FLOW_ERROR);
-  close_backends (self);
-  return FALSE;
-}
-
 static gboolean
 read_config_file (GstInt8Calib *self)
 {
@@ -206,7 +159,7 @@ change_state (GstElement *element, GstStateChange transition)
 
   switch (transition) {
   case GST_STATE_CHANGE_NULL_TO_READY:
-    if (!read_config_file (self) || !open_backends (self))
+    if (!read_config_file (self) || !gst_int8_calib_device_open (self))
       return GST_STATE_CHANGE_FAILURE;
     break;
   case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -228,8 +181,24 @@ change_state (GstElement *element, GstStateChange transition)
     gst_int8_calib_worker_join (self);
   }
   if (transition == GST_STATE_CHANGE_READY_TO_NULL)
-    close_backends (self);
+    gst_int8_calib_device_close (self);
   return ret;
+}
+
+/* --- CUDA context ---------------------------------------------------------------------------- */
+
+static void
+set_context (GstElement *element, GstContext *context)
+{
+  gst_int8_cuda_set_context (&GST_INT8_CALIB (element)->cuda, element, context);
+  GST_ELEMENT_CLASS (gst_int8_calib_parent_class)->set_context (element, context);
+}
+
+static gboolean
+answer_query (GstBaseSink *sink, GstQuery *query)
+{
+  return gst_int8_cuda_answer_query (&GST_INT8_CALIB (sink)->cuda, GST_ELEMENT (sink), query) ||
+         GST_BASE_SINK_CLASS (gst_int8_calib_parent_class)->query (sink, query);
 }
 
 static void
@@ -240,6 +209,7 @@ finalize (GObject *object)
   gst_int8_config_file_clear (&self->config_file);
   gst_int8_calib_settings_clear (&self->settings);
   gst_int8_calib_settings_clear (&self->run);
+  gst_int8_cuda_clear (&self->cuda);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->changed);
   G_OBJECT_CLASS (gst_int8_calib_parent_class)->finalize (object);
@@ -266,8 +236,10 @@ gst_int8_calib_class_init (GstInt8CalibClass *klass)
       G_TYPE_NONE, 0);
 
   element_class->change_state = change_state;
+  element_class->set_context = set_context;
   sink_class->set_caps = set_caps;
   sink_class->propose_allocation = propose_allocation;
+  sink_class->query = answer_query;
   sink_class->render = gst_int8_calib_render;
   sink_class->wait_event = wait_event;
   sink_class->unlock = unlock;
@@ -283,6 +255,7 @@ gst_int8_calib_init (GstInt8Calib *self)
 {
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
+  gst_int8_cuda_init (&self->cuda);
   gst_int8_config_file_init (&self->config_file);
   gst_int8_calib_settings_init (&self->settings);
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
