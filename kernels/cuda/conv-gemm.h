@@ -11,7 +11,6 @@ extern "C" {
 #endif
 
 extern const CudaConvS8 kernel_conv_s8_cuda_stem, kernel_conv_s8_cuda_gemm;
-extern const CudaConvS8 kernel_conv_s8_cuda_narrow_or_gemm, kernel_conv_s8_cuda_narrow;
 extern const CudaConvS8 kernel_conv_s8_cuda_mma_128x128, kernel_conv_s8_cuda_mma_64x64;
 extern const CudaConvS8 kernel_conv_s8_cuda_mma_split2, kernel_conv_s8_cuda_mma_split4,
     kernel_conv_s8_cuda_mma_split8;

@@ -17,9 +17,7 @@ static const CudaConvS8 *const ways_s8[] = {
     &kernel_conv_s8_cuda_depthwise_strip,
     &kernel_conv_s8_cuda_depthwise_seven,
     &kernel_conv_s8_cuda_stem,
-    &kernel_conv_s8_cuda_narrow_or_gemm,
     &kernel_conv_s8_cuda_gemm,
-    &kernel_conv_s8_cuda_narrow,
     &kernel_conv_s8_cuda_wgmma_192x128,
     &kernel_conv_s8_cuda_wgmma_256x128,
     &kernel_conv_s8_cuda_wgmma_128x256,
@@ -47,7 +45,6 @@ static const CudaConvS8 *const ways_s8[] = {
 };
 
 static const CudaConvF32 *const ways_f32[] = {
-    &kernel_conv_f32_cuda_depthwise,
     &kernel_conv_f32_cuda_tiles,
     &kernel_conv_f32_cuda_plain,
 #ifdef INT8_CUDNN_HEADERS
