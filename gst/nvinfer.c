@@ -7,7 +7,15 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum { KEY_VALUE, KEY_PATH, KEY_SPECIAL, KEY_IGNORE, KEY_WARN, KEY_REFUSE } KeyKind;
+typedef enum {
+  KEY_VALUE,
+  KEY_PATH,
+  KEY_SPECIAL,
+  KEY_IGNORE,
+  KEY_WARN,
+  KEY_CLASSES,
+  KEY_REFUSE
+} KeyKind;
 
 typedef struct {
   const char *name;
@@ -40,6 +48,7 @@ typedef struct {
   const char *folder;
   GHashTable *specials; /* key to value: SPECIAL ones */
   gboolean has_table;
+  gboolean names_classes; /* [int8] says which objects, in their names */
 } Maker;
 
 void
@@ -171,6 +180,17 @@ set_scale (Maker *maker, GError **error)
   return TRUE;
 }
 
+/* NVIDIA's own filters are not described anywhere. */
+static void
+tell_filter (Maker *maker)
+{
+  const char *filter = g_hash_table_lookup (maker->specials, "scaling-filter");
+
+  if (filter && strlen (filter) == 1 && *filter >= '2' && *filter <= '6')
+    g_ptr_array_add (maker->settings->infos,
+        g_strdup_printf ("scaling-filter=%s: pictures are scaled bilinearly", filter));
+}
+
 static gboolean
 set_picture (Maker *maker, GError **error)
 {
@@ -189,6 +209,7 @@ set_picture (Maker *maker, GError **error)
       "maintain-aspect-ratio");
   set (maker, "color-format", "rgb", "model-color-format");
   set (maker, "scaling", "bilinear", "scaling-filter");
+  tell_filter (maker);
   return set_choice (maker, "model-color-format", "color-format", colors, G_N_ELEMENTS (colors),
              error) &&
          set_choice (maker, "scaling-filter", "scaling", filters, G_N_ELEMENTS (filters), error);
@@ -332,6 +353,11 @@ take_nvinfer (Maker *maker, const GstInt8ConfigEntry *entry, GError **error)
     if (!is_off (entry->value))
       note (maker->settings->warnings, entry, key->text);
     break;
+  case KEY_CLASSES: /* 0 is a class like others */
+    if (*entry->value)
+      note (maker->names_classes ? maker->settings->infos : maker->settings->warnings, entry,
+          key->text);
+    break;
   case KEY_REFUSE:
     return is_off (entry->value) || refuse (entry->key, entry->value, key->text, error);
   }
@@ -371,6 +397,12 @@ gst_int8_config_settings_make (const GPtrArray *entries, const char *folder,
   *settings = (GstInt8ConfigSettings){.properties = g_ptr_array_new_with_free_func (g_free),
       .infos = g_ptr_array_new_with_free_func (g_free),
       .warnings = g_ptr_array_new_with_free_func (g_free)};
+  for (guint i = 0; i < entries->len; i++) {
+    const GstInt8ConfigEntry *entry = entries->pdata[i];
+
+    maker.names_classes |=
+        g_str_equal (entry->group, "int8") && g_str_equal (entry->key, "object-class");
+  }
   for (guint i = 0; i < entries->len; i++) {
     const GstInt8ConfigEntry *entry = entries->pdata[i];
 

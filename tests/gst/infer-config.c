@@ -406,6 +406,15 @@ GST_START_TEST (test_warnings)
   test_expect_warning (test.bus, "no-such-key=1: nobody knows", "enable-dla=1", "output-tensor-meta=1",
       "int8infer has no property top-kk", NULL);
   test_element_free (&test);
+  /* Class 0 is one; it is of no interest where objects are named. */
+  test = ready ("int8infer", write_config ("c.txt", "[property]\noperate-on-class-ids=0\n"));
+  test_expect_warning (test.bus, "operate-on-class-ids=0", "object-class", NULL);
+  test_element_free (&test);
+  test = ready ("int8infer",
+      write_config ("c.txt", "[property]\noperate-on-class-ids=0\n[int8]\nobject-class=car\n"));
+  fail_if (
+      gst_bus_have_pending (test.bus) && gst_bus_poll (test.bus, GST_MESSAGE_WARNING, 0) != NULL);
+  test_element_free (&test);
 }
 GST_END_TEST;
 
