@@ -47,9 +47,19 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) conv_depthwise (
 #pragma unroll
     for (int kw = 0; kw < k; kw++)
       load_f32<V> (wv[kw], w + (kh * k + kw) * s.oc);
+    if ((unsigned) h >= (unsigned) s.ih) {
+#pragma unroll
+      for (int kw = 0; kw < k; kw++)
+#pragma unroll
+        for (int o = 0; o < OUTPUTS; o++)
+#pragma unroll
+          for (int j = 0; j < V; j++)
+            t[o][j] = fmaf (0.0f, wv[kw][j], t[o][j]);
+      continue;
+    }
 #pragma unroll
     for (int q = 0; q < (OUTPUTS - 1) * stride + k; q++) {
-      const bool inside = (unsigned) h < (unsigned) s.ih && (unsigned) (iw + q) < (unsigned) s.iw;
+      const bool inside = (unsigned) (iw + q) < (unsigned) s.iw;
 
       load_f32<V> (v, x + (inside ? ((size_t) h * s.iw + iw + q) * s.ic : 0));
 #pragma unroll
