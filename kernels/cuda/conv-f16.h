@@ -5,19 +5,17 @@
  */
 #pragma once
 
-#include "kernels/cuda/conv-blocks.h"
+#include "kernels/cuda/conv-gemm.h"
 #include "kernels/cuda/vector.h"
 
 extern const CudaConvF16 kernel_conv_f16_cuda_gemm, kernel_conv_f16_cuda_stem,
     kernel_conv_f16_cuda_depthwise, kernel_conv_f16_cuda_plain;
-extern const CudaConvF16 kernel_conv_f16_cuda_mma_128x128, kernel_conv_f16_cuda_mma_64x64,
-    kernel_conv_f16_cuda_mma_split2, kernel_conv_f16_cuda_mma_split4,
-    kernel_conv_f16_cuda_mma_split8;
-extern const CudaConvF16 kernel_conv_f16_cuda_wgmma_256x128, kernel_conv_f16_cuda_wgmma_192x128,
-    kernel_conv_f16_cuda_wgmma_128x256, kernel_conv_f16_cuda_wgmma_128x128,
-    kernel_conv_f16_cuda_wgmma_128x64;
-extern const CudaConvF16 kernel_conv_f16_cuda_wgmma_2x128x128, kernel_conv_f16_cuda_wgmma_2x64x256,
-    kernel_conv_f16_cuda_wgmma_2x128x64;
+
+#define WAY(id, title, tile) extern const CudaConvF16 kernel_conv_f16_cuda_##id;
+CONV_WGMMA_WAYS (WAY)
+CONV_MMA_WAYS (WAY)
+CONV_SPLIT_WAYS (WAY)
+#undef WAY
 
 #ifdef __CUDACC__
 
@@ -52,8 +50,8 @@ conv_store_f16 (const ConvParams &p, int pixel, int channel, Get get)
     }
 #pragma unroll
     for (int i = 0; i < 8; i += 2)
-      word[(k + i) / 2] =
-          kernel_half_of_f32 (t[i]) | (uint32_t) kernel_half_of_f32 (t[i + 1]) << 16;
+      word[(k + i) / 2] = kernel_half_of_f32 (t[i]) | (uint32_t) kernel_half_of_f32 (t[i + 1])
+                                                          << 16;
   }
   if (!p.wide)
     return;

@@ -9,7 +9,6 @@
 /* Pixels x channels of a block; the blocks of a cluster share out k in the last three. */
 typedef enum {
   CONV_MMA_128X128,
-  CONV_MMA_128X64,
   CONV_MMA_64X64,
   CONV_MMA_SPLIT2,
   CONV_MMA_SPLIT4,
@@ -19,3 +18,6 @@ typedef enum {
 /* Takes the nearest tile that the device and x's alignment allow. */
 void kernel_conv_mma_run (const KernelConvS8 *args, bool to_f32, ConvMmaTile tile,
     KernelQueue *queue);
+
+/* The same for halves. */
+void kernel_conv_mma_run_f16 (const KernelConvF16 *args, ConvMmaTile tile, KernelQueue *queue);

@@ -9,31 +9,25 @@
 
 #define COUNT(array) ((int) (sizeof (array) / sizeof *(array)))
 
+#define S8(id, title, tile)  &kernel_conv_s8_cuda_##id,
+#define F16(id, title, tile) &kernel_conv_f16_cuda_##id,
+
 /* Best first. Behind "plain": those that tactic 0 never takes, as making a plan of cuDNN takes up to a
  * second. */
+/* clang-format off */
 static const CudaConvS8 *const ways_s8[] = {
     &kernel_conv_s8_cuda_depthwise,
     &kernel_conv_s8_cuda_depthwise_small,
     &kernel_conv_s8_cuda_depthwise_strip,
     &kernel_conv_s8_cuda_depthwise_seven,
     &kernel_conv_s8_cuda_stem,
+    &kernel_conv_s8_cuda_narrow_or_gemm,
     &kernel_conv_s8_cuda_gemm,
-    &kernel_conv_s8_cuda_wgmma_192x128,
-    &kernel_conv_s8_cuda_wgmma_256x128,
-    &kernel_conv_s8_cuda_wgmma_128x256,
-    &kernel_conv_s8_cuda_wgmma_128x128,
-    &kernel_conv_s8_cuda_wgmma_128x64,
-    &kernel_conv_s8_cuda_wgmma_2x128x128,
-    &kernel_conv_s8_cuda_wgmma_2x64x256,
-    &kernel_conv_s8_cuda_wgmma_2x128x64,
-    &kernel_conv_s8_cuda_patch_4x128x64,
-    &kernel_conv_s8_cuda_patch_4x64x64,
-    &kernel_conv_s8_cuda_patch_3x64x128,
-    &kernel_conv_s8_cuda_mma_128x128,
-    &kernel_conv_s8_cuda_mma_64x64,
-    &kernel_conv_s8_cuda_mma_split2,
-    &kernel_conv_s8_cuda_mma_split4,
-    &kernel_conv_s8_cuda_mma_split8,
+    &kernel_conv_s8_cuda_narrow,
+    CONV_WGMMA_WAYS (S8)
+    CONV_PATCH_WAYS (S8)
+    CONV_MMA_WAYS (S8)
+    CONV_SPLIT_WAYS (S8)
     &kernel_conv_s8_cuda_plain,
 #ifdef INT8_CUDNN_HEADERS
     &kernel_conv_s8_cuda_cudnn_1,
@@ -45,6 +39,7 @@ static const CudaConvS8 *const ways_s8[] = {
 };
 
 static const CudaConvF32 *const ways_f32[] = {
+    &kernel_conv_f32_cuda_depthwise,
     &kernel_conv_f32_cuda_tiles,
     &kernel_conv_f32_cuda_plain,
 #ifdef INT8_CUDNN_HEADERS
@@ -59,21 +54,12 @@ static const CudaConvF16 *const ways_f16[] = {
     &kernel_conv_f16_cuda_depthwise,
     &kernel_conv_f16_cuda_stem,
     &kernel_conv_f16_cuda_gemm,
-    &kernel_conv_f16_cuda_wgmma_192x128,
-    &kernel_conv_f16_cuda_wgmma_256x128,
-    &kernel_conv_f16_cuda_wgmma_128x256,
-    &kernel_conv_f16_cuda_wgmma_128x128,
-    &kernel_conv_f16_cuda_wgmma_128x64,
-    &kernel_conv_f16_cuda_wgmma_2x128x128,
-    &kernel_conv_f16_cuda_wgmma_2x64x256,
-    &kernel_conv_f16_cuda_wgmma_2x128x64,
-    &kernel_conv_f16_cuda_mma_128x128,
-    &kernel_conv_f16_cuda_mma_64x64,
-    &kernel_conv_f16_cuda_mma_split2,
-    &kernel_conv_f16_cuda_mma_split4,
-    &kernel_conv_f16_cuda_mma_split8,
+    CONV_WGMMA_WAYS (F16)
+    CONV_MMA_WAYS (F16)
+    CONV_SPLIT_WAYS (F16)
     &kernel_conv_f16_cuda_plain,
 };
+/* clang-format on */
 
 template <typename Way> struct List {
   const Way *const *ways;
