@@ -5,6 +5,7 @@
  *   gstint8infer.c             class and state changes
  *   gstint8infer-properties.c  properties
  *   gstint8infer-types.c       their enumerations
+ *   gstint8infer-devices.c     where the network runs
  *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
  *   gstint8infer-task.c        the task of the source pad: what comes next
  *   gstint8infer-entry.c       frames on their way through the network
@@ -99,15 +100,16 @@ struct _GstInt8Infer {
   /* object lock */
   GstInt8NetworkSettings settings;
   GstInt8InferOptions options;
-  char *instance_id;
+  char *instance_id, *device_id;
   GstInt8ConfigFile config_file;
   GstInt8ObjectSettings objects;
-  gboolean objects_changed; /* since the task last looked */
+  gboolean objects_changed;  /* since the task last looked */
   gboolean settings_changed; /* since the instance was last told */
 
   GstInt8Cuda cuda;
   /* from READY on */
-  KernelBackend *backend;
+  GstInt8Device devices[GST_INT8_MAX_DEVICES];
+  guint n_devices;
   GstInt8Stats stats;
 
   GMutex lock;
@@ -146,6 +148,9 @@ GType gst_int8_infer_metadata_type (void);
 /* properties */
 void gst_int8_infer_properties_install (GObjectClass *klass);
 void gst_int8_infer_properties_init (GstInt8Infer *self);
+/* devices: opens what the properties name; closes it */
+gboolean gst_int8_infer_devices_open (GstInt8Infer *self, GError **error);
+void gst_int8_infer_devices_close (GstInt8Infer *self);
 /* stream */
 void gst_int8_infer_pads_install (GstElementClass *klass);
 void gst_int8_infer_pads_init (GstInt8Infer *self);

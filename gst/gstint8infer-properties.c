@@ -15,6 +15,7 @@ enum {
   PROP_BATCH_SIZE,
   PROP_BATCH_TIMEOUT,
   PROP_INSTANCE_ID,
+  PROP_DEVICE_ID,
   PROP_CONFIG_FILE,
   PROP_TUNE,
   PROP_TOP_K,
@@ -207,6 +208,22 @@ get_option (const GstInt8InferOptions *options, guint id, GValue *value)
   }
 }
 
+/* Where the text of a property is that is the element's own and settled in READY; else NULL. */
+static char **
+text_of (GstInt8Infer *self, guint id)
+{
+  switch (id) {
+  case PROP_INSTANCE_ID:
+    return &self->instance_id;
+  case PROP_DEVICE_ID:
+    return &self->device_id;
+  case PROP_CONFIG_FILE:
+    return &self->config_file.path;
+  default:
+    return NULL;
+  }
+}
+
 static void
 set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
@@ -216,8 +233,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   GST_OBJECT_LOCK (self);
   gst_int8_config_file_note (&self->config_file, pspec);
   known = set_option (&self->options, id, value);
-  if (id == PROP_INSTANCE_ID || id == PROP_CONFIG_FILE) {
-    take_string (id == PROP_INSTANCE_ID ? &self->instance_id : &self->config_file.path, value);
+  if (text_of (self, id)) {
+    take_string (text_of (self, id), value);
     known = TRUE;
   }
   if (!known && gst_int8_objects_set_property (&self->objects, PROP_OBJECTS, id, value))
@@ -240,8 +257,10 @@ make_stats (GstInt8Infer *self)
   g_autoptr (GstInt8Guard) guard = NULL;
 
   g_mutex_lock (&self->lock);
-  if (self->member)
+  if (self->member) {
     guard = gst_int8_member_guard (self->member);
+    gst_int8_member_add_stats (self->member, stats);
+  }
   g_mutex_unlock (&self->lock);
   if (guard)
     gst_int8_guard_add_stats (guard, stats);
@@ -261,9 +280,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   GST_OBJECT_LOCK (self);
   known = get_option (&self->options, id, value) || get_setting (&self->settings, id, value) ||
           gst_int8_objects_get_property (&self->objects, PROP_OBJECTS, id, value);
-  if (id == PROP_INSTANCE_ID || id == PROP_CONFIG_FILE) {
-    g_value_set_string (value,
-        id == PROP_INSTANCE_ID ? self->instance_id : self->config_file.path);
+  if (text_of (self, id)) {
+    g_value_set_string (value, *text_of (self, id));
     known = TRUE;
   }
   GST_OBJECT_UNLOCK (self);
@@ -332,6 +350,12 @@ install_settings (GObjectClass *klass)
           "Elements of a process with the same id share one network, its weights and its batches, "
           "which are filled from all their streams in turn. The properties of the first that has a model say what "
           "it is; the others may leave \"model\" unset (unset = not shared)",
+          NULL, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (klass, PROP_DEVICE_ID,
+      g_param_spec_string ("device-id", "Device id",
+          "Numbers of the GPUs of backend=cuda (or auto) that share the batches, as in \"0,1\"; backend takes a list, "
+          "too: \"cuda:0,cuda:1\" is the same, \"cpu,cpu\" lets two elements of an instance-id run batches at the same "
+          "time (unset = as backend says)",
           NULL, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_boolean ("tune", "Tune",

@@ -48,71 +48,21 @@
  */
 #include "gst/gstint8infer-private.h"
 
-#include <string.h>
-
 GST_DEBUG_CATEGORY (gst_int8_infer_debug);
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
 G_DEFINE_FINAL_TYPE (GstInt8Infer, gst_int8_infer, GST_TYPE_ELEMENT)
 GST_ELEMENT_REGISTER_DEFINE (int8infer, "int8infer", GST_RANK_NONE, GST_TYPE_INT8_INFER)
 
-/* A CUDA device, in the context that it has in this pipeline; else, or where the build knows none, in
- * one of its own, where frames come from system memory. */
-static KernelBackend *
-open_cuda (GstInt8Infer *self, const char *asked, GError **error)
-{
-  const char *number = strchr (asked, ':'), *why = NULL;
-  g_autofree char *name = NULL;
-  KernelBackend *backend;
-
-  if (gst_int8_cuda_take (&self->cuda, GST_ELEMENT (self), number ? atoi (number + 1) : -1, &why))
-    name = gst_int8_cuda_backend_name (&self->cuda);
-  else
-    GST_INFO_OBJECT (self, "no CUDA context is shared with the pipeline: %s", why);
-  backend = engine_backend_open (name ? name : asked, error);
-  if (!backend)
-    gst_int8_cuda_drop (&self->cuda);
-  return backend;
-}
-
-static KernelBackend *
-open_any (GstInt8Infer *self, const GstInt8Config *config, GError **error)
-{
-  const char *asked = config->backend && *config->backend ? config->backend : "auto";
-  const gboolean any = g_str_equal (asked, "auto");
-  g_autoptr (GError) local = NULL;
-  KernelBackend *backend;
-
-  if (!any && !g_str_has_prefix (asked, "cuda"))
-    return gst_int8_config_open_backend (config, error);
-  backend = open_cuda (self, any ? "cuda" : asked, &local);
-  if (backend)
-    return backend;
-  if (any) {
-    GST_INFO_OBJECT (self, "the CPU computes: %s", local->message);
-    return gst_int8_config_open_backend (config, error);
-  }
-  g_set_error (error, local->domain, local->code, "%s; backend=auto takes what this machine has",
-      local->message);
-  return NULL;
-}
-
 static gboolean
-open_backend (GstInt8Infer *self)
+open_devices (GstInt8Infer *self)
 {
-  g_auto (GstInt8Config) config = {0};
   g_autoptr (GError) error = NULL;
 
-  GST_OBJECT_LOCK (self);
-  gst_int8_config_copy (&self->settings.config, &config);
-  GST_OBJECT_UNLOCK (self);
-  self->backend = open_any (self, &config, &error);
-  if (!self->backend) {
-    gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
-    return FALSE;
-  }
-  GST_INFO_OBJECT (self, "back end %s: %s", self->backend->name, self->backend->description);
-  return TRUE;
+  if (gst_int8_infer_devices_open (self, &error))
+    return TRUE;
+  gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
+  return FALSE;
 }
 
 static void
@@ -127,7 +77,6 @@ copy_settings (GstInt8Infer *self, GstInt8NetworkSettings *settings)
 static gboolean
 join (GstInt8Infer *self)
 {
-  const GstInt8Device device = {.backend = self->backend, .context = self->cuda.context};
   g_auto (GstInt8NetworkSettings) settings = {0};
   g_autoptr (GError) error = NULL;
   g_autofree char *id = NULL;
@@ -137,7 +86,8 @@ join (GstInt8Infer *self)
   GST_OBJECT_LOCK (self);
   id = g_strdup (self->instance_id);
   GST_OBJECT_UNLOCK (self);
-  member = gst_int8_instance_join (id, GST_ELEMENT (self), &settings, &device, 1, &error);
+  member = gst_int8_instance_join (id, GST_ELEMENT (self), &settings, self->devices,
+      self->n_devices, &error);
   if (!member) {
     gst_int8_config_post_error (GST_ELEMENT (self), error, NULL);
     return FALSE;
@@ -184,7 +134,7 @@ change_state (GstElement *element, GstStateChange transition)
 
   switch (transition) {
   case GST_STATE_CHANGE_NULL_TO_READY:
-    if (!read_config_file (self) || !open_backend (self))
+    if (!read_config_file (self) || !open_devices (self))
       return GST_STATE_CHANGE_FAILURE;
     break;
   case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -202,10 +152,8 @@ change_state (GstElement *element, GstStateChange transition)
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
       (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE))
     leave (self);
-  if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
-    g_clear_pointer (&self->backend, engine_backend_close);
-    gst_int8_cuda_drop (&self->cuda);
-  }
+  if (transition == GST_STATE_CHANGE_READY_TO_NULL)
+    gst_int8_infer_devices_close (self);
   return ret;
 }
 
@@ -253,6 +201,7 @@ finalize (GObject *object)
 
   gst_int8_network_settings_clear (&self->settings);
   g_free (self->instance_id);
+  g_free (self->device_id);
   gst_int8_config_file_clear (&self->config_file);
   gst_int8_object_settings_clear (&self->objects);
   gst_int8_tracks_free (self->tracks);

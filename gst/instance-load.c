@@ -53,7 +53,7 @@ post_network (GstInt8Instance *instance, const GstInt8Network *network, gboolean
   g_autoptr (GPtrArray) elements = get_elements (instance, newcomers);
 
   for (guint i = 0; i < elements->len; i++)
-    gst_int8_network_post (elements->pdata[i], network, instance->devices[0].backend->name);
+    gst_int8_network_post (elements->pdata[i], network, instance->devices, instance->n_devices);
 }
 
 static const char *

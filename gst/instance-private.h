@@ -42,6 +42,7 @@ typedef struct {
 typedef struct {
   GstInt8LaneState state;
   guint runner;            /* of the network */
+  guint device;            /* of the instance, that the runner is on */
   GstInt8BatchItem *items; /* batch-size places */
   guint n_items;
   guint64 number; /* in the order in which batches began to run */
@@ -58,6 +59,7 @@ typedef struct {
   /* running */
   GstInt8Lane lanes[GST_INT8_MAX_DEVICES * GST_INT8_DEVICE_LANES];
   guint64 n_begun;
+  guint64 n_pictures[GST_INT8_MAX_DEVICES]; /* that each device has ended */
   GQueue active;     /* members with queued pictures, in turn: their `turn` links */
   GQueue waiting;    /* members that sleep in wait() or cancel(): their `sleep` links */
   guint n_queued;    /* pictures */

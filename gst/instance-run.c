@@ -28,18 +28,61 @@ gst_int8_instance_wake_all_locked (GstInt8Instance *instance)
     wake_locked (l->data);
 }
 
-static GstInt8Lane *
-find_lane (GstInt8Instance *instance, GstInt8LaneState state)
+/* Batches that a device has under way. */
+static guint
+load_of_locked (const GstInt8Instance *instance, guint device)
 {
-  GstInt8Lane *oldest = NULL;
+  guint n = 0;
+
+  for (guint i = 0; i < instance->n_lanes; i++)
+    n += instance->lanes[i].device == device && instance->lanes[i].state != GST_INT8_LANE_FREE;
+  return n;
+}
+
+/* Where a batch goes that begins now, or NULL. */
+static GstInt8Lane *
+find_free_lane_locked (GstInt8Instance *instance)
+{
+  guint least = G_MAXUINT;
+  GstInt8Lane *best = NULL;
+
+  for (guint i = 0; i < instance->n_lanes; i++) {
+    GstInt8Lane *lane = &instance->lanes[i];
+    guint load;
+
+    if (lane->state != GST_INT8_LANE_FREE)
+      continue;
+    load = load_of_locked (instance, lane->device);
+    if (load < least || (load == least && lane->number < best->number)) {
+      least = load;
+      best = lane;
+    }
+  }
+  return best;
+}
+
+/* What runs on the caller's thread has run: such a batch has nothing left to wait for. */
+static gboolean
+is_over (const GstInt8Instance *instance, const GstInt8Lane *lane)
+{
+  return instance->devices[lane->device].backend->host_memory;
+}
+
+/* The batch to wait for, or NULL: one that is over, else the oldest. */
+static GstInt8Lane *
+find_running_lane_locked (GstInt8Instance *instance)
+{
+  GstInt8Lane *best = NULL;
 
   for (guint i = 0; i < instance->n_lanes; i++) {
     GstInt8Lane *lane = &instance->lanes[i];
 
-    if (lane->state == state && (!oldest || lane->number < oldest->number))
-      oldest = lane;
+    if (lane->state == GST_INT8_LANE_RUNNING &&
+        (!best || is_over (instance, lane) > is_over (instance, best) ||
+            (is_over (instance, lane) == is_over (instance, best) && lane->number < best->number)))
+      best = lane;
   }
-  return oldest;
+  return best;
 }
 
 /* When the first batch has to begin: 0 at once, G_MAXINT64 never. */
@@ -68,7 +111,7 @@ lane_to_start_locked (GstInt8Instance *instance)
 
   if (instance->n_queued == 0 || !instance->network || instance->next)
     return NULL;
-  lane = find_lane (instance, GST_INT8_LANE_FREE);
+  lane = find_free_lane_locked (instance);
   if (!lane)
     return NULL;
   due = next_due_locked (instance);
@@ -80,7 +123,7 @@ static void
 pass_on_locked (GstInt8Instance *instance)
 {
   if (instance->waiting.head &&
-      (lane_to_start_locked (instance) || find_lane (instance, GST_INT8_LANE_RUNNING)))
+      (lane_to_start_locked (instance) || find_running_lane_locked (instance)))
     wake_locked (instance->waiting.head->data);
 }
 
@@ -153,6 +196,8 @@ end_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane, const GError *er
 {
   for (guint i = 0; i < lane->n_items; i++)
     end_item_locked (&lane->items[i], error);
+  if (!error)
+    instance->n_pictures[lane->device] += lane->n_items;
   lane->n_items = 0;
   lane->state = GST_INT8_LANE_FREE;
   gst_int8_instance_exchange_locked (instance);
@@ -196,6 +241,19 @@ show_to_guard (GstInt8Instance *instance, const GstInt8Lane *lane, GstInt8Guard 
   g_mutex_unlock (&instance->guard_lock);
 }
 
+/* Of several devices an error says whose it is. */
+static void
+name_device (const GstInt8Instance *instance, const GstInt8Lane *lane, GError **error)
+{
+  g_autofree char *name = NULL;
+
+  if (!*error || instance->n_devices < 2)
+    return;
+  name = gst_int8_device_name (&instance->devices[lane->device]);
+  g_prefix_error (error, "device %s (number %u of %u): ", name, lane->device + 1,
+      instance->n_devices);
+}
+
 /* Begins a batch with what is queued. lock held, given back in between */
 static void
 start_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
@@ -217,9 +275,10 @@ start_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
   for (guint i = 0; i < lane->n_items; i++)
     lane->items[i].job->batch = lane->n_items;
   if (started) {
-    lane->number = instance->n_begun++;
+    lane->number = ++instance->n_begun;
     lane->state = GST_INT8_LANE_RUNNING;
   } else {
+    name_device (instance, lane, &error);
     end_batch_locked (instance, lane, error);
   }
 }
@@ -249,6 +308,7 @@ finish_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
     for (guint i = 0; i < lane->n_items; i++)
       classify (&lane->items[i], i, runner);
   g_mutex_lock (&instance->lock);
+  name_device (instance, lane, &error);
   end_batch_locked (instance, lane, error);
 }
 
@@ -275,16 +335,16 @@ sleep_locked (GstInt8Member *member, gint64 until)
 static gboolean
 work_locked (GstInt8Instance *instance, gboolean may_start)
 {
-  GstInt8Lane *lane = may_start ? lane_to_start_locked (instance) : NULL;
+  GstInt8Lane *running = find_running_lane_locked (instance);
+  GstInt8Lane *lane = may_start && !(running && is_over (instance, running))
+                          ? lane_to_start_locked (instance)
+                          : NULL;
 
-  if (lane) {
-    start_batch_locked (instance, lane);
-    return TRUE;
-  }
-  lane = find_lane (instance, GST_INT8_LANE_RUNNING);
   if (lane)
-    finish_batch_locked (instance, lane);
-  return lane != NULL;
+    start_batch_locked (instance, lane);
+  else if (running)
+    finish_batch_locked (instance, running);
+  return lane || running;
 }
 
 static gboolean

@@ -48,6 +48,32 @@ gst_int8_member_guard (GstInt8Member *member)
   return guard;
 }
 
+void
+gst_int8_member_add_stats (GstInt8Member *member, GstStructure *stats)
+{
+  GstInt8Instance *instance = member->instance;
+  GValue pictures = G_VALUE_INIT, names = G_VALUE_INIT, value = G_VALUE_INIT;
+  guint64 counts[GST_INT8_MAX_DEVICES];
+
+  g_mutex_lock (&instance->lock);
+  memcpy (counts, instance->n_pictures, sizeof counts);
+  g_mutex_unlock (&instance->lock);
+  if (instance->n_devices < 2)
+    return;
+  gst_value_array_init (&pictures, instance->n_devices);
+  gst_value_array_init (&names, instance->n_devices);
+  for (guint i = 0; i < instance->n_devices; i++) {
+    g_value_init (&value, G_TYPE_UINT64);
+    g_value_set_uint64 (&value, counts[i]);
+    gst_value_array_append_and_take_value (&pictures, &value);
+    g_value_init (&value, G_TYPE_STRING);
+    g_value_take_string (&value, gst_int8_device_name (&instance->devices[i]));
+    gst_value_array_append_and_take_value (&names, &value);
+  }
+  gst_structure_take_value (stats, "device-pictures", &pictures);
+  gst_structure_take_value (stats, "devices", &names);
+}
+
 /* --- Instances ------------------------------------------------------------------------------- */
 
 static void
@@ -120,11 +146,12 @@ begin (GstInt8Instance *instance, const GstInt8NetworkSettings *settings,
   instance->batch_size = settings->batch_size;
   gst_int8_network_settings_copy (settings, &instance->settings);
   for (guint i = 0; i < n_devices; i++)
-    instance->n_lanes += gst_int8_device_lanes (&instance->devices[i]);
-  for (guint i = 0; i < instance->n_lanes; i++) {
-    instance->lanes[i].runner = i;
-    instance->lanes[i].items = g_new0 (GstInt8BatchItem, instance->batch_size);
-  }
+    for (guint k = gst_int8_device_lanes (&instance->devices[i]); k > 0; k--) {
+      instance->lanes[instance->n_lanes] = (GstInt8Lane){.runner = instance->n_lanes,
+          .device = i,
+          .items = g_new0 (GstInt8BatchItem, instance->batch_size)};
+      instance->n_lanes++;
+    }
   g_mutex_unlock (&instance->lock);
   gst_int8_instance_load_start (instance);
   return TRUE;

@@ -8,6 +8,9 @@
  * others' pictures among its own, and leaves the rest to the next who waits. So a lone element computes
  * on its own thread, and nobody who is held up downstream holds up others.
  *
+ * Devices: a batch begins on that which has the fewest under way, of equal ones on that which has waited the
+ * longest. Jobs end in any order, and each member takes its own in the order of submit().
+ *
  * Batches: one begins when a device is free and enough pictures are queued to fill it, or one has waited
  * for its job's timeout (0: at once). Pictures are taken from the members in turn, one each, so that a
  * stream with many does not keep one with few waiting.
@@ -82,6 +85,9 @@ guint gst_int8_member_batch_size (const GstInt8Member *member);
 guint gst_int8_member_lanes (const GstInt8Member *member);
 /* A reference, or NULL. Any thread. */
 GstInt8Guard *gst_int8_member_guard (GstInt8Member *member);
+/* Of several devices: devices (array of string) and device-pictures (array of guint64, in their order), what each
+ * has ended for all members. Any thread. */
+void gst_int8_member_add_stats (GstInt8Member *member, GstStructure *stats);
 
 void gst_int8_member_submit (GstInt8Member *member, GstInt8Job *job);
 /* Works, or sleeps, until the job is done or wake() was called. urgent: nothing will come that could

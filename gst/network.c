@@ -88,6 +88,26 @@ set_lines (GstStructure *fields, const char *name, const GPtrArray *lines)
   gst_structure_take_value (fields, name, &array);
 }
 
+char *
+gst_int8_device_name (const GstInt8Device *device)
+{
+  /* Without the address of a context. */
+  return g_strndup (device->backend->name, strcspn (device->backend->name, "@"));
+}
+
+static char *
+device_names (const GstInt8Device *devices, guint n)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *name = gst_int8_device_name (&devices[i]);
+
+    g_string_append_printf (names, "%s%s", i ? "," : "", name);
+  }
+  return g_string_free (g_steal_pointer (&names), FALSE);
+}
+
 /* The element message "int8-engine": swapped (gboolean: while playing, in place of another), built (gboolean), reason (string; built only), path (string;
  * where the file could be kept), seconds (gdouble: from the start to the first frame's turn),
  * precision and backend (string), layers-int8, layers-fp32 (gint), tuned (gboolean: timed now), tactics
@@ -95,8 +115,10 @@ set_lines (GstStructure *fields, const char *name, const GPtrArray *lines)
  * whose range came from another's), obeyed (layers with a rule of layer-precision), refused (what cannot
  * be had), unmatched (rules and ranges by hand that nothing has). */
 void
-gst_int8_network_post (GstElement *element, const GstInt8Network *network, const char *backend)
+gst_int8_network_post (GstElement *element, const GstInt8Network *network,
+    const GstInt8Device *devices, guint n_devices)
 {
+  g_autofree char *backend = device_names (devices, n_devices);
   const EngineRequestReport *report = &network->report;
   /* clang-format off */
   GstStructure *fields = gst_structure_new ("int8-engine",
@@ -231,6 +253,26 @@ obtain (GstElement *element, const GstInt8NetworkSettings *settings,
   return engine;
 }
 
+/* Tuning is for a machine and a device: every kind of them is timed once. */
+static Engine *
+obtain_for_all (GstElement *element, const GstInt8NetworkSettings *settings,
+    const EnginePreprocess *preprocess, const GstInt8Device *devices, guint n_devices,
+    GCancellable *cancellable, EngineRequestReport *report, GError **error)
+{
+  Engine *engine = obtain (element, settings, preprocess, &devices[0], cancellable, report, error);
+
+  for (guint i = 1; settings->tune && engine && i < n_devices; i++) {
+    EngineRequestReport more = {0};
+    Engine *same = obtain (element, settings, preprocess, &devices[i], cancellable, &more, error);
+
+    report->tuned = report->tuned || more.tuned;
+    engine_request_report_clear (&more);
+    engine_unref (engine);
+    engine = same;
+  }
+  return engine;
+}
+
 /* n_classes 0 only looks whether the file can be read, before an engine is built. */
 static gboolean
 load_labels (GstElement *element, GstInt8Network *network, const char *path, guint n_classes,
@@ -312,8 +354,8 @@ gst_int8_network_new (GstElement *element, const GstInt8NetworkSettings *setting
   if (!load_labels (element, network, settings->labels, 0, error) ||
       !resolve_preprocess (settings, &preprocess, error))
     return NULL;
-  network->engine =
-      obtain (element, settings, &preprocess, &devices[0], cancellable, &network->report, error);
+  network->engine = obtain_for_all (element, settings, &preprocess, devices, n_devices, cancellable,
+      &network->report, error);
   if (!network->engine || g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
   for (guint i = 0; i < n_devices; i++)

@@ -41,6 +41,8 @@ typedef struct {
  * and queued behind it. A CPU works on the caller's thread, one batch at a time. */
 #define GST_INT8_DEVICE_LANES 2
 guint gst_int8_device_lanes (const GstInt8Device *device);
+/* For people: "cpu", "cuda:1". */
+char *gst_int8_device_name (const GstInt8Device *device);
 
 typedef struct {
   Engine *engine;
@@ -63,6 +65,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstInt8Network, gst_int8_network_free)
 
 /* Posts the element message "int8-engine": what the network is (docs/ELEMENTS.md lists its fields). */
 void gst_int8_network_post (GstElement *element, const GstInt8Network *network,
-    const char *backend);
+    const GstInt8Device *devices, guint n_devices);
 
 G_END_DECLS

@@ -231,7 +231,9 @@ set_network (Maker *maker, GError **error)
     return refuse ("network-type", type == 2 ? "2" : "3",
         "it is a segmentation; int8infer runs classifiers", error);
   set (maker, "precision", modes[0], "network-mode"); /* nvinfer's default */
-  if (device && !is_off (device)) {
+  if (device && strpbrk (device, ",;")) {
+    set (maker, "device-id", device, "gpu-id");
+  } else if (device && !is_off (device)) {
     g_autofree char *backend = g_strdup_printf ("cuda:%s", device);
 
     set (maker, "backend", backend, "gpu-id");

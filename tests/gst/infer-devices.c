@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * infer-devices.c: one network on several devices: which ones the properties name, that all of them get
+ * batches, that frames keep their order, and that an error says whose it is. The plugin is linked into this
+ * program, so that the test can break a back end.
+ */
+#include "tests/gst/common.h"
+
+#include <stdio.h>
+#include <string.h>
+
+extern void gst_plugin_int8_register (void);
+
+static void
+push (TestElement *test, guint seed)
+{
+  fail_unless_equals_int (gst_harness_push (test->h, test_small_frame (seed)), GST_FLOW_OK);
+}
+
+static void
+check_next (TestElement *test, guint seed)
+{
+  const Classes expected = test_expected (ENGINE_PRECISION_INT8, 28, 28, seed, 1);
+  GstBuffer *out = gst_harness_pull (test->h);
+
+  fail_unless (out != NULL);
+  fail_unless_equals_uint64 (GST_BUFFER_OFFSET (out), seed);
+  test_check_classes (out, &expected);
+  gst_buffer_unref (out);
+}
+
+/* Pictures of one device, of as many devices as there should be. */
+static guint64
+device_pictures (TestElement *test, guint device, guint n_devices, const char *name)
+{
+  GstStructure *stats;
+  const GValue *names, *pictures;
+  guint64 n;
+
+  g_object_get (test->element, "stats", &stats, NULL);
+  names = gst_structure_get_value (stats, "devices");
+  pictures = gst_structure_get_value (stats, "device-pictures");
+  fail_unless (names && pictures);
+  fail_unless_equals_int (gst_value_array_get_size (names), n_devices);
+  fail_unless_equals_int (gst_value_array_get_size (pictures), n_devices);
+  fail_unless_equals_string (g_value_get_string (gst_value_array_get_value (names, device)), name);
+  n = g_value_get_uint64 (gst_value_array_get_value (pictures, device));
+  gst_structure_free (stats);
+  return n;
+}
+
+static void
+check_backend_of_message (TestElement *test, const char *expected)
+{
+  GstStructure *fields = test_wait_message (test->bus, "int8-engine", 20);
+
+  fail_unless (fields != NULL);
+  fail_unless_equals_string (gst_structure_get_string (fields, "backend"), expected);
+  gst_structure_free (fields);
+}
+
+/* --- Batches --------------------------------------------------------------------------------- */
+
+#define N_FRAMES 24
+
+/* One stream: its batches take turns between the devices, its frames come in order with the same results. */
+GST_START_TEST (test_one_stream)
+{
+  static const char *const launches[] = {"int8infer backend=cpu,cpu",
+      "int8infer backend=cpu,cpu,cpu,cpu batch-size=4", "int8infer backend=cpu,ref batch-size=2"};
+  static const char *const lists[] = {"cpu,cpu", "cpu,cpu,cpu,cpu", "cpu,ref"};
+  static const guint counts[] = {2, 4, 2};
+  TestElement test = test_infer_new (launches[__i__], test_small_caps ());
+  guint64 sum = 0, least = G_MAXUINT64;
+
+  check_backend_of_message (&test, lists[__i__]);
+  for (guint i = 0; i < N_FRAMES; i++) {
+    push (&test, i);
+    if (i % 8 == 7)
+      for (guint k = i - 7; k <= i; k++)
+        check_next (&test, k);
+  }
+  for (guint i = 0; i < counts[__i__]; i++) {
+    const guint64 n = device_pictures (&test, i, counts[__i__], i && __i__ == 2 ? "ref" : "cpu");
+
+    sum += n;
+    least = MIN (least, n);
+  }
+  fail_unless_equals_uint64 (sum, N_FRAMES);
+  fail_unless (least > 0, "a device had nothing to do");
+  if (__i__ == 0)
+    fail_unless_equals_uint64 (least, N_FRAMES / 2);
+  test_expect_no_error (test.bus);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+static gpointer
+stream (gpointer data)
+{
+  TestElement *test = data;
+
+  for (guint i = 0; i < 100; i++) {
+    GstBuffer *out;
+
+    push (test, i);
+    out = gst_harness_pull (test->h);
+    fail_unless_equals_uint64 (GST_BUFFER_OFFSET (out), i);
+    fail_unless_equals_int (test_result (out).n, 1);
+    gst_buffer_unref (out);
+  }
+  return NULL;
+}
+
+/* Streams of one network on two devices, at the same time. */
+GST_START_TEST (test_many_streams)
+{
+  TestElement tests[4];
+  GThread *threads[4];
+
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    tests[i] = test_infer_new (
+        "int8infer backend=cpu,cpu instance-id=devices threads=1 batch-size=2", test_small_caps ());
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    threads[i] = g_thread_new ("stream", stream, &tests[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    g_thread_join (threads[i]);
+  fail_unless_equals_uint64 (
+      device_pictures (&tests[3], 0, 2, "cpu") + device_pictures (&tests[3], 1, 2, "cpu"), 400);
+  fail_unless (device_pictures (&tests[3], 0, 2, "cpu") > 0);
+  fail_unless (device_pictures (&tests[3], 1, 2, "cpu") > 0);
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++) {
+    test_expect_no_error (tests[i].bus);
+    test_element_free (&tests[i]);
+  }
+}
+GST_END_TEST;
+
+/* --- Errors ---------------------------------------------------------------------------------- */
+
+static const char *(*real_wait) (KernelQueue *queue);
+static int waits_left;
+
+static const char *
+failing_wait (KernelQueue *queue)
+{
+  const char *failure = real_wait (queue);
+
+  return g_atomic_int_add (&waits_left, -1) > 0 ? failure : "the fan has stopped";
+}
+
+/* A device that fails is one error of the element, which says which it is. */
+GST_START_TEST (test_failing_device)
+{
+  KernelBackend *ref = engine_backend_open ("ref", NULL); /* the one that the element will have */
+  TestElement test = test_infer_new ("int8infer backend=cpu,ref", test_small_caps ());
+  GstFlowReturn result = GST_FLOW_OK;
+
+  for (guint i = 0; i < 4; i++) {
+    push (&test, i);
+    check_next (&test, i);
+  }
+  fail_unless (device_pictures (&test, 1, 2, "ref") > 0);
+  real_wait = ref->queue_wait;
+  waits_left = 2;
+  ref->queue_wait = failing_wait;
+  for (guint i = 4; i < 1000 && result == GST_FLOW_OK; i++)
+    result = gst_harness_push (test.h, test_small_frame (i));
+  fail_unless_equals_int (result, GST_FLOW_ERROR);
+  test_expect_error (test.bus, "device ref (number 2 of 2)", "the fan has stopped", NULL);
+  gst_element_set_state (test.element, GST_STATE_READY);
+  ref->queue_wait = real_wait;
+  test_element_free (&test);
+  engine_backend_close (ref);
+}
+GST_END_TEST;
+
+static const struct {
+  const char *launch, *first, *second;
+} wrong[] = {
+    {"int8infer backend=cpu,nonsense", "nonsense", "backend=auto"},
+    {"int8infer backend=auto,cpu", "auto,cpu", "auto is one device"},
+    {"int8infer backend=cpu device-id=0", "device-id=\"0\"", "backend is \"cpu\""},
+    {"int8infer device-id=0,one", "\"one\"", "number of a device"},
+    {"int8infer device-id=\";\"", "names 0 devices", "1 to 8"},
+    {"int8infer backend=cpu,cpu,cpu,cpu,cpu,cpu,cpu,cpu,cpu", "names 9 devices", "1 to 8"},
+    {"int8infer backend=cuda device-id=998,999", "cuda:998", "backend=auto"},
+};
+
+/* NULL→READY refuses what cannot be, and says why. */
+GST_START_TEST (test_wrong_names)
+{
+  GstBus *bus;
+  GstElement *element = test_element_new (wrong[__i__].launch, &bus);
+
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (bus, wrong[__i__].first, wrong[__i__].second, NULL);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (element);
+  gst_object_unref (bus);
+}
+GST_END_TEST;
+
+/* auto takes GPUs by their numbers where there are such, and else the CPU. */
+GST_START_TEST (test_auto)
+{
+  KernelBackend *cuda = engine_backend_open ("cuda:0", NULL);
+  TestElement test;
+
+  test.element = test_element_new ("int8infer device-id=0", &test.bus);
+  g_object_set (test.element, "model", test_model (), "calibration-table", test_table (), NULL);
+  test.h = gst_harness_new_with_element (test.element, "sink", "src");
+  gst_harness_set_src_caps (test.h, test_small_caps ());
+  check_backend_of_message (&test, cuda ? "cuda:0" : "cpu");
+  push (&test, 1);
+  check_next (&test, 1);
+  test_element_free (&test);
+  engine_backend_close (cuda);
+}
+GST_END_TEST;
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("int8infer devices");
+  TCase *tcase = tcase_create ("devices");
+
+  tcase_set_timeout (tcase, 60);
+  tcase_add_checked_fixture (tcase, test_setup, test_teardown);
+  tcase_add_loop_test (tcase, test_one_stream, 0, 3);
+  tcase_add_test (tcase, test_many_streams);
+  tcase_add_test (tcase, test_failing_device);
+  tcase_add_loop_test (tcase, test_wrong_names, 0, G_N_ELEMENTS (wrong));
+  tcase_add_test (tcase, test_auto);
+  suite_add_tcase (suite, tcase);
+  return suite;
+}
+
+/* The registry has them for good. */
+static void
+keep_plugin (void)
+{
+  GList *features = gst_registry_get_feature_list_by_plugin (gst_registry_get (), "int8");
+  GstPlugin *plugin = gst_registry_find_plugin (gst_registry_get (), "int8");
+
+  for (GList *feature = features; feature; feature = feature->next)
+    GST_OBJECT_FLAG_SET (feature->data, GST_OBJECT_FLAG_MAY_BE_LEAKED);
+  GST_OBJECT_FLAG_SET (plugin, GST_OBJECT_FLAG_MAY_BE_LEAKED);
+  gst_plugin_feature_list_free (features);
+  gst_object_unref (plugin);
+}
+
+int
+main (int argc, char **argv)
+{
+  if (!g_getenv ("INT8_SOURCE_DIR")) {
+    printf ("SKIP infer-devices: run it with \"meson test\", which sets INT8_SOURCE_DIR\n");
+    return 77;
+  }
+  g_unsetenv ("GST_PLUGIN_PATH"); /* the plugin is here */
+  g_unsetenv ("GST_REGISTRY");
+  g_setenv ("GST_REGISTRY_UPDATE", "no", TRUE);
+  g_setenv ("GST_TRACERS", "leaks", TRUE);
+  gst_check_init (&argc, &argv);
+  gst_plugin_int8_register ();
+  keep_plugin ();
+  gst_object_unref (gst_element_factory_make ("int8infer", NULL)); /* what its class keeps */
+  return gst_check_run_suite (make_suite (), "infer-devices", __FILE__);
+}
