@@ -193,7 +193,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePreprocessor, engine_preprocessor_free)
  *   YUV to grey                Y at full range: the luma of the picture's own colour space
  *
  * Nothing is allocated while size and format of pictures (or regions) stay the same; when they
- * change, the queue is waited for, and memory grows to the largest yet seen. */
+ * change, the queue is waited for (on a device at every 16th change), and memory grows to the largest
+ * yet seen. */
 gboolean engine_preprocessor_run (EnginePreprocessor *preprocessor, const EngineImage *image,
     const EngineRect *region, KernelQueue *queue, void *tensor, GError **error);
 /* The same for a picture in host memory and a device that has its own: what of it is read is copied at

@@ -90,28 +90,92 @@ no_memory (const EnginePreprocessor *p, gsize size, const char *where, GError **
   return FALSE;
 }
 
-/* Both grow only; the contents are lost. */
-static gboolean
-reserve_staging (EnginePreprocessor *p, gsize size, GError **error)
+/* So that sizes that differ a little do not cost new memory each. */
+static gsize
+rounded (gsize size)
 {
-  if (p->staging_size >= size)
-    return TRUE;
-  g_free (p->staging);
-  p->staging = g_try_malloc (size);
-  p->staging_size = p->staging ? size : 0;
-  return p->staging || no_memory (p, size, "on the host", error);
+  gsize result = 4096;
+
+  while (result < size)
+    result *= 2;
+  return result;
+}
+
+static void
+free_staging (const EnginePreprocessor *p, EngineSetUp *set_up)
+{
+  if (p->backend->host_alloc && set_up->staging)
+    p->backend->host_free (p->backend, set_up->staging);
+  else
+    g_free (set_up->staging);
+  set_up->staging = NULL;
+  set_up->staging_size = 0;
+}
+
+/* Memory that the device reads itself, where there is such: other memory it would copy first, and for that
+ * it may wait. The contents are lost. */
+static gboolean
+reserve_staging (EnginePreprocessor *p, EngineSetUp *set_up, gsize size, GError **error)
+{
+  KernelBackend *backend = p->backend;
+
+  if (set_up->staging_size < size) {
+    free_staging (p, set_up);
+    size = rounded (size);
+    set_up->staging =
+        backend->host_alloc ? backend->host_alloc (backend, size) : g_try_malloc (size);
+    if (!set_up->staging)
+      return no_memory (p, size, "on the host", error);
+    set_up->staging_size = size;
+  }
+  p->staging = set_up->staging;
+  return TRUE;
 }
 
 static gboolean
-reserve_block (EnginePreprocessor *p, gsize size, GError **error)
+reserve_block (EnginePreprocessor *p, EngineSetUp *set_up, gsize size, GError **error)
 {
-  if (p->block_size >= size)
-    return TRUE;
-  if (p->block)
-    p->backend->free (p->backend, p->block);
-  p->block = p->backend->alloc (p->backend, size);
-  p->block_size = p->block ? size : 0;
-  return p->block || no_memory (p, size, "of the back end", error);
+  KernelBackend *backend = p->backend;
+
+  if (set_up->block_size < size) {
+    if (set_up->block)
+      backend->free (backend, set_up->block);
+    size = rounded (size);
+    set_up->block_size = 0;
+    set_up->block = backend->alloc (backend, size);
+    if (!set_up->block)
+      return no_memory (p, size, "of the back end", error);
+    set_up->block_size = size;
+  }
+  p->block = set_up->block;
+  return TRUE;
+}
+
+void
+engine_preprocessor_free_set_ups (EnginePreprocessor *p)
+{
+  for (guint i = 0; i < ENGINE_SET_UPS; i++) {
+    free_staging (p, &p->set_ups[i]);
+    if (p->set_ups[i].block)
+      p->backend->free (p->backend, p->set_ups[i].block);
+  }
+}
+
+/* Memory that no queued work uses. */
+static EngineSetUp *
+next_set_up (EnginePreprocessor *p, KernelQueue *queue, GError **error)
+{
+  if (p->n_set_ups == p->max_set_ups) {
+    const char *failure = p->backend->queue_wait (queue);
+
+    p->n_set_ups = 0;
+    if (failure) {
+      g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end %s failed: %s",
+          p->backend->name, failure);
+      return NULL;
+    }
+  }
+  return &p->set_ups[p->n_set_ups++];
 }
 
 /* --- The part that is uploaded --------------------------------------------------------------- */
@@ -190,28 +254,23 @@ gboolean
 engine_preprocessor_set_up (EnginePreprocessor *p, const EngineImage *image, KernelQueue *queue,
     GError **error)
 {
-  const char *failure = p->backend->queue_wait (queue); /* it may still use block and staging */
+  EngineSetUp *set_up = next_set_up (p, queue, error);
   gsize end, uploaded, scratch_at = 0;
 
   p->format.width = 0;
-  if (failure) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end %s failed: %s",
-        p->backend->name, failure);
-    return FALSE;
-  }
-  if (!engine_geometry (&p->preprocess, image->width, image->height, p->width, p->height,
-          &p->geometry, error))
+  if (!set_up || !engine_geometry (&p->preprocess, image->width, image->height, p->width, p->height,
+                     &p->geometry, error))
     return FALSE;
   choose (p, image);
   if (!p->whole)
     engine_preprocessor_choose_direct (p, image);
   uploaded = end = lay_out (p, image);
-  if (!reserve_staging (p, end, error))
+  if (!reserve_staging (p, set_up, end, error))
     return FALSE;
   fill (p, image, end);
   if (!p->whole)
     scratch_at = engine_preprocessor_place_scratch (p, image, &end);
-  if (!reserve_block (p, end, error))
+  if (!reserve_block (p, set_up, end, error))
     return FALSE;
   p->backend->upload (queue, p->block, p->staging, uploaded);
   for (int i = 0; i < image->n_planes; i++)

@@ -134,6 +134,7 @@ engine_preprocessor_new (const EnginePreprocess *preprocess, int channels, int h
   p->type = type;
   p->backend = backend;
   p->whole = takes_whole (backend, type);
+  p->max_set_ups = p->whole && !backend->host_memory ? ENGINE_SET_UPS : 1;
   p->n_levels = 256 - engine_preprocess_least (preprocess);
   p->table_size = (gsize) channels * p->n_levels * (type == ENGINE_TYPE_S8 ? 1 : sizeof (float));
   p->table = g_malloc (p->table_size);
@@ -146,9 +147,7 @@ engine_preprocessor_free (EnginePreprocessor *preprocessor)
 {
   if (!preprocessor)
     return;
-  if (preprocessor->block)
-    preprocessor->backend->free (preprocessor->backend, preprocessor->block);
-  g_free (preprocessor->staging);
+  engine_preprocessor_free_set_ups (preprocessor);
   g_free (preprocessor->table);
   g_free (preprocessor);
 }

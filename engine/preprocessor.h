@@ -23,13 +23,25 @@ typedef struct {
   gsize canvas_at;
 } EnginePlaneWay;
 
+/* Memory of one set-up, which grows only. The block begins with what is uploaded: the table, the mean image,
+ * taps and canvases with borders. The host makes it in `staging`. */
+typedef struct {
+  guint8 *staging, *block;
+  gsize staging_size, block_size;
+} EngineSetUp;
+
+/* Pictures of as many sizes can be queued on a device before one of them has to be waited for: objects on
+ * a frame have a size each. */
+#define ENGINE_SET_UPS 16
+
 struct _EnginePreprocessor {
   EnginePreprocess preprocess;
   int channels, height, width;
   EngineType type;
   KernelBackend *backend;
   gboolean whole; /* one kernel does it all */
-  guint8 *table;  /* [channels][n_levels] of the type, for bytes at full range or differences from a mean */
+  guint8 *
+      table; /* [channels][n_levels] of the type, for bytes at full range or differences from a mean */
   int n_levels;
   gsize table_size;
 
@@ -51,15 +63,17 @@ struct _EnginePreprocessor {
   KernelGrey grey;
   KernelInput input;
 
-  /* The block begins with what is uploaded: the table, the mean image, taps and canvases with borders. The
-   * host makes it in `staging`. */
+  EngineSetUp set_ups[ENGINE_SET_UPS];
+  guint max_set_ups; /* 1 where a kernel has run when it returns */
+  guint n_set_ups;   /* that queued work may use; the last is the present one */
   guint8 *staging, *block;
-  gsize staging_size, block_size;
 };
 
-/* Makes it ready for pictures of this size and format; the queue has been waited for then. */
+/* Makes it ready for pictures of this size and format. */
 gboolean engine_preprocessor_set_up (EnginePreprocessor *preprocessor, const EngineImage *image,
     KernelQueue *queue, GError **error);
+
+void engine_preprocessor_free_set_ups (EnginePreprocessor *preprocessor);
 
 /* Room behind *end, aligned. */
 gsize engine_preprocessor_place (gsize *end, gsize size);

@@ -284,6 +284,51 @@ test_changes (void)
     g_free (pictures[i].data);
 }
 
+static guint64 waits;
+
+static const char *
+counted_wait (KernelQueue *q)
+{
+  waits++;
+  return backend->queue_wait (q);
+}
+
+/* Objects on a frame have a size each: a device works on while they are queued. */
+static void
+test_sizes_on_a_device (void)
+{
+  g_autofree guint8 *data = draw (PILLOW_NOISE, 80, 60, 3, 4);
+  Picture p = yuv_picture (data, 80, 60, NV12);
+  g_autofree gint8 *y = g_malloc (64 * 3 * 16 * 16);
+
+  if (!backend->ops->picture_s8)
+    SKIP ("%s is no device, nor can it stand for one", backend->name);
+  engine_preprocessor_free (counted_new ("", 3, 16, 16)); /* sets up `counted` */
+  counted.host_memory = FALSE;
+  counted.queue_wait = counted_wait;
+  EnginePreprocess preprocess;
+  engine_preprocess_preset (&preprocess, "raw");
+  g_autoptr (EnginePreprocessor) device = engine_preprocessor_new (&preprocess, 3, 16, 16,
+      ENGINE_TYPE_S8, 1.0f, -128, &counted, NULL);
+  waits = 0;
+  for (int i = 0; i < 64; i++) {
+    const EngineRect region = {i / 8, i % 8, 20 + i % 40, 50 - i % 31};
+
+    CHECK (engine_preprocessor_run (device, &p.image, &region, queue, y + i * 3 * 16 * 16, NULL));
+  }
+  CHECK_INT (waits, ==, 3);
+  CHECK_INT (uploads, ==, 64);
+  CHECK_INT (device_allocations, <=, 16);
+  for (int i = 0; i < 64; i++) {
+    const EngineRect region = {i / 8, i % 8, 20 + i % 40, 50 - i % 31};
+    g_autofree gint8 *expected =
+        tensor_of ("", ENGINE_TYPE_S8, 1.0f, -128, 3, 16, 16, &p.image, &region, NULL);
+
+    CHECK (memcmp (y + i * 3 * 16 * 16, expected, 3 * 16 * 16) == 0);
+  }
+  g_free (p.data);
+}
+
 /* What has the input's size already is read where it lies, in passes. */
 static void
 test_direct (void)
@@ -428,6 +473,7 @@ tests (void)
   RUN (test_letterbox_value);
   RUN (test_steady);
   RUN (test_changes);
+  RUN (test_sizes_on_a_device);
   RUN (test_direct);
   RUN (test_refused_pictures);
   RUN (test_refused_inputs);
