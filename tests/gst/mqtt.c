@@ -279,6 +279,17 @@ GST_START_TEST (test_never_blocks)
 }
 GST_END_TEST;
 
+/* Where it is not, a test says that it is skipped. */
+static gboolean
+have_program (const char *name)
+{
+  g_autofree char *path = g_find_program_in_path (name);
+
+  if (!path)
+    printf ("SKIP there is no %s\n", name);
+  return path != NULL;
+}
+
 static void
 run (const char *command)
 {
@@ -300,10 +311,8 @@ GST_START_TEST (test_password)
   TestBroker broker;
   Sender s;
 
-  if (!g_find_program_in_path ("mosquitto_passwd")) {
-    printf ("SKIP there is no mosquitto_passwd\n");
+  if (!have_program ("mosquitto_passwd"))
     return;
-  }
   run (make);
   g_file_set_contents (secret, "open sesame\n", -1, NULL);
   g_setenv ("TEST_MQTT_PASSWORD", "open sesame", TRUE);
@@ -360,10 +369,8 @@ GST_START_TEST (test_tls)
   TestBroker broker;
   Sender s;
 
-  if (!g_find_program_in_path ("openssl")) {
-    printf ("SKIP there is no openssl\n");
+  if (!have_program ("openssl"))
     return;
-  }
   make_certificates (folder);
   test_broker_init (&broker, more);
   test_broker_start (&broker);
