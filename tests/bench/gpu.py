@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """This engine against PyTorch on one GPU, in one run.
 
-    gst-int8-1.0 build -m resnet50.onnx -t resnet50.table -o resnet50.int8engine     (networks.py makes them)
-    tests/bench/gpu.py --tool build/tools/gst-int8-1.0 --engines FOLDER --markdown gpu.md
+    tests/bench/gpu.py --tool build/tools/gst-int8-1.0 --worker build/tests/bench/bench-worker \\
+        --engines FOLDER --markdown gpu.md
+
+What FOLDER lacks is made: networks of networks.py, tables of 16 random images, engines in INT8, FP16 and FP32.
+Without --worker only engines that are there are timed.
 
 PyTorch runs torchvision's network of the same name with random weights in FP16, channels last, its input
 on the device: recorded as a CUDA graph, and compiled with torch.compile, in the modes "reduce-overhead" and
@@ -33,6 +36,39 @@ WARM_UP_RUNS = 5
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
+
+
+# --- Engines --------------------------------------------------------------------------------------
+
+
+def make_engines(options, network):
+    """Model, table and engines of a network, as far as they are missing."""
+
+    def path(ending):
+        return os.path.join(options.engines, network + ending)
+
+    def once(ending, *command):
+        if not os.path.exists(path(ending)):
+            run = subprocess.run([*command, path(ending)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            if run.returncode:
+                sys.exit(f"{' '.join(command)} {path(ending)}: {run.stderr.strip()}")
+
+    os.makedirs(options.engines, exist_ok=True)
+    if not os.path.exists(path(".onnx")):
+        import networks
+
+        net = networks.Net(network)
+        net.save(networks.NETWORKS[network](net), path(".onnx"))
+    if not os.path.exists(path(".table")):
+        import run as cpu
+
+        images = os.path.join(options.engines, "images.f32")
+        cpu.make_images(images)
+        once(".table", options.worker, "calibrate", path(".onnx"), images, str(cpu.N_IMAGES))
+        os.remove(images)
+    once(".int8engine", options.tool, "build", "-m", path(".onnx"), "-t", path(".table"), "-o")
+    for precision in ("fp16", "fp32"):
+        once(f".{precision}.int8engine", options.tool, "build", "-m", path(".onnx"), f"--precision={precision}", "-o")
 
 
 # --- Contenders: a function that gives the median seconds of a burst -------------------------------
@@ -119,7 +155,7 @@ def contenders_of(options, network, batch):
 def measure(options, network, batch):
     contenders = contenders_of(options, network, batch)
     if "int8" not in contenders:
-        sys.exit(f"there is no {network}.int8engine in {options.engines}: make it with gst-int8-1.0 build")
+        sys.exit(f"there is no {network}.int8engine in {options.engines}: make it with gst-int8-1.0 build, or with --worker")
     times = {name: [] for name in contenders}
     for turn in range(options.rounds):
         names = list(contenders)
@@ -159,6 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, help="gst-int8-1.0")
     parser.add_argument("--engines", required=True, help="folder of the engine files")
+    parser.add_argument("--worker", help="bench-worker, to make what the folder lacks")
     parser.add_argument("--backend", default="cuda")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 256])
@@ -174,6 +211,8 @@ def main():
 
     results = []
     for network in options.networks:
+        if options.worker:
+            make_engines(options, network)
         for batch in options.batches:
             results.append(measure(options, network, batch))
             say(" | ".join(list(rows(options, results[-1:]))[-1]))  # what is measured is not lost with the rest
