@@ -113,6 +113,12 @@ calib_sums_add (CalibHistogram *h, const float *x, guint n, guint channel, float
     h->low_bound = LOW_CARRIED;
   }
   h->low_bound += (gint64) most + 1;
+#ifdef CALIB_HAVE_AVX512
+  if (!calib_is_portable () && calib_has_avx512 ()) {
+    calib_sums_avx512 (h->low, h->channels, x, n, channel);
+    return;
+  }
+#endif
   if (max_abs < FAST_LIMIT)
     sum_fast (h, x, n, channel);
   else

@@ -90,34 +90,34 @@ locate (const float *x, guint n, float to_bin, guint16 *at)
 static inline void
 count_bins (guint64 *bins, const guint16 *at, guint n)
 {
-  guint i = 0;
-  for (; i + 8 <= n; i += 8) {
-    bins[at[i]]++;
-    bins[at[i + 1]]++;
-    bins[at[i + 2]]++;
-    bins[at[i + 3]]++;
-    bins[at[i + 4]]++;
-    bins[at[i + 5]]++;
-    bins[at[i + 6]]++;
-    bins[at[i + 7]]++;
+  const guint16 *const end = at + n;
+
+  for (; at + 4 <= end; at += 4) {
+    bins[at[0]]++;
+    bins[at[1]]++;
+    bins[at[2]]++;
+    bins[at[3]]++;
   }
-  for (; i < n; i++)
-    bins[at[i]]++;
+  while (at < end)
+    bins[*at++]++;
 }
 
 /* What is known of n <= BLOCK values. */
 typedef struct {
   CalibExtrema extrema;
   gboolean located; /* `at` holds their bins, */
-  guint n_at;       /* of so many: the others are zeros */
+  guint n_at;       /* of so many, which are to be counted: the others are zeros */
   guint16 at[BLOCK + CALIB_LOCATE_SLACK];
 } Block;
 
+/* Extrema, and room for magnitudes up to max_abs where it is not 0. */
 static void
-extend (CalibHistogram *h, const CalibExtrema *s)
+extend (CalibHistogram *h, const CalibExtrema *s, float max_abs)
 {
   const float min = float_of_key (s->min), max = float_of_key (s->max);
 
+  if (max_abs > 0)
+    calib_histogram_grow (h, max_abs);
   if (calib_histogram_n_finite (h) == 0) {
     h->min = min;
     h->max = max;
@@ -135,32 +135,31 @@ has_room (const CalibHistogram *h, float max_abs)
                              calib_histogram_exponent_for (max_abs) <= h->exponent);
 }
 
-/* Counts finite values. */
+/* Finite values. Those that are located are left to be counted with the next block. */
 static void
-count (CalibHistogram *h, Block *block, const float *x, guint n)
+take (CalibHistogram *h, Block *block, const float *x, guint n)
 {
   const float max_abs = max_abs_of (&block->extrema);
   const gboolean room = has_room (h, max_abs);
 
-  if (!room)
-    calib_histogram_grow (h, max_abs);
-  if (!room || !block->located) {
-    locate (x, n, ldexpf (1.0f, -h->exponent), block->at);
-    block->n_at = n;
-  }
-  extend (h, &block->extrema);
-  count_bins (h->bins, block->at, block->n_at);
+  extend (h, &block->extrema, room ? 0 : max_abs);
   h->n += n;
-  h->n_zero += n - block->n_at;
+  if (room && block->located) {
+    h->n_zero += n - block->n_at;
+    return;
+  }
+  locate (x, n, ldexpf (1.0f, -h->exponent), block->at);
+  count_bins (h->bins, block->at, n);
   for (guint i = 0; i < ZERO_CELLS; i++) {
     h->n_zero += h->bins[2 * CALIB_BINS + i];
     h->bins[2 * CALIB_BINS + i] = 0;
   }
+  block->n_at = 0;
 }
 
-/* With NaNs or infinities among them: counts what remains without. */
+/* With NaNs or infinities among them: takes what remains without. */
 static void
-count_finite (CalibHistogram *h, Block *block, const float *x, guint n)
+take_finite (CalibHistogram *h, Block *block, const float *x, guint n)
 {
   float finite[BLOCK];
   guint n_finite = 0;
@@ -170,10 +169,11 @@ count_finite (CalibHistogram *h, Block *block, const float *x, guint n)
       finite[n_finite++] = x[i];
   h->n += n - n_finite;
   h->n_nonfinite += n - n_finite;
+  block->located = FALSE;
+  block->n_at = 0;
   if (n_finite > 0) {
     block->extrema = scan (finite, n_finite);
-    block->located = FALSE;
-    count (h, block, finite, n_finite);
+    take (h, block, finite, n_finite);
   }
 }
 
@@ -183,58 +183,73 @@ count_finite (CalibHistogram *h, Block *block, const float *x, guint n)
  * while this block is counted. */
 #define CACHE_LINE 16 /* values */
 static inline void
-fetch_block (const float *x)
+fetch_block (const float *x, guint n)
 {
-  for (guint i = 0; i < BLOCK; i += CACHE_LINE)
+  for (guint i = 0; i < n; i += CACHE_LINE)
     __builtin_prefetch (x + i);
 }
 
 static gboolean portable_only;
 
 void
-calib_histogram_set_portable (gboolean portable)
+calib_set_portable (gboolean portable)
 {
   portable_only = portable;
 }
 
-/* Extrema, and with AVX-512 the bins in the same pass: by the exponent that there is, which is right for
- * all but the first blocks. */
+gboolean
+calib_is_portable (void)
+{
+  return portable_only;
+}
+
+/* Extrema; with AVX-512 the bins in the same pass, by the exponent that there is, which is right for all but
+ * the first blocks. What waits is counted. */
 static void
-look_at (const CalibHistogram *h, const float *x, guint n, const float *next, Block *block)
+look_at (CalibHistogram *h, const float *x, guint n, const float *next, Block *block,
+    Block *waiting)
 {
 #ifdef CALIB_HAVE_AVX512
-  if (n % CALIB_LOCATE_STEP == 0 && !portable_only && __builtin_cpu_supports ("avx512f")) {
-    block->n_at =
-        calib_locate_avx512 (x, n, ldexpf (1.0f, -h->exponent), next, block->at, &block->extrema);
+  if (n % CALIB_LOCATE_STEP == 0 && !portable_only && calib_has_avx512 ()) {
+    block->n_at = calib_locate_avx512 (x, n, ldexpf (1.0f, -h->exponent), next, block->at,
+        &block->extrema, h->bins, waiting->at, waiting->n_at);
     block->located = TRUE;
+    waiting->n_at = 0;
     return;
   }
 #endif
+  count_bins (h->bins, waiting->at, waiting->n_at);
+  waiting->n_at = 0;
   block->extrema = scan (x, n);
   block->located = FALSE;
-  fetch_block (next);
+  fetch_block (next, n);
 }
 
 void
 calib_histogram_add (CalibHistogram *h, const float *x, gsize n)
 {
-  Block block;
+  Block blocks[2], *block = &blocks[0], *waiting = &blocks[1];
 
   g_return_if_fail (h->channels == 0 || n % h->channels == 0);
 
   if (h->trt)
     calib_trt_add (h->trt, x, n);
+  waiting->n_at = 0;
   for (gsize i = 0; i < n; i += BLOCK) {
     const guint length = MIN (BLOCK, n - i);
+    Block *const before = waiting;
 
-    look_at (h, x + i, length, n - i >= 2 * BLOCK ? x + i + BLOCK : x + i, &block);
-    const gboolean finite = all_finite (&block.extrema);
-    const float max_abs = finite ? max_abs_of (&block.extrema) : INFINITY;
+    look_at (h, x + i, length, n - i >= 2 * BLOCK ? x + i + BLOCK : x + i, block, waiting);
+    const gboolean finite = all_finite (&block->extrema);
+    const float max_abs = finite ? max_abs_of (&block->extrema) : INFINITY;
     if (finite)
-      count (h, &block, x + i, length);
+      take (h, block, x + i, length);
     else
-      count_finite (h, &block, x + i, length);
+      take_finite (h, block, x + i, length);
     if (h->channels > 0)
       calib_sums_add (h, x + i, length, i % h->channels, max_abs);
+    waiting = block;
+    block = before;
   }
+  count_bins (h->bins, waiting->at, waiting->n_at);
 }

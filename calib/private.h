@@ -113,7 +113,7 @@ void calib_histogram_clear (CalibHistogram *histogram);
 /* Makes room for magnitudes up to max_abs > 0: bins are folded until they are wide enough. */
 void calib_histogram_grow (CalibHistogram *histogram, float max_abs);
 
-/* --- Values into a histogram: histogram-add.c, locate-avx512.c ------------------------------- */
+/* --- Values into a histogram: histogram-add.c, add-avx512.c ---------------------------------- */
 
 /* Of a block, as integers in the order of the floats: the bits, all but the sign inverted where it is set. */
 typedef struct {
@@ -122,19 +122,24 @@ typedef struct {
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define CALIB_HAVE_AVX512
+gboolean calib_has_avx512 (void);
 /* The bins of n values that are not zero, those of the negative half CALIB_BINS further on; returns how many
  * they are. n is a multiple of CALIB_LOCATE_STEP and at most CALIB_BLOCK; CALIB_LOCATE_SLACK entries behind
  * the last are overwritten. Where a value is not finite or |x| * to_bin is no bin, `at` is good for nothing.
- * So many values at `next`, which are read later, are fetched. */
+ * So many values at `next`, which are read later, are fetched; and the bins `counted` of an earlier block are
+ * counted meanwhile. */
 #define CALIB_LOCATE_STEP  32
 #define CALIB_LOCATE_SLACK 16
 guint calib_locate_avx512 (const float *x, guint n, float to_bin, const float *next, guint16 *at,
-    CalibExtrema *extrema);
+    CalibExtrema *extrema, guint64 *bins, const guint16 *counted, guint n_counted);
+/* Adds n finite values of |x| < CALIB_SUM_LIMIT, the first of them being of `channel`. */
+void calib_sums_avx512 (gint64 *sums, guint channels, const float *x, guint n, guint channel);
 #else
 #define CALIB_LOCATE_SLACK 0
 #endif
-/* For tests: nothing that only some CPUs have. */
-void calib_histogram_set_portable (gboolean portable);
+/* Whether this process is to use what only some CPUs have: it does, but for tests. */
+void calib_set_portable (gboolean portable);
+gboolean calib_is_portable (void);
 
 /* --- Channel sums: channel-sums.c ----------------------------------------------------------- */
 

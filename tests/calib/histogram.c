@@ -425,12 +425,14 @@ test_trt_extremes (void)
 static void
 test_portable (void)
 {
-  calib_histogram_set_portable (TRUE);
+  calib_set_portable (TRUE);
   test_bins ();
   test_many ();
   test_special_values ();
   test_order_does_not_matter ();
-  calib_histogram_set_portable (FALSE);
+  test_channel_sums ();
+  test_channel_means ();
+  calib_set_portable (FALSE);
 }
 
 int
