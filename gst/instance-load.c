@@ -188,15 +188,16 @@ static gboolean
 tidy_locked (GstInt8Instance *instance)
 {
   GstInt8Network *retired = g_steal_pointer (&instance->retired);
+  const GstInt8Network *network = instance->network; /* freed by this thread only */
   gboolean newcomers = FALSE;
 
-  for (guint i = 0; instance->network && i < instance->members->len; i++)
+  for (guint i = 0; network && i < instance->members->len; i++)
     newcomers = newcomers || !((GstInt8Member *) instance->members->pdata[i])->announced;
   if (!retired && !newcomers)
     return FALSE;
   g_mutex_unlock (&instance->lock);
   if (newcomers)
-    post_network (instance, instance->network, TRUE);
+    post_network (instance, network, TRUE);
   if (retired)
     end_exchange (instance, retired);
   g_mutex_lock (&instance->lock);
