@@ -6,11 +6,13 @@
  *   s_w[k] = max (max |W_k|, 0.01 max |W|, 8e-5) / 127
  *   w_q    = rint (W / s_w[k]), in [-127, 127]; those of a model that is quantised already are its own,
  *            s_w[k] with them
- *   m[k]   = s_x s_w[k] / s_y
- *   b[k]   = (bias[k] - s_x s_w[k] zero_x sum (w_q) - s_r zero_r) / s_y + zero_y
+ *   m[k]   = s_x s_w[k] / s_y, of int8 outputs the fraction next to it (quantise-snap.c)
+ *   b_q[k] = rint (bias[k] / (s_y m[k])), the int32 that other runtimes add to the sum
+ *   b[k]   = (b_q[k] - zero_x sum (w_q)) m[k] - s_r zero_r / s_y + zero_y
  *
  * A float output is one with s_y = 1, zero_y = 0. The floor keeps a filter that is as good as dead
- * from being blown up to full scale, and m away from 0.
+ * from being blown up to full scale, and m away from 0. Where the model states the scales of activations
+ * too, m and b are those that give the levels of ONNX Runtime (quantise-match.c).
  */
 #include "engine/quant.h"
 #include "engine/quantise.h"
@@ -86,6 +88,16 @@ sum_of (const gint8 *x, gsize n)
   return sum;
 }
 
+static gint64
+magnitude_of (const gint8 *x, gsize n)
+{
+  gint64 sum = 0;
+
+  for (gsize i = 0; i < n; i++)
+    sum += ABS ((int) x[i]);
+  return sum;
+}
+
 static gboolean
 all_finite (const float *x, gsize n)
 {
@@ -111,10 +123,18 @@ factor_of (const EngineValue *value, int channel)
 
 typedef struct {
   double s_x, zero_x, s_y, zero_y, residual; /* residual: s_r zero_r */
+  int lo, hi;                                /* of the output's levels */
+  gboolean snaps, matches, whole_bias;
 } Folding;
 
+/* Of a channel. */
+typedef struct {
+  double s_x, s_w, s_y, bias;
+  gint64 sum, magnitude; /* of the weights' levels */
+} Channel;
+
 static Folding
-folding_of (const EngineGraph *graph, const EngineNode *node)
+folding_of (const EngineGraph *graph, const EngineNode *node, gboolean stated)
 {
   const EngineQuant *x = &engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->quant;
   const EngineValue *y = engine_graph_value (graph, node->output);
@@ -129,7 +149,38 @@ folding_of (const EngineGraph *graph, const EngineNode *node)
     const EngineQuant *quant = &engine_graph_value (graph, r)->quant;
     f.residual = (double) quant->scale * quant->zero;
   }
+  /* Floats that a model states are added as floats. */
+  f.whole_bias = y->type == ENGINE_TYPE_S8 || !stated;
+  if (y->type == ENGINE_TYPE_S8 && r == ENGINE_NONE) { /* a residual is rounded with the sum */
+    f.snaps = !stated;
+    f.matches = stated;
+    f.lo = engine_quant_level (&y->quant, node->conv.lo);
+    f.hi = engine_quant_level (&y->quant, node->conv.hi);
+  }
   return f;
+}
+
+static void
+fold_channel (const Folding *f, const Channel *c, float *m, float *b)
+{
+  const double exact = c->s_x * c->s_w / c->s_y;
+  const double factor = f->snaps ? engine_quantise_snap (exact) : exact;
+  const double bias = c->bias / c->s_y / factor;
+  const double b_q = f->whole_bias ? rint (bias) : bias;
+  const double start = b_q - f->zero_x * c->sum;
+  const EngineStatedSums sums = {.factor = (float) c->s_x * (float) c->s_w / (float) c->s_y,
+      .start = start,
+      .least = b_q - 255.0 * c->magnitude,
+      .most = b_q + 255.0 * c->magnitude,
+      .zero = (int) f->zero_y,
+      .lo = f->lo,
+      .hi = f->hi};
+
+  *m = (float) factor;
+  /* Times m as it is rounded, so that the rounding tells in acc + b_q only, not in each of them. */
+  *b = (float) (start * *m - f->residual / c->s_y + f->zero_y);
+  if (f->matches)
+    engine_quantise_match (&sums, m, b);
 }
 
 static void
@@ -160,8 +211,8 @@ replace_constants (EngineGraph *graph, int i, gint8 *w_q, float *m, float *b)
 }
 
 gboolean
-engine_quantise_conv (EngineGraph *graph, int i, const float *correction, EngineBuildReport *report,
-    GError **error)
+engine_quantise_conv (EngineGraph *graph, int i, gboolean stated, const float *correction,
+    EngineBuildReport *report, GError **error)
 {
   const EngineNode *node = engine_graph_node (graph, i);
   const EngineValue *weights = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
@@ -172,7 +223,7 @@ engine_quantise_conv (EngineGraph *graph, int i, const float *correction, Engine
   const gsize of_filter = size / oc;
   const float *w = floats (graph, node->inputs[ENGINE_CONV_W]);
   const float *bias = floats (graph, node->inputs[ENGINE_CONV_B]);
-  const Folding f = folding_of (graph, node);
+  const Folding f = folding_of (graph, node, stated);
   g_autofree gint8 *w_q = g_malloc (size);
   g_autofree double *s_w = g_new (double, oc);
   g_autofree float *m = g_new (float, oc), *b = g_new (float, oc);
@@ -190,13 +241,14 @@ engine_quantise_conv (EngineGraph *graph, int i, const float *correction, Engine
         "int8 does not hold; they are quantised anew",
         node->name, n_anew, oc);
   for (int k = 0; k < oc; k++) {
-    const gint64 sum = sum_of (w_q + k * of_filter, of_filter);
-    const double corrected = (bias ? (double) bias[k] : 0) + (correction ? correction[k] : 0);
+    const Channel channel = {.s_x = f.s_x * factor_of (x, k),
+        .s_w = s_w[k],
+        .s_y = f.s_y * factor_of (y, k),
+        .bias = (bias ? (double) bias[k] : 0) + (correction ? correction[k] : 0),
+        .sum = sum_of (w_q + k * of_filter, of_filter),
+        .magnitude = magnitude_of (w_q + k * of_filter, of_filter)};
 
-    const double s_x = f.s_x * factor_of (x, k), s_y = f.s_y * factor_of (y, k);
-
-    m[k] = (float) (s_x * s_w[k] / s_y);
-    b[k] = (float) ((corrected - s_x * s_w[k] * f.zero_x * sum - f.residual) / s_y + f.zero_y);
+    fold_channel (&f, &channel, &m[k], &b[k]);
   }
   if (!all_finite (m, oc) || !all_finite (b, oc)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,

@@ -51,7 +51,22 @@ gboolean engine_quantise_check_strict (const EnginePassContext *context, GError 
 gboolean engine_quantise_operand (EngineGraph *graph, int node, GError **error);
 
 /* Replaces the weights and bias of a convolution whose input and output have got their types and
- * quants: int8 weights, m, b. correction: added to the bias, or NULL. report: hears of weights that
- * cannot be as the model has them. */
-gboolean engine_quantise_conv (EngineGraph *graph, int node, const float *correction,
-    EngineBuildReport *report, GError **error);
+ * quants: int8 weights, m, b. stated: the quants are the model's own. correction: added to the bias, or
+ * NULL. report: hears of weights that cannot be as the model has them. */
+gboolean engine_quantise_conv (EngineGraph *graph, int node, gboolean stated,
+    const float *correction, EngineBuildReport *report, GError **error);
+
+/* The fraction next to m that brings products with whole numbers near no tie. */
+double engine_quantise_snap (double m);
+
+/* What a channel of a model with stated scales adds up, and what ONNX Runtime makes of it. */
+typedef struct {
+  float factor;       /* s_x s_w / s_y, in float */
+  double start;       /* of the sum of levels: the bias, and what zero_x makes of the weights */
+  double least, most; /* sums */
+  int zero, lo, hi;   /* of the output: levels */
+} EngineStatedSums;
+
+/* The m and b next to the factor that give the same levels. Returns 0, or, where there are no such floats,
+ * how many sums next to a tie get another level: those far from the zero point count less. */
+float engine_quantise_match (const EngineStatedSums *sums, float *m, float *b);

@@ -293,7 +293,7 @@ quantise_weights (EngineGraph *graph, const EnginePassContext *context, GError *
       return FALSE;
     if (context->progress)
       context->progress (i, n, node->name, context->progress_data);
-    if (!engine_quantise_conv (graph, i, NULL, context->report, error))
+    if (!engine_quantise_conv (graph, i, TRUE, NULL, context->report, error))
       return FALSE;
   }
   if (context->progress)

@@ -269,7 +269,7 @@ quantise_weights (Quantiser *q, GError **error)
       return FALSE;
     if (q->work[i] == ENGINE_WORK_INT8_TO_FLOAT)
       engine_quantise_split_end (q->graph, i);
-    if (!engine_quantise_conv (q->graph, i, correction, context->report, error))
+    if (!engine_quantise_conv (q->graph, i, FALSE, correction, context->report, error))
       return FALSE;
   }
   if (context->progress)

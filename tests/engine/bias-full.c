@@ -111,8 +111,8 @@ test_definition (void)
     for (int f = 0; f < FRAMES; f++)
       off[f] = lost (w + 2 * k, frames->pdata[f], scale);
     qsort (off, FRAMES, sizeof *off, compare_doubles);
-    CHECK (fabs (found[k] - off[FRAMES / 2]) < 2e-6);
-    CHECK (fabs (off[FRAMES / 2]) > 2e-5);
+    CHECK (fabs (found[k] - off[FRAMES / 2]) < 0.51 * scale / 127); /* biases are whole sums */
+    CHECK (fabs (off[FRAMES / 2]) > 2 * scale / 127);
   }
 }
 

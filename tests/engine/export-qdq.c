@@ -45,7 +45,8 @@ static const EngineExportOptions openvino = {.target = ENGINE_EXPORT_OPENVINO};
 /* --- Constants ------------------------------------------------------------------------------ */
 
 /* One pixel, one convolution with known numbers and a dense layer: input 127, scale 1; weights
- * 2.54 -> scale 0.02; output 12.7, scale 0.1. */
+ * 2.54 -> scale 0.02, and 1.27 -> 0.01, of which factor 0.1 (1.27 / 12.7) makes a fraction with an odd
+ * denominator; output 12.7, scale 0.1. */
 static EngineGraph *
 known_graph (void)
 {
@@ -70,9 +71,9 @@ test_constants_for_tensorrt (void)
       "input_scale f32 = 1\n"
       "input_zero_point s8 = 0\n"
       "conv1_w s8 2x2x1x1 = 127 -64 2 127\n"
-      "conv1_w_scale f32 2 = 0.02 0.01\n"
+      "conv1_w_scale f32 2 = 0.02 0.0100024\n"
       "conv1_w_zero_point s8 2 = 0 0\n"
-      "conv1_b f32 2 = 0.5 -0.25\n"
+      "conv1_b f32 2 = 0.5 -0.250061\n"
       "conv1_scale f32 = 0.1\n"
       "conv1_zero_point s8 = 0\n"
       "unary2_scale f32 = 0.01\n"
@@ -106,10 +107,10 @@ test_constants_for_onnxruntime (void)
       "input_scale f32 = 1\n"
       "input_zero_point u8 = 128\n"
       "conv1_w s8 2x2x1x1 = 127 -64 2 127\n"
-      "conv1_w_scale f32 2 = 0.02 0.01\n"
+      "conv1_w_scale f32 2 = 0.02 0.0100024\n"
       "conv1_w_zero_point s8 2 = 0 0\n"
       "conv1_b s32 2 = 25 -25\n"
-      "conv1_b_scale f32 2 = 0.02 0.01\n"
+      "conv1_b_scale f32 2 = 0.02 0.0100024\n"
       "conv1_b_zero_point s32 2 = 0 0\n"
       "conv1_scale f32 = 0.1\n"
       "conv1_zero_point u8 = 128\n"
