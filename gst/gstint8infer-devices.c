@@ -5,8 +5,6 @@
  */
 #include "gst/gstint8infer-private.h"
 
-#include <string.h>
-
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
 void
@@ -87,25 +85,6 @@ device_names (const char *backend, const char *ids, GError **error)
 
 /* --- Opening --------------------------------------------------------------------------------- */
 
-/* A CUDA device, in the context that it has in this pipeline; else, or where the build knows none, in
- * one of its own, where frames come from system memory. */
-static KernelBackend *
-open_cuda (GstInt8Infer *self, const char *asked, GError **error)
-{
-  const char *number = strchr (asked, ':'), *why = NULL;
-  g_autofree char *name = NULL;
-  KernelBackend *backend;
-
-  if (gst_int8_cuda_take (&self->cuda, GST_ELEMENT (self), number ? atoi (number + 1) : -1, &why))
-    name = gst_int8_cuda_backend_name (&self->cuda);
-  else
-    GST_INFO_OBJECT (self, "no CUDA context is shared with the pipeline: %s", why);
-  backend = engine_backend_open (name ? name : asked, error);
-  if (!backend)
-    gst_int8_cuda_drop (&self->cuda);
-  return backend;
-}
-
 /* The pipeline's context is that of the first GPU in the list. */
 static gboolean
 add_device (GstInt8Infer *self, const char *name, GError **error)
@@ -113,7 +92,7 @@ add_device (GstInt8Infer *self, const char *name, GError **error)
   GstInt8Device device = {0};
 
   if (g_str_has_prefix (name, "cuda") && !self->cuda.context) {
-    device.backend = open_cuda (self, name, error);
+    device.backend = gst_int8_cuda_open (&self->cuda, GST_ELEMENT (self), name, error);
     device.context = self->cuda.context;
   } else {
     device.backend = engine_backend_open (name, error);
