@@ -2,8 +2,8 @@
 /*
  * calibrate.c: activations of the FP32 network into histograms.
  *
- * Histograms are filled by all threads of the exec, each by one: what a histogram holds depends on the
- * values alone, TensorRT's on the order of the batches too. A device counts for itself (counts.h), and a
+ * Histograms are filled by all threads of the exec, each by one at a time: what a histogram holds depends
+ * on the values alone, TensorRT's on the order of the batches too. A device counts for itself (counts.h), and a
  * flush adds what it has counted; for TensorRT's histograms it shows its activations.
  */
 #include "engine/build.h"
@@ -23,6 +23,7 @@ struct _EngineCalibrator {
   EngineExec *exec;
   GHashTable *numbers; /* name of an activation to its number, from 1 on; names are the graph's */
   GArray *observed;    /* int: values, by number */
+  GMutex *locks;       /* by number less 1: who adds to histograms of this activation */
   GPtrArray *targets;  /* of Target: all that were ever asked for */
   const Target *to[2]; /* where activations go; the second may be NULL */
   gboolean counts;     /* the exec does, on a device */
@@ -82,13 +83,17 @@ number_of (const EngineCalibrator *calibrator, const char *name)
 static void
 tap (const EngineTap *tap, gpointer data)
 {
-  const EngineCalibrator *calibrator = data;
+  EngineCalibrator *calibrator = data;
   const int number = number_of (calibrator, tap->name);
 
-  for (guint i = 0; number && i < G_N_ELEMENTS (calibrator->to); i++)
+  if (number == 0)
+    return;
+  g_mutex_lock (&calibrator->locks[number - 1]);
+  for (guint i = 0; i < G_N_ELEMENTS (calibrator->to); i++)
     if (calibrator->to[i] && calibrator->to[i]->histograms[number - 1])
       calib_histogram_add (calibrator->to[i]->histograms[number - 1], tap->x,
           tap->n * tap->elements);
+  g_mutex_unlock (&calibrator->locks[number - 1]);
 }
 
 static void
@@ -147,6 +152,9 @@ find_observed (EngineCalibrator *calibrator)
     g_hash_table_insert (calibrator->numbers, engine_graph_value (graph, v)->name,
         GINT_TO_POINTER (calibrator->observed->len));
   }
+  calibrator->locks = g_new0 (GMutex, calibrator->observed->len);
+  for (guint i = 0; i < calibrator->observed->len; i++)
+    g_mutex_init (&calibrator->locks[i]);
 }
 
 /* --- Making --------------------------------------------------------------------------------- */
@@ -169,17 +177,36 @@ new_counting (Engine *engine, KernelBackend *backend, int batch, int threads,
       (const EngineCounted *) (gpointer) counted->data, counted->len, error);
 }
 
+/* How many threads a queue has, 0 standing for all CPUs. */
+static int
+lanes_of (KernelBackend *backend, int threads)
+{
+  KernelQueue *queue = backend->queue_new (backend, threads);
+  const int lanes = queue ? backend->queue_lanes (queue) : 1;
+
+  if (queue)
+    backend->queue_free (queue);
+  return lanes;
+}
+
 static gboolean
 make_exec (EngineCalibrator *calibrator, Engine *engine, KernelBackend *backend, int threads,
     const CalibStatistics *statistics, GError **error)
 {
   const gboolean trt = calib_statistics_flags (statistics) & CALIB_HISTOGRAM_TENSORRT;
 
-  calibrator->counts = !backend->host_memory && !trt;
-  calibrator->exec = calibrator->counts ? new_counting (engine, backend, calibrator->batch, threads,
-                                              statistics, error)
-                                        : engine_exec_new_tapped (engine, backend,
-                                              calibrator->batch, threads, tap, calibrator, error);
+  if (trt) {
+    calibrator->exec = engine_exec_new_tapped (engine, backend, calibrator->batch, threads, tap,
+        calibrator, error);
+  } else if (backend->host_memory) {
+    calibrator->batch = lanes_of (backend, threads);
+    calibrator->exec = engine_exec_new_tapped_by_image (engine, backend, calibrator->batch, threads,
+        tap, calibrator, error);
+  } else {
+    calibrator->counts = TRUE;
+    calibrator->exec =
+        new_counting (engine, backend, calibrator->batch, threads, statistics, error);
+  }
   return calibrator->exec != NULL;
 }
 
@@ -265,6 +292,9 @@ engine_calibrator_free (EngineCalibrator *calibrator)
   else
     g_free (calibrator->staged);
   g_ptr_array_unref (calibrator->targets);
+  for (guint i = 0; calibrator->locks && i < calibrator->observed->len; i++)
+    g_mutex_clear (&calibrator->locks[i]);
+  g_free (calibrator->locks);
   g_array_unref (calibrator->observed);
   g_hash_table_unref (calibrator->numbers);
   engine_model_unref (calibrator->model);

@@ -89,7 +89,9 @@ GPtrArray *engine_model_tensors (const EngineModel *model);
 typedef struct _EngineCalibrator EngineCalibrator;
 
 /* statistics belongs to the caller and must outlive the calibrator; batch images are run at once
- * (only entropy2-trt and legacy depend on the number). threads: 0 for all CPUs.
+ * (only entropy2-trt and legacy depend on the number). threads: 0 for all CPUs. Where the number does not
+ * matter and kernels run on the CPU, an image for every thread is run at once instead, the whole network by
+ * one thread: that is the fastest.
  * A device counts activations in its own memory, and statistics get the counts from engine_calibrator_flush();
  * where they collect TensorRT's histograms, activations are downloaded instead. */
 EngineCalibrator *engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch,

@@ -142,13 +142,13 @@ engine_exec_new_counting (Engine *engine, KernelBackend *backend, int max_batch,
   return exec->counts ? g_steal_pointer (&exec) : NULL;
 }
 
-EngineExec *
-engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch, int threads,
-    gsize group_bytes, EngineTapFn tap, gpointer data, GError **error)
+static EngineExec *
+new_tapped (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    const EngineSchedule *schedule, gsize group_bytes, EngineTapFn tap, gpointer data,
+    GError **error)
 {
-  const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
   g_autoptr (EngineTaps) taps = engine_taps_new (engine->graph, max_batch, group_bytes);
-  const EngineProgramOptions options = {.schedule = &by_layer, .kept = taps->kept};
+  const EngineProgramOptions options = {.schedule = schedule, .kept = taps->kept};
   g_autoptr (EngineExec) exec = NULL;
 
   if (!backend->host_memory && !engine_taps_fetch (taps, engine->graph, backend, threads, error))
@@ -160,6 +160,26 @@ engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch, int
   exec->tap = tap;
   exec->tap_data = data;
   return g_steal_pointer (&exec);
+}
+
+EngineExec *
+engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    gsize group_bytes, EngineTapFn tap, gpointer data, GError **error)
+{
+  const EngineSchedule by_layer = {.cut = 0, .lanes = 1};
+
+  return new_tapped (engine, backend, max_batch, threads, &by_layer, group_bytes, tap, data, error);
+}
+
+EngineExec *
+engine_exec_new_tapped_by_image (Engine *engine, KernelBackend *backend, int max_batch, int threads,
+    EngineTapFn tap, gpointer data, GError **error)
+{
+  const EngineSchedule by_image = {.cut = engine->graph->nodes->len, .lanes = 0};
+
+  g_return_val_if_fail (backend->host_memory, NULL);
+  return new_tapped (engine, backend, max_batch, threads, &by_image, ENGINE_TAPS_BYTES, tap, data,
+      error);
 }
 
 void

@@ -16,6 +16,12 @@ const EngineProgram *engine_exec_program (const EngineExec *exec);
 EngineExec *engine_exec_new_kept (Engine *engine, KernelBackend *backend, int max_batch,
     int threads, gsize group_bytes, EngineTapFn tap, gpointer data, GError **error);
 
+/* The same by image, where there are images for the threads: a tap then gets one image of an activation at a
+ * time, from the thread that has just computed it, and the same activation of another image perhaps at the
+ * same time. On a back end with host memory. */
+EngineExec *engine_exec_new_tapped_by_image (Engine *engine, KernelBackend *backend, int max_batch,
+    int threads, EngineTapFn tap, gpointer data, GError **error);
+
 /* An exec whose every run counts activations in the back end's memory: layer by layer, recorded where
  * the back end records. Of an FP32 engine. */
 EngineExec *engine_exec_new_counting (Engine *engine, KernelBackend *backend, int max_batch,

@@ -17,7 +17,7 @@
 
 typedef struct {
   int cut;   /* the first so many nodes run by image; 0: none does */
-  int lanes; /* of the queue; 1 where it has none */
+  int lanes; /* of the queue; 1 where it has none. 0 in options: those of the queue */
 } EngineSchedule;
 
 /* The schedule for batches up to max_batch. Devices and single images go by layer. */

@@ -330,6 +330,8 @@ engine_program_new (const EngineGraph *graph, KernelBackend *backend, KernelQueu
   program->steps = g_array_new (FALSE, FALSE, sizeof (EngineStep));
   program->schedule = options->schedule ? *options->schedule
                                         : engine_schedule_new (graph, backend, queue, max_batch);
+  if (program->schedule.lanes == 0)
+    program->schedule.lanes = backend->queue_lanes (queue);
   program->plan = engine_plan_new (graph, max_batch, program->schedule.cut, options->kept,
       options->flags, error);
   if (!program->plan || !allocate_activations (program, error) ||

@@ -125,80 +125,140 @@ engine_taps_free (EngineTaps *taps)
 
 /* --- Running -------------------------------------------------------------------------------- */
 
+/* Some images on their way through the network. */
 typedef struct {
   const EngineTaps *taps;
   const EngineProgram *program;
-  int first; /* in taps->values */
-  int batch;
+  EngineSpan span;
   EngineTapFn tap;
   gpointer data;
-} Group;
+  int first; /* of the group, in taps->values */
+} Run;
+
+static void *
+value_at (const Run *run, int value)
+{
+  const EngineOperand operand = engine_step_operand (run->program, value, 0);
+
+  return run->span.space[operand.space].memory + operand.offset +
+         operand.stride * run->span.space[operand.space].times;
+}
 
 static void
-show (void *ctx, int piece, int lane, KernelQueue *queue)
+show (const Run *run, int i)
 {
-  const Group *group = ctx;
-  const EngineTaps *taps = group->taps;
-  const int i = group->first + piece, value = taps->values[i];
-  const EngineValue *v = engine_graph_value (group->program->graph, value);
+  const EngineTaps *taps = run->taps;
+  const int value = taps->values[i];
+  const EngineValue *v = engine_graph_value (run->program->graph, value);
   const EngineTap tap = {
       .name = v->name,
       .type = v->type,
-      .x = taps->host ? taps->host + taps->at[i] : engine_program_value (group->program, value),
+      .x = taps->host ? taps->host + taps->at[i] : value_at (run, value),
       .scale = v->type == ENGINE_TYPE_S8 ? v->quant.scale : 1,
       .zero = v->type == ENGINE_TYPE_S8 ? v->quant.zero : 0,
-      .n = group->batch,
+      .n = run->span.images,
       .elements = engine_value_elements (v),
       .channels = v->dims[v->rank - 1],
       .factors = v->factors ? g_bytes_get_data (v->factors, NULL) : NULL,
   };
 
-  group->tap (&tap, group->data);
+  run->tap (&tap, run->data);
+}
+
+/* Steps up to those of the group's last node. */
+static void
+run_group (const Run *run, int *node, guint *step, KernelQueue *queue)
+{
+  const GArray *steps = run->program->steps;
+
+  *node = run->taps->kept[*node];
+  for (; *step < steps->len; (*step)++) {
+    const EngineStep *next = &g_array_index (steps, EngineStep, *step);
+
+    if (next->node >= *node)
+      break;
+    next->run (next, &run->span, queue);
+  }
+}
+
+/* --- By layer ------------------------------------------------------------------------------- */
+
+static void
+show_piece (void *ctx, int piece, int lane, KernelQueue *queue)
+{
+  const Run *run = ctx;
+
+  show (run, run->first + piece);
 }
 
 /* Queues the copies of a group. */
 static void
-download (const Group *group, int n)
+download (const Run *run, int n)
 {
-  const EngineTaps *taps = group->taps;
-  const EngineProgram *program = group->program;
+  const EngineTaps *taps = run->taps;
+  const EngineProgram *program = run->program;
 
-  for (int i = group->first; i < group->first + n; i++)
+  for (int i = run->first; i < run->first + n; i++)
     program->backend->download (program->queue, taps->host + taps->at[i],
-        engine_program_value (program, taps->values[i]),
-        value_bytes (program->graph, taps->values[i]) * group->batch);
+        value_at (run, taps->values[i]),
+        value_bytes (program->graph, taps->values[i]) * run->span.images);
+}
+
+static const char *
+run_by_layer (Run *run)
+{
+  const EngineTaps *taps = run->taps;
+  const EngineProgram *program = run->program;
+  KernelBackend *backend = program->backend;
+  guint step = 0;
+  int node = 0;
+
+  for (int g = 0; g < taps->n_groups; g++) {
+    const int n = taps->first[g + 1] - taps->first[g];
+
+    run->first = taps->first[g];
+    run_group (run, &node, &step, program->queue);
+    if (taps->host) {
+      download (run, n);
+      const char *failure = backend->queue_wait (program->queue);
+      if (failure)
+        return failure;
+      taps->cpu->queue_each (taps->threads, show_piece, run, n);
+    } else {
+      backend->queue_each (program->queue, show_piece, run, n);
+    }
+  }
+  return backend->queue_wait (program->queue);
+}
+
+/* --- By image ------------------------------------------------------------------------------- */
+
+static void
+run_image (void *ctx, int image, int lane, KernelQueue *queue)
+{
+  Run run = *(const Run *) ctx;
+  guint step = 0;
+  int node = 0;
+
+  run.span = engine_program_span (run.program, image, 1, lane);
+  for (int g = 0; g < run.taps->n_groups; g++) {
+    run_group (&run, &node, &step, queue);
+    for (int i = run.taps->first[g]; i < run.taps->first[g + 1]; i++)
+      show (&run, i);
+  }
 }
 
 const char *
 engine_taps_run (const EngineTaps *taps, const EngineProgram *program, int batch, EngineTapFn tap,
     gpointer data)
 {
-  const EngineSpan span = engine_program_span (program, 0, batch, ENGINE_NONE);
-  KernelBackend *backend = program->backend;
-  guint step = 0;
-  int node = 0;
+  const int by_image = engine_schedule_by_image (&program->schedule, batch);
+  Run run = {.taps = taps, .program = program, .tap = tap, .data = data};
 
-  for (int g = 0; g < taps->n_groups; g++) {
-    Group group = {taps, program, taps->first[g], batch, tap, data};
-    const int n = taps->first[g + 1] - taps->first[g];
-
-    node = taps->kept[node];
-    for (; step < program->steps->len; step++) {
-      const EngineStep *next = &g_array_index (program->steps, EngineStep, step);
-
-      if (next->node >= node)
-        break;
-      next->run (next, &span, program->queue);
-    }
-    if (taps->host)
-      download (&group, n);
-    const char *failure = backend->queue_wait (program->queue);
-    if (failure)
-      return failure;
-    if (taps->host)
-      taps->cpu->queue_each (taps->threads, show, &group, n);
-    else
-      backend->queue_each (program->queue, show, &group, n);
-  }
-  return NULL;
+  if (by_image > 0)
+    program->backend->queue_each (program->queue, run_image, &run, by_image);
+  if (by_image == batch)
+    return program->backend->queue_wait (program->queue);
+  run.span = engine_program_span (program, by_image, batch - by_image, ENGINE_NONE);
+  return run_by_layer (&run);
 }

@@ -2,10 +2,11 @@
 /*
  * taps.h: a run that shows its activations. Internal to engine/.
  *
- * The nodes are cut into groups. What a group computes is kept to its end and then handed to the tap
- * by all threads of the queue, each activation by one of them: so the network runs as it always does
- * in between, and a tap that takes as long as the network takes its part of every CPU. What a device has
- * in its own memory is downloaded first, and handed out by threads of the back end "cpu".
+ * The nodes are cut into groups. What a group computes is kept to its end and then handed to the tap. By
+ * layer (engine/schedule.h) all threads of the queue do that, each activation by one of them: so the network
+ * runs as it always does in between, and a tap that takes as long as the network takes its part of every
+ * CPU. What a device has in its own memory is downloaded first, and handed out by threads of the back end
+ * "cpu". By image a thread hands out what it has just computed.
  */
 #pragma once
 
@@ -37,6 +38,7 @@ gboolean engine_taps_fetch (EngineTaps *taps, const EngineGraph *graph, KernelBa
 void engine_taps_free (EngineTaps *taps); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineTaps, engine_taps_free)
 
-/* Runs the first `batch` images by layer and waits. Returns what failed, or NULL. */
+/* Runs the first `batch` images, by image as the program's schedule has it and else by layer, and waits. A
+ * schedule by image has no cut: its whole network goes so. Returns what failed, or NULL. */
 const char *engine_taps_run (const EngineTaps *taps, const EngineProgram *program, int batch,
     EngineTapFn tap, gpointer data);
