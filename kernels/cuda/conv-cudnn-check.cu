@@ -6,73 +6,12 @@
  * of all t are ties. In odd ones b puts t of one output as near to a tie as a float can: whether the
  * product was rounded before the sum decides it. The first and last two images are compared.
  */
-#include "kernels/cuda/cudnn-plans.h"
-#include "kernels/cuda/vector.h"
+#include "kernels/cuda/conv-cudnn-check.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define IMAGES     2 /* compared at either end of the batch */
-#define MOST_TAKEN 16
-
-typedef struct {
-  KernelQueue queue; /* for the kernel of conv-plain.cu: only the stream is used */
-  KernelConvShape shape;
-  const CudnnConv *conv;
-  bool to_f32;
-  void *taken[MOST_TAKEN];
-  int n_taken;
-  cudaError_t error; /* the first */
-  size_t different;  /* bytes, or floats */
-} Check;
-
-/* --- Memory --------------------------------------------------------------------------------- */
-
-static void
-note (Check *check, cudaError_t error)
-{
-  if (check->error == cudaSuccess)
-    check->error = error;
-}
-
-/* In the order of the stream: nothing waits for it, so that other queues may be recording. */
-static void *
-take (Check *check, size_t size)
-{
-  void *memory = NULL;
-
-  if (check->n_taken == MOST_TAKEN)
-    note (check, cudaErrorMemoryAllocation);
-  if (check->error != cudaSuccess)
-    return NULL;
-  note (check, cudaMallocAsync (&memory, size > 0 ? size : 1, check->queue.stream));
-  if (memory)
-    check->taken[check->n_taken++] = memory;
-  return memory;
-}
-
-static void *
-take_copy (Check *check, const void *host, size_t size)
-{
-  void *memory = take (check, size);
-
-  if (memory)
-    note (check, cudaMemcpyAsync (memory, host, size, cudaMemcpyHostToDevice, check->queue.stream));
-  return memory;
-}
-
-/* --- Data ----------------------------------------------------------------------------------- */
-
-/* The finaliser of MurmurHash3, which is in the public domain. */
-static __host__ __device__ inline uint32_t
-scramble (uint32_t i)
-{
-  i = (i ^ (i >> 16)) * 0x85ebca6bu;
-  i = (i ^ (i >> 13)) * 0xc2b2ae35u;
-  return i ^ (i >> 16);
-}
 
 static __host__ __device__ inline int8_t
 random_s8 (size_t i, uint32_t seed)
@@ -90,7 +29,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) fill (int8_t *x, size_t first, size_t co
 }
 
 static void
-run_fill (Check *check, void *x, size_t first, size_t count, uint32_t seed)
+run_fill (CudnnCheck *check, void *x, size_t first, size_t count, uint32_t seed)
 {
   if (x)
     fill<<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
@@ -141,25 +80,15 @@ aim (const KernelConvShape *s, const float *acc, bool with_r, float mr, float *m
 
 /* --- Running -------------------------------------------------------------------------------- */
 
-static __global__ void
-__launch_bounds__ (KERNEL_CUDA_THREADS) count_different (const uint8_t *a, const uint8_t *b,
-    size_t count, unsigned long long *different)
-{
-  const size_t i = kernel_cuda_item ();
-
-  if (i < count && a[i] != b[i])
-    atomicAdd (different, 1);
-}
-
 static size_t
-outputs_of_image (const Check *check)
+outputs_of_image (const CudnnCheck *check)
 {
   return (size_t) check->shape.oh * check->shape.ow * check->shape.oc;
 }
 
 /* m and b on the host, from the sums of image 0 by the plain kernel. */
 static void
-make_factors (Check *check, KernelConvS8 args, bool with_r, float *m, float *b)
+make_factors (CudnnCheck *check, KernelConvS8 args, bool with_r, float *m, float *b)
 {
   const size_t size = outputs_of_image (check) * sizeof (float);
   float *acc = (float *) malloc (size);
@@ -186,7 +115,7 @@ make_factors (Check *check, KernelConvS8 args, bool with_r, float *m, float *b)
 
 /* The images first, first + 1 by the plain kernel against those of y. */
 static void
-compare (Check *check, KernelConvS8 args, int first, int images, bool with_r,
+compare (CudnnCheck *check, KernelConvS8 args, int first, int images, bool with_r,
     unsigned long long *different)
 {
   const size_t element = check->to_f32 ? sizeof (float) : 1, one = outputs_of_image (check);
@@ -209,7 +138,7 @@ compare (Check *check, KernelConvS8 args, int first, int images, bool with_r,
 
 /* The plan overwrites its residual, which engines have it do too. */
 static void
-run_both (Check *check, cudnnHandle_t handle, const CudnnPlan *plan, KernelConvS8 args,
+run_both (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, KernelConvS8 args,
     const int8_t *w, bool with_r)
 {
   const KernelConvShape *s = &check->shape;
@@ -240,8 +169,8 @@ run_both (Check *check, cudnnHandle_t handle, const CudnnPlan *plan, KernelConvS
 }
 
 static void
-check_plan (Check *check, cudnnHandle_t handle, const CudnnPlan *plan, int8_t *w, int8_t *packed,
-    float *m, float *b)
+check_plan (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, int8_t *w,
+    int8_t *packed, float *m, float *b)
 {
   const KernelConvShape *s = &check->shape;
   const size_t n_x = (size_t) s->n * s->ih * s->iw * s->ic;
@@ -265,51 +194,43 @@ check_plan (Check *check, cudnnHandle_t handle, const CudnnPlan *plan, int8_t *w
     run_both (check, handle, plan, args, plain_w, with_r);
 }
 
-static KernelConvShape
-shape_of (const CudnnConv *c)
+void
+kernel_cudnn_check_s8 (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan)
 {
-  return {.n = c->n,
-      .ih = c->ih,
-      .iw = c->iw,
-      .ic = c->ic,
-      .oh = c->oh,
-      .ow = c->ow,
-      .oc = c->oc,
-      .kh = c->kh,
-      .kw = c->kw,
-      .stride_h = c->stride_h,
-      .stride_w = c->stride_w,
-      .dilation_h = c->dilation_h,
-      .dilation_w = c->dilation_w,
-      .pad_top = c->pad_top,
-      .pad_left = c->pad_left,
-      .groups = c->groups};
+  const KernelConvShape *s = &check->shape;
+  const size_t n_w = (size_t) s->oc * s->kh * s->kw * (s->ic / s->groups);
+  int8_t *w = (int8_t *) malloc (n_w);
+  int8_t *packed = (int8_t *) malloc (kernel_conv_s8_cuda_plain.pack (s, 0, NULL, NULL));
+  float *m = (float *) malloc (s->oc * sizeof *m), *b = (float *) malloc (s->oc * sizeof *b);
+
+  check->to_f32 = plan->conv.out == CUDNN_DATA_FLOAT;
+  if (w && packed && m && b)
+    check_plan (check, handle, plan, w, packed, m, b);
+  else
+    note (check, cudaErrorMemoryAllocation);
+  cudaStreamSynchronize (
+      check->queue.stream); /* what it copies from is freed next; a failure is known already */
+  free (w);
+  free (packed);
+  free (m);
+  free (b);
 }
 
 bool
 kernel_cudnn_check (CudaBackend *cuda, cudnnHandle_t handle, cudaStream_t stream,
     const CudnnPlan *plan, char *why, size_t why_size)
 {
-  const KernelConvShape shape = shape_of (&plan->conv);
-  Check check = {.queue = {.cuda = cuda, .stream = stream}, .shape = shape, .conv = &plan->conv};
-  const size_t n_w = (size_t) shape.oc * shape.kh * shape.kw * (shape.ic / shape.groups);
-  int8_t *w = (int8_t *) malloc (n_w);
-  int8_t *packed = (int8_t *) malloc (kernel_conv_s8_cuda_plain.pack (&shape, 0, NULL, NULL));
-  float *m = (float *) malloc (shape.oc * sizeof *m), *b = (float *) malloc (shape.oc * sizeof *b);
+  CudnnCheck check = {.queue = {.cuda = cuda, .stream = stream},
+      .shape = shape_of (&plan->conv),
+      .conv = &plan->conv};
 
-  check.to_f32 = plan->conv.out == CUDNN_DATA_FLOAT;
-  if (w && packed && m && b)
-    check_plan (&check, handle, plan, w, packed, m, b);
+  if (plan->conv.in == CUDNN_DATA_INT8)
+    kernel_cudnn_check_s8 (&check, handle, plan);
   else
-    note (&check, cudaErrorMemoryAllocation);
+    kernel_cudnn_check_f16 (&check, handle, plan);
   while (check.n_taken > 0)
     cudaFreeAsync (check.taken[--check.n_taken], stream);
-  cudaStreamSynchronize (
-      stream); /* what it copies from is freed next; a failure is known already */
-  free (w);
-  free (packed);
-  free (m);
-  free (b);
+  cudaStreamSynchronize (stream);
   if (check.error != cudaSuccess)
     snprintf (why, why_size, "it could not be checked: %s", cudaGetErrorString (check.error));
   else if (check.different > 0)

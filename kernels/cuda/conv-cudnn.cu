@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conv-cudnn.cu: convolutions by cuDNN, which computes the chain of kernels.h in one kernel.
+ * conv-cudnn.cu: convolutions of int8 and floats by cuDNN, which computes the chain of kernels.h in one kernel.
  *
  * A plan is for one n. Packed weights are cuDNN's and, behind them, those of an own kernel, which
  * takes over where there is no plan: for another n than was prepared, for pointers that are not
@@ -8,63 +8,14 @@
  *
  * cuDNN pads with 0. Where that is not zero_x, the input is copied into a frame of zero_x first.
  */
-#include "kernels/cuda/conv-cudnn.h"
+#include "kernels/cuda/conv-cudnn-shape.h"
 #include "kernels/cuda/conv-gemm.h"
-#include "kernels/cuda/cudnn-plans.h"
 #include "kernels/cuda/vector.h"
 
 #include <math.h>
 #include <string.h>
 
-#define ALIGN 256 /* of what scratch and packed weights are divided into */
-
-static size_t
-round_up (size_t size)
-{
-  return (size + ALIGN - 1) / ALIGN * ALIGN;
-}
-
-static char *
-align_up (void *pointer)
-{
-  return (char *) round_up ((uintptr_t) pointer);
-}
-
-static bool
-is_there (void)
-{
-  return kernel_cudnn_api () != NULL;
-}
-
 /* --- The input ------------------------------------------------------------------------------ */
-
-/* The rows and columns that windows reach, padding included. */
-static int
-reach_h (const KernelConvShape *s)
-{
-  return (s->oh - 1) * s->stride_h + (s->kh - 1) * s->dilation_h + 1;
-}
-
-static int
-reach_w (const KernelConvShape *s)
-{
-  return (s->ow - 1) * s->stride_w + (s->kw - 1) * s->dilation_w + 1;
-}
-
-static bool
-has_padding (const KernelConvShape *s)
-{
-  return s->pad_top > 0 || s->pad_left > 0 || reach_h (s) - s->pad_top > s->ih ||
-         reach_w (s) - s->pad_left > s->iw;
-}
-
-/* cuDNN makes as many outputs as fit: input beyond the last window may not be enough for another. */
-static bool
-has_surplus (const KernelConvShape *s)
-{
-  return s->pad_top + s->ih - reach_h (s) >= s->stride_h ||
-         s->pad_left + s->iw - reach_w (s) >= s->stride_w;
-}
 
 static bool
 wants_frame (const KernelConvShape *s, int8_t zero_x)
@@ -107,54 +58,6 @@ run_frame (const KernelConvS8 *args, void *frame, KernelQueue *queue)
   fill_frame<<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
       queue->stream>>> (*s, (const uint4 *) args->x, (uint4 *) frame, reach_h (s), reach_w (s),
       (uint8_t) args->zero_x * 0x01010101u, count);
-}
-
-/* --- Both ----------------------------------------------------------------------------------- */
-
-static CudnnConv
-describe (const KernelConvShape *s, bool frame)
-{
-  CudnnConv c = {};
-
-  c.n = s->n;
-  c.ih = frame ? reach_h (s) : s->ih;
-  c.iw = frame ? reach_w (s) : s->iw;
-  c.ic = s->ic;
-  c.oh = s->oh;
-  c.ow = s->ow;
-  c.oc = s->oc;
-  c.kh = s->kh;
-  c.kw = s->kw;
-  c.stride_h = s->stride_h;
-  c.stride_w = s->stride_w;
-  c.dilation_h = s->dilation_h;
-  c.dilation_w = s->dilation_w;
-  c.pad_top = frame ? 0 : s->pad_top;
-  c.pad_left = frame ? 0 : s->pad_left;
-  c.groups = s->groups;
-  c.inner = CUDNN_DATA_FLOAT;
-  return c;
-}
-
-static bool
-all_aligned (const void *x, const void *b, const void *r, const void *y)
-{
-  return kernel_cuda_aligned (x, 16) && kernel_cuda_aligned (b, 16) &&
-         kernel_cuda_aligned (r, 16) && kernel_cuda_aligned (y, 16);
-}
-
-static __global__ void
-nothing (void)
-{
-}
-
-/* The kernel before may be one of kernel_conv_launch(), which lets the next start before it ends.
- * cuDNN's do start so, and read their residual before they wait (9.19; tests/kernels/conv-chain.c):
- * between them comes one that does neither. */
-static void
-run_barrier (KernelQueue *queue)
-{
-  nothing<<<1, 1, 0, queue->stream>>> ();
 }
 
 /* --- int8 ----------------------------------------------------------------------------------- */

@@ -18,6 +18,8 @@ extern const CudaConvS8 kernel_conv_s8_cuda_cudnn_1, kernel_conv_s8_cuda_cudnn_2
     kernel_conv_s8_cuda_cudnn_3, kernel_conv_s8_cuda_cudnn_4, kernel_conv_s8_cuda_cudnn_5;
 extern const CudaConvF32 kernel_conv_f32_cuda_cudnn_1, kernel_conv_f32_cuda_cudnn_2,
     kernel_conv_f32_cuda_cudnn_3, kernel_conv_f32_cuda_cudnn_4;
+extern const CudaConvF16 kernel_conv_f16_cuda_cudnn_1, kernel_conv_f16_cuda_cudnn_2,
+    kernel_conv_f16_cuda_cudnn_3, kernel_conv_f16_cuda_cudnn_4;
 
 /* Sets cuda->cudnn where there is a cuDNN. */
 void kernel_cuda_cudnn_open (CudaBackend *cuda);

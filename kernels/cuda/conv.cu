@@ -58,6 +58,12 @@ static const CudaConvF16 *const ways_f16[] = {
     CONV_MMA_WAYS (F16)
     CONV_SPLIT_WAYS (F16)
     &kernel_conv_f16_cuda_plain,
+#ifdef INT8_CUDNN_HEADERS
+    &kernel_conv_f16_cuda_cudnn_1,
+    &kernel_conv_f16_cuda_cudnn_2,
+    &kernel_conv_f16_cuda_cudnn_3,
+    &kernel_conv_f16_cuda_cudnn_4,
+#endif
 };
 /* clang-format on */
 

@@ -100,6 +100,7 @@ note_is_allowed (cudnnBackendNumericalNote_t numerical, const CudnnLimits *limit
   case CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION:
     return false; /* bytes that change from run to run or with the engine serve nobody */
   case CUDNN_NUMERICAL_NOTE_TENSOR_CORE:
+    return limits->tensor_cores;
   case CUDNN_NUMERICAL_NOTE_FFT:
   case CUDNN_NUMERICAL_NOTE_WINOGRAD:
   case CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4:

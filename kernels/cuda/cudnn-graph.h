@@ -45,8 +45,9 @@ typedef struct {
 
 /* What a configuration may not do. */
 typedef struct {
-  bool exact;       /* no reduced precision, tensor core, FFT, Winograd or changing order of sums */
-  size_t workspace; /* most bytes */
+  bool exact;        /* no FFT, no Winograd; never reduced precision or a changing order of sums */
+  bool tensor_cores; /* allowed */
+  size_t workspace;  /* most bytes */
 } CudnnLimits;
 
 typedef struct CudnnChoices CudnnChoices;

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_CHOICES    12
-#define WORKSPACE_S8    ((size_t) 8 << 20)
-#define WORKSPACE_EXTRA ((size_t) 1 << 20)
-#define WORKSPACE_FLOAT ((size_t) 2 << 30)
+#define MOST_CHOICES     12
+#define WORKSPACE_TENSOR ((size_t) 8 << 20) /* of plans on tensor cores */
+#define WORKSPACE_EXTRA  ((size_t) 1 << 20)
+#define WORKSPACE_FLOAT  ((size_t) 2 << 30)
 
 typedef enum { UNTRIED, READY, REFUSED } State;
 
@@ -201,15 +201,16 @@ kernel_cudnn_workspace (const CudnnConv *c)
   const size_t w = (size_t) c->oc * c->kh * c->kw * (c->ic / c->groups);
   const size_t wanted = (x + y + w) * sizeof (float) + WORKSPACE_EXTRA;
 
-  if (c->in == CUDNN_DATA_INT8)
-    return WORKSPACE_S8;
+  if (c->in != CUDNN_DATA_FLOAT)
+    return WORKSPACE_TENSOR;
   return wanted < WORKSPACE_FLOAT ? wanted : WORKSPACE_FLOAT;
 }
 
 static Entry *
 find_entry (CudnnCache *cache, const CudnnConv *conv)
 {
-  const CudnnLimits limits = {conv->in == CUDNN_DATA_FLOAT, kernel_cudnn_workspace (conv)};
+  const CudnnLimits limits = {conv->in != CUDNN_DATA_INT8, conv->in != CUDNN_DATA_FLOAT,
+      kernel_cudnn_workspace (conv)};
   char why[256];
   Entry *entry;
 
@@ -288,7 +289,7 @@ take_plan (Entry *entry, Job *job)
   entry->ranks[job->rank - 1].state = REFUSED;
   if (!job->good)
     return;
-  if (entry->conv.in == CUDNN_DATA_INT8 &&
+  if (entry->conv.in != CUDNN_DATA_FLOAT &&
       !kernel_cudnn_check (job->cuda, cache->handle, cache->stream, &job->plan, why, sizeof why)) {
     warn (&entry->conv, kernel_cudnn_choices_name (entry->choices, job->choice), why);
     kernel_cudnn_plan_clear (&job->plan);

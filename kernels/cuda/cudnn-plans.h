@@ -31,8 +31,8 @@ size_t kernel_cudnn_workspace (const CudnnConv *conv);
 /* Queues the plan; what goes wrong sticks to the queue. */
 void kernel_cudnn_run (KernelQueue *queue, const CudnnPlan *plan, const CudnnPointers *pointers);
 
-/* conv-cudnn-check.cu: whether an int8 plan gives the bytes of conv-plain.cu, on data aimed at ties.
- * Waits for the stream. */
+/* conv-cudnn-check.cu: whether a plan gives the bytes of conv-plain.cu: one of int8 on data aimed at ties, one
+ * of halves on data whose sums are exact in any order. Waits for the stream. */
 bool kernel_cudnn_check (CudaBackend *cuda, cudnnHandle_t handle, cudaStream_t stream,
     const CudnnPlan *plan, char *why, size_t why_size);
 
