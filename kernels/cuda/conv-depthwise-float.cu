@@ -9,7 +9,26 @@
 
 #define OUTPUTS 4 /* of a row, of a thread */
 
-/* k and stride are those of both axes. Padding is a step with x = 0, which may change -0 to +0. */
+/* A row of the window that lies outside: steps with x = 0. */
+template <int outputs, int k, int V, typename Value>
+static __device__ inline void
+add_padding (float (&t)[outputs][V], const Value *w, int oc)
+{
+  float v[V];
+
+#pragma unroll
+  for (int kw = 0; kw < k; kw++) {
+    load_f32<V> (v, w + kw * oc);
+#pragma unroll
+    for (int o = 0; o < outputs; o++)
+#pragma unroll
+      for (int j = 0; j < V; j++)
+        t[o][j] = fmaf (0.0f, v[j], t[o][j]);
+  }
+}
+
+/* k and stride are those of both axes. Of floats padding is a step with x = 0, which may change -0 to +0;
+ * halves leave out rows of it, with which they took a third longer at stride 2. */
 template <typename Value, int k, int stride>
 static __global__ void
 __launch_bounds__ (KERNEL_CUDA_THREADS) conv_depthwise (
@@ -29,34 +48,29 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) conv_depthwise (
   const int ih = (int) (row - n * s.oh) * s.stride_h - s.pad_top;
   const int iw = ow * s.stride_w - s.pad_left;
   const Value *x = a.x + n * s.ih * s.iw * s.ic + c, *w = (const Value *) a.w + c;
-  float t[OUTPUTS][V], v[V];
+  float t[OUTPUTS][V], v[V], b[V];
 
 #pragma unroll
   for (int j = 0; j < V; j += 4)
-    load_f32<4> (t[0] + j, a.b + c + j);
+    load_f32<4> (b + j, a.b + c + j);
 #pragma unroll
-  for (int o = 1; o < OUTPUTS; o++)
+  for (int o = 0; o < OUTPUTS; o++)
 #pragma unroll
     for (int j = 0; j < V; j++)
-      t[o][j] = t[0][j];
+      t[o][j] = b[j];
 #pragma unroll
   for (int kh = 0; kh < k; kh++) {
     const int h = ih + kh;
     float wv[k][V];
 
+    if ((unsigned) h >= (unsigned) s.ih) {
+      if constexpr (ConvFloat<Value>::same_bytes)
+        add_padding<OUTPUTS, k, V> (t, w + kh * k * s.oc, s.oc);
+      continue;
+    }
 #pragma unroll
     for (int kw = 0; kw < k; kw++)
       load_f32<V> (wv[kw], w + (kh * k + kw) * s.oc);
-    if ((unsigned) h >= (unsigned) s.ih) {
-#pragma unroll
-      for (int kw = 0; kw < k; kw++)
-#pragma unroll
-        for (int o = 0; o < OUTPUTS; o++)
-#pragma unroll
-          for (int j = 0; j < V; j++)
-            t[o][j] = fmaf (0.0f, wv[kw][j], t[o][j]);
-      continue;
-    }
 #pragma unroll
     for (int q = 0; q < (OUTPUTS - 1) * stride + k; q++) {
       const bool inside = (unsigned) (iw + q) < (unsigned) s.iw;

@@ -12,7 +12,8 @@ template <typename Value> struct ConvFloat;
 
 template <> struct ConvFloat<float> {
   typedef KernelConvF32 Args;
-  static constexpr int channels = 4; /* in 16 bytes */
+  static constexpr int channels = 4;       /* in 16 bytes */
+  static constexpr bool same_bytes = true; /* as ref, signs of zeros included */
 
   static __host__ __device__ inline float
   widen (float value)
@@ -29,6 +30,7 @@ template <> struct ConvFloat<float> {
 template <> struct ConvFloat<KernelHalf> {
   typedef KernelConvF16 Args;
   static constexpr int channels = 8;
+  static constexpr bool same_bytes = false;
 
   static __host__ __device__ inline float
   widen (KernelHalf value)
