@@ -12,9 +12,9 @@ PyTorch runs torchvision's network of the same name with random weights in FP16,
 on the device: recorded as a CUDA graph, and compiled with torch.compile, in the modes "reduce-overhead" and
 "max-autotune", which takes minutes for every batch size (TORCHINDUCTOR_CACHE_DIR keeps what it found). This engine
 runs FOLDER/<network>.int8engine, and <network>.fp16.int8engine and <network>.fp32.int8engine where they are, as
-`gst-int8-1.0 bench` does; its first turn compares the results with those of the CPU. They take turns: one burst
-of runs each, every run waited for. A time is the median of the bursts' medians; a ratio is the median of the
-ratios within a round.
+`gst-int8-1.0 bench` does; its first turn compares the results with those of the CPU, but for FP16, which the CPU
+has not. They take turns: one burst of runs each, every run waited for. A time is the median of the bursts'
+medians; a ratio is the median of the ratios within a round.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def ours(options, path, batch):
         with tempfile.NamedTemporaryFile(suffix=".json") as out:
             command = [options.tool, "bench", "--backend", options.backend, "--batch", str(batch), "--seconds",
                        str(options.seconds), "--json", out.name]
-            if not checked and options.check and path.endswith(".int8engine") and batch <= options.check:
+            if not checked and batch <= options.check and not path.endswith(PRECISIONS["fp16"] + ".int8engine"):
                 command += ["--check", "cpu"]
             checked.append(True)
             run = subprocess.run(command + [path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
