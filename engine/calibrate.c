@@ -199,7 +199,9 @@ make_exec (EngineCalibrator *calibrator, Engine *engine, KernelBackend *backend,
     calibrator->exec = engine_exec_new_tapped (engine, backend, calibrator->batch, threads, tap,
         calibrator, error);
   } else if (backend->host_memory) {
-    calibrator->batch = lanes_of (backend, threads);
+    const int lanes = lanes_of (backend, threads);
+
+    calibrator->batch = (calibrator->batch + lanes - 1) / lanes * lanes;
     calibrator->exec = engine_exec_new_tapped_by_image (engine, backend, calibrator->batch, threads,
         tap, calibrator, error);
   } else {

@@ -90,8 +90,8 @@ typedef struct _EngineCalibrator EngineCalibrator;
 
 /* statistics belongs to the caller and must outlive the calibrator; batch images are run at once
  * (only entropy2-trt and legacy depend on the number). threads: 0 for all CPUs. Where the number does not
- * matter and kernels run on the CPU, an image for every thread is run at once instead, the whole network by
- * one thread: that is the fastest.
+ * matter and kernels run on the CPU, it is rounded up to as many images for every thread, and each goes
+ * through the network on one of them: that is the fastest.
  * A device counts activations in its own memory, and statistics get the counts from engine_calibrator_flush();
  * where they collect TensorRT's histograms, activations are downloaded instead. */
 EngineCalibrator *engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch,
