@@ -11,10 +11,10 @@
 #include "kernels/resize.h"
 
 #define TILE_WIDTH  32    /* pixels, one for each thread of a warp */
-#define TILE_HEIGHT 8     /* one for each warp of a block */
+#define TILE_HEIGHT 8     /* one for each of a block's first warps */
 #define TILE_MEMORY 49152 /* bytes of a block without asking for more */
-#define TAPS_MEMORY                                                                                \
-  8192 /* of them, for the horizontal weights of one group; longer ones stay where they are */
+#define TAPS_MEMORY 8192  /* of them, for one group's horizontal weights; longer ones stay where they are */
+#define MAX_WARPS   16    /* of a block: the more rows a tile needs, the more warps resize them */
 
 /* What the device needs of a KernelResizeAxis, which is in host memory. */
 typedef struct {
@@ -139,7 +139,7 @@ copy_weights (const Picture &p, const Group &g, int left, uint8_t *shared)
 
   if (g.weights_at < 0)
     return;
-  for (int i = threadIdx.x; i < TILE_WIDTH * g.h.taps; i += KERNEL_CUDA_THREADS)
+  for (int i = threadIdx.x; i < TILE_WIDTH * g.h.taps; i += blockDim.x)
     if (begin + i >= 0 && begin + i < all)
       to[i] = g.h.weight[begin + i];
 }
@@ -157,7 +157,7 @@ resize_rows (const Picture &p, const Group &g, int left, int top, int end, uint8
 
   if (col < 0 || col >= p.out_width)
     return;
-  for (int row = threadIdx.x / TILE_WIDTH; row < rows; row += TILE_HEIGHT)
+  for (int row = threadIdx.x / TILE_WIDTH; row < rows; row += blockDim.x / TILE_WIDTH)
     across_row<N> (g, g.x + (begin + row) * g.stride, w, col,
         shared + g.rows_at + (row * TILE_WIDTH + lane) * N);
 }
@@ -190,7 +190,7 @@ resize_column (const Group &g, int row, int top, int end, const uint8_t *shared,
 /* A, B and C components in groups 0, 1 and 2. */
 template <typename Value, int A, int B, int C>
 static __global__ void
-__launch_bounds__ (KERNEL_CUDA_THREADS) picture_tile (const __grid_constant__ Picture p)
+__launch_bounds__ (MAX_WARPS * TILE_WIDTH) picture_tile (const __grid_constant__ Picture p)
 {
   extern __shared__ __align__ (16) uint8_t tile_shared[];
   const int lane = threadIdx.x % TILE_WIDTH, warp = threadIdx.x / TILE_WIDTH;
@@ -214,7 +214,8 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) picture_tile (const __grid_constant__ Pi
     if constexpr (C > 0)
       resize_rows<C> (p, p.group[2], left, top, end, tile_shared);
     __syncthreads ();
-    if (row >= p.top && row < p.top + p.out_height && col >= p.left && col < p.left + p.out_width) {
+    if (warp < TILE_HEIGHT && row >= p.top && row < p.top + p.out_height && col >= p.left &&
+        col < p.left + p.out_width) {
       uint8_t x[A + B + C];
 
       resize_column<A> (p.group[0], row - p.top, top, end, tile_shared, x);
@@ -225,7 +226,7 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) picture_tile (const __grid_constant__ Pi
       convert<A + B + C> (p, x, c);
     }
   }
-  if (row < p.height && col < p.width)
+  if (warp < TILE_HEIGHT && row < p.height && col < p.width)
     store<Value> (p, row, col, c);
 }
 
@@ -266,14 +267,14 @@ __launch_bounds__ (KERNEL_CUDA_THREADS) picture_pixel (const __grid_constant__ P
     uint8_t x[A + B + C];
 
 #pragma unroll
-    for (int j = 0; j < A + B + C; j++)
-      x[j] = component (p.group[j < A       ? 0
-                                : j < A + B ? 1
-                                            : 2],
-          j < A       ? j
-          : j < A + B ? j - A
-                      : j - A - B,
-          r, q);
+    for (int i = 0; i < A; i++)
+      x[i] = component (p.group[0], i, r, q);
+#pragma unroll
+    for (int i = 0; i < B; i++)
+      x[A + i] = component (p.group[1], i, r, q);
+#pragma unroll
+    for (int i = 0; i < C; i++)
+      x[A + B + i] = component (p.group[2], i, r, q);
     convert<A + B + C> (p, x, c);
   }
   store<Value> (p, row, col, c);
@@ -340,15 +341,24 @@ make_groups (const KernelPicture *args, Picture *p, int *sizes)
   return end;
 }
 
+/* Two rows for each warp, where there are so many. */
+static int
+tile_threads (const KernelResizeAxis *v)
+{
+  const int warps = ((int) tile_rows (v) + 7) / 8 * 4;
+
+  return TILE_WIDTH * (warps < TILE_HEIGHT ? TILE_HEIGHT : warps > MAX_WARPS ? MAX_WARPS : warps);
+}
+
 template <typename Value, int A, int B, int C>
 static void
-launch (const Picture &p, size_t memory, cudaStream_t stream)
+launch (const Picture &p, int threads, size_t memory, cudaStream_t stream)
 {
   const dim3 grid ((p.width + TILE_WIDTH - 1) / TILE_WIDTH,
       (p.height + TILE_HEIGHT - 1) / TILE_HEIGHT);
 
   if (memory <= TILE_MEMORY)
-    picture_tile<Value, A, B, C><<<grid, KERNEL_CUDA_THREADS, memory, stream>>> (p);
+    picture_tile<Value, A, B, C><<<grid, threads, memory, stream>>> (p);
   else
     picture_pixel<Value, A, B, C><<<grid, KERNEL_CUDA_THREADS, 0, stream>>> (p);
 }
@@ -361,6 +371,7 @@ run (const KernelPicture *args, KernelQueue *queue)
   int sizes[3] = {0, 0, 0};
   Picture p = {};
   const size_t memory = make_groups (args, &p, sizes);
+  const int threads = tile_threads (plane->v);
 
   p.colour = args->colour;
   for (int i = 0; i < 3; i++) {
@@ -380,13 +391,13 @@ run (const KernelPicture *args, KernelQueue *queue)
   p.table = args->table;
   p.y = args->y;
   if (args->n_components == 1)
-    launch<Value, 1, 0, 0> (p, memory, queue->stream);
+    launch<Value, 1, 0, 0> (p, threads, memory, queue->stream);
   else if (sizes[0] == 3)
-    launch<Value, 3, 0, 0> (p, memory, queue->stream);
+    launch<Value, 3, 0, 0> (p, threads, memory, queue->stream);
   else if (sizes[1] == 2)
-    launch<Value, 1, 2, 0> (p, memory, queue->stream);
+    launch<Value, 1, 2, 0> (p, threads, memory, queue->stream);
   else
-    launch<Value, 1, 1, 1> (p, memory, queue->stream);
+    launch<Value, 1, 1, 1> (p, threads, memory, queue->stream);
 }
 
 void
