@@ -136,6 +136,8 @@ begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrive
   job->top_k = entry->options.top_k;
   job->threshold = entry->options.threshold;
   job->softmax = entry->options.softmax;
+  job->wants_output =
+      entry->options.output_tensors && entry->options.process_mode == GST_INT8_PROCESS_FRAME;
   job->timeout = (gint64) (entry->options.batch_timeout / 1000);
   job->n_pictures = 0;
   entry->n_objects = 0;

@@ -87,6 +87,8 @@ gst_int8_infer_entry_clear (GstInt8Entry *entry)
 {
   while (entry->n_objects > 0)
     g_clear_pointer (&entry->objects[--entry->n_objects].track, gst_int8_track_unref);
+  for (guint i = 0; i < entry->job.n_pictures; i++)
+    g_clear_pointer (&entry->pictures[i].output.values, g_free);
 }
 
 /* --- Results --------------------------------------------------------------------------------- */
@@ -119,6 +121,19 @@ metadata_kinds (GstInt8MetadataMode mode, const GstInt8Object *object)
     break;
   }
   return GST_INT8_METADATA_NONE;
+}
+
+/* The output itself, whatever the threshold. */
+static void
+give_output (GstInt8Entry *entry, GstInt8Output *output)
+{
+#ifdef HAVE_GST_TENSOR_META
+  if (!output->values)
+    return;
+  entry->buffer = gst_buffer_make_writable (entry->buffer);
+  gst_int8_meta_attach_tensor (entry->buffer, g_steal_pointer (&output->values), output->n,
+      output->is_softmaxed);
+#endif
 }
 
 /* A result without classes is none: all were below the threshold. */
@@ -181,5 +196,6 @@ gst_int8_infer_entry_results (GstInt8Infer *self, GstInt8Entry *entry)
         .model_name = entry->job.model_name};
 
     give (self, entry, &result);
+    give_output (entry, &entry->pictures[0].output);
   }
 }

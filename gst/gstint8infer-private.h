@@ -4,6 +4,7 @@
  *
  *   gstint8infer.c             class and state changes
  *   gstint8infer-properties.c  properties
+ *   gstint8infer-options.c     those that are not of the network
  *   gstint8infer-types.c       their enumerations
  *   gstint8infer-devices.c     where the network runs
  *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
@@ -52,6 +53,7 @@ typedef struct {
   GstInt8MetadataMode metadata;
   const char *attribute_name; /* interned */
   gboolean post_messages, qos;
+  gboolean output_tensors; /* only where HAVE_GST_TENSOR_META */
   GstClockTime batch_timeout;
   guint interval; /* frames that pass between two that are looked at */
   GstInt8ProcessMode process_mode;
@@ -148,6 +150,12 @@ GType gst_int8_infer_metadata_type (void);
 /* properties */
 void gst_int8_infer_properties_install (GObjectClass *klass);
 void gst_int8_infer_properties_init (GstInt8Infer *self);
+/* options: ids from 0. FALSE: not one of these. Under the object lock. */
+#define GST_INT8_INFER_N_OPTIONS 10
+void gst_int8_infer_options_install (GObjectClass *klass, guint first);
+void gst_int8_infer_options_init (GstInt8InferOptions *options);
+gboolean gst_int8_infer_option_set (GstInt8InferOptions *options, guint id, const GValue *value);
+gboolean gst_int8_infer_option_get (const GstInt8InferOptions *options, guint id, GValue *value);
 /* devices: opens what the properties name; closes it */
 gboolean gst_int8_infer_devices_open (GstInt8Infer *self, GError **error);
 void gst_int8_infer_devices_close (GstInt8Infer *self);

@@ -13,28 +13,18 @@ enum {
   PROP_STRICT,
   PROP_RANGES,
   PROP_BATCH_SIZE,
-  PROP_BATCH_TIMEOUT,
   PROP_INSTANCE_ID,
   PROP_DEVICE_ID,
   PROP_CONFIG_FILE,
   PROP_TUNE,
-  PROP_TOP_K,
-  PROP_THRESHOLD,
-  PROP_SOFTMAX,
-  PROP_METADATA,
-  PROP_ATTRIBUTE_NAME,
-  PROP_POST_MESSAGES,
-  PROP_QOS,
-  PROP_INTERVAL,
   PROP_STATS,
-  PROP_OBJECTS, /* the first of them */
+  PROP_OPTIONS,                                           /* the first of them */
+  PROP_OBJECTS = PROP_OPTIONS + GST_INT8_INFER_N_OPTIONS, /* the first of them */
   PROP_LAST = PROP_OBJECTS + GST_INT8_OBJECTS_PROPERTIES - 1
 };
 
-#define DEFAULT_BATCH_SIZE     1
-#define MAX_BATCH_SIZE         256
-#define DEFAULT_TOP_K          1
-#define DEFAULT_ATTRIBUTE_NAME "classification"
+#define DEFAULT_BATCH_SIZE 1
+#define MAX_BATCH_SIZE     256
 
 /* --- Settings -------------------------------------------------------------------------------- */
 
@@ -131,84 +121,8 @@ get_setting (const GstInt8NetworkSettings *settings, guint id, GValue *value)
   }
 }
 
-/* --- Options --------------------------------------------------------------------------------- */
+/* --- Both ------------------------------------------------------------------------------------ */
 
-static gboolean
-set_option (GstInt8InferOptions *options, guint id, const GValue *value)
-{
-  const char *text;
-
-  switch (id) {
-  case PROP_TOP_K:
-    options->top_k = g_value_get_uint (value);
-    return TRUE;
-  case PROP_THRESHOLD:
-    options->threshold = g_value_get_double (value);
-    return TRUE;
-  case PROP_SOFTMAX:
-    options->softmax = g_value_get_enum (value);
-    return TRUE;
-  case PROP_METADATA:
-    options->metadata = g_value_get_enum (value);
-    return TRUE;
-  case PROP_ATTRIBUTE_NAME:
-    text = g_value_get_string (value);
-    options->attribute_name = g_intern_string (text && *text ? text : DEFAULT_ATTRIBUTE_NAME);
-    return TRUE;
-  case PROP_POST_MESSAGES:
-    options->post_messages = g_value_get_boolean (value);
-    return TRUE;
-  case PROP_QOS:
-    options->qos = g_value_get_boolean (value);
-    return TRUE;
-  case PROP_BATCH_TIMEOUT:
-    options->batch_timeout = g_value_get_uint64 (value);
-    return TRUE;
-  case PROP_INTERVAL:
-    options->interval = g_value_get_uint (value);
-    return TRUE;
-  default:
-    return FALSE;
-  }
-}
-
-static gboolean
-get_option (const GstInt8InferOptions *options, guint id, GValue *value)
-{
-  switch (id) {
-  case PROP_TOP_K:
-    g_value_set_uint (value, options->top_k);
-    return TRUE;
-  case PROP_THRESHOLD:
-    g_value_set_double (value, options->threshold);
-    return TRUE;
-  case PROP_SOFTMAX:
-    g_value_set_enum (value, options->softmax);
-    return TRUE;
-  case PROP_METADATA:
-    g_value_set_enum (value, options->metadata);
-    return TRUE;
-  case PROP_ATTRIBUTE_NAME:
-    g_value_set_string (value, options->attribute_name);
-    return TRUE;
-  case PROP_POST_MESSAGES:
-    g_value_set_boolean (value, options->post_messages);
-    return TRUE;
-  case PROP_QOS:
-    g_value_set_boolean (value, options->qos);
-    return TRUE;
-  case PROP_BATCH_TIMEOUT:
-    g_value_set_uint64 (value, options->batch_timeout);
-    return TRUE;
-  case PROP_INTERVAL:
-    g_value_set_uint (value, options->interval);
-    return TRUE;
-  default:
-    return FALSE;
-  }
-}
-
-/* Where the text of a property is that is the element's own and settled in READY; else NULL. */
 static char **
 text_of (GstInt8Infer *self, guint id)
 {
@@ -228,11 +142,13 @@ static void
 set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstInt8Infer *self = GST_INT8_INFER (object);
-  gboolean known;
+  GstClockTime timeout;
+  gboolean known, latency_changed;
 
   GST_OBJECT_LOCK (self);
+  timeout = self->options.batch_timeout;
   gst_int8_config_file_note (&self->config_file, pspec);
-  known = set_option (&self->options, id, value);
+  known = gst_int8_infer_option_set (&self->options, id - PROP_OPTIONS, value);
   if (text_of (self, id)) {
     take_string (text_of (self, id), value);
     known = TRUE;
@@ -243,10 +159,11 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     known = TRUE;
     self->settings_changed = self->settings_changed || (pspec->flags & GST_PARAM_MUTABLE_PLAYING);
   }
+  latency_changed = self->options.batch_timeout != timeout;
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  if (id == PROP_BATCH_TIMEOUT) /* the pipeline asks anew */
+  if (latency_changed) /* the pipeline asks anew */
     gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
@@ -278,7 +195,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     return;
   }
   GST_OBJECT_LOCK (self);
-  known = get_option (&self->options, id, value) || get_setting (&self->settings, id, value) ||
+  known = gst_int8_infer_option_get (&self->options, id - PROP_OPTIONS, value) ||
+          get_setting (&self->settings, id, value) ||
           gst_int8_objects_get_property (&self->objects, PROP_OBJECTS, id, value);
   if (text_of (self, id)) {
     g_value_set_string (value, *text_of (self, id));
@@ -365,49 +283,6 @@ install_settings (GObjectClass *klass)
           FALSE, flags));
 }
 
-static void
-install_options (GObjectClass *klass)
-{
-  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
-
-  g_object_class_install_property (klass, PROP_TOP_K,
-      g_param_spec_uint ("top-k", "Top k", "How many classes a result lists at most, best first", 1,
-          GST_INT8_MAX_TOP_K, DEFAULT_TOP_K, flags));
-  g_object_class_install_property (klass, PROP_THRESHOLD,
-      g_param_spec_double ("threshold", "Threshold",
-          "Classes with a lower confidence are left out; a frame without any gets no metadata "
-          "(0 = none is left out)",
-          0, G_MAXFLOAT, 0, flags));
-  g_object_class_install_property (klass, PROP_SOFTMAX,
-      g_param_spec_enum ("softmax", "Softmax",
-          "Whether the network's output is turned into probabilities",
-          gst_int8_infer_softmax_type (), GST_INT8_SOFTMAX_AUTO, flags));
-  g_object_class_install_property (klass, PROP_METADATA,
-      g_param_spec_enum ("metadata", "Metadata", "Kinds of metadata that frames are given",
-          gst_int8_infer_metadata_type (), GST_INT8_METADATA_MODE_AUTO, flags));
-  g_object_class_install_property (klass, PROP_ATTRIBUTE_NAME,
-      g_param_spec_string ("attribute-name", "Attribute name",
-          "What is classified, as in \"colour\" or \"vehicle-type\"; field attribute_name and "
-          "roi_type of the metadata",
-          DEFAULT_ATTRIBUTE_NAME, flags));
-  g_object_class_install_property (klass, PROP_POST_MESSAGES,
-      g_param_spec_boolean ("post-messages", "Post messages",
-          "Post an element message \"int8-classification\" for every result", FALSE, flags));
-  g_object_class_install_property (klass, PROP_BATCH_TIMEOUT,
-      g_param_spec_uint64 ("batch-timeout", "Batch timeout",
-          "How long (ns) a frame may wait for others to fill its batch; adds as much to the latency "
-          "where batch-size > 1 (0 = a batch begins with what is there)",
-          0, G_MAXINT64, 0, flags));
-  g_object_class_install_property (klass, PROP_INTERVAL,
-      g_param_spec_uint ("interval", "Interval",
-          "Frames that pass without inference and metadata after each that is looked at", 0,
-          G_MAXUINT - 1, 0, flags));
-  g_object_class_install_property (klass, PROP_QOS,
-      g_param_spec_boolean ("qos", "Quality of service",
-          "Pass on, without inference and metadata, frames that their sink says will be too late",
-          FALSE, flags));
-}
-
 void
 gst_int8_infer_properties_install (GObjectClass *klass)
 {
@@ -417,7 +292,7 @@ gst_int8_infer_properties_install (GObjectClass *klass)
   gst_int8_config_file_install (klass, PROP_CONFIG_FILE);
   install_settings (klass);
   gst_int8_guard_install (klass);
-  install_options (klass);
+  gst_int8_infer_options_install (klass, PROP_OPTIONS);
   gst_int8_objects_install (klass, PROP_OBJECTS, TRUE,
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
   g_object_class_install_property (klass, PROP_STATS,
@@ -440,8 +315,5 @@ gst_int8_infer_properties_init (GstInt8Infer *self)
   self->settings.ranges = ENGINE_RANGES_FULL;
   self->settings.batch_size = DEFAULT_BATCH_SIZE;
   gst_int8_guard_settings_init (&self->settings.guard);
-  self->options = (GstInt8InferOptions){.top_k = DEFAULT_TOP_K,
-      .softmax = GST_INT8_SOFTMAX_AUTO,
-      .metadata = GST_INT8_METADATA_MODE_AUTO,
-      .attribute_name = g_intern_static_string (DEFAULT_ATTRIBUTE_NAME)};
+  gst_int8_infer_options_init (&self->options);
 }

@@ -293,6 +293,8 @@ classify (const GstInt8BatchItem *item, guint at, GstInt8Runner *runner)
   picture->n_classes =
       gst_int8_runner_classify (runner, at, job->top_k, job->threshold, job->softmax, &best);
   memcpy (picture->classes, best, picture->n_classes * sizeof *best);
+  if (job->wants_output)
+    gst_int8_runner_output (runner, at, &picture->output);
 }
 
 /* Waits for a batch and hands out its results. lock held, given back in between */

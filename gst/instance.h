@@ -34,6 +34,7 @@ typedef struct {
   EngineRect region;     /* width 0: all of the frame that is visible */
   GstInt8Class *classes; /* room for the job's top_k; then the best, best first */
   guint n_classes;       /* how many there are: fewer with a threshold */
+  GstInt8Output output;  /* where the job wants it; values are the member's to free */
 } GstInt8Picture;
 
 /* A frame with its pictures: memory of the member's that stays where it is from submit() until it is
@@ -47,6 +48,7 @@ typedef struct {
   guint top_k;
   double threshold;
   GstInt8Softmax softmax;
+  gboolean wants_output; /* of each picture */
   gint64 timeout; /* µs that its pictures may wait for others to fill the batch */
   /* what became of it, once it is done: to be cleared with gst_int8_job_clear() */
   GError *error; /* of the first picture that failed, or NULL */

@@ -59,6 +59,13 @@ gboolean gst_int8_meta_register (void);
 /* buffer must be writable. */
 void gst_int8_meta_attach (GstBuffer *buffer, const GstInt8Result *result, GstInt8Metadata kinds);
 
+#ifdef HAVE_GST_TENSOR_META
+/* The network's output itself, of a frame, as a tensor of the buffer's GstTensorMeta (GStreamer >= 1.26):
+ * 1 x n floats, with the id classification-generic-out, or -softmaxed-out where the network ends in a
+ * softmax. Takes values. buffer must be writable. */
+void gst_int8_meta_attach_tensor (GstBuffer *buffer, float *values, guint n, gboolean is_softmaxed);
+#endif
+
 /* The next custom metadata on a buffer, as gst_buffer_iterate_meta() goes on: its fields, or NULL. */
 const GstStructure *gst_int8_meta_next (GstBuffer *buffer, gpointer *state);
 

@@ -145,3 +145,12 @@ gst_int8_runner_classify (GstInt8Runner *runner, guint picture, guint top_k, dou
   }
   return gst_int8_top_k (scores, runner->n_classes, top_k, threshold, runner->classes);
 }
+
+void
+gst_int8_runner_output (GstInt8Runner *runner, guint picture, GstInt8Output *output)
+{
+  *output = (GstInt8Output){.values = g_memdup2 (engine_exec_output (runner->exec, (int) picture),
+                                runner->n_classes * sizeof *output->values),
+      .n = runner->n_classes,
+      .is_softmaxed = engine_has_softmax (runner->engine)};
+}

@@ -40,6 +40,15 @@ gboolean gst_int8_runner_wait (GstInt8Runner *runner, GError **error);
 /* Whether AUTO applies softmax: the network does not end in one itself. */
 typedef enum { GST_INT8_SOFTMAX_AUTO, GST_INT8_SOFTMAX_ON, GST_INT8_SOFTMAX_OFF } GstInt8Softmax;
 
+/* What the network itself has said, before top-k, threshold and softmax of ours. */
+typedef struct {
+  float *values; /* n; NULL: not asked for */
+  guint n;
+  gboolean is_softmaxed; /* the network ends in a softmax */
+} GstInt8Output;
+/* A copy of that of one picture of the last run; g_free() its values. */
+void gst_int8_runner_output (GstInt8Runner *runner, guint picture, GstInt8Output *output);
+
 /* The best classes of one picture of the last run, best first; `best` is valid until the next call.
  * Returns how many there are. */
 guint gst_int8_runner_classify (GstInt8Runner *runner, guint picture, guint top_k, double threshold,

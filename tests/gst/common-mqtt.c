@@ -149,7 +149,9 @@ test_broker_cut (const TestBroker *broker, const char *client_id)
 /* --- Subscriber ---------------------------------------------------------------------------------- */
 
 struct TestSubscriber {
-  struct mosquitto *mosquitto;
+  struct mosquitto *mosquitto; /* the thread's */
+  GThread *thread;
+  gint stop; /* atomic */
   const char *topic;
   GMutex lock;
   GCond changed;
@@ -188,6 +190,21 @@ on_message (struct mosquitto *mosquitto, void *data, const struct mosquitto_mess
   g_mutex_unlock (&self->lock);
 }
 
+/* Not libmosquitto's own thread, which waits a second before it connects again. */
+static gpointer
+run (gpointer data)
+{
+  TestSubscriber *self = data;
+
+  while (!g_atomic_int_get (&self->stop))
+    if (mosquitto_loop (self->mosquitto, 100, 1) != MOSQ_ERR_SUCCESS) {
+      g_usleep (100000);
+      mosquitto_reconnect (self->mosquitto);
+    }
+  mosquitto_disconnect (self->mosquitto);
+  return NULL;
+}
+
 TestSubscriber *
 test_subscriber_new (const TestBroker *broker, const char *topic)
 {
@@ -202,9 +219,8 @@ test_subscriber_new (const TestBroker *broker, const char *topic)
   mosquitto_connect_callback_set (self->mosquitto, on_connect);
   mosquitto_subscribe_callback_set (self->mosquitto, on_subscribe);
   mosquitto_message_callback_set (self->mosquitto, on_message);
-  mosquitto_reconnect_delay_set (self->mosquitto, 1, 1, false);
   g_assert_cmpint (mosquitto_connect (self->mosquitto, "127.0.0.1", (int) broker->port, 60), ==, 0);
-  g_assert_cmpint (mosquitto_loop_start (self->mosquitto), ==, 0);
+  self->thread = g_thread_new ("subscriber", run, self);
   test_subscriber_wait_subscribed (self, 1);
   return self;
 }
@@ -212,8 +228,8 @@ test_subscriber_new (const TestBroker *broker, const char *topic)
 void
 test_subscriber_free (TestSubscriber *self)
 {
-  mosquitto_disconnect (self->mosquitto);
-  mosquitto_loop_stop (self->mosquitto, false);
+  g_atomic_int_set (&self->stop, 1);
+  g_thread_join (self->thread);
   mosquitto_destroy (self->mosquitto);
   g_ptr_array_unref (self->messages);
   g_mutex_clear (&self->lock);
@@ -235,6 +251,23 @@ test_subscriber_wait (TestSubscriber *self, guint n)
     messages[i] = g_strdup (g_ptr_array_index (self->messages, i));
   g_mutex_unlock (&self->lock);
   return messages;
+}
+
+gboolean
+test_subscriber_wait_for (TestSubscriber *self,
+    gboolean (*is_it) (const char *message, gpointer data), gpointer data)
+{
+  const gint64 until = g_get_monotonic_time () + PATIENCE;
+  gboolean found = FALSE, in_time = TRUE;
+
+  g_mutex_lock (&self->lock);
+  while (!found && in_time) {
+    for (guint i = self->messages->len; i > 0 && !found; i--)
+      found = is_it (g_ptr_array_index (self->messages, i - 1), data);
+    in_time = found || g_cond_wait_until (&self->changed, &self->lock, until);
+  }
+  g_mutex_unlock (&self->lock);
+  return found;
 }
 
 void

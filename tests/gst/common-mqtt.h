@@ -34,6 +34,9 @@ TestSubscriber *test_subscriber_new (const TestBroker *broker, const char *topic
 void test_subscriber_free (TestSubscriber *subscriber);
 /* Waits until there are n messages, 20 s at most. All so far, NULL-terminated, in the order that they came. */
 char **test_subscriber_wait (TestSubscriber *subscriber, guint n);
+/* Waits until a message is the one; FALSE: it does not come within 20 s. */
+gboolean test_subscriber_wait_for (TestSubscriber *subscriber,
+    gboolean (*is_it) (const char *message, gpointer data), gpointer data);
 /* Waits until it has subscribed for the n-th time: it does so whenever it is connected. */
 void test_subscriber_wait_subscribed (TestSubscriber *subscriber, guint n);
 
