@@ -4,7 +4,7 @@
 
 typedef struct {
   char *model, *table, *dynamic_ranges, *output, *tensors;
-  char *precision, *layer_precision, *ranges, *preset, *backend;
+  char *precision, *layer_precision, *ranges, *preprocess, *backend;
   gboolean strict, force, tune;
   int batch, threads;
 } Arguments;
@@ -20,7 +20,7 @@ arguments_clear (Arguments *a)
   g_free (a->precision);
   g_free (a->layer_precision);
   g_free (a->ranges);
-  g_free (a->preset);
+  g_free (a->preprocess);
   g_free (a->backend);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Arguments, arguments_clear)
@@ -48,8 +48,8 @@ parse (Arguments *a, int argc, char **argv, GError **error)
       {"strict", 0, 0, G_OPTION_ARG_NONE, &a->strict,
           "Names that nothing has, and precisions without a kernel, are errors", NULL},
       {"ranges", 0, 0, G_OPTION_ARG_STRING, &a->ranges, "full (default) or symmetric", "R"},
-      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &a->preset,
-          "imagenet, imagenet-caffe, unit or raw: gives the input its exact range", "PRESET"},
+      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &a->preprocess,
+          TOOL_PREPROCESS_RANGE_HELP, "TEXT"},
       {"force", 0, 0, G_OPTION_ARG_NONE, &a->force,
           "Use a table made for another model or preprocessing", NULL},
       {"tune", 0, 0, G_OPTION_ARG_NONE, &a->tune,
@@ -122,9 +122,9 @@ build (const Arguments *a, GError **error)
   if (!tool_precision (a->precision ? a->precision : "int8", &request.precision, error) ||
       !tool_ranges (a->ranges ? a->ranges : "full", &request.ranges, error))
     return FALSE;
-  if (a->preset) {
-    if (!engine_preprocess_preset (&preprocess, a->preset))
-      return tool_usage (error, "there is no preset %s", a->preset);
+  if (a->preprocess) {
+    if (!tool_preprocess_of (a->preprocess, a->model, &preprocess, error))
+      return FALSE;
     request.preprocess = &preprocess;
   }
   if (a->tune) {

@@ -4,7 +4,7 @@
 
 typedef struct {
   char *model, *table, *dynamic_ranges, *output, *target;
-  char *precision, *layer_precision, *ranges, *preset;
+  char *precision, *layer_precision, *ranges, *preprocess;
   gboolean strict, force;
   EngineExportOptions options;
 } Arguments;
@@ -20,7 +20,7 @@ arguments_clear (Arguments *a)
   g_free (a->precision);
   g_free (a->layer_precision);
   g_free (a->ranges);
-  g_free (a->preset);
+  g_free (a->preprocess);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Arguments, arguments_clear)
 
@@ -58,8 +58,8 @@ parse (Arguments *a, int argc, char **argv, GError **error)
           "NAME:int8, NAME:fp32 ..., as for build: what is fp32 has no Q and DQ", "TEXT|@FILE"},
       {"strict", 0, 0, G_OPTION_ARG_NONE, &a->strict,
           "Names that nothing has, and precisions without a kernel, are errors", NULL},
-      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &a->preset,
-          "imagenet, imagenet-caffe, unit or raw: gives the input its exact range", "PRESET"},
+      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &a->preprocess,
+          TOOL_PREPROCESS_RANGE_HELP, "TEXT"},
       {"batch", 'b', 0, G_OPTION_ARG_INT, &a->options.batch, "Images of the input; default: any", "N"},
       {"force", 0, 0, G_OPTION_ARG_NONE, &a->force,
           "Use a table made for another model or preprocessing", NULL},
@@ -104,9 +104,9 @@ make_request (const Arguments *a, EnginePreprocess *preprocess, EngineRequest *r
                                : "full",
           &request->ranges, error))
     return FALSE;
-  if (a->preset) {
-    if (!engine_preprocess_preset (preprocess, a->preset))
-      return tool_usage (error, "there is no preset %s", a->preset);
+  if (a->preprocess) {
+    if (!tool_preprocess_of (a->preprocess, a->model, preprocess, error))
+      return FALSE;
     request->preprocess = preprocess;
   }
   return TRUE;

@@ -168,6 +168,19 @@ tool_preprocess (const char *text, int channels, EnginePreprocess *preprocess, G
   return engine_preprocess_check (preprocess, channels, error);
 }
 
+gboolean
+tool_preprocess_of (const char *text, const char *model, EnginePreprocess *preprocess,
+    GError **error)
+{
+  g_autoptr (EngineModel) loaded = tool_model_load (model, error);
+  EngineInputInfo input;
+
+  if (!loaded)
+    return FALSE;
+  engine_model_input (loaded, &input);
+  return tool_preprocess (text, input.channels, preprocess, error);
+}
+
 static void
 print_help (void)
 {

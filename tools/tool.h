@@ -38,10 +38,16 @@ gboolean tool_ranges (const char *name, EngineRanges *ranges, GError **error);
  * preset `auto`. */
 gboolean tool_preprocess (const char *text, int channels, EnginePreprocess *preprocess,
     GError **error);
-#define TOOL_PREPROCESS_HELP                                                                       \
-  "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and int8infer are "  \
-  "given them: \"preprocess=raw color-format=bgr mean=104,117,123\", or mean-file=FILE.ppm in the "    \
+/* The same where the model is a path. */
+gboolean tool_preprocess_of (const char *text, const char *model, EnginePreprocess *preprocess,
+    GError **error);
+#define TOOL_PREPROCESS_HELP                                                                        \
+  "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and int8infer are "   \
+  "given them: \"preprocess=raw color-format=bgr mean=104,117,123\", or mean-file=FILE.ppm in the " \
   "place of mean; default as theirs"
+#define TOOL_PREPROCESS_RANGE_HELP                                                                   \
+  "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8infer is given them: gives " \
+  "the input its exact range"
 
 /* The names of all tensors that ranges by hand can have, one a line; to "-": standard output. */
 gboolean tool_write_tensors (const char *model, const char *to, GError **error);
