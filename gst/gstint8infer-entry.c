@@ -39,15 +39,22 @@ gst_int8_infer_entries_new (GstInt8Infer *self)
 }
 
 void
+gst_int8_infer_entry_release (GstInt8Entry *entry)
+{
+  gst_int8_job_clear (&entry->job);
+  g_clear_pointer (&entry->objects, g_free);
+  g_clear_pointer (&entry->pictures, g_free);
+  g_clear_pointer (&entry->classes, g_free);
+  entry->max_objects = entry->max_pictures = entry->max_classes = 0;
+}
+
+void
 gst_int8_infer_entries_free (GstInt8Infer *self)
 {
   for (guint i = 0; i < self->window; i++) {
     GstInt8Entry *entry = self->entries[i];
 
-    gst_int8_job_clear (&entry->job);
-    g_free (entry->objects);
-    g_free (entry->pictures);
-    g_free (entry->classes);
+    gst_int8_infer_entry_release (entry);
     g_free (entry);
   }
   g_clear_pointer (&self->entries, g_free);
@@ -86,8 +93,8 @@ is_late (GstInt8Infer *self, GstBuffer *buffer)
 /* --- Beginning ------------------------------------------------------------------------------- */
 
 /* Options as they are now, and what they say of objects. */
-static void
-read_options (GstInt8Infer *self, GstInt8InferOptions *options)
+void
+gst_int8_infer_read_options (GstInt8Infer *self, GstInt8InferOptions *options)
 {
   GST_OBJECT_LOCK (self);
   *options = self->options;
@@ -101,9 +108,8 @@ read_options (GstInt8Infer *self, GstInt8InferOptions *options)
   GST_OBJECT_UNLOCK (self);
 }
 
-/* The buffer at the head of the queue, or NULL. */
-static GstBuffer *
-take_buffer (GstInt8Infer *self, gint64 *arrived)
+GstBuffer *
+gst_int8_infer_take_buffer (GstInt8Infer *self, gint64 *arrived)
 {
   GstBuffer *buffer = NULL;
   GstInt8Item *item;
@@ -121,6 +127,7 @@ take_buffer (GstInt8Infer *self, gint64 *arrived)
   return buffer;
 }
 
+/* All but telling the network. */
 static void
 begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrived)
 {
@@ -129,7 +136,8 @@ begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrive
 
   entry->buffer = buffer;
   entry->arrived = arrived;
-  read_options (self, &entry->options);
+  entry->segment = self->segment;
+  gst_int8_infer_read_options (self, &entry->options);
   passed = self->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
   entry->late = !passed && entry->options.qos && is_late (self, buffer);
   job->format = &self->format;
@@ -145,28 +153,47 @@ begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrive
     gst_int8_infer_entry_pictures (self, entry);
   job->buffer = entry->buffer;
   job->pictures = entry->pictures;
-  gst_int8_member_submit (self->member, job);
+}
+
+void
+gst_int8_infer_entries_grow (GstInt8Infer *self)
+{
+  const guint window = wanted_window (self);
+
+  if (window > self->window)
+    set_window (self, window);
+}
+
+GstInt8Entry *
+gst_int8_infer_entry_begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrived)
+{
+  GstInt8Entry *entry = self->entries[(self->first_entry + self->n_entries) % self->window];
+  g_autoptr (GError) error = NULL;
+
+  if (self->has_format) {
+    begin (self, entry, buffer, arrived);
+    return entry;
+  }
+  gst_buffer_unref (buffer);
+  error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, GST_INT8_FRAME_NO_CAPS);
+  gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
+  return NULL;
 }
 
 GstFlowReturn
 gst_int8_infer_entries_begin (GstInt8Infer *self)
 {
-  const guint window = wanted_window (self);
+  GstInt8Entry *entry;
   GstBuffer *buffer;
   gint64 arrived;
 
-  if (window > self->window)
-    set_window (self, window);
-  while (self->n_entries < self->window && (buffer = take_buffer (self, &arrived))) {
-    if (!self->has_format) {
-      g_autoptr (GError) error =
-          g_error_new_literal (G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, GST_INT8_FRAME_NO_CAPS);
-
-      gst_buffer_unref (buffer);
-      return gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
-    }
-    begin (self, self->entries[(self->first_entry + self->n_entries) % self->window], buffer,
-        arrived);
+  gst_int8_infer_entries_grow (self);
+  while (self->n_entries < self->window &&
+         (buffer = gst_int8_infer_take_buffer (self, &arrived))) {
+    entry = gst_int8_infer_entry_begin (self, buffer, arrived);
+    if (!entry)
+      return GST_FLOW_NOT_NEGOTIATED;
+    gst_int8_member_submit (self->member, &entry->job);
     self->n_entries++;
   }
   return GST_FLOW_OK;
@@ -215,9 +242,11 @@ gst_int8_infer_entries_advance (GstInt8Infer *self, gboolean urgent)
 void
 gst_int8_infer_entries_drop (GstInt8Infer *self)
 {
-  if (self->n_entries == 0)
-    return;
-  gst_int8_member_cancel (self->member);
+  gst_int8_infer_async_hold (self);
+  if (self->n_entries > 0) {
+    gst_int8_member_cancel (self->member);
+    gst_int8_tracks_clear (self->tracks); /* of some the result is lost that they wait for */
+  }
   while (self->n_entries > 0) {
     GstInt8Entry *entry = self->entries[self->first_entry];
 
@@ -227,4 +256,5 @@ gst_int8_infer_entries_drop (GstInt8Infer *self)
     self->first_entry = (self->first_entry + 1) % self->window;
     self->n_entries--;
   }
+  gst_int8_infer_async_resume (self);
 }

@@ -8,12 +8,35 @@
 
 /* --- Pictures -------------------------------------------------------------------------------- */
 
+/* By the time there is a result the object is on another frame: who follows it? */
 static void
-add_object (GstInt8Infer *self, GstInt8Entry *entry, const GstInt8Object *object)
+warn_of_untracked (GstInt8Infer *self)
+{
+  if (self->async.warned)
+    return;
+  self->async.warned = TRUE;
+  GST_ELEMENT_WARNING (self, STREAM, FAILED,
+      ("async=true classifies objects that a tracker follows, and some have no id: they get no results"),
+      ("put a tracker behind the detector, or set async=false"));
+}
+
+/* Whether it is classified in this frame. */
+static gboolean
+is_due (GstInt8Infer *self, const GstInt8Entry *entry, const GstInt8EntryObject *place, guint64 area)
+{
+  if (place->track)
+    return gst_int8_track_is_due (place->track, &entry->options.tracks, self->n_frames, area);
+  if (self->async.thread)
+    warn_of_untracked (self);
+  return !self->async.thread;
+}
+
+/* classify: it becomes a picture where it is due. */
+static void
+add_object (GstInt8Infer *self, GstInt8Entry *entry, const GstInt8Object *object, gboolean classify)
 {
   const guint64 area = (guint64) object->rect.width * (guint64) object->rect.height;
   GstInt8EntryObject *place;
-  gboolean due = TRUE;
 
   if (entry->n_objects == entry->max_objects) {
     entry->max_objects = MAX (8, 2 * entry->max_objects);
@@ -21,16 +44,14 @@ add_object (GstInt8Infer *self, GstInt8Entry *entry, const GstInt8Object *object
   }
   place = &entry->objects[entry->n_objects++];
   *place = (GstInt8EntryObject){.object = *object, .picture = -1};
-  if (object->is_tracked) {
+  if (object->is_tracked)
     place->track = gst_int8_track_ref (gst_int8_tracks_see (self->tracks, object->track));
-    due = gst_int8_track_is_due (place->track, &entry->options.tracks, self->n_frames, area);
-  }
-  if (due)
+  if (classify && is_due (self, entry, place, area))
     place->picture = (int) entry->job.n_pictures++;
 }
 
 static void
-find_objects (GstInt8Infer *self, GstInt8Entry *entry)
+find_objects (GstInt8Infer *self, GstInt8Entry *entry, gboolean classify)
 {
   const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (entry->buffer);
   const EngineRect visible =
@@ -43,7 +64,7 @@ find_objects (GstInt8Infer *self, GstInt8Entry *entry)
   gst_int8_tracks_begin_frame (self->tracks, self->n_frames);
   gst_int8_regions_init (&regions, entry->buffer, &visible, &self->filter);
   while (gst_int8_regions_next (&regions, &object))
-    add_object (self, entry, &object);
+    add_object (self, entry, &object, classify);
 }
 
 /* Memory for the pictures, and the classes of each. */
@@ -75,7 +96,7 @@ gst_int8_infer_entry_pictures (GstInt8Infer *self, GstInt8Entry *entry)
   }
   /* Regions of interest are given params, and stay where they are from now on. */
   entry->buffer = gst_buffer_make_writable (entry->buffer);
-  find_objects (self, entry);
+  find_objects (self, entry, TRUE);
   reserve (entry);
   for (guint i = 0; i < entry->n_objects; i++)
     if (entry->objects[i].picture >= 0)
@@ -137,23 +158,23 @@ give_output (GstInt8Entry *entry, GstInt8Output *output)
 }
 
 /* A result without classes is none: all were below the threshold. */
-static void
-give (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Result *result)
+void
+gst_int8_infer_entry_give (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Result *result)
 {
   const GstInt8Metadata kinds = metadata_kinds (entry->options.metadata, result->object);
 
   if (result->n_classes == 0)
     return;
   result->attribute_name = entry->options.attribute_name;
-  result->width = (guint) GST_VIDEO_INFO_WIDTH (&self->format.info);
-  result->height = (guint) GST_VIDEO_INFO_HEIGHT (&self->format.info);
+  result->width = (guint) GST_VIDEO_INFO_WIDTH (&entry->job.format->info);
+  result->height = (guint) GST_VIDEO_INFO_HEIGHT (&entry->job.format->info);
   if (kinds) {
     entry->buffer = gst_buffer_make_writable (entry->buffer);
     gst_int8_meta_attach (entry->buffer, result, kinds);
   }
   if (entry->options.post_messages)
     gst_element_post_message (GST_ELEMENT (self),
-        gst_int8_result_message (GST_OBJECT (self), result, entry->buffer, &self->segment));
+        gst_int8_result_message (GST_OBJECT (self), result, entry->buffer, &entry->segment));
 }
 
 /* Of a tracked object it is what the track is taken for, this result among others. */
@@ -174,13 +195,36 @@ give_object (GstInt8Infer *self, GstInt8Entry *entry, const GstInt8EntryObject *
         entry->classes + (gsize) entry->job.n_pictures * entry->options.top_k;
 
     if (picture)
+      gst_int8_track_note_frame (place->track, GST_BUFFER_PTS (entry->buffer));
+    if (picture)
       gst_int8_track_add (place->track, &entry->options.tracks, entry->job.labels,
           entry->job.model_name, picture->classes, picture->n_classes);
     result.classes = classes;
     result.n_classes = gst_int8_track_classes (place->track, classes, entry->options.top_k,
         &result.labels, &result.model_name);
   }
-  give (self, entry, &result);
+  gst_int8_infer_entry_give (self, entry, &result);
+}
+
+void
+gst_int8_infer_entry_give_tracks (GstInt8Infer *self, GstInt8Entry *entry)
+{
+  entry->buffer = gst_buffer_make_writable (entry->buffer);
+  entry->n_objects = entry->job.n_pictures = 0;
+  find_objects (self, entry, FALSE);
+  reserve (entry);
+  for (guint i = 0; i < entry->n_objects; i++) {
+    const GstInt8EntryObject *place = &entry->objects[i];
+    GstInt8Result result = {.object = &place->object, .classes = entry->classes, .older = TRUE};
+
+    if (!place->track)
+      continue;
+    result.of_pts = gst_int8_track_frame (place->track);
+    result.n_classes = gst_int8_track_classes (place->track, entry->classes, entry->options.top_k,
+        &result.labels, &result.model_name);
+    gst_int8_infer_entry_give (self, entry, &result);
+  }
+  gst_int8_infer_entry_clear (entry);
 }
 
 void
@@ -195,7 +239,7 @@ gst_int8_infer_entry_results (GstInt8Infer *self, GstInt8Entry *entry)
         .labels = entry->job.labels,
         .model_name = entry->job.model_name};
 
-    give (self, entry, &result);
+    gst_int8_infer_entry_give (self, entry, &result);
     give_output (entry, &entry->pictures[0].output);
   }
 }

@@ -10,6 +10,7 @@
  *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
  *   gstint8infer-task.c        the task of the source pad: what comes next
  *   gstint8infer-entry.c       frames on their way through the network
+ *   gstint8infer-async.c       frames that do not wait for their results
  *   gstint8infer-objects.c     which parts of a frame go through it, and what becomes of each
  *
  * The network itself, shared with other elements or not, is an instance (instance.h).
@@ -86,6 +87,8 @@ typedef struct {
   gint64 arrived;
   GstInt8InferOptions options; /* as they were when it began */
   gboolean late;               /* passes without inference, and was counted */
+  GstSegment segment;          /* that it is in */
+  GstInt8FrameFormat format;   /* async: the stream may go on with another */
   GstInt8Job job;
   guint n_objects; /* process-mode=objects */
   /* memory that grows to what was needed most */
@@ -94,6 +97,26 @@ typedef struct {
   GstInt8Class *classes;
   guint max_objects, max_pictures, max_classes;
 } GstInt8Entry;
+
+/* async=true: entries of the ring are looked at while the frames that they keep have gone on. A thread of its own
+ * waits for them, in their order; the task takes what it has done. */
+typedef struct {
+  GThread *thread; /* from READY→PAUSED on; NULL: frames wait for their results */
+  /* lock, and so is the ring */
+  guint n_done;            /* of the ring, the oldest: to be taken by the task */
+  gboolean busy;           /* the thread waits for one */
+  gboolean held, stopping; /* the thread is to let go; to end */
+  gboolean urgent;         /* somebody waits for all */
+  gboolean failed;         /* there is no network */
+  /* the task */
+  GstInt8Entry passing;  /* the frame that goes on, with what it is given */
+  GstInt8Class *classes; /* the newest result of a frame */
+  guint n_classes, max_classes;
+  GstInt8Labels *labels; /* NULL: there is none yet */
+  const char *model_name;
+  GstClockTime pts; /* of the frame that it is of */
+  gboolean warned;  /* of objects that nobody follows */
+} GstInt8Async;
 
 struct _GstInt8Infer {
   GstElement parent;
@@ -105,6 +128,7 @@ struct _GstInt8Infer {
   char *instance_id, *device_id;
   GstInt8ConfigFile config_file;
   GstInt8ObjectSettings objects;
+  gboolean wants_async;
   gboolean objects_changed;  /* since the task last looked */
   gboolean settings_changed; /* since the instance was last told */
 
@@ -139,6 +163,7 @@ struct _GstInt8Infer {
   guint64 n_frames; /* that came */
   GstInt8RegionFilter filter;
   GstInt8Tracks *tracks;
+  GstInt8Async async;
 };
 
 /* types: of properties */
@@ -187,6 +212,17 @@ GstFlowReturn gst_int8_infer_entries_begin (GstInt8Infer *self);
 /* Waits for the oldest and pushes it, unless there is something new in the queue before. urgent: as for
  * gst_int8_member_wait(). */
 GstFlowReturn gst_int8_infer_entries_advance (GstInt8Infer *self, gboolean urgent);
+/* The buffer at the head of the queue, or NULL. */
+GstBuffer *gst_int8_infer_take_buffer (GstInt8Infer *self, gint64 *arrived);
+/* Fills the next free entry of the ring, but neither counts nor submits it: options, and pictures of the buffer, which it
+ * takes. NULL where the stream has no caps: the error is posted. */
+GstInt8Entry *gst_int8_infer_entry_begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrived);
+/* The options as they are now. */
+void gst_int8_infer_read_options (GstInt8Infer *self, GstInt8InferOptions *options);
+/* The ring as large as the network wants it. */
+void gst_int8_infer_entries_grow (GstInt8Infer *self);
+/* Frees the memory of an entry, which may be used again. */
+void gst_int8_infer_entry_release (GstInt8Entry *entry);
 /* Drops all. */
 void gst_int8_infer_entries_drop (GstInt8Infer *self);
 
@@ -197,5 +233,20 @@ void gst_int8_infer_entry_pictures (GstInt8Infer *self, GstInt8Entry *entry);
 void gst_int8_infer_entry_results (GstInt8Infer *self, GstInt8Entry *entry);
 /* Lets go of the objects' tracks. */
 void gst_int8_infer_entry_clear (GstInt8Entry *entry);
+/* Puts one result onto the entry's frame, and posts it, as its options say. */
+void gst_int8_infer_entry_give (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Result *result);
+/* Puts onto each object of the entry's frame what its track is taken for. */
+void gst_int8_infer_entry_give_tracks (GstInt8Infer *self, GstInt8Entry *entry);
+
+/* async: start() and stop() when no task runs. advance_locked() in the task does what there is to do: results,
+ * the next frame, event or query. lock held, given back in between */
+void gst_int8_infer_async_start (GstInt8Infer *self);
+void gst_int8_infer_async_stop (GstInt8Infer *self);
+GstFlowReturn gst_int8_infer_async_advance_locked (GstInt8Infer *self);
+/* Around a cancel of all: the thread lets go of the member, and nothing is left of what it has done. */
+void gst_int8_infer_async_hold (GstInt8Infer *self);
+void gst_int8_infer_async_resume (GstInt8Infer *self);
+/* task: the event or query at the head of the queue. lock held, given back in between */
+GstFlowReturn gst_int8_infer_pass_item_locked (GstInt8Infer *self);
 
 G_END_DECLS

@@ -15,6 +15,7 @@ enum {
   PROP_BATCH_SIZE,
   PROP_INSTANCE_ID,
   PROP_DEVICE_ID,
+  PROP_ASYNC,
   PROP_CONFIG_FILE,
   PROP_TUNE,
   PROP_STATS,
@@ -153,6 +154,10 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     take_string (text_of (self, id), value);
     known = TRUE;
   }
+  if (id == PROP_ASYNC) {
+    self->wants_async = g_value_get_boolean (value);
+    known = TRUE;
+  }
   if (!known && gst_int8_objects_set_property (&self->objects, PROP_OBJECTS, id, value))
     known = self->objects_changed = TRUE;
   if (!known && set_setting (&self->settings, id, value)) {
@@ -200,6 +205,10 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
           gst_int8_objects_get_property (&self->objects, PROP_OBJECTS, id, value);
   if (text_of (self, id)) {
     g_value_set_string (value, *text_of (self, id));
+    known = TRUE;
+  }
+  if (id == PROP_ASYNC) {
+    g_value_set_boolean (value, self->wants_async);
     known = TRUE;
   }
   GST_OBJECT_UNLOCK (self);
@@ -275,6 +284,11 @@ install_settings (GObjectClass *klass)
           "too: \"cuda:0,cuda:1\" is the same, \"cpu,cpu\" lets two elements of an instance-id run batches at the same "
           "time (unset = as backend says)",
           NULL, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (klass, PROP_ASYNC,
+      g_param_spec_boolean ("async", "Asynchronous",
+          "Frames do not wait for their results but go on with the newest one there is, which says as \"result_timestamp\" "
+          "whose it is; while the network is at work frames are not looked at. Of objects those with the id of a tracker",
+          FALSE, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_boolean ("tune", "Tune",
           "Time the ways to compute every convolution with this batch-size and these threads, "

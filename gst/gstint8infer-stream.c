@@ -23,7 +23,7 @@ static void
 tell_locked (GstInt8Infer *self)
 {
   g_cond_broadcast (&self->changed);
-  if (self->member)
+  if (self->member && !self->async.thread) /* that one waits for results alone */
     gst_int8_member_wake (self->member);
 }
 
@@ -348,7 +348,7 @@ static void
 add_latency (GstInt8Infer *self, GstQuery *query)
 {
   GstClockTime min, max, timeout, held = GST_CLOCK_TIME_NONE;
-  gboolean live;
+  gboolean live, is_async;
   guint batch;
 
   GST_OBJECT_LOCK (self);
@@ -361,8 +361,9 @@ add_latency (GstInt8Infer *self, GstQuery *query)
     batch = gst_int8_member_batch_size (self->member);
   if (GST_CLOCK_TIME_IS_VALID (self->frame_duration))
     held = self->capacity * self->frame_duration;
+  is_async = self->async.thread != NULL;
   g_mutex_unlock (&self->lock);
-  timeout = batch > 1 ? timeout : 0;
+  timeout = batch > 1 && !is_async ? timeout : 0;
   min += timeout;
   if (GST_CLOCK_TIME_IS_VALID (max))
     max += timeout + (GST_CLOCK_TIME_IS_VALID (held) ? held : 0);

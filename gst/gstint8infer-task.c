@@ -115,8 +115,9 @@ pass_query (GstInt8Infer *self, GstQuery *query)
 static gboolean
 wait_locked (GstInt8Infer *self)
 {
-  while (
-      self->result == GST_FLOW_OK && self->n_entries == 0 && gst_queue_array_is_empty (self->items))
+  while (self->result == GST_FLOW_OK && gst_queue_array_is_empty (self->items) &&
+         (self->async.thread ? self->async.n_done == 0 && !self->async.failed
+                             : self->n_entries == 0))
     g_cond_wait (&self->changed, &self->lock);
   return self->result == GST_FLOW_OK;
 }
@@ -149,8 +150,8 @@ stop_and_unlock (GstInt8Infer *self)
 }
 
 /* The event or query at the head. lock held, given back in between */
-static GstFlowReturn
-pass_item_locked (GstInt8Infer *self)
+GstFlowReturn
+gst_int8_infer_pass_item_locked (GstInt8Infer *self)
 {
   const GstInt8Item item = *(GstInt8Item *) gst_queue_array_pop_head_struct (self->items);
   GstFlowReturn result = GST_FLOW_OK;
@@ -178,7 +179,7 @@ advance_locked (GstInt8Infer *self)
   GstFlowReturn result = GST_FLOW_OK;
 
   if (!is_buffer && self->n_entries == 0)
-    return pass_item_locked (self);
+    return gst_int8_infer_pass_item_locked (self);
   g_mutex_unlock (&self->lock);
   if (is_buffer)
     result = gst_int8_infer_entries_begin (self);
@@ -199,7 +200,7 @@ gst_int8_infer_loop (gpointer data)
     stop_and_unlock (self);
     return;
   }
-  result = advance_locked (self);
+  result = self->async.thread ? gst_int8_infer_async_advance_locked (self) : advance_locked (self);
   if (result == GST_FLOW_EOS) { /* nor does downstream want what is under way */
     g_mutex_unlock (&self->lock);
     gst_int8_infer_entries_drop (self);

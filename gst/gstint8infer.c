@@ -97,6 +97,7 @@ join (GstInt8Infer *self)
   self->error_posted = FALSE;
   gst_int8_infer_entries_new (self);
   g_mutex_unlock (&self->lock);
+  gst_int8_infer_async_start (self);
   return TRUE;
 }
 
@@ -106,6 +107,7 @@ leave (GstInt8Infer *self)
 {
   GstInt8Member *member;
 
+  gst_int8_infer_async_stop (self);
   g_mutex_lock (&self->lock);
   member = g_steal_pointer (&self->member);
   g_mutex_unlock (&self->lock);

@@ -18,8 +18,9 @@
  * Another network, made because settings have changed, takes over when no batch is under way; none
  * begins meanwhile.
  *
- * Threads: join() and leave() by who changes the element's state, submit(), wait() and cancel() by one
- * thread of the member at a time, wake() and configure() by any.
+ * Threads: join() and leave() by who changes the element's state, submit() by one thread of the member at a time,
+ * wait() by one, which may be another, cancel() while nobody does either, wake() and configure() by any. wait()
+ * learns of what is submitted meanwhile from wake().
  */
 #pragma once
 

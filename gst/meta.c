@@ -34,6 +34,8 @@ set_names (GstStructure *structure, const GstInt8Result *result)
 {
   set_string (structure, "model_name", result->model_name);
   set_string (structure, "attribute_name", result->attribute_name);
+  if (result->older)
+    gst_structure_set (structure, "result_timestamp", G_TYPE_UINT64, result->of_pts, NULL);
 }
 
 static void

@@ -11,6 +11,7 @@
  *             label (string), label_id (int), confidence (double) of the best class,
  *             labels (array of string), label_ids (array of int), confidences (array of double),
  *             model_name, attribute_name (string)
+ *           of an older frame (async) also result_timestamp (guint64), as in the region's params,
  *           and of an object: x, y, width, height (int), object_class (string), object_id (guint64, where
  *           a tracker has given one)
  *
@@ -51,6 +52,8 @@ typedef struct {
   const char *model_name, *attribute_name; /* interned: metadata refers to them */
   guint width, height;                     /* of the frame */
   const GstInt8Object *object;             /* or NULL: the frame */
+  gboolean older;                          /* async: it is of the frame with this timestamp */
+  GstClockTime of_pts;
 } GstInt8Result;
 
 /* Registers the custom metadata; once per process, from the plugin's init. */

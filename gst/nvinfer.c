@@ -245,6 +245,7 @@ static gboolean
 set_objects (Maker *maker, GError **error)
 {
   const char *again = g_hash_table_lookup (maker->specials, "secondary-reinfer-interval");
+  const char *async = g_hash_table_lookup (maker->specials, "classifier-async-mode");
   int mode;
 
   if (!get_choice (maker, "process-mode", 3, &mode, error))
@@ -255,6 +256,8 @@ set_objects (Maker *maker, GError **error)
     set (maker, "process-mode", "objects", "process-mode");
     set (maker, "reclassify-interval", again && !is_off (again) ? again : "4294967295",
         "secondary-reinfer-interval");
+    if (async && !is_off (async))
+      set (maker, "async", "true", "classifier-async-mode");
   }
   return TRUE;
 }

@@ -16,6 +16,7 @@ struct _GstInt8Track {
   guint n_classes;
   GstInt8Labels *labels; /* of the network that gave them, or NULL */
   const char *model_name;
+  GstClockTime pts; /* of the frame that the newest result is of */
 };
 
 struct _GstInt8Tracks {
@@ -193,6 +194,18 @@ gst_int8_track_add (GstInt8Track *track, const GstInt8TrackSettings *settings,
   }
   track->n_classes = MIN (n, GST_INT8_TRACK_CANDIDATES);
   memcpy (track->classes, classes, track->n_classes * sizeof *classes);
+}
+
+void
+gst_int8_track_note_frame (GstInt8Track *track, GstClockTime pts)
+{
+  track->pts = pts;
+}
+
+GstClockTime
+gst_int8_track_frame (const GstInt8Track *track)
+{
+  return track->pts;
 }
 
 guint

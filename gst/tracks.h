@@ -18,6 +18,8 @@
  */
 #pragma once
 
+#include <gst/gst.h>
+
 #include "gst/classify.h"
 #include "gst/labels.h"
 
@@ -60,6 +62,9 @@ gboolean gst_int8_track_is_due (GstInt8Track *track, const GstInt8TrackSettings 
  * model_name (interned) are those of the network that gave it: one of another network begins anew. */
 void gst_int8_track_add (GstInt8Track *track, const GstInt8TrackSettings *settings,
     GstInt8Labels *labels, const char *model_name, const GstInt8Class *classes, guint n);
+/* The time of the frame that its newest result is of. */
+void gst_int8_track_note_frame (GstInt8Track *track, GstClockTime pts);
+GstClockTime gst_int8_track_frame (const GstInt8Track *track);
 /* What it is taken for: at most max, best first. Without votes as it was added. labels and model_name:
  * of whoever gave it; not set where there are none. */
 guint gst_int8_track_classes (const GstInt8Track *track, GstInt8Class *classes, guint max,

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * infer-devices.c: one network on several devices: which ones the properties name, that all of them get
- * batches, that frames keep their order, and that an error says whose it is. The plugin is linked into this
- * program, so that the test can break a back end.
+ * batches, that frames keep their order, and that an error says whose it is.
  */
-#include "tests/gst/common.h"
+#include "tests/gst/linked.h"
 
-#include <stdio.h>
 #include <string.h>
-
-extern void gst_plugin_int8_register (void);
 
 static void
 push (TestElement *test, guint seed)
@@ -138,40 +134,27 @@ GST_END_TEST;
 
 /* --- Errors ---------------------------------------------------------------------------------- */
 
-static const char *(*real_wait) (KernelQueue *queue);
-static int waits_left;
-
-static const char *
-failing_wait (KernelQueue *queue)
-{
-  const char *failure = real_wait (queue);
-
-  return g_atomic_int_add (&waits_left, -1) > 0 ? failure : "the fan has stopped";
-}
-
 /* A device that fails is one error of the element, which says which it is. */
 GST_START_TEST (test_failing_device)
 {
-  KernelBackend *ref = engine_backend_open ("ref", NULL); /* the one that the element will have */
-  TestElement test = test_infer_new ("int8infer backend=cpu,ref", test_small_caps ());
   GstFlowReturn result = GST_FLOW_OK;
+  TestDevice device;
+  TestElement test;
 
+  test_device_init (&device);
+  test = test_infer_new ("int8infer backend=cpu,ref", test_small_caps ());
   for (guint i = 0; i < 4; i++) {
     push (&test, i);
     check_next (&test, i);
   }
   fail_unless (device_pictures (&test, 1, 2, "ref") > 0);
-  real_wait = ref->queue_wait;
-  waits_left = 2;
-  ref->queue_wait = failing_wait;
+  test_device_break (&device, 2, "the fan has stopped");
   for (guint i = 4; i < 1000 && result == GST_FLOW_OK; i++)
     result = gst_harness_push (test.h, test_small_frame (i));
   fail_unless_equals_int (result, GST_FLOW_ERROR);
   test_expect_error (test.bus, "device ref (number 2 of 2)", "the fan has stopped", NULL);
-  gst_element_set_state (test.element, GST_STATE_READY);
-  ref->queue_wait = real_wait;
   test_element_free (&test);
-  engine_backend_close (ref);
+  test_device_clear (&device);
 }
 GST_END_TEST;
 
@@ -238,34 +221,8 @@ make_suite (void)
   return suite;
 }
 
-/* The registry has them for good. */
-static void
-keep_plugin (void)
-{
-  GList *features = gst_registry_get_feature_list_by_plugin (gst_registry_get (), "int8");
-  GstPlugin *plugin = gst_registry_find_plugin (gst_registry_get (), "int8");
-
-  for (GList *feature = features; feature; feature = feature->next)
-    GST_OBJECT_FLAG_SET (feature->data, GST_OBJECT_FLAG_MAY_BE_LEAKED);
-  GST_OBJECT_FLAG_SET (plugin, GST_OBJECT_FLAG_MAY_BE_LEAKED);
-  gst_plugin_feature_list_free (features);
-  gst_object_unref (plugin);
-}
-
 int
 main (int argc, char **argv)
 {
-  if (!g_getenv ("INT8_SOURCE_DIR")) {
-    printf ("SKIP infer-devices: run it with \"meson test\", which sets INT8_SOURCE_DIR\n");
-    return 77;
-  }
-  g_unsetenv ("GST_PLUGIN_PATH"); /* the plugin is here */
-  g_unsetenv ("GST_REGISTRY");
-  g_setenv ("GST_REGISTRY_UPDATE", "no", TRUE);
-  g_setenv ("GST_TRACERS", "leaks", TRUE);
-  gst_check_init (&argc, &argv);
-  gst_plugin_int8_register ();
-  keep_plugin ();
-  gst_object_unref (gst_element_factory_make ("int8infer", NULL)); /* what its class keeps */
-  return gst_check_run_suite (make_suite (), "infer-devices", __FILE__);
+  return test_main_linked (argc, argv, "infer-devices", make_suite);
 }
