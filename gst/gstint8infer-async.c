@@ -204,6 +204,7 @@ submit (GstInt8Infer *self, GstInt8Entry *entry)
   gst_buffer_add_parent_buffer_meta (copy, entry->buffer);
   entry->format = self->format;
   entry->job.format = &entry->format;
+  entry->job.wants_output = FALSE; /* nobody would be given it */
   gst_int8_member_submit (self->member, &entry->job);
   g_mutex_lock (&self->lock);
   self->n_entries++;

@@ -5,6 +5,7 @@
  */
 #include "tests/gst/linked.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void
@@ -132,6 +133,36 @@ GST_START_TEST (test_many_streams)
 }
 GST_END_TEST;
 
+/* Two GPUs, where there are two: the same bytes, in order, and both have worked. */
+GST_START_TEST (test_gpus)
+{
+  KernelBackend *second = engine_backend_open ("cuda:1", NULL);
+  TestElement test;
+
+  if (!second) {
+    printf ("SKIP test_gpus: there are no two GPUs\n");
+    return;
+  }
+  test = test_infer_new (__i__ ? "int8infer backend=cuda device-id=0,1 batch-size=4"
+                               : "int8infer backend=cuda:0,cuda:1",
+      test_small_caps ());
+  check_backend_of_message (&test, "cuda:0,cuda:1");
+  for (guint i = 0; i < 200; i++) {
+    push (&test, i);
+    if (i % 20 == 19)
+      for (guint k = i - 19; k <= i; k++)
+        check_next (&test, k);
+  }
+  fail_unless (device_pictures (&test, 0, 2, "cuda:0") > 20);
+  fail_unless (device_pictures (&test, 1, 2, "cuda:1") > 20);
+  printf ("two GPUs: %u and %u of 200 frames\n", (guint) device_pictures (&test, 0, 2, "cuda:0"),
+      (guint) device_pictures (&test, 1, 2, "cuda:1"));
+  test_expect_no_error (test.bus);
+  test_element_free (&test);
+  engine_backend_close (second);
+}
+GST_END_TEST;
+
 /* --- Errors ---------------------------------------------------------------------------------- */
 
 /* A device that fails is one error of the element, which says which it is. */
@@ -214,6 +245,7 @@ make_suite (void)
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_loop_test (tcase, test_one_stream, 0, 3);
   tcase_add_test (tcase, test_many_streams);
+  tcase_add_loop_test (tcase, test_gpus, 0, 2);
   tcase_add_test (tcase, test_failing_device);
   tcase_add_loop_test (tcase, test_wrong_names, 0, G_N_ELEMENTS (wrong));
   tcase_add_test (tcase, test_auto);
