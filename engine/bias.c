@@ -152,6 +152,12 @@ engine_bias_n_equalised (const EngineBias *bias)
   return bias->equalised->len;
 }
 
+const char *
+engine_bias_equalised (const EngineBias *bias, guint tensor)
+{
+  return ((const Layer *) bias->equalised->pdata[tensor])->tensor;
+}
+
 char *
 engine_bias_path (const char *table_path)
 {
@@ -237,6 +243,8 @@ read_layer (EngineBias *bias, gboolean channels, const char *line, guint number,
     return refuse (name, number, "expected finite numbers behind the last ':', a blank before each",
         error);
   tensor = g_strndup (line, colon - line);
+  if (channels ? find_equalised (bias, tensor) : g_hash_table_lookup (bias->index, tensor))
+    return refuse (name, number, "a second line for the same tensor", error);
   if (channels && !are_channels (values))
     return refuse (name, number, "expected T above 0, and factors above 0 and at most 1", error);
   if (channels)

@@ -61,6 +61,7 @@ const float *engine_bias_channels (const EngineBias *bias, const char *tensor, f
     guint *channels);
 void engine_bias_copy_channels (EngineBias *bias, const EngineBias *from);
 guint engine_bias_n_equalised (const EngineBias *bias);
+const char *engine_bias_equalised (const EngineBias *bias, guint tensor);
 
 EngineBias *engine_bias_new (void);       /* corrects nothing */
 void engine_bias_free (EngineBias *bias); /* NULL is fine */

@@ -229,7 +229,8 @@ find_correction (const Quantiser *q, int i, const float **correction, GError **e
   return FALSE;
 }
 
-/* Corrections for layers that are not there. */
+/* Corrections for layers that are not there, and scales of tensors that cannot have any. Before anything is
+ * rewritten. */
 static void
 report_bias (const Quantiser *q)
 {
@@ -242,6 +243,13 @@ report_bias (const Quantiser *q)
 
     if (producer == ENGINE_NONE || engine_graph_node (q->graph, producer)->op != ENGINE_OP_CONV)
       engine_report_add (&q->context->report->unmatched, "bias correction of %s", name);
+  }
+  for (guint i = 0; bias && i < engine_bias_n_equalised (bias); i++) {
+    const char *name = engine_bias_equalised (bias, i);
+    const int v = GPOINTER_TO_INT (g_hash_table_lookup (q->graph->names, name)) - 1;
+
+    if (v < 0 || engine_equalise_reader (q->graph, v) == ENGINE_NONE)
+      engine_report_add (&q->context->report->unmatched, "scales of the channels of %s", name);
   }
 }
 

@@ -266,6 +266,10 @@ test_bad_text (void)
       {HEAD2 "channels\nx: 1 0\nend\n", "line 4: expected T"},
       {HEAD2 "channels\nx: 1 1.01\nend\n", "line 4: expected T"},
       {HEAD2 "channels\nchannels\nend\n", "line 4: expected `tensor"},
+      {HEAD2 "channels\nx: 1 1\nx: 1 1\nend\n", "line 5: a second line"},
+      {HEAD2 "x: 1\nchannels\nx: 1 inf\nend\n", "line 5: expected finite"},
+      {HEAD2 "channels\nx: 1 1e-50\nend\n", "line 4: expected T"},
+      {HEAD "a: 1\na: 1\nend\n", "line 4: a second line"},
       {HEAD2 "channels\nx: 1 1\n", "line 5: expected `tensor"},
       {"gst-int8 bias correction 1\ntable abc\n", "line 2"},
       {HEAD "conv1 1 2\n", "line 3: expected `tensor"},
@@ -318,6 +322,16 @@ save_bias (const char *tensor, guint channels)
 }
 
 static void
+save_channels (const char *tensor)
+{
+  g_autoptr (EngineBias) bias = engine_bias_new ();
+  g_autoptr (CalibTable) loaded = calib_table_load (table, NULL);
+
+  engine_bias_set_channels (bias, tensor, 1, (const float[]){1, 0.5f}, 2);
+  CHECK (engine_bias_save (bias, loaded, table, NULL));
+}
+
+static void
 test_request (void)
 {
   begin ();
@@ -356,6 +370,17 @@ test_request (void)
     g_auto (Outcome) nowhere = obtain (&request);
     CHECK (nowhere.report.build.unmatched != NULL);
     CHECK_STR (nowhere.report.build.unmatched->pdata[0], "bias correction of prob");
+  }
+  save_channels ("conv1"); /* no depthwise convolution reads it */
+  {
+    g_auto (Outcome) nowhere = obtain (&request);
+    CHECK (nowhere.report.build.unmatched != NULL);
+    CHECK_STR (nowhere.report.build.unmatched->pdata[0], "scales of the channels of conv1");
+  }
+  CHECK (g_file_set_contents (beside, "gst-int8 bias correction 1\0", 28, NULL));
+  {
+    g_auto (Outcome) damaged = obtain (&request);
+    check_refused (&damaged, ENGINE_ERROR, ENGINE_ERROR_FILE, "line 2");
   }
 }
 

@@ -264,6 +264,41 @@ test_lies (void)
   CHECK (refused (engine));
 }
 
+/* Scales by channel: as many as there are channels, each above 0 and at most 1. */
+static void
+test_lying_factors (void)
+{
+  g_autoptr (Engine) engine = int8_engine (4);
+  EngineValue *x = NULL;
+
+  for (guint v = 0; v < engine->graph->values->len && !x; v++) {
+    EngineValue *value = engine_graph_value (engine->graph, v);
+
+    if (value->type == ENGINE_TYPE_S8 && !value->data && value->dims[value->rank - 1] >= 2)
+      x = value;
+  }
+  CHECK (x);
+  const int channels = x ? x->dims[x->rank - 1] : 0;
+  const float wrong[] = {0, -0.0f, -1, 1.00001f, NAN, INFINITY, -INFINITY};
+
+  for (int n = 1; x && n <= channels + 1; n++) {
+    g_autofree float *factors = g_new (float, n);
+
+    for (int k = 0; k < n; k++)
+      factors[k] = 0x1p-149f;
+    x->factors = g_bytes_new (factors, n * sizeof *factors);
+    CHECK_INT (refused (engine), ==, n != channels);
+    g_clear_pointer (&x->factors, g_bytes_unref);
+    for (guint i = 0; n == channels && i < G_N_ELEMENTS (wrong); i++) {
+      factors[i % n] = wrong[i];
+      x->factors = g_bytes_new (factors, n * sizeof *factors);
+      CHECK (refused (engine));
+      g_clear_pointer (&x->factors, g_bytes_unref);
+      factors[i % n] = 1;
+    }
+  }
+}
+
 /* --- What is in the way --------------------------------------------------------------------- */
 
 static void
@@ -408,6 +443,7 @@ main (void)
   RUN (test_longer_than_it_says);
   RUN (test_other_version);
   RUN (test_lies);
+  RUN (test_lying_factors);
   RUN (test_foreign_file_stays);
   RUN (test_places_without_a_file);
   RUN (test_after_a_crash);
