@@ -44,6 +44,8 @@ struct _GstInt8MetaJson {
   GstClockTime drain;
   char *run_source, *run_tags;
   gboolean run_empty;
+  GString *line;      /* memory for one after the other */
+  GPtrArray *results; /* the same */
   GstVideoInfo info;
   gboolean has_info;
 };
@@ -73,8 +75,12 @@ check_tags (GstInt8MetaJson *self)
   if (!self->run_tags)
     return TRUE;
   node = json_from_string (self->run_tags, &error);
-  if (node && JSON_NODE_HOLDS_OBJECT (node))
+  if (node && JSON_NODE_HOLDS_OBJECT (node)) {
+    /* On one line, whatever it was on. */
+    g_free (self->run_tags);
+    self->run_tags = json_to_string (node, FALSE);
     return TRUE;
+  }
   GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
       ("tags is no JSON object, such as {\"site\":\"gate 3\"}: %s",
           error ? error->message : "something else"),
@@ -182,11 +188,11 @@ timestamp_of (const GstInt8MetaJson *self, GstBuffer *buffer)
 {
   const GstSegment *segment = &self->parent.segment;
   const GstClockTime pts = GST_BUFFER_PTS (buffer);
-  const guint64 running = segment->format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID (pts)
-                              ? gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts)
-                              : GST_CLOCK_TIME_NONE;
+  const guint64 stream = segment->format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID (pts)
+                             ? gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts)
+                             : GST_CLOCK_TIME_NONE;
 
-  return GST_CLOCK_TIME_IS_VALID (running) ? running : pts;
+  return GST_CLOCK_TIME_IS_VALID (stream) ? stream : pts;
 }
 
 /* A line is there, whole, when its frame goes on: who follows the file sees results as they come. */
@@ -199,16 +205,17 @@ transform_ip (GstBaseTransform *base, GstBuffer *buffer)
       .timestamp = timestamp_of (self, buffer),
       .source = self->run_source,
       .tags = self->run_tags};
-  g_autofree char *line = gst_int8_meta_to_json (buffer, &frame, self->run_empty);
 
-  if (line && self->file &&
-      (fputs (line, self->file) == EOF || fputc ('\n', self->file) == EOF ||
-          fflush (self->file) != 0)) {
+  if (!gst_int8_meta_to_json (self->line, self->results, buffer, &frame, self->run_empty))
+    return GST_FLOW_OK;
+  if (self->mqtt)
+    gst_int8_mqtt_send (self->mqtt, g_strndup (self->line->str, self->line->len));
+  g_string_append_c (self->line, '\n');
+  if (self->file && (fwrite (self->line->str, 1, self->line->len, self->file) != self->line->len ||
+                        fflush (self->file) != 0)) {
     fail (self);
     return GST_FLOW_ERROR;
   }
-  if (line && self->mqtt)
-    gst_int8_mqtt_send (self->mqtt, g_steal_pointer (&line));
   return GST_FLOW_OK;
 }
 
@@ -265,6 +272,8 @@ finalize (GObject *object)
   g_free (self->source);
   g_free (self->tags);
   gst_int8_mqtt_values_clear (&self->mqtt_values);
+  g_string_free (self->line, TRUE);
+  g_ptr_array_unref (self->results);
   G_OBJECT_CLASS (gst_int8_meta_json_parent_class)->finalize (object);
 }
 
@@ -322,5 +331,7 @@ static void
 gst_int8_meta_json_init (GstInt8MetaJson *self)
 {
   gst_int8_mqtt_values_init (&self->mqtt_values);
+  self->line = g_string_new (NULL);
+  self->results = g_ptr_array_new ();
   gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), TRUE);
 }

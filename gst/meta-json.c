@@ -2,9 +2,13 @@
 /* meta-json.c: see meta-json.h. */
 #include "gst/meta-json.h"
 
-#include <json-glib/json-glib.h>
+#include <string.h>
 
+#include "gst/json-text.h"
 #include "gst/meta.h"
+
+#define FLOAT_DIGITS  9
+#define DOUBLE_DIGITS 17
 
 static int
 get_int (const GstStructure *fields, const char *name)
@@ -15,20 +19,19 @@ get_int (const GstStructure *fields, const char *name)
   return value;
 }
 
+/* --- Attributes ------------------------------------------------------------------------------ */
+
 static void
-add_class (JsonBuilder *json, const char *label, int id, double confidence)
+add_class (GString *text, const char *label, int id, double confidence)
 {
-  json_builder_set_member_name (json, "label");
-  json_builder_add_string_value (json, label);
-  json_builder_set_member_name (json, "label_id");
-  json_builder_add_int_value (json, id);
-  json_builder_set_member_name (json, "confidence");
-  json_builder_add_double_value (json, confidence);
+  gst_int8_json_string (text, "label", label);
+  gst_int8_json_int (text, "label_id", id);
+  gst_int8_json_double (text, "confidence", confidence, FLOAT_DIGITS);
 }
 
 /* All of top-k, where there is more than one. */
 static void
-add_classes (JsonBuilder *json, const GstStructure *fields)
+add_classes (GString *text, const GstStructure *fields)
 {
   const GValue *labels = gst_structure_get_value (fields, "labels");
   const GValue *ids = gst_structure_get_value (fields, "label_ids");
@@ -37,139 +40,216 @@ add_classes (JsonBuilder *json, const GstStructure *fields)
 
   if (n < 2)
     return;
-  json_builder_set_member_name (json, "classes");
-  json_builder_begin_array (json);
+  gst_int8_json_begin (text, "classes", '[');
   for (guint i = 0; i < n; i++) {
-    json_builder_begin_object (json);
-    add_class (json, g_value_get_string (gst_value_array_get_value (labels, i)),
+    gst_int8_json_begin (text, NULL, '{');
+    add_class (text, g_value_get_string (gst_value_array_get_value (labels, i)),
         g_value_get_int (gst_value_array_get_value (ids, i)),
         g_value_get_double (gst_value_array_get_value (confidences, i)));
-    json_builder_end_object (json);
+    gst_int8_json_end (text, '}');
   }
-  json_builder_end_array (json);
+  gst_int8_json_end (text, ']');
 }
 
 static void
-add_attribute (JsonBuilder *json, const GstStructure *fields)
+add_attribute (GString *text, const GstStructure *fields, const char *name)
 {
   double confidence = 0;
+  guint64 timestamp;
 
   gst_structure_get_double (fields, "confidence", &confidence);
-  json_builder_set_member_name (json, gst_structure_get_string (fields, "attribute_name"));
-  json_builder_begin_object (json);
-  add_class (json, gst_structure_get_string (fields, "label"), get_int (fields, "label_id"),
+  gst_int8_json_begin (text, name, '{');
+  add_class (text, gst_structure_get_string (fields, "label"), get_int (fields, "label_id"),
       confidence);
-  json_builder_set_member_name (json, "model");
-  json_builder_begin_object (json);
-  json_builder_set_member_name (json, "name");
-  json_builder_add_string_value (json, gst_structure_get_string (fields, "model_name"));
-  json_builder_end_object (json);
-  add_classes (json, fields);
-  json_builder_end_object (json);
+  gst_int8_json_begin (text, "model", '{');
+  gst_int8_json_string (text, "name", gst_structure_get_string (fields, "model_name"));
+  gst_int8_json_end (text, '}');
+  if (gst_structure_get_uint64 (fields, "result_timestamp", &timestamp))
+    gst_int8_json_int (text, "result_timestamp", (gint64) timestamp);
+  add_classes (text, fields);
+  gst_int8_json_end (text, '}');
 }
 
-static void
-add_number (JsonBuilder *json, const char *name, gint64 value)
+/* Two members of an object cannot have one name: how many there are already. */
+static guint
+count_named (const GPtrArray *results, guint first, guint at, const char *name)
 {
-  json_builder_set_member_name (json, name);
-  json_builder_add_int_value (json, value);
+  static const char *const fixed[] = {"x", "y", "w", "h", "region_id", "roi_type", "id",
+      "detection", NULL};
+  guint n = g_strv_contains (fixed, name);
+
+  for (guint i = first; i < at; i++)
+    n += g_str_equal (gst_structure_get_string (g_ptr_array_index (results, i), "attribute_name"),
+        name);
+  return n;
 }
 
 static void
-add_share (JsonBuilder *json, const char *name, int value, int of)
+add_named_attribute (GString *text, const GPtrArray *results, guint first, guint at)
 {
-  json_builder_set_member_name (json, name);
-  json_builder_add_double_value (json, (double) value / of);
+  const GstStructure *fields = g_ptr_array_index (results, at);
+  const char *name = gst_structure_get_string (fields, "attribute_name");
+  const guint n = count_named (results, first, at, name);
+
+  if (n == 0) {
+    add_attribute (text, fields, name);
+  } else {
+    g_autofree char *other = g_strdup_printf ("%s#%u", name, n + 1);
+
+    add_attribute (text, fields, other);
+  }
+}
+
+/* --- Objects --------------------------------------------------------------------------------- */
+
+static EngineRect
+get_rect (const GstStructure *fields)
+{
+  return (EngineRect){get_int (fields, "x"), get_int (fields, "y"), get_int (fields, "width"),
+      get_int (fields, "height")};
+}
+
+/* -1: the frame itself. */
+static int
+get_region (const GstStructure *fields)
+{
+  return gst_structure_has_field (fields, "object_class") ? get_int (fields, "region_id") : -1;
+}
+
+/* Regions that nobody has numbered have the same number. */
+static gboolean
+is_same (const GstStructure *a, const GstStructure *b)
+{
+  const EngineRect ra = get_rect (a), rb = get_rect (b);
+
+  return get_region (a) == get_region (b) && ra.x == rb.x && ra.y == rb.y && ra.width == rb.width &&
+         ra.height == rb.height &&
+         g_strcmp0 (gst_structure_get_string (a, "object_class"),
+             gst_structure_get_string (b, "object_class")) == 0;
 }
 
 static void
-add_detection (JsonBuilder *json, const GstInt8MetaJsonFrame *frame, const GstStructure *fields,
+add_share (GString *text, const char *name, int value, int of)
+{
+  gst_int8_json_double (text, name, (double) value / of, DOUBLE_DIGITS);
+}
+
+static void
+add_detection (GString *text, const GstInt8MetaJsonFrame *frame, const GstStructure *fields,
     const EngineRect *rect)
 {
-  json_builder_set_member_name (json, "detection");
-  json_builder_begin_object (json);
+  const char *label = gst_structure_get_string (fields, "object_class");
+  double confidence;
+  int id;
+
+  gst_int8_json_begin (text, "detection", '{');
   if (frame->width > 0 && frame->height > 0) {
-    json_builder_set_member_name (json, "bounding_box");
-    json_builder_begin_object (json);
-    add_share (json, "x_min", rect->x, frame->width);
-    add_share (json, "y_min", rect->y, frame->height);
-    add_share (json, "x_max", rect->x + rect->width, frame->width);
-    add_share (json, "y_max", rect->y + rect->height, frame->height);
-    json_builder_end_object (json);
+    gst_int8_json_begin (text, "bounding_box", '{');
+    add_share (text, "x_min", rect->x, frame->width);
+    add_share (text, "y_min", rect->y, frame->height);
+    add_share (text, "x_max", rect->x + rect->width, frame->width);
+    add_share (text, "y_max", rect->y + rect->height, frame->height);
+    gst_int8_json_end (text, '}');
   }
-  json_builder_set_member_name (json, "label");
-  json_builder_add_string_value (json, gst_structure_get_string (fields, "object_class"));
-  json_builder_end_object (json);
+  if (gst_structure_get_double (fields, "object_confidence", &confidence))
+    gst_int8_json_double (text, "confidence", confidence, FLOAT_DIGITS);
+  if (gst_structure_get_int (fields, "object_label_id", &id))
+    gst_int8_json_int (text, "label_id", id);
+  if (*label)
+    gst_int8_json_string (text, "label", label);
+  gst_int8_json_end (text, '}');
 }
 
 static void
-add_object (JsonBuilder *json, const GstInt8MetaJsonFrame *frame, const GstStructure *fields)
+add_place (GString *text, const GstInt8MetaJsonFrame *frame, const GstStructure *fields)
 {
   const gboolean is_object = gst_structure_has_field (fields, "object_class");
-  const EngineRect rect = is_object ? (EngineRect){get_int (fields, "x"), get_int (fields, "y"),
-                                          get_int (fields, "width"), get_int (fields, "height")}
-                                    : (EngineRect){0, 0, frame->width, frame->height};
+  const EngineRect rect =
+      is_object ? get_rect (fields) : (EngineRect){0, 0, frame->width, frame->height};
+  const char *type = is_object ? gst_structure_get_string (fields, "object_class") : "";
   guint64 id;
 
-  json_builder_begin_object (json);
-  add_number (json, "x", rect.x);
-  add_number (json, "y", rect.y);
-  add_number (json, "w", rect.width);
-  add_number (json, "h", rect.height);
-  json_builder_set_member_name (json, "roi_type");
-  json_builder_add_string_value (json,
-      is_object ? gst_structure_get_string (fields, "object_class") : "frame");
-  if (gst_structure_get_uint64 (fields, "object_id", &id))
-    add_number (json, "id", (gint64) id);
+  gst_int8_json_int (text, "x", rect.x);
+  gst_int8_json_int (text, "y", rect.y);
+  gst_int8_json_int (text, "w", rect.width);
+  gst_int8_json_int (text, "h", rect.height);
   if (is_object)
-    add_detection (json, frame, fields, &rect);
-  add_attribute (json, fields);
-  json_builder_end_object (json);
+    gst_int8_json_int (text, "region_id", get_region (fields));
+  if (*type)
+    gst_int8_json_string (text, "roi_type", type);
+  if (gst_structure_get_uint64 (fields, "object_id", &id))
+    gst_int8_json_int (text, "id", (gint64) id);
+  if (is_object)
+    add_detection (text, frame, fields, &rect);
+}
+
+/* Results of one object are together: in their order, but that those of others come later. */
+static void
+group (GPtrArray *results)
+{
+  for (guint first = 0, end; first < results->len; first = end) {
+    end = first + 1;
+    for (guint i = end; i < results->len; i++)
+      if (is_same (results->pdata[first], results->pdata[i])) {
+        gpointer moved = results->pdata[i];
+
+        memmove (&results->pdata[end + 1], &results->pdata[end],
+            (i - end) * sizeof *results->pdata);
+        results->pdata[end++] = moved;
+      }
+  }
 }
 
 static void
-add_frame (JsonBuilder *json, const GstInt8MetaJsonFrame *frame)
+add_objects (GString *text, const GPtrArray *results, const GstInt8MetaJsonFrame *frame)
 {
-  if (frame->width > 0) {
-    json_builder_set_member_name (json, "resolution");
-    json_builder_begin_object (json);
-    add_number (json, "width", frame->width);
-    add_number (json, "height", frame->height);
-    json_builder_end_object (json);
+  gst_int8_json_begin (text, "objects", '[');
+  for (guint first = 0, i; first < results->len; first = i) {
+    gst_int8_json_begin (text, NULL, '{');
+    add_place (text, frame, results->pdata[first]);
+    for (i = first; i < results->len && is_same (results->pdata[first], results->pdata[i]); i++)
+      add_named_attribute (text, results, first, i);
+    gst_int8_json_end (text, '}');
   }
-  if (GST_CLOCK_TIME_IS_VALID (frame->timestamp))
-    add_number (json, "timestamp", (gint64) frame->timestamp);
-  if (frame->source) {
-    json_builder_set_member_name (json, "source");
-    json_builder_add_string_value (json, frame->source);
-  }
-  if (frame->tags) {
-    json_builder_set_member_name (json, "tags");
-    json_builder_add_value (json, json_from_string (frame->tags, NULL));
-  }
+  gst_int8_json_end (text, ']');
 }
 
-char *
-gst_int8_meta_to_json (GstBuffer *buffer, const GstInt8MetaJsonFrame *frame, gboolean empty)
-{
-  g_autoptr (JsonBuilder) json = json_builder_new_immutable ();
-  g_autoptr (JsonNode) root = NULL;
-  gpointer state = NULL;
-  const GstStructure *fields;
-  guint n = 0;
+/* --- Frame ----------------------------------------------------------------------------------- */
 
-  json_builder_begin_object (json);
-  json_builder_set_member_name (json, "objects");
-  json_builder_begin_array (json);
-  while ((fields = gst_int8_meta_next (buffer, &state))) {
-    add_object (json, frame, fields);
-    n++;
+static void
+add_frame (GString *text, const GstInt8MetaJsonFrame *frame)
+{
+  if (frame->width > 0) {
+    gst_int8_json_begin (text, "resolution", '{');
+    gst_int8_json_int (text, "width", frame->width);
+    gst_int8_json_int (text, "height", frame->height);
+    gst_int8_json_end (text, '}');
   }
-  json_builder_end_array (json);
-  if (n == 0 && !empty)
-    return NULL;
-  add_frame (json, frame);
-  json_builder_end_object (json);
-  root = json_builder_get_root (json);
-  return json_to_string (root, FALSE);
+  if (GST_CLOCK_TIME_IS_VALID (frame->timestamp))
+    gst_int8_json_int (text, "timestamp", (gint64) frame->timestamp);
+  if (frame->source)
+    gst_int8_json_string (text, "source", frame->source);
+  if (frame->tags)
+    gst_int8_json_raw (text, "tags", frame->tags);
+}
+
+gboolean
+gst_int8_meta_to_json (GString *text, GPtrArray *results, GstBuffer *buffer,
+    const GstInt8MetaJsonFrame *frame, gboolean empty)
+{
+  const GstStructure *fields;
+  gpointer state = NULL;
+
+  g_string_truncate (text, 0);
+  g_ptr_array_set_size (results, 0);
+  while ((fields = gst_int8_meta_next (buffer, &state)))
+    g_ptr_array_add (results, (gpointer) fields);
+  if (results->len == 0 && !empty)
+    return FALSE;
+  group (results);
+  gst_int8_json_begin (text, NULL, '{');
+  add_objects (text, results, frame);
+  add_frame (text, frame);
+  gst_int8_json_end (text, '}');
+  return TRUE;
 }

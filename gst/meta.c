@@ -104,6 +104,12 @@ set_object (GstStructure *structure, const GstInt8Object *object)
   gst_structure_set (structure, "x", G_TYPE_INT, rect->x, "y", G_TYPE_INT, rect->y, "width",
       G_TYPE_INT, rect->width, "height", G_TYPE_INT, rect->height, NULL);
   set_string (structure, "object_class", object->type);
+  gst_structure_set (structure, "region_id", G_TYPE_INT,
+      object->region ? object->region->id : (int) object->detection, NULL);
+  if (object->confidence >= 0)
+    gst_structure_set (structure, "object_confidence", G_TYPE_DOUBLE, object->confidence, NULL);
+  if (object->label_id >= 0)
+    gst_structure_set (structure, "object_label_id", G_TYPE_INT, object->label_id, NULL);
   if (object->is_tracked)
     gst_structure_set (structure, "object_id", G_TYPE_UINT64, object->track, NULL);
 }

@@ -12,8 +12,9 @@
  *             labels (array of string), label_ids (array of int), confidences (array of double),
  *             model_name, attribute_name (string)
  *           of an older frame (async) also result_timestamp (guint64), as in the region's params,
- *           and of an object: x, y, width, height (int), object_class (string), object_id (guint64, where
- *           a tracker has given one)
+ *           and of an object: x, y, width, height, region_id (int), object_class (string), object_id
+ *           (guint64, where a tracker has given one), object_confidence (double) and object_label_id (int)
+ *           where the detector has said them
  *
  *   analytics (GStreamer >= 1.24) GstAnalyticsClsMtd of the buffer's GstAnalyticsRelationMeta: the labels
  *           as quarks and the confidences, best first. That of a frame has no relations; that of an

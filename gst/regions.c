@@ -91,10 +91,12 @@ next_wanted_detection (GstInt8Regions *regions, GstInt8Object *object)
 
   while (next_detection (regions, &detection)) {
     *object = (GstInt8Object){.type = type_name (gst_analytics_od_mtd_get_obj_type (&detection)),
+        .label_id = -1,
         .detection = detection.id};
     if (gst_analytics_od_mtd_get_location (&detection, &x, &y, &width, &height, &confidence) &&
         cut (&regions->frame, x, y, width, height, &object->rect) &&
         is_wanted (regions->filter, object)) {
+      object->confidence = confidence;
       read_track (&detection, object);
       return TRUE;
     }
@@ -131,6 +133,18 @@ read_object_id (GstVideoRegionOfInterestMeta *region, GstInt8Object *object)
     object->track = (guint64) id;
 }
 
+/* What DL Streamer's detectors say of their finding. */
+static void
+read_detection (GstVideoRegionOfInterestMeta *region, GstInt8Object *object)
+{
+  const GstStructure *param = gst_video_region_of_interest_meta_get_param (region, "detection");
+
+  if (param) {
+    gst_structure_get_double (param, "confidence", &object->confidence);
+    gst_structure_get_int (param, "label_id", &object->label_id);
+  }
+}
+
 static gboolean
 next_wanted_roi (GstInt8Regions *regions, GstInt8Object *object)
 {
@@ -140,10 +154,14 @@ next_wanted_roi (GstInt8Regions *regions, GstInt8Object *object)
               GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
     GstVideoRegionOfInterestMeta *region = (GstVideoRegionOfInterestMeta *) meta;
 
-    *object = (GstInt8Object){.type = type_name (region->roi_type), .region = region};
+    *object = (GstInt8Object){.type = type_name (region->roi_type),
+        .confidence = -1,
+        .label_id = -1,
+        .region = region};
     if (cut (&regions->frame, region->x, region->y, region->w, region->h, &object->rect) &&
         is_wanted (regions->filter, object)) {
       read_object_id (region, object);
+      read_detection (region, object);
       return TRUE;
     }
   }

@@ -19,8 +19,10 @@ typedef struct {
 void gst_int8_region_filter_clear (GstInt8RegionFilter *filter);
 
 typedef struct {
-  EngineRect rect;  /* cut to the frame */
-  const char *type; /* as the detector calls it, interned; "" where it does not */
+  EngineRect rect;   /* cut to the frame */
+  const char *type;  /* as the detector calls it, interned; "" where it does not */
+  double confidence; /* of the detector; < 0: not known */
+  int label_id;      /* the type's number, as the detector's model has it; < 0: not known */
   gboolean is_tracked;
   guint64 track;                        /* the tracker's id, where it is tracked */
   GstVideoRegionOfInterestMeta *region; /* where it is one: as long as the buffer's metadata */

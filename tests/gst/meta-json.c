@@ -22,7 +22,8 @@ lines_of (const char *infer, const char *json, guint n)
 
   gst_harness_set_src_caps (h, test_caps (GST_VIDEO_FORMAT_GRAY8, WIDTH, HEIGHT));
   gst_segment_init (&segment, GST_FORMAT_TIME);
-  segment.start = TEST_FRAME_DURATION; /* the running time of frame i is i - 1 frames */
+  segment.start = TEST_FRAME_DURATION;
+  segment.time = 10 * TEST_FRAME_DURATION; /* the stream time of frame i is i + 9 frames */
   gst_harness_push_event (h, gst_event_new_segment (&segment));
   for (guint i = 1; i <= n; i++) {
     GstBuffer *buffer = test_frame (GST_VIDEO_FORMAT_GRAY8, WIDTH, HEIGHT, i);
@@ -33,6 +34,9 @@ lines_of (const char *infer, const char *json, guint n)
 
       gst_video_region_of_interest_meta_add_param (car,
           gst_structure_new ("object_id", "id", G_TYPE_INT, 11, NULL));
+      gst_video_region_of_interest_meta_add_param (car,
+          gst_structure_new ("detection", "confidence", G_TYPE_DOUBLE, 0.5, "label_id", G_TYPE_INT,
+              2, NULL));
       gst_buffer_add_video_region_of_interest_meta (buffer, "ca\"fé", 0, 0, 28, 28);
     }
     gst_buffer_unref (gst_harness_push_and_pull (h, buffer));
@@ -56,7 +60,7 @@ GST_START_TEST (test_objects)
       "int8infer process-mode=objects attribute-name=colour top-k=3 attribute-name=colour",
       "source=\"gate 3\" tags=\"{\\\"a\\\":1}\"", 2);
   g_autoptr (JsonParser) parser = json_parser_new ();
-  JsonObject *root = parse (parser, lines[0]), *object, *box, *colour;
+  JsonObject *root = parse (parser, lines[0]), *object, *detection, *box, *colour;
   JsonArray *objects = json_object_get_array_member (root, "objects");
 
   fail_unless_equals_string (lines[1], ""); /* the second frame has nothing */
@@ -66,8 +70,12 @@ GST_START_TEST (test_objects)
   fail_unless_equals_int (json_object_get_int_member (object, "h"), 30);
   fail_unless_equals_int (json_object_get_int_member (object, "id"), 11);
   fail_unless_equals_string (json_object_get_string_member (object, "roi_type"), "car");
-  box = json_object_get_object_member (json_object_get_object_member (object, "detection"),
-      "bounding_box");
+  fail_unless_equals_int (json_object_get_int_member (object, "region_id"), 0);
+  detection = json_object_get_object_member (object, "detection");
+  fail_unless (json_object_get_double_member (detection, "confidence") == 0.5);
+  fail_unless_equals_int (json_object_get_int_member (detection, "label_id"), 2);
+  fail_unless_equals_string (json_object_get_string_member (detection, "label"), "car");
+  box = json_object_get_object_member (detection, "bounding_box");
   fail_unless (json_object_get_double_member (box, "x_min") == 0.25);
   fail_unless (json_object_get_double_member (box, "x_max") == 0.75);
   fail_unless (json_object_get_double_member (box, "y_min") == 0.5);
@@ -81,8 +89,11 @@ GST_START_TEST (test_objects)
   object = json_array_get_object_element (objects, 1);
   fail_unless_equals_string (json_object_get_string_member (object, "roi_type"), "ca\"fé");
   fail_unless (!json_object_has_member (object, "id"));
+  fail_unless (json_object_has_member (object, "region_id"));
+  fail_if (
+      json_object_has_member (json_object_get_object_member (object, "detection"), "confidence"));
 
-  fail_unless_equals_int (json_object_get_int_member (root, "timestamp"), 0);
+  fail_unless_equals_int (json_object_get_int_member (root, "timestamp"), 10 * TEST_FRAME_DURATION);
   fail_unless_equals_string (json_object_get_string_member (root, "source"), "gate 3");
   fail_unless_equals_int (
       json_object_get_int_member (json_object_get_object_member (root, "tags"), "a"), 1);
@@ -108,11 +119,12 @@ GST_START_TEST (test_frames)
     objects = json_object_get_array_member (root, "objects");
     fail_unless_equals_int (json_array_get_length (objects), i % 2 == 0);
     fail_unless_equals_int (json_object_get_int_member (root, "timestamp"),
-        i * TEST_FRAME_DURATION);
+        (i + 10) * TEST_FRAME_DURATION);
     if (i % 2 == 0) {
       JsonObject *object = json_array_get_object_element (objects, 0);
 
-      fail_unless_equals_string (json_object_get_string_member (object, "roi_type"), "frame");
+      fail_if (json_object_has_member (object, "roi_type"));
+      fail_if (json_object_has_member (object, "region_id"));
       fail_unless_equals_int (json_object_get_int_member (object, "w"), WIDTH);
       fail_unless (!json_object_has_member (object, "detection"));
       fail_unless (!json_object_has_member (
@@ -122,6 +134,83 @@ GST_START_TEST (test_frames)
   more = lines_of ("int8infer", "append=true", 1);
   fail_unless_equals_int (g_strv_length (more), 6);
   fail_unless_equals_string (more[0], lines[0]);
+}
+GST_END_TEST;
+
+/* What three classifiers say of one object is in one; names that are taken get a number. */
+GST_START_TEST (test_several)
+{
+  g_autofree char *infer =
+      g_strdup_printf ("int8infer process-mode=objects attribute-name=colour model=%s "
+                       "calibration-table=%s ! int8infer process-mode=objects "
+                       "attribute-name=x model=%s calibration-table=%s ! "
+                       "int8infer process-mode=objects attribute-name=colour",
+          test_model (), test_table (), test_model (), test_table ());
+  g_auto (GStrv) lines = lines_of (infer, "", 1);
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonArray *objects = json_object_get_array_member (parse (parser, lines[0]), "objects");
+
+  fail_unless_equals_int (json_array_get_length (objects), 2);
+  for (guint i = 0; i < 2; i++) {
+    static const char *const attributes[] = {"colour", "x#2", "colour#2"};
+    JsonObject *object = json_array_get_object_element (objects, i);
+
+    fail_unless_equals_int (json_object_get_int_member (object, "x"), i == 0 ? 30 : 0);
+    for (guint j = 0; j < G_N_ELEMENTS (attributes); j++)
+      fail_unless (
+          json_object_has_member (json_object_get_object_member (object, attributes[j]), "label"),
+          "%s", lines[0]);
+  }
+}
+GST_END_TEST;
+
+/* Whatever a result holds, the line is JSON, and numbers are as short as they can be. */
+GST_START_TEST (test_odd_values)
+{
+  GstElement *json = gst_element_factory_make ("int8metajson", NULL);
+  GstHarness *h;
+  GstBuffer *buffer = test_small_frame (1);
+  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, "GstInt8ClassificationMeta");
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autofree char *text = NULL;
+  GValue none = G_VALUE_INIT;
+  JsonObject *root, *object;
+
+  g_object_set (json, "location", test_path ("odd.json"), "source", "a\\b\xe9", "tags",
+      "{\n \"a\": [1,\n2]}", NULL);
+  h = gst_harness_new_with_element (json, "sink", "src");
+  gst_harness_set_src_caps (h, test_small_caps ());
+  gst_structure_set (gst_custom_meta_get_structure (meta), "label", G_TYPE_STRING,
+      "caf\"\\ \n\t\x01 fé", "label_id", G_TYPE_INT, 1, "confidence", G_TYPE_DOUBLE, (double) 0.1f,
+      "model_name", G_TYPE_STRING, "m", "attribute_name", G_TYPE_STRING, "", NULL);
+  gst_value_array_init (&none, 0);
+  gst_structure_set_value (gst_custom_meta_get_structure (meta), "labels", &none);
+  g_value_unset (&none);
+  gst_buffer_unref (gst_harness_push_and_pull (h, buffer));
+
+  buffer = test_small_frame (2);
+  meta = gst_buffer_add_custom_meta (buffer, "GstInt8ClassificationMeta");
+  gst_structure_set (gst_custom_meta_get_structure (meta), "label", G_TYPE_STRING, "", "label_id",
+      G_TYPE_INT, 1, "confidence", G_TYPE_DOUBLE, G_MAXDOUBLE * 10, "model_name", G_TYPE_STRING,
+      "m", "attribute_name", G_TYPE_STRING, "a", NULL);
+  gst_value_array_init (&none, 0);
+  gst_structure_set_value (gst_custom_meta_get_structure (meta), "labels", &none);
+  g_value_unset (&none);
+  gst_buffer_unref (gst_harness_push_and_pull (h, buffer));
+  gst_object_unref (json);
+  gst_harness_teardown (h);
+
+  text = test_contents (test_path ("odd.json"));
+  fail_unless (strstr (text, "\"confidence\":0.100000001,") != NULL, "%s", text);
+  fail_unless (strstr (text, "\"confidence\":null,") != NULL, "%s", text);
+  fail_unless (strstr (text, "\"tags\":{\"a\":[1,2]}}\n") != NULL, "%s", text);
+  *strchr (text, '\n') = '\0';
+  root = parse (parser, text);
+  object = json_array_get_object_element (json_object_get_array_member (root, "objects"), 0);
+  fail_unless_equals_string (
+      json_object_get_string_member (json_object_get_object_member (object, ""), "label"),
+      "caf\"\\ \n\t\x01 fé");
+  fail_unless_equals_string (json_object_get_string_member (root, "source"), "a\\b\xef\xbf\xbd");
 }
 GST_END_TEST;
 
@@ -177,6 +266,8 @@ make_suite (void)
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_objects);
   tcase_add_test (tcase, test_frames);
+  tcase_add_test (tcase, test_several);
+  tcase_add_test (tcase, test_odd_values);
   tcase_add_test (tcase, test_errors);
   tcase_add_test (tcase, test_full_disk);
   return suite;
