@@ -3,7 +3,9 @@
 #include "gst/draw.h"
 
 #define LINES_A_FRAME 24.0
+#define SIZES_A_FRAME 16.0 /* its width: a panel and what is beside it */
 #define LEAST_SIZE    10.0
+#define LINE          1.1 /* of a panel, in sizes of text */
 #define LABEL_WIDTH   9.0 /* of a panel's columns, in sizes of text */
 #define BAR_WIDTH     5.0
 #define PADDING       0.4
@@ -23,7 +25,7 @@ gst_int8_draw_begin (GstInt8Draw *draw, cairo_surface_t *surface, int width, int
   *draw = (GstInt8Draw){.cairo = cairo_create (surface),
       .width = width,
       .height = height,
-      .size = scale * MAX (height / LINES_A_FRAME, LEAST_SIZE)};
+      .size = scale * MAX (MIN (height / LINES_A_FRAME, width / SIZES_A_FRAME), LEAST_SIZE)};
   draw->next = draw->size * PADDING;
   draw->layout = pango_cairo_create_layout (draw->cairo);
   pango_font_description_set_absolute_size (description, draw->size * 0.8 * PANGO_SCALE);
@@ -79,7 +81,17 @@ draw_class (GstInt8Draw *draw, double x, double y, const char *label, double con
 static double
 panel_height (const GstInt8Draw *draw, guint lines)
 {
-  return (lines * 1.1 + 2 * PADDING) * draw->size;
+  return (lines * LINE + 2 * PADDING) * draw->size;
+}
+
+/* How many of n classes are shown in a panel at y: where they do not all fit, the last line says so. */
+static guint
+count_shown (const GstInt8Draw *draw, double y, guint n)
+{
+  const double room = (draw->height - y) / draw->size - 2 * PADDING;
+  const guint lines = room > 0 ? (guint) (room / LINE) : 0; /* with the attribute's */
+
+  return n + 1 <= lines ? n : MIN (n, MAX (lines, 3) - 2);
 }
 
 static void
@@ -87,24 +99,29 @@ draw_panel (GstInt8Draw *draw, double x, double y, const GstStructure *fields)
 {
   const GValue *labels = gst_structure_get_value (fields, "labels");
   const GValue *confidences = gst_structure_get_value (fields, "confidences");
-  const guint n = gst_value_array_get_size (labels);
+  const guint n = gst_value_array_get_size (labels), shown = count_shown (draw, y, n);
   const double size = draw->size, width = (LABEL_WIDTH + BAR_WIDTH + 2 * PADDING) * size;
 
   cairo_set_source_rgba (draw->cairo, 0, 0, 0, 0.6);
-  cairo_rectangle (draw->cairo, x, y, width, panel_height (draw, n + 1));
+  cairo_rectangle (draw->cairo, x, y, width, panel_height (draw, shown + 1 + (shown < n)));
   cairo_fill (draw->cairo);
   x += PADDING * size;
   y += PADDING * size;
   cairo_set_source_rgb (draw->cairo, 0.75, 0.75, 0.75);
   draw_text (draw, x, y, width - 2 * PADDING * size,
       gst_structure_get_string (fields, "attribute_name"));
-  for (guint i = 0; i < n; i++)
-    draw_class (draw, x, y + (i + 1) * 1.1 * size,
+  if (shown < n) {
+    g_autofree char *text = g_strdup_printf ("and %u more", n - shown);
+
+    draw_text (draw, x, y + (shown + 1) * LINE * size, width - 2 * PADDING * size, text);
+  }
+  for (guint i = 0; i < shown; i++)
+    draw_class (draw, x, y + (i + 1) * LINE * size,
         g_value_get_string (gst_value_array_get_value (labels, i)),
         g_value_get_double (gst_value_array_get_value (confidences, i)));
 }
 
-/* One line above the rectangle, or inside where there is no room. */
+/* One line above the rectangle, or inside where there is no room; farther left where it would leave the frame. */
 static void
 draw_object (GstInt8Draw *draw, const GstStructure *fields)
 {
@@ -112,7 +129,7 @@ draw_object (GstInt8Draw *draw, const GstStructure *fields)
   const double line = 1.2 * draw->size;
   g_autofree char *text = NULL;
   int x = 0, y = 0, width = 0, height = 0, text_width;
-  double confidence = 0, top;
+  double confidence = 0, top, left, box;
   guint64 id;
 
   gst_structure_get (fields, "x", G_TYPE_INT, &x, "y", G_TYPE_INT, &y, "width", G_TYPE_INT, &width,
@@ -128,11 +145,13 @@ draw_object (GstInt8Draw *draw, const GstStructure *fields)
   pango_layout_set_width (draw->layout, -1);
   pango_layout_set_text (draw->layout, text, -1);
   pango_layout_get_pixel_size (draw->layout, &text_width, NULL);
+  box = text_width + draw->size * PADDING;
   top = y >= line ? y - line : y;
-  cairo_rectangle (draw->cairo, x, top, text_width + draw->size * PADDING, line);
+  left = MAX (MIN (x, draw->width - box), 0);
+  cairo_rectangle (draw->cairo, left, top, box, line);
   cairo_fill (draw->cairo);
   cairo_set_source_rgb (draw->cairo, 0, 0, 0);
-  cairo_move_to (draw->cairo, x + draw->size * PADDING / 2, top);
+  cairo_move_to (draw->cairo, left + draw->size * PADDING / 2, top);
   pango_cairo_show_layout (draw->cairo, draw->layout);
 }
 
@@ -144,7 +163,8 @@ gst_int8_draw_result (GstInt8Draw *draw, const GstStructure *fields)
   } else {
     const GValue *labels = gst_structure_get_value (fields, "labels");
 
-    draw_panel (draw, draw->size * PADDING, draw->next, fields);
+    if (draw->next < draw->height)
+      draw_panel (draw, draw->size * PADDING, draw->next, fields);
     draw->next += panel_height (draw, gst_value_array_get_size (labels) + 1) + draw->size * PADDING;
   }
 }

@@ -21,7 +21,8 @@ typedef struct {
   double next;          /* where the next panel of the frame itself begins */
 } GstInt8Draw;
 
-/* font: a family as Pango knows it; scale 1 is a 24th of the frame's height, but at least 10 pixels. */
+/* font: a family as Pango knows it; scale 1 is a 24th of the frame's height, or a 16th of its width where that is
+ * less, but at least 10 pixels. */
 void gst_int8_draw_begin (GstInt8Draw *draw, cairo_surface_t *surface, int width, int height,
     const char *font, double scale);
 /* fields: those of GstInt8ClassificationMeta. */

@@ -8,7 +8,8 @@
  * @short_description: draws classification results over the video
  *
  * Draws what int8infer (metadata=auto, both or custom) has found: labels with bars of their probabilities, and
- * a rectangle around every object. Frames in system memory, BGRx or BGRA.
+ * a rectangle around every object. Frames in system memory, BGRx or BGRA (alpha is taken as premultiplied, which is the
+ * same where frames are opaque).
  *
  * |[
  * gst-launch-1.0 v4l2src ! videoconvert ! int8infer model=model.onnx calibration-table=model.table
@@ -146,8 +147,9 @@ gst_int8_overlay_class_init (GstInt8OverlayClass *klass)
           flags));
   g_object_class_install_property (object_class, PROP_SCALE,
       g_param_spec_double ("scale", "Scale",
-          "Size of the text: 1 is a 24th of the frame's height, at least 10 pixels", 0.2, 10, 1,
-          flags));
+          "Size of the text: 1 is a 24th of the frame's height or a 16th of its width, whichever is less, at least "
+          "10 pixels",
+          0.2, 10, 1, flags));
   GST_VIDEO_FILTER_CLASS (klass)->transform_frame_ip = transform_frame_ip;
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);

@@ -6,6 +6,7 @@
 #include "tests/gst/common.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* A frame of one colour, with the lines `padding` bytes apart. */
 static GstBuffer *
@@ -108,6 +109,60 @@ GST_START_TEST (test_where_it_is)
 }
 GST_END_TEST;
 
+/* A frame that is higher than wide has all of the panel inside; an object's line does not leave it either. */
+GST_START_TEST (test_narrow_frame)
+{
+  GstHarness *h = overlay_new (240, 640);
+  GstBuffer *buffer = grey_frame (240, 640, 0), *out;
+  const int stride = 240 * 4;
+
+  add_result (buffer, "");
+  out = gst_harness_push_and_pull (h, buffer);
+  fail_unless (changed (out, stride, 180, 6, 45, 50) > 2000);
+  fail_unless_equals_int (changed (out, stride, 230, 0, 10, 640), 0);
+  gst_buffer_unref (out);
+
+  buffer = grey_frame (240, 640, 0);
+  add_result (buffer, ", x=230, y=300, width=8, height=8, object_class=(string)car");
+  out = gst_harness_push_and_pull (h, buffer);
+  fail_unless (changed (out, stride, 150, 284, 90, 14) > 800);
+  gst_buffer_unref (out);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+/* More classes than there is room for: the last line that fits says how many there are, and no time is spent on them. */
+GST_START_TEST (test_many_classes)
+{
+  GstHarness *h = overlay_new (640, 480);
+  GstBuffer *buffer = grey_frame (640, 480, 0), *out;
+  GValue labels = G_VALUE_INIT, confidences = G_VALUE_INIT, value = G_VALUE_INIT;
+  GstStructure *fields;
+
+  add_result (buffer, "");
+  gst_value_array_init (&labels, 1000);
+  gst_value_array_init (&confidences, 1000);
+  for (guint i = 0; i < 1000; i++) {
+    g_value_init (&value, G_TYPE_STRING);
+    g_value_set_static_string (&value, "class");
+    gst_value_array_append_and_take_value (&labels, &value);
+    memset (&value, 0, sizeof value);
+    g_value_init (&value, G_TYPE_DOUBLE);
+    gst_value_array_append_and_take_value (&confidences, &value);
+    memset (&value, 0, sizeof value);
+  }
+  fields = gst_custom_meta_get_structure (
+      gst_buffer_get_custom_meta (buffer, "GstInt8ClassificationMeta"));
+  gst_structure_take_value (fields, "labels", &labels);
+  gst_structure_take_value (fields, "confidences", &confidences);
+  out = gst_harness_push_and_pull (h, buffer);
+  fail_unless (changed (out, 640 * 4, 8, 440, 290, 20) > 5000);       /* the last line */
+  fail_unless_equals_int (changed (out, 640 * 4, 0, 478, 640, 2), 0); /* below the panel */
+  gst_buffer_unref (out);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
 /* Smaller than any text, and objects that reach outside: nothing is written beyond the frame. */
 GST_START_TEST (test_small_frames)
 {
@@ -136,6 +191,8 @@ make_suite (void)
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_nothing_to_draw);
   tcase_add_test (tcase, test_where_it_is);
+  tcase_add_test (tcase, test_narrow_frame);
+  tcase_add_test (tcase, test_many_classes);
   tcase_add_test (tcase, test_small_frames);
   return suite;
 }
