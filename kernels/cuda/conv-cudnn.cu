@@ -285,6 +285,7 @@ run_f32 (const KernelConvF32 *args, int rank, KernelQueue *queue)
   order.dims[1] = (int) (count_weights (s) / s->oc);
   kernel_transpose_f32_cuda (&order, queue);
   other.w = order.y;
+  other.scratch = NULL; /* it is taken */
   if (kernel_conv_f32_cuda_tiles.suits (s, queue->cuda->sm))
     kernel_conv_f32_cuda_tiles.run (&other, queue);
   else

@@ -9,188 +9,11 @@
  * A thread has 8 pixels x 8 channels, so that four 16-byte loads from shared memory feed 64 products,
  * or, for few channels, 8 x 4. The totals of its chains, looked at once in KERNEL_CHAIN terms, lie in
  * shared memory: as registers they would leave half as many warps.
+ *
+ * Where tiles are too few for the device, each chain of a tile is a block's, and their sums are added
+ * afterwards, in their order: the same bytes.
  */
-#include "kernels/cuda/vector.h"
-
-#define PIXELS  128 /* of a block */
-#define STEP    8   /* terms at once */
-#define ROWS    8   /* pixels of a thread: two groups of four, GAP apart */
-#define GAP     32
-#define THREADS 128
-#define LINES   (PIXELS * 2 / THREADS) /* pixels whose terms a thread copies, half of each step's */
-static_assert (KERNEL_CHAIN % STEP == 0, "a chain ends between two steps");
-
-static bool
-suits (const KernelConvShape *s, int sm)
-{
-  return s->groups == 1 && (int64_t) s->kh * s->kw * s->ic <= INT32_MAX;
-}
-
-/* --- What comes from memory ----------------------------------------------------------------- */
-
-/* A term of the sum: input channel c under tap (kh, kw). */
-typedef struct {
-  int kh, kw, c;
-} Term;
-
-static __device__ inline void
-advance (Term *term, int by, const KernelConvShape &s)
-{
-  for (term->c += by; term->c >= s.ic; term->c -= s.ic)
-    if (++term->kw == s.kw) {
-      term->kw = 0;
-      term->kh++;
-    }
-}
-
-/* A pixel's window: where its first tap is, and the image. `image` is NULL beyond the last pixel. */
-typedef struct {
-  const float *image;
-  int ih, iw;
-} Window;
-
-static __device__ inline Window
-find_window (const KernelConvF32 &a, size_t pixel, size_t count)
-{
-  const KernelConvShape &s = a.shape;
-  const size_t row = kernel_cuda_divide (pixel, s.ow), n = kernel_cuda_divide (row, s.oh);
-
-  return {pixel < count ? a.x + n * s.ih * s.iw * s.ic : NULL,
-      (int) (row - n * s.oh) * s.stride_h - s.pad_top,
-      (int) (pixel - row * s.ow) * s.stride_w - s.pad_left};
-}
-
-/* NULL where there is padding, no pixel, or no term. */
-static __device__ inline const float *
-find_input (const KernelConvShape &s, const Window &window, const Term &term)
-{
-  const int ih = window.ih + term.kh * s.dilation_h, iw = window.iw + term.kw * s.dilation_w;
-
-  if (!window.image || term.kh >= s.kh || ih < 0 || ih >= s.ih || iw < 0 || iw >= s.iw)
-    return NULL;
-  return window.image + ((ptrdiff_t) ih * s.iw + iw) * s.ic + term.c;
-}
-
-/* Four terms of some pixels; `term` moves on to the next step. With `wide` they are one access. */
-template <bool wide>
-static __device__ inline void
-load_inputs (const KernelConvShape &s, const Window (&window)[LINES], Term *term,
-    float (&x)[LINES][4])
-{
-  if constexpr (wide) {
-#pragma unroll
-    for (int line = 0; line < LINES; line++) {
-      const float *at = find_input (s, window[line], *term);
-      const float4 four = at ? *(const float4 *) at : make_float4 (0.0f, 0.0f, 0.0f, 0.0f);
-
-      x[line][0] = four.x;
-      x[line][1] = four.y;
-      x[line][2] = four.z;
-      x[line][3] = four.w;
-    }
-    advance (term, STEP, s);
-  } else {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-#pragma unroll
-      for (int line = 0; line < LINES; line++) {
-        const float *at = find_input (s, window[line], *term);
-
-        x[line][i] = at ? *at : 0.0f;
-      }
-      advance (term, i < 3 ? 1 : STEP - 3, s);
-    }
-  }
-}
-
-/* Values at `at` of which `left` exist, or 0. */
-template <int V>
-static __device__ inline void
-load_some (float *v, const float *at, int left, bool wide)
-{
-  if (wide && left >= V) {
-    load_f32<V> (v, at);
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < V; i++)
-    v[i] = i < left ? at[i] : 0.0f;
-}
-
-/* --- The product ---------------------------------------------------------------------------- */
-
-/* COLUMNS: channels of a thread, of which a block has 8 side by side. */
-template <int COLUMNS> struct Tile {
-  static constexpr int outputs = COLUMNS * 8, copy = outputs * STEP / THREADS;
-
-  float x[STEP][PIXELS + 4]; /* two threads write rows that are four apart: other banks */
-  float w[STEP][outputs];
-};
-
-/* Where a thread's outputs begin. A quarter of a warp reads few different words. */
-typedef struct {
-  int row, column;
-} Place;
-
-template <int COLUMNS>
-static __device__ inline Place
-find_place (void)
-{
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-
-  return {warp / 2 * 64 + lane / 2 % 8 * 4,
-      warp % 2 * (COLUMNS * 4) + (lane % 2 + lane / 16 * 2) * 4};
-}
-
-/* Row i of a thread, and its column j, relative to the first. */
-static __device__ constexpr int
-row_of (int i)
-{
-  return i / 4 * GAP + i % 4;
-}
-
-static __device__ constexpr int
-column_of (int j)
-{
-  return j / 4 * 16 + j % 4;
-}
-
-template <int COLUMNS>
-static __device__ inline void
-add_term (const Tile<COLUMNS> &tile, int term, const Place &place, float sum[ROWS][COLUMNS])
-{
-  float x[ROWS], w[COLUMNS];
-
-#pragma unroll
-  for (int i = 0; i < ROWS; i += 4)
-    load_f32<4> (x + i, &tile.x[term][place.row + row_of (i)]);
-#pragma unroll
-  for (int j = 0; j < COLUMNS; j += 4)
-    load_f32<4> (w + j, &tile.w[term][place.column + column_of (j)]);
-#pragma unroll
-  for (int i = 0; i < ROWS; i++)
-#pragma unroll
-    for (int j = 0; j < COLUMNS; j++)
-      sum[i][j] = fmaf (x[i], w[j], sum[i][j]);
-}
-
-template <int COLUMNS>
-static __device__ inline void
-store_tile (Tile<COLUMNS> *tile, const float x[LINES][4], const float w[Tile<COLUMNS>::copy])
-{
-  constexpr int copy = Tile<COLUMNS>::copy;
-  const int pixel = threadIdx.x / 2, first = threadIdx.x % 2 * 4;
-
-#pragma unroll
-  for (int line = 0; line < LINES; line++)
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-      tile->x[first + i][line * (THREADS / 2) + pixel] = x[line][i];
-#pragma unroll
-  for (int i = 0; i < copy; i += 2)
-    *(float2 *) &tile->w[threadIdx.x / 16][threadIdx.x % 16 * copy + i] =
-        make_float2 (w[i], w[i + 1]);
-}
+#include "kernels/cuda/conv-f32-tile.cuh"
 
 /* Adds the sums to the totals; the first chain's are the totals. */
 template <int COLUMNS>
@@ -239,25 +62,35 @@ finish (const KernelConvF32 &a, size_t pixel, size_t count, int oc, bool wide,
         t[k] = only ? sum[i][j + k] : totalled[k] + sum[i][j + k];
         t[k] = kernel_clamp_f32 (a.r ? t[k] + r[k] : t[k], a.lo, a.hi);
       }
-      if (wide && left >= 4) {
-        store_f32<4> (a.y + at, t);
-        continue;
-      }
-#pragma unroll
-      for (int k = 0; k < 4; k++)
-        if (k < left)
-          a.y[at + k] = t[k];
+      store_some (a.y + at, t, left, wide);
     }
+  }
+}
+
+/* Sums of a chain as they are; channels that do not exist are not stored. */
+template <int COLUMNS>
+static __device__ inline void
+store_part (float *y, int all_oc, size_t pixel, size_t count, int oc, bool wide,
+    const float sum[ROWS][COLUMNS])
+{
+#pragma unroll
+  for (int i = 0; i < ROWS; i++) {
+    if (pixel + row_of (i) >= count)
+      continue;
+#pragma unroll
+    for (int j = 0; j < COLUMNS; j += 4)
+      store_some (y + (pixel + row_of (i)) * all_oc + oc + column_of (j), &sum[i][j],
+          all_oc - oc - column_of (j), wide);
   }
 }
 
 /* While one tile is multiplied, the next is on its way into registers. wide: four channels of x are
  * one access; a.shape.oc % 4 == 0 and `wide_oc`: of w, r and y too. Neighbouring blocks have the same
- * pixels. */
+ * pixels. With `parts` blockIdx.y is a chain, whose sums go there: [chain][pixel][oc]. */
 template <bool wide, int COLUMNS>
 static __global__ void
-__launch_bounds__ (THREADS, COLUMNS == 8 ? 3 : 4)
-    conv_f32 (const __grid_constant__ KernelConvF32 a, size_t count, int terms, bool wide_oc)
+__launch_bounds__ (THREADS, COLUMNS == 8 ? 3 : 4) conv_f32 (const __grid_constant__ KernelConvF32 a,
+    size_t count, int all_terms, bool wide_oc, float *parts)
 {
   constexpr int outputs = Tile<COLUMNS>::outputs, copy = Tile<COLUMNS>::copy;
   __shared__ __align__ (16) Tile<COLUMNS> tiles[2];
@@ -267,8 +100,10 @@ __launch_bounds__ (THREADS, COLUMNS == 8 ? 3 : 4)
   const size_t first_pixel = (size_t) (blockIdx.x / columns) * PIXELS;
   const int first_oc = column * outputs, copy_oc = first_oc + threadIdx.x % 16 * copy;
   const Place place = find_place<COLUMNS> ();
-  const float *from_w = (const float *) a.w + (size_t) (threadIdx.x / 16) * s.oc + copy_oc;
-  const int own_term = threadIdx.x / 16;
+  const int start = parts ? blockIdx.y * KERNEL_CHAIN : 0;
+  const int terms = parts ? min (all_terms, start + KERNEL_CHAIN) : all_terms;
+  const int own_term = start + threadIdx.x / 16;
+  const float *from_w = (const float *) a.w + (size_t) own_term * s.oc + copy_oc;
   float sum[ROWS][COLUMNS], x[LINES][4], w[copy];
   Window window[LINES];
   Term term = {0, 0, 0};
@@ -280,16 +115,17 @@ __launch_bounds__ (THREADS, COLUMNS == 8 ? 3 : 4)
 #pragma unroll
   for (int j = 0; j < COLUMNS; j++) {
     const int oc = first_oc + place.column + column_of (j);
-    const float b = oc < s.oc ? a.b[oc] : 0.0f;
+    const float b = start == 0 && oc < s.oc ? a.b[oc] : 0.0f;
 
 #pragma unroll
     for (int i = 0; i < ROWS; i++)
       sum[i][j] = b;
   }
-  advance (&term, threadIdx.x % 2 * 4, s);
+  advance (&term, start + threadIdx.x % 2 * 4, s);
   load_inputs<wide> (s, window, &term, x);
   load_some<copy> (w, from_w, own_term < terms ? s.oc - copy_oc : 0, wide_oc);
-  for (int k = 0, turn = 0, left = KERNEL_CHAIN; k < terms; k += STEP, turn ^= 1, left -= STEP) {
+  for (int k = start, turn = 0, left = KERNEL_CHAIN; k < terms;
+       k += STEP, turn ^= 1, left -= STEP) {
     const Tile<COLUMNS> &tile = tiles[turn];
 
     if (left == 0) {
@@ -302,7 +138,8 @@ __launch_bounds__ (THREADS, COLUMNS == 8 ? 3 : 4)
     if (k + STEP < terms) {
       load_inputs<wide> (s, window, &term, x);
       from_w += (size_t) STEP * s.oc;
-      load_some<copy> (w, from_w, k + STEP + own_term < terms ? s.oc - copy_oc : 0, wide_oc);
+      load_some<copy> (w, from_w, k - start + STEP + own_term < terms ? s.oc - copy_oc : 0,
+          wide_oc);
     }
     if (k + STEP <= terms) {
 #pragma unroll
@@ -313,8 +150,83 @@ __launch_bounds__ (THREADS, COLUMNS == 8 ? 3 : 4)
         add_term<COLUMNS> (tile, i, place, sum);
     }
   }
-  finish<COLUMNS> (a, first_pixel + place.row, count, first_oc + place.column, wide_oc, sum, totals,
-      first);
+  if (parts)
+    store_part<COLUMNS> (parts + blockIdx.y * count * s.oc, s.oc, first_pixel + place.row, count,
+        first_oc + place.column, wide_oc, sum);
+  else
+    finish<COLUMNS> (a, first_pixel + place.row, count, first_oc + place.column, wide_oc, sum,
+        totals, first);
+}
+
+/* y = min (max (the sum of `chains` parts + r, lo), hi), V outputs a thread. */
+template <int V>
+static __global__ void
+__launch_bounds__ (KERNEL_CUDA_THREADS) add_chains (const __grid_constant__ KernelConvF32 a,
+    const float *parts, int chains, size_t count)
+{
+  const size_t i = kernel_cuda_item () * V;
+  float t[V], v[V];
+
+  if (i >= count)
+    return;
+  load_f32<V> (t, parts + i);
+  for (int chain = 1; chain < chains; chain++) {
+    load_f32<V> (v, parts + chain * count + i);
+#pragma unroll
+    for (int k = 0; k < V; k++)
+      t[k] += v[k];
+  }
+  if (a.r)
+    load_f32<V> (v, a.r + i);
+#pragma unroll
+  for (int k = 0; k < V; k++)
+    t[k] = kernel_clamp_f32 (a.r ? t[k] + v[k] : t[k], a.lo, a.hi);
+  store_f32<V> (a.y + i, t);
+}
+
+/* --- On the host ---------------------------------------------------------------------------- */
+
+static bool
+suits (const KernelConvShape *s, int sm)
+{
+  return s->groups == 1 && (int64_t) s->kh * s->kw * s->ic <= INT32_MAX;
+}
+
+static int
+count_terms (const KernelConvShape *s)
+{
+  return s->kh * s->kw * s->ic;
+}
+
+static int
+count_chains (const KernelConvShape *s)
+{
+  return (count_terms (s) + KERNEL_CHAIN - 1) / KERNEL_CHAIN;
+}
+
+static size_t
+count_pixels (const KernelConvShape *s)
+{
+  return (size_t) s->n * s->oh * s->ow;
+}
+
+/* Blocks below which chains are apart. */
+static unsigned
+few_blocks (const CudaBackend *cuda)
+{
+  return cuda->multiprocessors / 2;
+}
+
+/* What chains apart need: for any n up to this one, so that the outputs of few blocks bound it. */
+static size_t
+scratch (const KernelConvShape *s, KernelQueue *queue)
+{
+  const size_t outputs = count_pixels (s) * s->oc;
+  const size_t most = (size_t) few_blocks (queue->cuda) * PIXELS * Tile<8>::outputs;
+
+  if (count_chains (s) == 1)
+    return 0;
+  return 16 + count_chains (s) * (outputs < most ? outputs : most) * sizeof (float);
 }
 
 template <int COLUMNS>
@@ -322,18 +234,29 @@ static void
 launch (const KernelConvF32 *args, KernelQueue *queue)
 {
   const KernelConvShape *s = &args->shape;
-  const size_t count = (size_t) s->n * s->oh * s->ow;
-  const int terms = s->kh * s->kw * s->ic;
-  const unsigned blocks =
+  const size_t count = count_pixels (s);
+  const int chains = count_chains (s);
+  const unsigned tiles =
       kernel_cuda_blocks (count, PIXELS) * kernel_cuda_blocks (s->oc, Tile<COLUMNS>::outputs);
+  const bool apart = args->scratch && chains > 1 && tiles < few_blocks (queue->cuda);
+  float *parts = apart ? (float *) (((uintptr_t) args->scratch + 15) / 16 * 16) : NULL;
   const size_t bits =
       kernel_cuda_bits (args->w) | kernel_cuda_bits (args->y) | kernel_cuda_bits (args->r);
   const bool wide_oc = s->oc % 4 == 0 && bits % 16 == 0;
+  const dim3 blocks (tiles, apart ? chains : 1);
 
   if (s->ic % 4 == 0 && kernel_cuda_aligned (args->x, 16))
-    conv_f32<true, COLUMNS><<<blocks, THREADS, 0, queue->stream>>> (*args, count, terms, wide_oc);
+    conv_f32<true, COLUMNS>
+        <<<blocks, THREADS, 0, queue->stream>>> (*args, count, count_terms (s), wide_oc, parts);
   else
-    conv_f32<false, COLUMNS><<<blocks, THREADS, 0, queue->stream>>> (*args, count, terms, wide_oc);
+    conv_f32<false, COLUMNS>
+        <<<blocks, THREADS, 0, queue->stream>>> (*args, count, count_terms (s), wide_oc, parts);
+  if (apart && wide_oc)
+    add_chains<4><<<kernel_cuda_blocks (count * s->oc / 4, KERNEL_CUDA_THREADS),
+        KERNEL_CUDA_THREADS, 0, queue->stream>>> (*args, parts, chains, count * s->oc);
+  else if (apart)
+    add_chains<1><<<kernel_cuda_blocks (count * s->oc, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
+        queue->stream>>> (*args, parts, chains, count * s->oc);
 }
 
 /* Narrow blocks where they compute fewer channels that do not exist. */
@@ -346,7 +269,5 @@ run (const KernelConvF32 *args, KernelQueue *queue)
     launch<8> (args, queue);
 }
 
-const CudaConvF32 kernel_conv_f32_cuda_tiles = {.name = "tiles",
-    .suits = suits,
-    .pack = kernel_conv_f32_pack_cuda_plain,
-    .run = run};
+const CudaConvF32 kernel_conv_f32_cuda_tiles = {"tiles", suits, kernel_conv_f32_pack_cuda_plain,
+    scratch, run};
