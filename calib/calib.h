@@ -218,11 +218,14 @@ CalibStatistics *calib_statistics_load (const char *path, GError **error);
 /* Of all frames offered, the k with the smallest SHA-256 of their bytes (little-endian float32):
  * a fair sample without repetitions, the same for any order, split and merge tree. Merging keeps
  * the smallest k of both; where the two differ in k, the smaller one (0 does not count). They are
- * part of the .int8stats file and cost 4 bytes a value, in memory too. */
+ * part of the .int8stats file, unless they were said to stay in memory, and cost 4 bytes a value. */
 
 /* k = 0, as it is at first: none. A smaller k drops frames, a larger one does not bring any back:
  * say it before the first offer. */
 void calib_statistics_keep_frames (CalibStatistics *statistics, guint k);
+/* The same, and no file gets them: frames are pictures. Merging with others that keep frames for files
+ * leaves them in memory, too. */
+void calib_statistics_keep_in_memory (CalibStatistics *statistics, guint k);
 /* As it was said, or loaded, or merged. */
 guint calib_statistics_keeps (const CalibStatistics *statistics);
 /* n values, copied if they are to be kept. Counts nothing: calib_statistics_add_frames() does. */

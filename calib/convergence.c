@@ -63,10 +63,8 @@ calib_convergence_new (CalibStatistics *base, const CalibThresholdOptions *optio
   }
   c = g_new0 (CalibConvergence, 1);
   provenance.frames = 0;
-  for (int p = 0; p < PARTS; p++) {
-    c->parts[p] = calib_statistics_new (&provenance, base->flags);
-    calib_statistics_keep_frames (c->parts[p], base->keep);
-  }
+  for (int p = 0; p < PARTS; p++)
+    c->parts[p] = calib_statistics_new (&provenance, base->flags); /* frames are kept by base */
   c->newest = calib_statistics_new (&provenance, base->flags);
   c->base = base;
   c->options = *options;
@@ -431,7 +429,6 @@ calib_convergence_sum (const CalibConvergence *c, GError **error)
 
   provenance.frames = 0;
   sum = calib_statistics_new (&provenance, c->base->flags);
-  calib_statistics_keep_frames (sum, c->base->keep);
   return calib_statistics_merge (sum, c->base, error) && add_parts (c, sum, error)
              ? g_steal_pointer (&sum)
              : NULL;

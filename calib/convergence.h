@@ -27,8 +27,9 @@ typedef struct _CalibConvergence CalibConvergence;
 #define CALIB_CONVERGENCE_IN_A_ROW 2    /* checks that must hold */
 
 /* base: what the new frames continue, empty or not; it is the caller's, outlives the object, and is
- * changed by calib_convergence_finish() only. The rule looks at the new frames alone. options: range is
- * not looked at (a tensor that was never negative counts as such). threads: that compute thresholds.
+ * changed by calib_convergence_finish() only; frames that are to be kept are offered to it, and not to
+ * parts. The rule looks at the new frames alone. options: range is not looked at (a tensor that was never
+ * negative counts as such). threads: that compute thresholds.
  * NULL with CALIB_ERROR_UNAVAILABLE for statistics with TensorRT's own histograms: parts of them do not
  * merge. */
 CalibConvergence *calib_convergence_new (CalibStatistics *base,

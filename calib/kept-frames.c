@@ -96,8 +96,16 @@ calib_statistics_keep_frames (CalibStatistics *s, guint k)
 {
   g_return_if_fail (k <= CALIB_MAX_KEPT);
   s->keep = k;
+  s->in_memory = FALSE;
   if (s->frames->len > k)
     g_ptr_array_set_size (s->frames, (int) k);
+}
+
+void
+calib_statistics_keep_in_memory (CalibStatistics *s, guint k)
+{
+  calib_statistics_keep_frames (s, k);
+  s->in_memory = TRUE;
 }
 
 guint
@@ -137,7 +145,9 @@ calib_statistics_merge_frames (CalibStatistics *s, const CalibStatistics *from)
 {
   if (s == from || from->keep == 0)
     return;
+  const gboolean in_memory = (s->keep > 0 && s->in_memory) || from->in_memory;
   calib_statistics_keep_frames (s, s->keep > 0 ? MIN (s->keep, from->keep) : from->keep);
+  s->in_memory = in_memory;
   for (guint i = 0; i < from->frames->len; i++) {
     const CalibFrame *frame = frame_at (from, i);
     offer (s, frame->sha256, frame->x, frame->n);

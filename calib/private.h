@@ -232,6 +232,7 @@ struct _CalibStatistics {
   CalibProvenance provenance;
   CalibHistogramFlags flags;
   guint keep;         /* how many frames are kept, at most; 0: none, and none are in the file */
+  gboolean in_memory; /* nor are they in the file otherwise */
   GPtrArray *frames;  /* of CalibFrame, at most `keep`, in the order of their hashes */
   GPtrArray *tensors; /* of CalibTensor, in the order in which they were made */
   GHashTable *index;  /* name, owned by the tensor -> CalibTensor */

@@ -58,10 +58,11 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
     return NULL;
   }
 
+  const gboolean with_frames = s->keep > 0 && !s->in_memory;
   GByteArray *out = g_byte_array_new ();
   g_byte_array_append (out, (const guint8 *) MAGIC, 8);
   calib_write_le (out, VERSION, 4);
-  calib_write_le (out, s->flags | (s->keep > 0 ? FRAMES : 0), 4);
+  calib_write_le (out, s->flags | (with_frames ? FRAMES : 0), 4);
   calib_write_le (out, 0, 8);
   calib_write_string (out, s->provenance.model_sha256);
   calib_write_string (out, s->provenance.preprocess_sha256);
@@ -69,7 +70,7 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
   calib_write_string (out, s->provenance.tool);
   calib_write_varint (out, s->provenance.frames);
   calib_write_varint (out, s->tensors->len);
-  const gsize frames = calib_statistics_frames_size (s);
+  const gsize frames = with_frames ? calib_statistics_frames_size (s) : 0;
   gboolean fits = frames <= MAX_CONTENTS;
   for (guint i = 0; fits && i < s->tensors->len; i++) {
     const CalibTensor *tensor = s->tensors->pdata[i];
@@ -77,12 +78,12 @@ calib_statistics_to_bytes (const CalibStatistics *s, GError **error)
     calib_histogram_write (tensor->histogram, out);
     fits = out->len <= MAX_CONTENTS - frames;
   }
-  if (fits && s->keep > 0)
+  if (fits && with_frames)
     calib_statistics_write_frames (s, out);
   if (!fits || out->len > MAX_CONTENTS) {
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
         "the statistics need more than the %u bytes that a file may have%s", MAX_FILE_SIZE,
-        s->keep > 0 ? ": keep fewer frames" : "");
+        with_frames ? ": keep fewer frames" : "");
     g_byte_array_unref (out);
     return NULL;
   }

@@ -26,6 +26,7 @@ struct _EngineCalibrator {
   GMutex *locks;       /* by number less 1: who adds to histograms of this activation */
   GPtrArray *targets;  /* of Target: all that were ever asked for */
   const Target *to[2]; /* where activations go; the second may be NULL */
+  CalibStatistics *keeper; /* those it was made with: they alone keep frames */
   gboolean counts;     /* the exec does, on a device */
   float *staged;       /* [batch]: images on their way to a device; else NULL */
   gsize image;         /* values */
@@ -269,6 +270,7 @@ engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch, in
       !make_exec (calibrator, engine, backend, threads, statistics, error))
     return NULL;
   find_observed (calibrator);
+  calibrator->keeper = statistics;
   engine_calibrator_set_statistics (calibrator, statistics, NULL);
   return g_steal_pointer (&calibrator);
 }
@@ -319,13 +321,15 @@ engine_calibrator_input (EngineCalibrator *calibrator)
   return image_at (calibrator, calibrator->waiting);
 }
 
-/* Counts the images that were run, and offers them to statistics that keep some. */
+/* Counts the images that were run, and offers them to be kept. */
 static void
-add_frames (const EngineCalibrator *calibrator, CalibStatistics *statistics, int images)
+add_frames (const EngineCalibrator *calibrator, int images)
 {
-  calib_statistics_add_frames (statistics, images);
-  for (int i = 0; i < images && calib_statistics_keeps (statistics) > 0; i++)
-    calib_statistics_offer_frame (statistics, image_at (calibrator, i), calibrator->image);
+  for (guint i = 0; i < G_N_ELEMENTS (calibrator->to); i++)
+    if (calibrator->to[i])
+      calib_statistics_add_frames (calibrator->to[i]->statistics, images);
+  for (int i = 0; i < images; i++)
+    calib_statistics_offer_frame (calibrator->keeper, image_at (calibrator, i), calibrator->image);
 }
 
 static gboolean
@@ -354,9 +358,7 @@ run (EngineCalibrator *calibrator, GError **error)
     return FALSE;
   if (calibrator->counts)
     calibrator->uncollected += images;
-  for (guint i = 0; i < G_N_ELEMENTS (calibrator->to); i++)
-    if (calibrator->to[i])
-      add_frames (calibrator, calibrator->to[i]->statistics, images);
+  add_frames (calibrator, images);
   return TRUE;
 }
 

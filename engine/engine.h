@@ -101,7 +101,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineCalibrator, engine_calibrator_free)
 
 /* Between two batches, behind a flush: whatever comes next is added to these statistics, and to `also` unless it
  * is NULL. They outlive the calibrator. Nothing is allocated for statistics that it has met before. All of
- * them collect what the first ones do, as far as devices are concerned. */
+ * them collect what the first ones do, as far as devices are concerned. Frames are kept by those alone that
+ * the calibrator was made with. */
 void engine_calibrator_set_statistics (EngineCalibrator *calibrator, CalibStatistics *statistics,
     CalibStatistics *also);
 /* Where the next image goes: float, NHWC, in host memory. */

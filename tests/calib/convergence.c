@@ -291,7 +291,8 @@ test_parts_add_up (void)
       calib_convergence_targets (c, 1, &part, &newest);
       add_frame (part, growing, i);
       calib_statistics_add_frames (part, 1);
-      calib_statistics_offer_frame (part, frame, 2);
+      calib_statistics_offer_frame (base, frame, 2); /* parts keep none */
+      CHECK_INT (calib_statistics_keeps (part), ==, 0);
       if (newest)
         add_frame (newest, growing, i);
       calib_convergence_added (c, 1);

@@ -172,6 +172,39 @@ test_save_and_load (void)
   test_folder_remove (folder);
 }
 
+/* What stays in memory is the same sample, and its file that of statistics without any. */
+static void
+test_in_memory (void)
+{
+  g_autoptr (CalibStatistics) kept = keeping (5), none = keeping (0), private = keeping (0);
+  g_autoptr (CalibStatistics) sum = keeping (0), kept_too = keeping (5);
+  g_autoptr (GError) error = NULL;
+
+  calib_statistics_keep_in_memory (private, 5);
+  for (guint i = 0; i < 20; i++) {
+    offer (kept, i);
+    offer (private, i);
+    offer (kept_too, i + 20);
+  }
+  CHECK_INT (calib_statistics_n_kept (private), ==, 5);
+  for (guint i = 0; i < 5; i++) {
+    gsize n, m;
+    const float *a = calib_statistics_kept (kept, i, &n);
+    const float *b = calib_statistics_kept (private, i, &m);
+
+    CHECK (n == m && memcmp (a, b, n * sizeof *a) == 0);
+  }
+  CHECK (same (private, none) && !same (private, kept));
+
+  /* merging makes no file of them, whoever is merged into whom */
+  CHECK_OK (calib_statistics_merge (sum, private, &error), error);
+  CHECK (calib_statistics_n_kept (sum) == 5 && same (sum, none));
+  CHECK_OK (calib_statistics_merge (kept_too, private, &error), error);
+  CHECK (calib_statistics_n_kept (kept_too) == 5 && same (kept_too, none));
+  CHECK_OK (calib_statistics_merge (private, kept, &error), error);
+  CHECK (calib_statistics_n_kept (private) == 5 && same (private, none));
+}
+
 /* --- Damage --------------------------------------------------------------------------------- */
 
 /* A file of these flags and this section of frames, its size and checksum put right. */
@@ -253,6 +286,7 @@ main (void)
   RUN (test_order_does_not_matter);
   RUN (test_merge_of_unequal);
   RUN (test_save_and_load);
+  RUN (test_in_memory);
   RUN (test_damage);
   return check_done ();
 }
