@@ -124,7 +124,8 @@ factor_of (const EngineValue *value, int channel)
 typedef struct {
   double s_x, zero_x, s_y, zero_y, residual; /* residual: s_r zero_r */
   int lo, hi;                                /* of the output's levels */
-  gboolean snaps, matches, whole_bias;
+  int snaps; /* to fractions whose denominators it divides; 0: does not */
+  gboolean matches, whole_bias;
 } Folding;
 
 /* Of a channel. */
@@ -148,10 +149,11 @@ folding_of (const EngineGraph *graph, const EngineNode *node, gboolean stated)
   if (r != ENGINE_NONE) {
     const EngineQuant *quant = &engine_graph_value (graph, r)->quant;
     f.residual = (double) quant->scale * quant->zero;
+    f.snaps = stated ? 0 : engine_quantise_simple_denominator (quant->scale / f.s_y);
   }
   /* Floats that a model states are added as floats. */
   f.whole_bias = y->type == ENGINE_TYPE_S8 || !stated;
-  if (y->type == ENGINE_TYPE_S8 && r == ENGINE_NONE) { /* a residual is rounded with the sum */
+  if (y->type == ENGINE_TYPE_S8 && r == ENGINE_NONE) {
     f.snaps = !stated;
     f.matches = stated;
     f.lo = engine_quant_level (&y->quant, node->conv.lo);
@@ -164,7 +166,7 @@ static void
 fold_channel (const Folding *f, const Channel *c, float *m, float *b)
 {
   const double exact = c->s_x * c->s_w / c->s_y;
-  const double factor = f->snaps ? engine_quantise_snap (exact) : exact;
+  const double factor = f->snaps ? engine_quantise_snap (exact, f->snaps) : exact;
   const double bias = c->bias / c->s_y / factor;
   const double b_q = f->whole_bias ? rint (bias) : bias;
   const double start = b_q - f->zero_x * c->sum;

@@ -295,6 +295,46 @@ check_ranges (const Ranges *r, GError **error)
   return missing->len == 0 || refuse_missing (r, missing, n_needed, error);
 }
 
+/* --- Residuals ------------------------------------------------------------------------------ */
+
+/* Groups whose scale is nobody's to change. */
+static gboolean *
+find_fixed (const Ranges *r)
+{
+  gboolean *fixed = g_new0 (gboolean, r->graph->values->len);
+
+  for (guint v = 0; v < r->graph->values->len; v++)
+    if (r->by_hand[v] || is_input (r->graph, v))
+      fixed[r->group[v]] = TRUE;
+  return fixed;
+}
+
+/* The scale of a residual becomes a simple fraction of its sum's, so that the factors of both have a common
+ * denominator (quantise-snap.c). From the last layer to the first, for a sum is often the next one's
+ * residual. As it is without layer rules, which change no range. */
+static void
+relate_residuals (const Ranges *r, EngineQuant *quant)
+{
+  g_autofree gboolean *fixed = find_fixed (r);
+
+  for (int i = r->graph->nodes->len - 1; i >= 0; i--) {
+    const EngineNode *node = engine_graph_node (r->graph, i);
+    const int residual = node->op == ENGINE_OP_CONV ? node->inputs[ENGINE_CONV_R] : ENGINE_NONE;
+
+    if (residual == ENGINE_NONE || !r->plain[residual] || !r->plain[node->output] ||
+        fixed[r->group[residual]])
+      continue;
+    const double sum_scale = quant[node->output].scale;
+    const double ratio = quant[residual].scale / sum_scale;
+    const double scale = sum_scale * engine_quantise_simple_fraction (ratio);
+
+    fixed[r->group[residual]] = TRUE; /* by one sum only */
+    for (guint v = 0; v < r->graph->values->len; v++)
+      if (r->group[v] == r->group[residual] && quant[v].scale > 0)
+        quant[v] = engine_quant_widened (&quant[v], scale);
+  }
+}
+
 /* --- All of it ------------------------------------------------------------------------------ */
 
 static gboolean
@@ -313,8 +353,14 @@ find_ranges (Ranges *r, EngineQuant *quant, GError **error)
   for (guint v = 0; v < r->graph->values->len; v++) {
     const Interval range = r->of_group[r->group[v]];
 
-    quant[v] = r->needed[v] ? engine_quant_from_range (range.lo, range.hi) : (EngineQuant){0};
+    quant[v] = r->needed[v] || r->plain[v] ? engine_quant_from_range (range.lo, range.hi)
+                                           : (EngineQuant){0};
   }
+  if (r->context->options->ranges == ENGINE_RANGES_FULL)
+    relate_residuals (r, quant);
+  for (guint v = 0; v < r->graph->values->len; v++)
+    if (!r->needed[v])
+      quant[v] = (EngineQuant){0};
   return TRUE;
 }
 

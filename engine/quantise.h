@@ -56,8 +56,13 @@ gboolean engine_quantise_operand (EngineGraph *graph, int node, GError **error);
 gboolean engine_quantise_conv (EngineGraph *graph, int node, gboolean stated,
     const float *correction, EngineBuildReport *report, GError **error);
 
-/* The fraction next to m that brings products with whole numbers near no tie. */
-double engine_quantise_snap (double m);
+/* The fraction next to m that brings products with whole numbers near no tie: its odd denominator is a
+ * multiple of `of`, which is odd. */
+double engine_quantise_snap (double m, int of);
+/* The simplest fraction of odd denominator, up to 63, that is x or up to 1 / 63 more, else the nearest above;
+ * x where that is 1 / 16 more. And the denominator, 0 for what is no such fraction. */
+double engine_quantise_simple_fraction (double x);
+int engine_quantise_simple_denominator (double x);
 
 /* What a channel of a model with stated scales adds up, and what ONNX Runtime makes of it. */
 typedef struct {

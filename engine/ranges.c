@@ -132,3 +132,15 @@ engine_quant_from_range (double lo, double hi)
   }
   return quant;
 }
+
+EngineQuant
+engine_quant_widened (const EngineQuant *quant, double scale)
+{
+  EngineQuant wide = *quant;
+
+  wide.scale = (float) scale;
+  if (quant->range == ENGINE_RANGE_AFFINE)
+    wide.zero =
+        CLAMP ((int) rint (-128 + (128 + quant->zero) * (double) quant->scale / scale), -128, 127);
+  return wide;
+}

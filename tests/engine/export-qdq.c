@@ -186,7 +186,8 @@ test_residual (void)
       "Flatten QDQ MatMulInteger Cast Mul Add Cast");
 }
 
-/* y in [0, 6], r in [0, 12.75]: below -12.75 and above 6 the sum is clipped whatever r is. */
+/* y in [0, 6], r in [0, 12.75], made 15 / 7 of y's: below -90 / 7 and above 6 the sum is clipped whatever
+ * r is. */
 static void
 test_range_before_a_residual (void)
 {
@@ -195,8 +196,8 @@ test_range_before_a_residual (void)
   const EngineOnnx__TensorProto *scale = onnx_tensor (model, "conv2_conv_scale");
   const EngineOnnx__TensorProto *zero = onnx_tensor (model, "conv2_conv_zero_point");
 
-  CHECK (scale && fabs (*(const float *) scale->raw_data.data * 255 - 18.75) < 1e-5);
-  CHECK (zero && *zero->raw_data.data == (int) rint (12.75 * 255 / 18.75));
+  CHECK (scale && fabs (*(const float *) scale->raw_data.data * 255 - (6 + 90.0 / 7)) < 1e-5);
+  CHECK (zero && *zero->raw_data.data == (int) rint (90.0 / 7 * 255 / (6 + 90.0 / 7)));
 }
 
 /* A float layer has float weights, and pairs are only where int8 layers read. */

@@ -44,9 +44,9 @@ test_float_in_the_middle (void)
 
   check_dump (&r,
       "input = input s8 [1 4 4 1] scale 1 zero 0 symmetric\n"
-      "conv1 = conv (input, w s8 [2 1 1 1], b [2], m [2]) clamp 0..inf s8 [1 4 4 2] scale 1 zero -128 "
+      "conv1 = conv (input, w s8 [2 1 1 1], b [2], m [2]) clamp 0..inf s8 [1 4 4 2] scale 1.01587307 zero -128 "
       "full\n"
-      "maxpool2 = maxpool (conv1) 2x2 stride 2x2 s8 [1 2 2 2] scale 1 zero -128 full\n"
+      "maxpool2 = maxpool (conv1) 2x2 stride 2x2 s8 [1 2 2 2] scale 1.01587307 zero -128 full\n"
       "maxpool2 (float) = dequantise (maxpool2) f32 [1 2 2 2]\n"
       "conv3 = conv (maxpool2 (float), w [2 1 1 2], b [2], r maxpool2 (float)) clamp 0..inf f32 [1 2 2 "
       "2]\n"
@@ -68,7 +68,7 @@ test_int8_alone (void)
   check_dump (&r, "input = input f32 [1 4 4 1]\n"
                   "conv1 = conv (input, w [2 1 1 1], b [2]) clamp 0..inf f32 [1 4 4 2]\n"
                   "maxpool2 = maxpool (conv1) 2x2 stride 2x2 f32 [1 2 2 2]\n"
-                  "maxpool2 (int8) = quantise (maxpool2) s8 [1 2 2 2] scale 1 zero -128 full\n"
+                  "maxpool2 (int8) = quantise (maxpool2) s8 [1 2 2 2] scale 1.01587307 zero -128 full\n"
                   "conv3 = conv (maxpool2 (int8), w s8 [2 1 1 2], b [2], m [2], r maxpool2 (int8)) "
                   "clamp 0..inf s8 [1 2 2 2] scale 2 zero -128 full\n"
                   "conv3 (float) = dequantise (conv3) f32 [1 2 2 2]\n"
@@ -119,9 +119,9 @@ test_float_output (void)
 
   check_dump (&r,
       "input = input s8 [1 4 4 1] scale 1 zero 0 symmetric\n"
-      "conv1 = conv (input, w s8 [2 1 1 1], b [2], m [2]) clamp 0..inf s8 [1 4 4 2] scale 1 zero -128 "
+      "conv1 = conv (input, w s8 [2 1 1 1], b [2], m [2]) clamp 0..inf s8 [1 4 4 2] scale 1.01587307 zero -128 "
       "full\n"
-      "maxpool2 = maxpool (conv1) 2x2 stride 2x2 s8 [1 2 2 2] scale 1 zero -128 full\n"
+      "maxpool2 = maxpool (conv1) 2x2 stride 2x2 s8 [1 2 2 2] scale 1.01587307 zero -128 full\n"
       "conv3 (unadded) = conv (maxpool2, w s8 [2 1 1 2], b [2], m [2]) f32 [1 2 2 2]\n"
       "maxpool2 (float) = dequantise (maxpool2) f32 [1 2 2 2]\n"
       "conv3 = add (conv3 (unadded), maxpool2 (float)) clamp 0..inf f32 [1 2 2 2]\n"

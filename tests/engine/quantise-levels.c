@@ -37,16 +37,16 @@ static void
 test_near (void)
 {
   for (int i = 0; i < 2000; i++) {
-    const double m = random_factor (), snapped = engine_quantise_snap (m);
+    const double m = random_factor (), snapped = engine_quantise_snap (m, 1);
 
     CHECK (fabs (snapped / m - 1) < 1.0 / 4000);
   }
-  CHECK (engine_quantise_snap (1) == 1);
-  CHECK (engine_quantise_snap (0.2) == 0.2);
-  CHECK (engine_quantise_snap (0) == 0);
-  CHECK (engine_quantise_snap (INFINITY) == INFINITY);
-  CHECK (isnan (engine_quantise_snap (NAN)));
-  CHECK (fabs (engine_quantise_snap (1e-6) * 1e6 - 1) < 1e-5);
+  CHECK (engine_quantise_snap (1, 1) == 1);
+  CHECK (engine_quantise_snap (0.2, 1) == 0.2);
+  CHECK (engine_quantise_snap (0, 1) == 0);
+  CHECK (engine_quantise_snap (INFINITY, 1) == INFINITY);
+  CHECK (isnan (engine_quantise_snap (NAN, 1)));
+  CHECK (fabs (engine_quantise_snap (1e-6, 1) * 1e6 - 1) < 1e-5);
 }
 
 /* No product with a whole number is nearer to a tie than all that a float computation may be off. */
@@ -56,7 +56,7 @@ test_off_ties (void)
   double nearest = 1;
 
   for (int i = 0; i < 300; i++) {
-    const double m = engine_quantise_snap (random_factor ());
+    const double m = engine_quantise_snap (random_factor (), 1);
 
     for (int n = 0; n < 255; n++)
       for (int k = -1; k <= 2; k++)
@@ -72,7 +72,7 @@ test_any_order (void)
 {
   for (int i = 0; i < 300; i++) {
     const float s_x = (float) (0.001 + uniform ()), s_y = (float) (0.001 + uniform ());
-    const double m = engine_quantise_snap (random_factor ());
+    const double m = engine_quantise_snap (random_factor (), 1);
     const float s_w = (float) (m * s_y / s_x);
 
     for (int n = 0; n < 255; n++)
@@ -89,6 +89,50 @@ test_any_order (void)
             ==, level);
       }
   }
+}
+
+/* --- With a residual ---------------------------------------------------------------------------- */
+
+static void
+test_simple_fractions (void)
+{
+  CHECK (engine_quantise_simple_fraction (1) == 1);
+  CHECK (engine_quantise_simple_fraction (3) == 3);
+  CHECK (engine_quantise_simple_fraction (2.0 / 3) == 2.0 / 3);
+  CHECK (engine_quantise_simple_fraction (0.5) == 32.0 / 63);
+  CHECK (engine_quantise_simple_fraction (0.001) == 0.001);
+  CHECK_INT (engine_quantise_simple_denominator (0.001), ==, 0);
+  CHECK_INT (engine_quantise_simple_denominator (0.7071), ==, 0);
+  for (int i = 0; i < 2000; i++) {
+    const double x = 0.1 + 2 * uniform (), fraction = engine_quantise_simple_fraction (x);
+    const float s_y = (float) (0.001 + uniform ()), s_r = (float) (fraction * s_y);
+    const int d = engine_quantise_simple_denominator ((double) s_r / s_y);
+
+    CHECK (fraction >= x * (1 - 1e-6) && fraction <= x * (1 + 1.0 / 16));
+    CHECK (d % 2 == 1 && fabs (fraction * d - rint (fraction * d)) < 1e-5);
+  }
+}
+
+/* m acc + mr r of any levels r keeps off ties as well. */
+static void
+test_sums_off_ties (void)
+{
+  double nearest = 1;
+
+  for (int i = 0; i < 300; i++) {
+    const double mr = engine_quantise_simple_fraction (0.1 + uniform ());
+    const double m =
+        engine_quantise_snap (random_factor (), engine_quantise_simple_denominator (mr));
+
+    for (int r = 0; r < 256; r++)
+      for (int k = 0; k <= 1; k++) {
+        const double sum = sum_at (m, (int) (200 * uniform ()), k) - rint (mr / m * r);
+        const double t = m * sum + mr * r;
+
+        nearest = fmin (nearest, fabs (t - floor (t) - 0.5));
+      }
+  }
+  CHECK (nearest > 5.5e-5); /* mr is exact to floats only here: 1e-6 */
 }
 
 /* --- Stated factors ----------------------------------------------------------------------------- */
@@ -142,7 +186,7 @@ test_stated (void)
   printf ("sums with another level: %d, matched %d; channels without any: %d of 200\n", plain,
       matched, perfect);
   CHECK (plain > 50);
-  CHECK (matched * 4 < plain);
+  CHECK (matched * 3 < plain);
   CHECK (perfect >= 170);
 }
 
@@ -169,6 +213,8 @@ main (void)
   RUN (test_near);
   RUN (test_off_ties);
   RUN (test_any_order);
+  RUN (test_simple_fractions);
+  RUN (test_sums_off_ties);
   RUN (test_stated);
   RUN (test_stated_extremes);
   return check_done ();

@@ -67,7 +67,7 @@ test_other_ends_are_dequantised (void)
 
   check_dump (&r,
       "input = input s8 [1 2 2 1] scale 1 zero 0 symmetric\n"
-      "conv1 = conv (input, w s8 [1 1 1 1], b [1], m [1]) s8 [1 2 2 1] scale 1 zero 0 symmetric\n"
+      "conv1 = conv (input, w s8 [1 1 1 1], b [1], m [1]) s8 [1 2 2 1] scale 1.01587307 zero 0 symmetric\n"
       "conv2 = conv (conv1, w s8 [1 1 1 1], b [1], m [1], r conv1) s8 [1 2 2 1] scale 2 zero 0 "
       "symmetric\n"
       "conv2 (float) = dequantise (conv2) f32 [1 2 2 1]\n"
@@ -129,7 +129,7 @@ test_folded_constants (void)
     const double s_w = (k == 0 ? (double) 1.27f : (double) 1.27f * 0.01) / 127;
     const int sum = levels[2 * k] + levels[2 * k + 1];
 
-    const double factor = engine_quantise_snap (s_x * s_w / s_y);
+    const double factor = engine_quantise_snap (s_x * s_w / s_y, 1);
 
     CHECK (m[k] == (float) factor);
     CHECK (b[k] == (float) ((rint (bias[k] / s_y / factor) + 128 * sum) * m[k]));
