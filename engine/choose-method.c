@@ -191,8 +191,8 @@ engine_calibration_rank (const EngineModel *model, const CalibStatistics *statis
 
   if (calib_statistics_n_kept (statistics) == 0) {
     g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
-        "there is nothing to try the methods on, the statistics keep no frames: calibrate with "
-        "int8calib method=auto or keep-frames=50, or name a method");
+        "there is nothing to try the methods on, the statistics keep no frames: collect them with "
+        "keep-frames=50 (int8calib; --keep-frames 50 of gst-int8-1.0 calibrate), or name a method");
     return NULL;
   }
   t.exact = engine_build (model, &fp32, NULL, NULL, NULL, cancellable, error);

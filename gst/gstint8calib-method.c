@@ -1,22 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * gstint8calib-method.c: what needs kept frames: method=auto, which tries every method on them, and full
- * bias correction.
+ * bias correction. Frames that nobody asked to be kept are pictures that stay in memory.
  */
 #include "gst/gstint8calib-private.h"
 
-/* Kept where they are needed and keep-frames says nothing. */
+/* Kept where they are needed and keep-frames says nothing: fewer of large ones, but never below the least. */
 #define FRAMES_NEEDED 50
+#define FRAMES_LEAST  8
+#define FRAMES_BYTES  ((gsize) 128 << 20)
 
-guint
-gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued)
+static guint
+frames_in_memory (const GstInt8Calib *self)
 {
-  if (settings->keep_frames > 0)
-    return settings->keep_frames;
-  if ((!settings->choose_method && settings->bias_correction != GST_INT8_BIAS_CORRECTION_FULL) ||
-      (continued && calib_statistics_keeps (continued) > 0))
-    return 0;
-  return FRAMES_NEEDED;
+  EngineInputInfo input;
+
+  engine_model_input (self->model, &input);
+  const gsize size = sizeof (float) * input.height * input.width * input.channels;
+
+  return (guint) CLAMP (FRAMES_BYTES / size, FRAMES_LEAST, FRAMES_NEEDED);
+}
+
+void
+gst_int8_calib_keep_frames (GstInt8Calib *self, CalibStatistics *statistics)
+{
+  const GstInt8CalibSettings *run = &self->run;
+
+  if (run->keep_frames > 0)
+    calib_statistics_keep_frames (statistics, run->keep_frames);
+  else if (calib_statistics_keeps (statistics) > 0)
+    return; /* as many as the file that is continued */
+  else if (run->precision_target > 0)
+    gst_int8_calib_keep_for_precision (self, statistics);
+  else if (run->choose_method || run->bias_correction == GST_INT8_BIAS_CORRECTION_FULL)
+    calib_statistics_keep_in_memory (statistics, frames_in_memory (self));
 }
 
 EngineBias *
@@ -59,6 +76,15 @@ gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError
 
   if (!self->run.choose_method)
     return TRUE;
+  if (calib_statistics_n_kept (self->statistics) == 0) {
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("method=auto tries methods on frames, and there are none: this run had no frame, and the "
+         "statistics that it continues or merges keep none. The table is made with method=%s; set a method, "
+         "or keep-frames where the statistics are collected",
+            calib_method_name (self->run.method)),
+        (NULL));
+    return TRUE;
+  }
   ranking =
       engine_calibration_rank (self->model, self->statistics, &options, self->host, NULL, error);
   if (!ranking) {

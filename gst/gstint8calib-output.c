@@ -261,7 +261,6 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
       .preprocess_sha256 = preprocess,
       .source = self->source,
       .tool = (char *) "gst-int8 " INT8_VERSION};
-  guint keep;
 
   if (!merge_files (self, NULL, error))
     return NULL;
@@ -269,18 +268,13 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
     statistics = load_statistics (self, self->run.statistics, error);
     if (!statistics || !check_method (self, statistics, error))
       return NULL;
-    if (calib_statistics_keeps (statistics) == 0)
-      gst_int8_calib_keep_for_precision (self, statistics);
-    keep = gst_int8_calib_keeps (&self->run, statistics);
-    if (keep > 0)
-      calib_statistics_keep_frames (statistics, keep);
+    gst_int8_calib_keep_frames (self, statistics);
     GST_INFO_OBJECT (self, "continuing %s, which has %" G_GUINT64_FORMAT " frames",
         self->run.statistics, calib_statistics_provenance (statistics)->frames);
     return g_steal_pointer (&statistics);
   }
   statistics = calib_statistics_new (&provenance, calib_method_flags (self->run.method));
-  calib_statistics_keep_frames (statistics, gst_int8_calib_keeps (&self->run, NULL));
-  gst_int8_calib_keep_for_precision (self, statistics);
+  gst_int8_calib_keep_frames (self, statistics);
   return g_steal_pointer (&statistics);
 }
 

@@ -168,9 +168,11 @@ GType gst_int8_calib_qdq_target_type (void);
 gboolean gst_int8_calib_export (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias,
     GError **error);
 
-/* method: how many frames statistics are to keep; 0 leaves them alone. */
-guint gst_int8_calib_keeps (const GstInt8CalibSettings *settings, const CalibStatistics *continued);
-/* method=auto: sets run.method, and posts the ranking. Does nothing with any other. */
+/* method: the frames that statistics, new or continued, are to keep: in their file with keep-frames or
+ * precision-target, else in memory, where something needs them. */
+void gst_int8_calib_keep_frames (GstInt8Calib *self, CalibStatistics *statistics);
+/* method=auto: sets run.method, and posts the ranking; without a frame the default, and a warning. Does
+ * nothing with any other. */
 gboolean gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error);
 /* What goes beside the table: bias (taken), with scales by channel where frames are kept and equalise is
  * set; for bias-correction=full another one. */

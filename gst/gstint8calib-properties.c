@@ -99,18 +99,19 @@ install_method (GObjectClass *klass)
 {
   g_object_class_install_property (klass, PROP_METHOD,
       g_param_spec_enum ("method", "Method",
-          "How a range is chosen from a distribution. auto tries every method at the end, on frames "
-          "that are kept: 50, unless keep-frames says how many",
-          gst_int8_calib_method_type (), DEFAULT_METHOD, SETTABLE));
+          "How a range is chosen from a distribution. auto tries every method at the end on a sample of the "
+          "frames, at most 50 and about 128 MiB, which stays in memory and is in no file, unless keep-frames "
+          "says how many are. Without a frame to try them on it is mse, and a warning says so",
+          gst_int8_calib_method_type (), GST_INT8_METHOD_AUTO, SETTABLE));
   g_object_class_install_property (klass, PROP_BIAS_CORRECTION,
       g_param_spec_enum ("bias-correction", "Bias correction",
           "What rounding takes from the mean of a layer's outputs is given back to its biases, by "
-          "<table>.bias, which int8infer reads with the table. full keeps 50 frames, unless keep-frames "
-          "says how many",
+          "<table>.bias, which int8infer reads with the table. full needs a sample of the frames, "
+          "as method=auto does",
           gst_int8_calib_bias_correction_type (), GST_INT8_BIAS_CORRECTION_FAST, SETTABLE));
   g_object_class_install_property (klass, PROP_EQUALISE,
       g_param_spec_boolean ("equalise", "Equalise",
-          "Where frames are kept (keep-frames, method=auto), channels before depthwise convolutions get "
+          "Where frames are kept (method=auto, keep-frames), channels before depthwise convolutions get "
           "scales of their own, in <table>.bias, too. It costs nothing when running",
           TRUE, SETTABLE));
   g_object_class_install_property (klass, PROP_PERCENTILE,

@@ -7,6 +7,7 @@ gst_int8_calib_settings_init (GstInt8CalibSettings *settings)
 {
   gst_int8_config_init (&settings->config);
   settings->method = DEFAULT_METHOD;
+  settings->choose_method = TRUE;
   settings->qdq_target = ENGINE_EXPORT_ONNXRUNTIME;
   settings->equalise = TRUE;
   settings->percentile = DEFAULT_PERCENTILE;

@@ -76,8 +76,9 @@ depthwise_model (void)
     char number[G_ASCII_DTOSTR_BUF_SIZE];
     g_string_append_printf (text, " %s", g_ascii_dtostr (number, sizeof number, size[k]));
   }
-  g_string_append (text, "; floats d 4 1 3 3; Conv x w -> a; Relu a -> between;"
-                         "Conv between d -> b group=4; GlobalAveragePool b -> c; Flatten c -> y; output y");
+  g_string_append (text,
+      "; floats d 4 1 3 3; Conv x w -> a; Relu a -> between;"
+      "Conv between d -> b group=4; GlobalAveragePool b -> c; Flatten c -> y; output y");
   g_autoptr (GByteArray) file = onnx_text (text->str);
   fail_unless (g_file_set_contents (path, (const char *) file->data, file->len, NULL));
   return path;

@@ -23,7 +23,7 @@ GST_START_TEST (test_statistics)
   gst_structure_free (test_calib_done (&c));
   test_calib_free (&c);
 
-  c = test_calib_new ("int8calib batch-size=2");
+  c = test_calib_new ("int8calib method=mse batch-size=2");
   g_object_set (c.element, "statistics", test_path (merge ? "b.int8stats" : "a.int8stats"), "table",
       test_path ("out.table"), NULL);
   if (merge)
@@ -43,6 +43,52 @@ GST_START_TEST (test_statistics)
 
     fail_unless_equals_uint64 (calib_statistics_provenance (own)->frames, 7);
   }
+}
+GST_END_TEST;
+
+static guint
+kept_in_file (const char *path)
+{
+  g_autoptr (CalibStatistics) statistics = calib_statistics_load (test_path (path), NULL);
+
+  fail_unless (statistics != NULL);
+  return calib_statistics_n_kept (statistics);
+}
+
+/* Methods are tried by default; the frames for that are in memory, not in the file. A run that has none, of
+ * statistics that have none, says what it takes instead. */
+GST_START_TEST (test_auto_is_private)
+{
+  const gboolean asked = __i__ == 1;
+  g_autofree char *fallback = NULL, *expected = test_expected_table (0, 5, CALIB_METHOD_MSE, 1);
+  const char *text = asked ? "int8calib keep-frames=5" : "int8calib";
+  TestCalib c = test_calib_new (text);
+  GstStructure *done;
+
+  g_object_set (c.element, "statistics", test_path ("a.int8stats"), "table",
+      test_path ("out.table"), NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 5), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  done = test_calib_done (&c);
+  fail_unless (strstr (gst_structure_get_string (done, "ranking"), " best") != NULL);
+  gst_structure_free (done);
+  test_calib_free (&c);
+  fail_unless_equals_int (kept_in_file ("a.int8stats"), asked ? 5 : 0);
+
+  c = test_calib_new ("int8calib table-exists=overwrite");
+  g_object_set (c.element, "merge", test_path ("a.int8stats"), "table", test_path ("out.table"),
+      NULL);
+  test_calib_play (&c);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  if (!asked)
+    test_expect_warning (c.bus, "method=auto", "there are none", "method=mse", "keep-frames", NULL);
+  done = test_calib_done (&c);
+  fail_unless_equals_int (gst_structure_has_field (done, "ranking"), asked);
+  fallback = test_contents (test_path ("out.table"));
+  fail_unless (asked || g_str_equal (fallback, expected));
+  gst_structure_free (done);
+  test_calib_free (&c);
 }
 GST_END_TEST;
 
@@ -69,7 +115,7 @@ GST_START_TEST (test_checkpoint)
 {
   g_autofree char *expected = test_expected_table (0, 9, CALIB_METHOD_MSE, 1), *got = NULL;
   g_autoptr (CalibStatistics) statistics = NULL;
-  TestCalib c = test_calib_new ("int8calib batch-size=4 max-frames=100");
+  TestCalib c = test_calib_new ("int8calib method=mse batch-size=4 max-frames=100");
 
   g_object_set (c.element, "statistics", test_path ("s.int8stats"), "table",
       test_path ("out.table"), NULL);
@@ -349,6 +395,7 @@ make_suite (void)
   tcase_set_timeout (tcase, 60);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_loop_test (tcase, test_statistics, 0, 2);
+  tcase_add_loop_test (tcase, test_auto_is_private, 0, 2);
   tcase_add_test (tcase, test_checkpoint);
   tcase_add_test (tcase, test_checkpoint_interval);
   tcase_add_loop_test (tcase, test_table_exists, 0, 3);

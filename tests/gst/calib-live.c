@@ -138,7 +138,7 @@ GST_END_TEST;
 GST_START_TEST (test_auto_stop_continues)
 {
   g_autofree char *expected = test_expected_table (0, 9, CALIB_METHOD_MSE, 1), *got = NULL;
-  TestCalib c = test_calib_new ("int8calib auto-stop=true");
+  TestCalib c = test_calib_new ("int8calib auto-stop=true method=mse");
 
   g_object_set (c.element, "statistics", test_path ("s.int8stats"), "table",
       test_path ("out.table"), NULL);

@@ -26,7 +26,7 @@ page_has (const char *text)
 GST_START_TEST (test_report)
 {
   const gboolean kept = __i__ == 1;
-  TestCalib c = test_calib_new (kept ? "int8calib keep-frames=3" : "int8calib");
+  TestCalib c = test_calib_new (kept ? "int8calib keep-frames=3" : "int8calib method=mse");
 
   g_object_set (c.element, "table", test_path ("out.table"), "report", test_path ("out.html"),
       NULL);

@@ -12,7 +12,7 @@ static const struct {
   CalibMethod method;
   guint batch;
 } methods[] = {
-    {"int8calib", CALIB_METHOD_MSE, 1},
+    {"int8calib method=mse", CALIB_METHOD_MSE, 1},
     {"int8calib method=minmax batch-size=3 threads=1", CALIB_METHOD_MINMAX, 1},
     {"int8calib method=percentile threads=2", CALIB_METHOD_PERCENTILE, 5},
     {"int8calib method=entropy2 batch-size=64", CALIB_METHOD_ENTROPY2, 1},
@@ -88,7 +88,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_max_frames_and_eos)
 {
-  TestCalib c = test_calib_new ("int8calib max-frames=7 eos-when-done=true");
+  TestCalib c = test_calib_new ("int8calib method=mse max-frames=7 eos-when-done=true");
   g_autofree char *expected = test_expected_table (0, 7, CALIB_METHOD_MSE, 1), *got = NULL;
 
   g_object_set (c.element, "table", test_path ("out.table"), NULL);
