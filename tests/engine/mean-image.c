@@ -18,7 +18,8 @@ write_file (const char *name, const char *header, const guint8 *pixels, gsize si
   g_autofree char *data = g_malloc (at + size);
   char *path = g_build_filename (folder, name, NULL);
 
-  memcpy (data, header, at);
+  if (at > 0)
+    memcpy (data, header, at);
   if (size > 0)
     memcpy (data + at, pixels, size);
   CHECK (g_file_set_contents (path, data, (gssize) (at + size), NULL));

@@ -297,12 +297,12 @@ counted_wait (KernelQueue *q)
 static void
 test_sizes_on_a_device (void)
 {
+  if (!backend->ops->picture_s8)
+    SKIP ("%s is no device, nor can it stand for one", backend->name);
   g_autofree guint8 *data = draw (PILLOW_NOISE, 80, 60, 3, 4);
   Picture p = yuv_picture (data, 80, 60, NV12);
   g_autofree gint8 *y = g_malloc (64 * 3 * 16 * 16);
 
-  if (!backend->ops->picture_s8)
-    SKIP ("%s is no device, nor can it stand for one", backend->name);
   engine_preprocessor_free (counted_new ("", 3, 16, 16)); /* sets up `counted` */
   counted.host_memory = FALSE;
   counted.queue_wait = counted_wait;
