@@ -112,3 +112,45 @@ engine_onnx_fold_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op,
   }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
+
+/* --- Sums over axes -------------------------------------------------------------------------- */
+
+gboolean
+engine_onnx_fold_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *x,
+    const gboolean *marked, gboolean max, gboolean keep, GError **error)
+{
+  gint64 dims[ENGINE_ONNX_MAX_RANK], kept[ENGINE_ONNX_MAX_RANK], stride[ENGINE_ONNX_MAX_RANK];
+  g_autofree double *sums = NULL;
+  EngineOnnxResult result;
+  gint64 n = 1;
+  int rank = 0;
+
+  if (!x->f)
+    return ENGINE_ONNX_UNSUPPORTED ("a constant of integers; of floats it can be done");
+  for (int i = 0; i < x->rank; i++) {
+    kept[i] = marked[i] ? 1 : x->dims[i];
+    n *= kept[i];
+    if (keep || !marked[i])
+      dims[rank++] = kept[i];
+  }
+  if (x->n == 0 || n == 0)
+    return ENGINE_ONNX_REFUSE ("there is nothing to reduce");
+  engine_onnx_row_strides (x->rank, kept, stride);
+  sums = engine_onnx_alloc (onnx, n, sizeof (double), error);
+  if (!sums || !engine_onnx_result_new (onnx, &result, TRUE, rank, dims, error))
+    return FALSE;
+  for (gint64 i = 0; i < n; i++)
+    sums[i] = max ? -INFINITY : 0;
+  for (gint64 i = 0; i < x->n; i++) {
+    gint64 to = 0, rest = i;
+
+    for (int axis = x->rank - 1; axis >= 0; axis--) {
+      to += marked[axis] ? 0 : rest % x->dims[axis] * stride[axis];
+      rest /= x->dims[axis];
+    }
+    sums[to] = max ? fmax (sums[to], engine_onnx_f (x, i)) : sums[to] + engine_onnx_f (x, i);
+  }
+  for (gint64 i = 0; i < n; i++)
+    result.f[i] = max ? sums[i] : sums[i] / ((double) x->n / n);
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}

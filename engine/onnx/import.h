@@ -345,5 +345,9 @@ gboolean engine_onnx_fold_slice (EngineOnnx *onnx, const EngineOnnxNode *node,
     GError **error);
 gboolean engine_onnx_fold_transpose (EngineOnnx *onnx, const EngineOnnxNode *node,
     const EngineOnnxConstant *x, const int *perm, GError **error);
+/* The mean or the largest over the marked axes. */
+gboolean engine_onnx_fold_reduce (EngineOnnx *onnx, const EngineOnnxNode *node,
+    const EngineOnnxConstant *x, const gboolean *marked, gboolean max, gboolean keep,
+    GError **error);
 gboolean engine_onnx_fold_cast (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxConstant *x,
     gint64 to, GError **error);

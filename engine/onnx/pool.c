@@ -139,10 +139,31 @@ storage_for_axes (const EngineOnnxNode *node, const EngineOnnxValue *x, const gi
   return TRUE;
 }
 
+/* Of a constant: axes that are left out are all. */
+static gboolean
+reduce_constant (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *x,
+    const gint64 *axes, int n, gboolean max, gboolean keep, GError **error)
+{
+  gboolean marked[ENGINE_ONNX_MAX_RANK] = {FALSE};
+  gint64 none;
+  int axis;
+
+  if (!engine_onnx_int (node, "noop_with_empty_axes", 0, &none, error))
+    return FALSE;
+  for (int i = 0; i < x->rank; i++)
+    marked[i] = n < 1 && !none;
+  for (int i = 0; i < n; i++) {
+    if (!engine_onnx_axis (node, axes[i], x->rank, &axis, error))
+      return FALSE;
+    marked[axis] = TRUE;
+  }
+  return engine_onnx_fold_reduce (onnx, node, x, marked, max, keep, error);
+}
+
 static gboolean
 import_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError **error)
 {
-  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
   gboolean marked[ENGINE_MAX_RANK] = {FALSE};
   g_autofree gint64 *axes = NULL;
   EngineOnnxStorage storage = ENGINE_ONNX_PLAIN;
@@ -150,10 +171,13 @@ import_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError
   int n;
 
   if (!x || !engine_onnx_int (node, "keepdims", 1, &keep, error) ||
-      !engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error) ||
-      !storage_for_axes (node, x, axes, n, marked, &storage, error))
+      !engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error))
     return FALSE;
-  return reduce (onnx, node, op, x, storage, marked, keep != 0, error);
+  if (x->constant)
+    return reduce_constant (onnx, node, x->constant, axes, n, op == ENGINE_OP_MAXPOOL, keep != 0,
+        error);
+  return storage_for_axes (node, x, axes, n, marked, &storage, error) &&
+         reduce (onnx, node, op, x, storage, marked, keep != 0, error);
 }
 
 gboolean

@@ -22,7 +22,9 @@ elements (EngineOnnx *onnx, const char *name)
   const EngineOnnxValue *value = g_hash_table_lookup (onnx->values, name);
   gint64 n = 1;
 
-  for (int i = 0; value && !value->constant && i < value->rank; i++)
+  if (value && value->constant)
+    return value->constant->n;
+  for (int i = 0; value && i < value->rank; i++)
     n *= value->dims[i];
   return n;
 }

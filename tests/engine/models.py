@@ -6,8 +6,8 @@
 
 Needs `pip install onnx onnxruntime` (made with onnx 1.23.2, onnxruntime 1.31.1). Each model has one
 idea, a few nodes and weights that follow from their names, so that the files are the same every time.
-golden.txt holds the first output of the first image, in ONNX's order of axes, for the image
-x[i] = ((29 i + 7) mod 61 - 30) / 16.
+golden.txt holds the first output of the first image, in ONNX's order of axes (of what ONNX Runtime does
+not run: of ONNX's reference), for the image x[i] = ((29 i + 7) mod 61 - 30) / 16.
 """
 import os
 import zlib
@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import models_more
 
@@ -402,14 +403,21 @@ def save(name, built, external=None):
     return path
 
 
-def golden(path):
+def image(shape):
+    n = int(np.prod(shape[1:]))
+    return (((29 * np.arange(n) + 7) % 61 - 30) / 16).astype(np.float32).reshape(shape[1:])
+
+
+def golden(path, reference):
+    if reference:
+        session = ReferenceEvaluator(path)
+        shape = [d.dim_value for d in session.proto_.graph.input[0].type.tensor_type.shape.dim]
+        return session.run(None, {"x": image(shape)[None]})[0].reshape(-1)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     shape = [d if isinstance(d, int) else 1 for d in session.get_inputs()[0].shape]
-    n = int(np.prod(shape[1:]))
-    one = (((29 * np.arange(n) + 7) % 61 - 30) / 16).astype(np.float32).reshape(shape[1:])
-    result = session.run(None, {"x": np.stack([one] * shape[0])})[0]
+    result = session.run(None, {"x": np.stack([image(shape)] * shape[0])})[0]
     return result.reshape(shape[0], -1)[0]
 
 
@@ -531,15 +539,16 @@ def main():
     models_more.sizes(model, node, const)
     models_more.other_numbers(model, node, weights)
     models_more.transposed(model, node, const, weights)
+    models_more.standardised(model, node, const, weights)
     models_more.extremes(model, node, const, weights)
     models_more.control(model, node, const)
     with open(os.path.join(FOLDER, "golden.txt"), "w") as out:
         for name, (built, kwargs) in sorted(MODELS.items()):
-            with_golden = kwargs.pop("golden", True)
+            with_golden, reference = kwargs.pop("golden", True), kwargs.pop("reference", False)
             path = save(name, built, **kwargs)
             if not with_golden:
                 continue
-            values = golden(path)
+            values = golden(path, reference)
             print(name + ":", *(f"{v:.9g}" for v in values), file=out)
 
 

@@ -112,6 +112,20 @@ def transposed(model, node, const, weights):
           [const("s", [1, 3, 30]), weights("w", 3, 2, 3)])
 
 
+def standardised(model, node, const, weights):
+    """Weights that are normalised in every run, as NFNet and BiT are exported."""
+    model("weights-by-batch-norm",
+          [node("Reshape", "w flat", "r"), node("BatchNormalization", "r g b m v", "n", training_mode=1),
+           node("Reshape", "n back", "s"), node("Conv", "x s", "y")],
+          [weights("w", 4, 3, 3, 2), const("flat", [1, 4, 18]), const("back", [4, 3, 3, 2]), weights("g", 4),
+           weights("b", 4), weights("m", 4), weights("v", 4, low=0.5)], opset=15, reference=True)
+    model("weights-by-means",
+          [node("ReduceMean", "w", "m", axes=[1, 2, 3]), node("Sub", "w m", "d"), node("Mul", "d d", "q"),
+           node("ReduceSum", "q axes", "v"), node("ReduceMax", "d", "t", keepdims=0), node("Add", "v t", "u"),
+           node("Sqrt", "u", "s"), node("Div", "d s", "n"), node("Conv", "x n", "y")],
+          [weights("w", 4, 3, 3, 2), const("axes", [1, 2, 3])])
+
+
 def extremes(model, node, const, weights):
     model("max-constants", [node("Max", "x c", "a"), node("Min", "d a", "b"), node("Max", "b e", "y")],
           [weights("c", 3, 1, 1), weights("d", 1, 3, 1, 5, low=0.5), weights("e", 5)])
