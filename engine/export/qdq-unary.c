@@ -102,6 +102,10 @@ elu (const Unary *u, float alpha, float beta)
 static void
 threshold (const Unary *u, float alpha, float beta)
 {
+  if (beta == 0) {
+    op_alpha (u, "ThresholdedRelu", u->input, alpha, NULL, 0, u->result);
+    return;
+  }
   const char *above = op (u, "Greater", u->input, number (u, "_alpha", alpha), part (u, "_above"));
 
   engine_onnx_writer_node (u->x->writer, "Where",
