@@ -322,7 +322,7 @@ gboolean calib_format_from_name (const char *name, CalibFormat *format);
 
 /* What the contents can be read as. Where that is two formats, as it is of `name number` lines, the
  * suffix of `path` tells (.cache: ONNX Runtime, .table: ncnn), and where it does not,
- * CALIB_ERROR_FORMAT names them. path may be NULL. */
+ * CALIB_ERROR_FORMAT names them. CALIB_ERROR_EMPTY where there is nothing but blanks. path may be NULL. */
 gboolean calib_format_guess (const char *text, gsize size, const char *path, CalibFormat *format,
     GError **error);
 

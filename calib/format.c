@@ -94,6 +94,15 @@ guess_from_start (const char *text, gsize size, CalibFormat *format)
   return TRUE;
 }
 
+static gboolean
+is_blank (const char *text, gsize size)
+{
+  for (gsize i = 0; i < size; i++)
+    if (!g_ascii_isspace (text[i]))
+      return FALSE;
+  return TRUE;
+}
+
 gboolean
 calib_format_guess (const char *text, gsize size, const char *path, CalibFormat *format,
     GError **error)
@@ -119,6 +128,12 @@ calib_format_guess (const char *text, gsize size, const char *path, CalibFormat 
   }
   if (n == 1)
     return TRUE;
+  if (is_blank (text, size)) {
+    calib_format_fail (error, path ? path : "ranges", 0, "it is empty");
+    if (error)
+      (*error)->code = CALIB_ERROR_EMPTY;
+    return FALSE;
+  }
   return calib_format_fail (error, path ? path : "ranges", 0,
       n > 1
           ? "the contents can be of %s, which mean different things: say which it is"

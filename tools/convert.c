@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define MAX_FILE_SIZE (64u << 20)
+#define MAX_FILE_SIZE  (64u << 20)
+#define DEFAULT_HEADER "TRT-8601-MinMaxCalibration"
 
 typedef struct {
   char *from, *to, *header; /* options */
@@ -66,7 +67,24 @@ choose_header (const Convert *convert, const char *text, gsize size)
     g_autoptr (CalibTable) table = calib_table_parse (text, size, NULL, NULL);
     return g_strdup (calib_table_get_header (table)); /* it was read before */
   }
-  return calib_table_header (CALIB_METHOD_MINMAX, 8601);
+  return g_strdup (DEFAULT_HEADER);
+}
+
+/* A table with this first line is read as one that has it. */
+static gboolean
+check_header (const Convert *convert, GError **error)
+{
+  const char *header = convert->header;
+
+  if (!header)
+    return TRUE;
+  if (convert->out != CALIB_FORMAT_TENSORRT)
+    return tool_usage (error, "--header is the first line of a TensorRT table, which %s has not",
+        calib_format_name (convert->out));
+  g_autoptr (CalibTable) table = calib_table_parse (header, strlen (header), NULL, NULL);
+  return (table && g_str_equal (calib_table_get_header (table), header)) ||
+         tool_usage (error,
+             "--header is one line, such as TRT-8601-EntropyCalibration2, and no entry");
 }
 
 /* Whether `path` has a provenance beside it; -1 with an error where it is damaged. */
@@ -169,7 +187,8 @@ convert_file (Convert *convert, const char *in, const char *out, GError **error)
   if (!text)
     return FALSE;
   if (!convert->from && !calib_format_guess (text, size, in, &convert->in, error)) {
-    g_prefix_error (error, "--from is needed: ");
+    if (!g_error_matches (*error, CALIB_ERROR, CALIB_ERROR_EMPTY))
+      g_prefix_error (error, "--from is needed: ");
     return FALSE;
   }
   output = convert_text (convert, text, size, in, error);
@@ -179,6 +198,11 @@ convert_file (Convert *convert, const char *in, const char *out, GError **error)
   g_print ("%s: %u tensors, %s%s to %s%s\n", out, convert->n, calib_format_name (convert->in),
       convert->from ? "" : " (by its contents)", calib_format_name (convert->out),
       copies ? ", with the provenance beside it" : "");
+  if (convert->out == CALIB_FORMAT_TENSORRT && convert->in != CALIB_FORMAT_TENSORRT &&
+      !convert->header)
+    g_print ("its first line is " DEFAULT_HEADER
+             ", which only TensorRT's min-max calibrator reads: --header says "
+             "another\n");
   if (convert->out == CALIB_FORMAT_NCNN)
     g_print (
         "ncnn's tables are by layer, and have the scale of its input: rename the tensors to the "
@@ -200,7 +224,7 @@ tool_convert (int argc, char **argv, GError **error)
       {"from", 'f', 0, G_OPTION_ARG_STRING, &convert.from, "What IN is", "FORMAT"},
       {"to", 't', 0, G_OPTION_ARG_STRING, &convert.to, "What OUT becomes", "FORMAT"},
       {"header", 0, 0, G_OPTION_ARG_STRING, &convert.header,
-          "First line of a TensorRT table; default IN's, or TRT-8601-MinMaxCalibration. TensorRT "
+          "First line of a TensorRT table; default IN's, or " DEFAULT_HEADER ". TensorRT "
           "ignores tables whose algorithm is not its calibrator's",
           "TEXT"},
       {NULL},
@@ -209,11 +233,9 @@ tool_convert (int argc, char **argv, GError **error)
 
   if (ok && argc != 3)
     ok = tool_usage (error, "one file to read and one to write are needed");
-  else if (ok && convert.header && (!*convert.header || strchr (convert.header, '\n')))
-    ok = tool_usage (error, "--header is one line");
   if (ok && convert.from)
     ok = read_format ("--from", convert.from, &convert.in, error);
-  ok = ok && output_format (&convert, argv[2], error) &&
+  ok = ok && output_format (&convert, argv[2], error) && check_header (&convert, error) &&
        convert_file (&convert, argv[1], argv[2], error);
   g_free (convert.from);
   g_free (convert.to);

@@ -378,7 +378,6 @@ test_guess (void)
       {"input:0 1.5\n", NULL, -1},
       {"input:0 1.5\n", "x.cache", CALIB_FORMAT_ORT_CACHE},
       {"tench\ngoldfish\n", NULL, -1},
-      {"", NULL, -1},
   };
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
@@ -392,6 +391,11 @@ test_guess (void)
       CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_FORMAT, "say which it is");
   }
   CalibFormat format;
+  for (guint n = 0; n <= 3; n++) {
+    g_autoptr (GError) error = NULL;
+    CHECK (!calib_format_guess (" \n\t", n, "a file", &format, &error));
+    CHECK_ERROR (error, CALIB_ERROR, CALIB_ERROR_EMPTY, "a file: it is empty");
+  }
   for (guint f = 0; f < CALIB_FORMAT_COUNT; f++)
     CHECK (calib_format_from_name (calib_format_name (f), &format) && format == f);
   CHECK (!calib_format_from_name ("caffe", &format));
