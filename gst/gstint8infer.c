@@ -48,6 +48,8 @@
  */
 #include "gst/gstint8infer-private.h"
 
+#include "gst/stages.h"
+
 GST_DEBUG_CATEGORY (gst_int8_infer_debug);
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
@@ -222,6 +224,7 @@ gst_int8_infer_class_init (GstInt8InferClass *klass)
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
 
   GST_DEBUG_CATEGORY_INIT (gst_int8_infer_debug, "int8infer", 0, "INT8 image classification");
+  gst_int8_stages_init ();
   object_class->finalize = finalize;
   object_class->dispatch_properties_changed = dispatch_properties_changed;
   gst_int8_infer_properties_install (object_class);

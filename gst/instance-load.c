@@ -6,6 +6,7 @@
  * way, and frees the old one then. Where the new one fails, a warning says why and the old one goes on.
  */
 #include "gst/instance-private.h"
+#include "gst/stages.h"
 
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
@@ -165,8 +166,12 @@ load_once (GstInt8Instance *instance)
   /* Until the network is among those that a leaving member looks after. */
   g_autoptr (GstElement) speaker = get_speaker (instance);
   g_autoptr (GError) error = NULL;
-  GstInt8Network *network = load (instance, speaker, cancellable, &error);
+  GstInt8Network *network;
+  GstInt8Stage stage;
 
+  GST_INT8_STAGE_BEGIN (&stage, "load");
+  network = load (instance, speaker, cancellable, &error);
+  gst_int8_stage_end (&stage, instance->devices[0].backend->name, 0);
   if (network)
     take_success (instance, first, network);
   else

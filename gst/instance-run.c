@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* instance-run.c: pictures into batches, and batches through the network, by whoever waits. */
 #include "gst/instance-private.h"
+#include "gst/stages.h"
 
 #include <string.h>
 
@@ -260,6 +261,8 @@ start_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
 {
   GstInt8Network *network = instance->network; /* stays while a lane is not free */
   GstInt8Runner *runner = network->runners[lane->runner];
+  const char *device = instance->devices[lane->device].backend->name;
+  GstInt8Stage batch, stage;
   g_autoptr (GError) error = NULL;
   gboolean started;
 
@@ -267,10 +270,16 @@ start_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
   while (lane->n_items < instance->batch_size && instance->n_queued > 0)
     take_picture_locked (instance, lane);
   g_mutex_unlock (&instance->lock);
+  GST_INT8_STAGE_BEGIN (&batch, "batch");
+  GST_INT8_STAGE_BEGIN (&stage, "preprocess");
   add_pictures (instance, lane, runner);
+  gst_int8_stage_end (&stage, device, lane->n_items);
+  GST_INT8_STAGE_BEGIN (&stage, "run");
   started = lane->n_items > 0 && gst_int8_runner_start (runner, &error);
+  gst_int8_stage_end (&stage, device, lane->n_items);
   if (started)
     show_to_guard (instance, lane, network->guard);
+  gst_int8_stage_end (&batch, device, lane->n_items);
   g_mutex_lock (&instance->lock);
   for (guint i = 0; i < lane->n_items; i++)
     lane->items[i].job->batch = lane->n_items;
@@ -303,12 +312,15 @@ finish_batch_locked (GstInt8Instance *instance, GstInt8Lane *lane)
 {
   GstInt8Runner *runner = instance->network->runners[lane->runner];
   g_autoptr (GError) error = NULL;
+  GstInt8Stage stage;
 
   lane->state = GST_INT8_LANE_ENDING;
   g_mutex_unlock (&instance->lock);
+  GST_INT8_STAGE_BEGIN (&stage, "wait");
   if (gst_int8_runner_wait (runner, &error))
     for (guint i = 0; i < lane->n_items; i++)
       classify (&lane->items[i], i, runner);
+  gst_int8_stage_end (&stage, instance->devices[lane->device].backend->name, lane->n_items);
   g_mutex_lock (&instance->lock);
   name_device (instance, lane, &error);
   end_batch_locked (instance, lane, error);

@@ -163,6 +163,81 @@ GST_START_TEST (test_gpus)
 }
 GST_END_TEST;
 
+/* --- Stages ---------------------------------------------------------------------------------- */
+
+static GMutex stages_lock;
+static GPtrArray *stages; /* GstStructure */
+
+static void
+note_stage (GstDebugCategory *category, GstDebugLevel level, const char *file, const char *function,
+    int line, GObject *object, GstDebugMessage *message, gpointer data)
+{
+  GstStructure *stage;
+
+  if (!g_str_equal (gst_debug_category_get_name (category), "int8stages"))
+    return;
+  stage = gst_structure_from_string (gst_debug_message_get (message), NULL);
+  fail_unless (stage != NULL, "%s", gst_debug_message_get (message));
+  g_mutex_lock (&stages_lock);
+  g_ptr_array_add (stages, stage);
+  g_mutex_unlock (&stages_lock);
+}
+
+/* Pictures of all stages of that name on that device. */
+static guint
+pictures_of_stage (const char *name, const char *device, guint *n)
+{
+  guint sum = 0;
+
+  *n = 0;
+  for (guint i = 0; i < stages->len; i++) {
+    const GstStructure *stage = stages->pdata[i];
+    guint64 duration;
+    guint pictures;
+
+    fail_unless (gst_structure_has_name (stage, "int8-stage"));
+    fail_unless (gst_structure_get_uint (stage, "pictures", &pictures));
+    fail_unless (gst_structure_get_uint64 (stage, "duration", &duration));
+    fail_unless (duration < 60 * GST_SECOND);
+    if (g_str_equal (gst_structure_get_string (stage, "stage"), name) &&
+        g_str_equal (gst_structure_get_string (stage, "device"), device)) {
+      sum += pictures;
+      (*n)++;
+    }
+  }
+  return sum;
+}
+
+/* The debug category int8stages tells how long everything took, where. */
+GST_START_TEST (test_stages)
+{
+  static const char *const names[] = {"batch", "preprocess", "run", "wait"};
+  TestElement test;
+  guint n;
+
+  stages = g_ptr_array_new_with_free_func ((GDestroyNotify) gst_structure_free);
+  gst_debug_set_threshold_for_name ("int8stages", GST_LEVEL_TRACE);
+  gst_debug_add_log_function (note_stage, NULL, NULL);
+  gst_debug_set_active (TRUE);
+  test = test_infer_new ("int8infer backend=cpu,ref", test_small_caps ());
+  for (guint i = 0; i < 6; i++) {
+    push (&test, i);
+    check_next (&test, i);
+  }
+  test_element_free (&test);
+  gst_debug_remove_log_function (note_stage);
+
+  fail_unless_equals_int (pictures_of_stage ("load", "cpu", &n), 0);
+  fail_unless_equals_int (n, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    fail_unless_equals_int (
+        pictures_of_stage (names[i], "cpu", &n) + pictures_of_stage (names[i], "ref", &n), 6);
+  fail_unless_equals_int (pictures_of_stage ("run", "ref", &n), 3);
+  fail_unless_equals_int (n, 3);
+  g_ptr_array_unref (stages);
+}
+GST_END_TEST;
+
 /* --- Errors ---------------------------------------------------------------------------------- */
 
 /* A device that fails is one error of the element, which says which it is. */
@@ -246,6 +321,7 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_one_stream, 0, 3);
   tcase_add_test (tcase, test_many_streams);
   tcase_add_loop_test (tcase, test_gpus, 0, 2);
+  tcase_add_test (tcase, test_stages);
   tcase_add_test (tcase, test_failing_device);
   tcase_add_loop_test (tcase, test_wrong_names, 0, G_N_ELEMENTS (wrong));
   tcase_add_test (tcase, test_auto);
