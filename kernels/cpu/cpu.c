@@ -4,7 +4,7 @@
  * kernels that this machine can run.
  *
  * The table starts as that of `ref` and is overwritten from kernel-list.inc. What stays `ref` is
- * what no classifier spends time in (padding, softmax, input tables) and what a compiler vectorises
+ * what no classifier spends time in (padding, softmax) and what a compiler vectorises
  * as it stands (dequantise_f32, copy_f32). This file is compiled for the oldest CPU; only what the
  * table points to may use more.
  */

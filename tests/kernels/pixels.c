@@ -87,8 +87,8 @@ bench_resize_u8 (Harness *h)
 
 /* --- Components ----------------------------------------------------------------------------- */
 
-typedef enum { PLANAR, INTERLEAVED, SEMIPLANAR, LAYOUT_COUNT } Layout;
-static const char *const layouts[] = {"planar", "interleaved", "semiplanar"};
+typedef enum { PLANAR, INTERLEAVED, REVERSED, SEMIPLANAR, LAYOUT_COUNT } Layout;
+static const char *const layouts[] = {"planar", "interleaved", "reversed", "semiplanar"};
 
 /* n components of one size: each its own plane, all in pixels of `step` bytes, or the first alone
  * and the others in pairs. */
@@ -100,10 +100,10 @@ add_components (Harness *h, HarnessCase *c, KernelComponent *in, int n, int widt
 
   for (int j = 0; j < n; j++) {
     const int alone = layout == PLANAR || (layout == SEMIPLANAR && j == 0);
-    const int first =
-        alone || (layout == INTERLEAVED && j == 0) || (layout == SEMIPLANAR && j == 1);
+    const bool beside = layout == INTERLEAVED || layout == REVERSED;
+    const int first = alone || (beside && j == 0) || (layout == SEMIPLANAR && j == 1);
 
-    in[j].step = layout == PLANAR ? 1 : layout == INTERLEAVED ? step : alone ? 1 : 2;
+    in[j].step = layout == PLANAR ? 1 : beside ? step : alone ? 1 : 2;
     if (first) {
       const int row = width * in[j].step;
       const int gap = harness_range (h, 0, 20);
@@ -114,8 +114,13 @@ add_components (Harness *h, HarnessCase *c, KernelComponent *in, int n, int widt
       harness_fill_u8 (h, (uint8_t *) plane, size, data);
     } else {
       in[j].stride = in[j - 1].stride;
-      harness_point (c, &in[j].data, plane, layout == INTERLEAVED ? j : j - 1);
+      harness_point (c, &in[j].data, plane,
+          layout == INTERLEAVED ? j
+          : layout == REVERSED  ? n - 1 - j
+                                : j - 1);
     }
+    if (layout == REVERSED && j == 0)
+      harness_point (c, &in[0].data, plane, n - 1);
   }
 }
 
@@ -228,6 +233,7 @@ test_input (Harness *h, HarnessType type)
       run_input (h, type, channels, width, height, PLANAR, 1, width % 2);
       run_input (h, type, channels, width, height, INTERLEAVED, harness_range (h, channels, 4),
           width % 3 == 0);
+      run_input (h, type, channels, width, height, REVERSED, harness_range (h, channels, 4), false);
     }
 }
 
