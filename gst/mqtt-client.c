@@ -22,7 +22,8 @@ struct GstInt8MqttClient {
   gpointer data;
   GstInt8MqttClientState state;
   gint64 accept_by;
-  char *why, *log; /* log: the last error that libmosquitto has told */
+  gboolean is_confused; /* a protocol error */
+  char *why, *log;      /* log: the last error that libmosquitto has told */
 };
 
 /* --- Callbacks of libmosquitto: all from serve(), connect() and send() --------------------------- */
@@ -96,6 +97,13 @@ init_library (void)
   }
 }
 
+static int
+make (GstInt8MqttClient *self, gboolean has_session)
+{
+  self->mosquitto = mosquitto_new (self->target->client_id, !has_session, self);
+  return self->mosquitto ? configure (self) : MOSQ_ERR_NOMEM;
+}
+
 GstInt8MqttClient *
 gst_int8_mqtt_client_new (const GstInt8MqttTarget *target, GstInt8MqttDelivered delivered,
     gpointer data, GError **error)
@@ -110,8 +118,7 @@ gst_int8_mqtt_client_new (const GstInt8MqttTarget *target, GstInt8MqttDelivered 
   self->probe = g_socket_client_new ();
   g_socket_client_set_timeout (self->probe, CONNECT_TIMEOUT);
   g_socket_client_set_enable_proxy (self->probe, FALSE);
-  self->mosquitto = mosquitto_new (target->client_id, !target->has_session, self);
-  result = self->mosquitto ? configure (self) : MOSQ_ERR_NOMEM;
+  result = make (self, target->has_session);
   if (result == MOSQ_ERR_SUCCESS)
     return self;
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
@@ -119,6 +126,18 @@ gst_int8_mqtt_client_new (const GstInt8MqttTarget *target, GstInt8MqttDelivered 
       mosquitto_strerror (result));
   gst_int8_mqtt_client_free (self);
   return NULL;
+}
+
+gboolean
+gst_int8_mqtt_client_renew (GstInt8MqttClient *self)
+{
+  if (!self->is_confused)
+    return FALSE;
+  self->is_confused = FALSE;
+  mosquitto_destroy (self->mosquitto);
+  /* The settings were taken once: only memory can lack, and the next connect() says so. */
+  make (self, FALSE);
+  return TRUE;
 }
 
 void
@@ -150,6 +169,7 @@ go_down (GstInt8MqttClient *self, int result)
                      : result == MOSQ_ERR_CONN_LOST ? "the broker has closed the connection"
                                                     : mosquitto_strerror (result);
 
+  self->is_confused = result == MOSQ_ERR_PROTOCOL || result == MOSQ_ERR_MALFORMED_PACKET;
   /* A refusal has said why already. */
   if (self->state != GST_INT8_MQTT_CLIENT_REFUSED && result != MOSQ_ERR_CONN_REFUSED) {
     g_free (self->why);
@@ -183,6 +203,8 @@ gst_int8_mqtt_client_connect (GstInt8MqttClient *self, GCancellable *cancellable
 
   self->state = GST_INT8_MQTT_CLIENT_DOWN;
   g_clear_pointer (&self->log, g_free);
+  if (!self->mosquitto)
+    return go_down (self, MOSQ_ERR_NOMEM);
   if (!is_reachable (self, cancellable))
     return self->state;
   result = mosquitto_connect (self->mosquitto, self->target->host, (int) self->target->port,

@@ -47,6 +47,10 @@ GstInt8MqttClientState gst_int8_mqtt_client_connect (GstInt8MqttClient *client,
  * readable; delivered() is called from here. */
 GstInt8MqttClientState gst_int8_mqtt_client_serve (GstInt8MqttClient *client, int wake,
     gint64 until);
+/* After DOWN: where libmosquitto and the broker have disagreed about what was said, everything starts anew, without
+ * the session, since they might do so for ever (libmosquitto 2.1.2 reads what it had not read of a connection that was
+ * cut as the beginning of the next one). TRUE: no message that was not delivered will be sent again. */
+gboolean gst_int8_mqtt_client_renew (GstInt8MqttClient *client);
 const char *gst_int8_mqtt_client_why (const GstInt8MqttClient *client);
 
 typedef enum {

@@ -202,8 +202,8 @@ set_connected (GstInt8Mqtt *self, gboolean connected)
     self->was_accepted = TRUE;
     self->delay = FIRST_DELAY;
     tell_return (self, dropped);
-  } else if (self->target.qos == 0) {
-    /* What libmosquitto had not written is gone from it; of the others it keeps what is not acknowledged. */
+  } else if (gst_int8_mqtt_client_renew (self->client) || self->target.qos == 0) {
+    /* What libmosquitto does not keep: of qos 0 all that it had not written. */
     while (!g_queue_is_empty (&self->on_way))
       take_back (self, TRUE);
   }

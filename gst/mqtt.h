@@ -7,9 +7,9 @@
  * connection: it connects, sends at most GST_INT8_MQTT_IN_FLIGHT lines ahead of what the broker has
  * acknowledged, and when the connection is lost connects again, after 0.25 s, then twice as long each time
  * up to 30 s. Nothing that was not acknowledged is forgotten: it is sent again, before what came later. So
- * with qos 1 every line that was not dropped arrives at least once and in order, with qos 2 exactly once as
- * long as the broker keeps the session, for which it needs a client-id; with qos 0 what was on its way is
- * lost with the connection.
+ * with qos 1 every line that was not dropped reaches the broker at least once and in order, with qos 2 exactly
+ * once as long as the broker keeps the session, for which it needs a client-id, and both keep to the protocol;
+ * with qos 0 what was on its way is lost with the connection.
  */
 #pragma once
 
