@@ -335,8 +335,9 @@ exact_layer (const Conv *c, gboolean gemm, const char *result)
 
 /* --- What follows --------------------------------------------------------------------------- */
 
-/* What the sum can be before a residual r is added, as far as it matters: below lo_y - hi_r and above
- * hi_y - lo_r the result lies at its ends, whatever r is. */
+/* The levels of the sum before a residual r is added. Behind a ReLU, what it can be as far as it matters: below
+ * lo_y - hi_r and above hi_y - lo_r the result lies at its ends, whatever r is. Without one that would be twice
+ * the range of the result, which sums rarely need: those of the result, and steps half as wide. */
 static EngineQuant
 sum_quant (const Conv *c)
 {
@@ -346,6 +347,8 @@ sum_quant (const Conv *c)
   const double hi = engine_quant_real (y, 127) - engine_quant_real (r, -128);
   const double largest = fmax (-lo, hi);
 
+  if (c->node->conv.lo == -INFINITY && engine_quant_real (y, -128) < 0)
+    return *y;
   return y->range == ENGINE_RANGE_SYMMETRIC && r->range == ENGINE_RANGE_SYMMETRIC
              ? engine_quant_from_range (-largest, largest)
              : engine_quant_from_range (lo, hi);

@@ -200,6 +200,22 @@ test_range_before_a_residual (void)
   CHECK (zero && *zero->raw_data.data == (int) rint (90.0 / 7 * 255 / (6 + 90.0 / 7)));
 }
 
+/* A sum that nothing clamps: the levels of the result. */
+static void
+test_range_before_a_plain_residual (void)
+{
+  g_autoptr (Net) net = net_new (1);
+  const int first = net_conv (net, net_input (net, 2, 2, 1), (NetConv){.oc = 1});
+  const int second = net_conv (net, first, (NetConv){.oc = 1, .residual = first});
+  g_autoptr (OnnxModel) model = export_of (net_finish (net, net_dense (net, second, 2)),
+      "input 127, conv1 127, conv2 63.5", ENGINE_RANGES_FULL, onnxruntime);
+  g_autofree char *text = onnx_dump (model, TRUE);
+
+  CHECK (strstr (text,
+      "conv2_conv_q = QuantizeLinear conv2_conv conv2_conv_scale conv2_conv_zero_point\n"));
+  CHECK (strstr (text, "conv2_q = QuantizeLinear conv2 conv2_conv_scale conv2_conv_zero_point\n"));
+}
+
 /* A float layer has float weights, and pairs are only where int8 layers read. */
 static void
 test_float_layer (void)
@@ -566,6 +582,7 @@ main (void)
   RUN (test_bias_beyond_int32);
   RUN (test_residual);
   RUN (test_range_before_a_residual);
+  RUN (test_range_before_a_plain_residual);
   RUN (test_float_layer);
   RUN (test_concat);
   RUN (test_channel_shuffle);
