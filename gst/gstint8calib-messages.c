@@ -146,9 +146,11 @@ gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int perc
   g_string_append_printf (text, ": %" G_GUINT64_FORMAT, self->processed);
   if (max && !complete)
     g_string_append_printf (text, " of %u", max);
-  g_string_append (text, " frames");
+  g_string_append (text, self->processed == 1 && (complete || !max) ? " frame" : " frames");
+  /* of those that were taken: some of them wait to be processed */
   if (self->processed > 1)
-    g_string_append_printf (text, ", as good as %.0f independent ones", s.effective);
+    g_string_append_printf (text, ", as good as %.0f independent ones",
+        fmin (s.effective, (double) self->processed));
   append_counts (text, &s.counts);
   append_convergence (text, &s.convergence);
   add_counts (fields, &s);
@@ -158,6 +160,28 @@ gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int perc
           .text = text->str,
           .percent = percent,
           .fields = fields});
+}
+
+char *
+gst_int8_calib_nothing (GstInt8Calib *self)
+{
+  const char *file = self->run.table ? self->run.table : self->run.statistics;
+  const Snapshot s = look (self);
+  GString *text = g_string_new (NULL);
+
+  if (s.counts.seen == 0) {
+    g_string_append (text, "the stream ended before its first frame: ");
+  } else {
+    g_string_append_printf (text, "%" G_GUINT64_FORMAT " frames came and none was taken", s.counts.seen);
+    append_counts (text, &s.counts);
+    g_string_append (text, ": ");
+  }
+  g_string_append_printf (text, "nothing was calibrated, and %s was not written", file);
+  if (s.counts.seen > 0 && s.counts.empty == s.counts.seen)
+    g_string_append (text,
+        ". process-mode=objects takes what a detector before it has marked: put one there, or see "
+        "object-class and the sizes of objects that are wanted");
+  return g_string_free (text, FALSE);
 }
 
 /* --- Convergence ----------------------------------------------------------------------------- */

@@ -252,6 +252,17 @@ merge_files (GstInt8Calib *self, CalibStatistics *into, GError **error)
   return TRUE;
 }
 
+static void
+post_continued (GstInt8Calib *self, guint64 frames)
+{
+  g_autofree char *text = g_strdup_printf ("continuing %s: its %" G_GUINT64_FORMAT
+      " frames count too, beside those that max-frames counts. Remove it to begin anew",
+      self->run.statistics, frames);
+
+  /* Twice: gst-launch shows the second. */
+  GST_ELEMENT_INFO (self, RESOURCE, SETTINGS, ("%s", text), ("%s", text));
+}
+
 CalibStatistics *
 gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
 {
@@ -269,8 +280,7 @@ gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error)
     if (!statistics || !check_method (self, statistics, error))
       return NULL;
     gst_int8_calib_keep_frames (self, statistics);
-    GST_INFO_OBJECT (self, "continuing %s, which has %" G_GUINT64_FORMAT " frames",
-        self->run.statistics, calib_statistics_provenance (statistics)->frames);
+    post_continued (self, calib_statistics_provenance (statistics)->frames);
     return g_steal_pointer (&statistics);
   }
   statistics = calib_statistics_new (&provenance, calib_method_flags (self->run.method));
@@ -364,9 +374,9 @@ gst_int8_calib_complete (GstInt8Calib *self, GError **error)
     return FALSE;
   outcome.frames = calib_statistics_provenance (self->statistics)->frames;
   if (outcome.frames == 0) {
-    g_set_error (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
-        "the stream ended before its first frame: nothing was calibrated, and %s was not written",
-        self->run.table ? self->run.table : self->run.statistics);
+    g_autofree char *text = gst_int8_calib_nothing (self);
+
+    g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_EMPTY, text);
     return FALSE;
   }
   outcome.n_nonfinite = warn_of_odd_tensors (self);

@@ -237,5 +237,7 @@ void gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int
 void gst_int8_calib_post_convergence (GstInt8Calib *self);
 /* The property "calib-stats". */
 GstStructure *gst_int8_calib_stats (GstInt8Calib *self);
+/* Why there is nothing to write. */
+char *gst_int8_calib_nothing (GstInt8Calib *self);
 
 G_END_DECLS

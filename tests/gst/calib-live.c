@@ -327,6 +327,21 @@ cut_out (guint seed, guint x, guint y)
   return part;
 }
 
+/* The error tells what came, and what to look at. */
+GST_START_TEST (test_no_object)
+{
+  TestCalib c = test_calib_new ("int8calib process-mode=objects");
+
+  g_object_set (c.element, "table", test_path ("none.table"), NULL);
+  test_calib_play (&c);
+  fail_unless_equals_int (test_calib_push (&c, 0, 3), GST_FLOW_OK);
+  gst_harness_push_event (c.h, gst_event_new_eos ());
+  test_expect_error (c.bus, "3 frames came and none was taken; skipped 3 (3 without an object)",
+      "none.table was not written. process-mode=objects takes what a detector", NULL);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_objects)
 {
   static const struct {
@@ -415,6 +430,7 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_effective_frames, 0, 2);
   tcase_add_test (tcase, test_faster_than_the_worker);
   tcase_add_loop_test (tcase, test_objects, 0, 2);
+  tcase_add_test (tcase, test_no_object);
   tcase_add_test (tcase, test_objects_and_scenes);
   suite_add_tcase (suite, tcase);
   return suite;
