@@ -7,13 +7,6 @@
 
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
-void
-gst_int8_job_clear (GstInt8Job *job)
-{
-  g_clear_error (&job->error);
-  g_clear_pointer (&job->labels, gst_int8_labels_unref);
-}
-
 /* --- Who is woken, lock held ----------------------------------------------------------------- */
 
 static void

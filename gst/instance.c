@@ -11,6 +11,13 @@
 static GMutex register_lock;
 static GHashTable *instances;
 
+void
+gst_int8_job_clear (GstInt8Job *job)
+{
+  g_clear_error (&job->error);
+  g_clear_pointer (&job->labels, gst_int8_labels_unref);
+}
+
 guint
 gst_int8_member_batch_size (const GstInt8Member *member)
 {
