@@ -81,6 +81,8 @@ calibrate_on (EngineModel *model, KernelBackend *backend, const char *images_pat
     if (!engine_calibrator_push (calibrator, error))
       return FALSE;
   }
+  if (!engine_calibrator_flush (calibrator, error))
+    return FALSE;
   g_autoptr (CalibTable) table =
       engine_calibration_table (model, statistics, CALIB_METHOD_MSE, 0, 8601, error);
   return table && calib_table_save (table, table_path, error);

@@ -133,6 +133,7 @@ calibrate (EngineModel *model)
     fill_host (fp32, engine_calibrator_input (calibrator), i);
     CHECK (engine_calibrator_push (calibrator, &error));
   }
+  CHECK (engine_calibrator_flush (calibrator, &error));
   CalibTable *table =
       engine_calibration_table (model, statistics, CALIB_METHOD_MINMAX, 0, 8601, &error);
   if (!table)
