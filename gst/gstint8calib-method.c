@@ -5,22 +5,6 @@
  */
 #include "gst/gstint8calib-private.h"
 
-/* Kept where they are needed and keep-frames says nothing: fewer of large ones, but never below the least. */
-#define FRAMES_NEEDED 50
-#define FRAMES_LEAST  8
-#define FRAMES_BYTES  ((gsize) 128 << 20)
-
-static guint
-frames_in_memory (const GstInt8Calib *self)
-{
-  EngineInputInfo input;
-
-  engine_model_input (self->model, &input);
-  const gsize size = sizeof (float) * input.height * input.width * input.channels;
-
-  return (guint) CLAMP (FRAMES_BYTES / size, FRAMES_LEAST, FRAMES_NEEDED);
-}
-
 void
 gst_int8_calib_keep_frames (GstInt8Calib *self, CalibStatistics *statistics)
 {
@@ -33,7 +17,7 @@ gst_int8_calib_keep_frames (GstInt8Calib *self, CalibStatistics *statistics)
   else if (run->precision_target > 0)
     gst_int8_calib_keep_for_precision (self, statistics);
   else if (run->choose_method || run->bias_correction == GST_INT8_BIAS_CORRECTION_FULL)
-    calib_statistics_keep_in_memory (statistics, frames_in_memory (self));
+    calib_statistics_keep_in_memory (statistics, engine_calibration_frames (self->model));
 }
 
 EngineBias *

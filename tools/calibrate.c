@@ -3,9 +3,6 @@
 #include "tools/samples.h"
 #include "tools/table-make.h"
 
-/* Kept in memory, to try methods on: as int8calib does. */
-#define FRAMES_NEEDED 50
-
 typedef struct {
   char **images;
   char *table, *statistics, *preprocess;
@@ -56,7 +53,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "Statistics file to write, for other methods later (gst-int8-1.0 table)", "FILE"},
       {"keep-frames", 0, 0, G_OPTION_ARG_INT, &o->keep,
           "Images that the statistics file keeps, for method auto and full bias correction later; without "
-          "it a sample of at most 50 is in memory only",
+          "it a sample of at most 500, about 30 MB, is in memory only",
           "N"},
       TOOL_TABLE_ENTRIES (o->how),
       {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
@@ -149,7 +146,7 @@ tool_calibrate (int argc, char **argv, GError **error)
   if (o.keep > 0)
     calib_statistics_keep_frames (statistics, (guint) o.keep);
   else if (o.table)
-    calib_statistics_keep_in_memory (statistics, FRAMES_NEEDED);
+    calib_statistics_keep_in_memory (statistics, engine_calibration_frames (model));
   n = collect (&o, model, &preprocess, statistics, error);
   if (n < 0 || (o.statistics && !calib_statistics_save (statistics, o.statistics, error)))
     return FALSE;

@@ -161,6 +161,10 @@ typedef struct {
   int threads;                        /* 0 for all CPUs */
 } EngineChooseOptions;
 
+/* How many frames it takes: of images that the model takes, as many as some 30 MB hold, 8 to 500; 50 of
+ * 224x224 in three channels. */
+guint engine_calibration_frames (const EngineModel *model);
+
 typedef struct {
   CalibMethod method;
   EngineAgreementScore score;

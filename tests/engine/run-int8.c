@@ -19,7 +19,6 @@
 #include "engine/quant.h"
 
 #define BATCH 16
-#define KEEP  50 /* frames of statistics: as int8calib keeps for method=auto */
 
 /* FALSE at the end of the input. */
 static gboolean
@@ -93,7 +92,8 @@ collect (const char *path, const char *statistics_path, CalibHistogramFlags flag
   g_autoptr (EngineModel) model = load (path, error);
   g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, flags);
 
-  calib_statistics_keep_frames (statistics, KEEP);
+  if (model)
+    calib_statistics_keep_frames (statistics, engine_calibration_frames (model));
   return model && observe (model, statistics, error) &&
          calib_statistics_save (statistics, statistics_path, error);
 }
