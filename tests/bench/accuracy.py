@@ -14,8 +14,8 @@ All are compared with the logits of the float network in ONNX Runtime without gr
 Networks that end in a softmax are cut before it, for everybody. Contenders, each with its default options where
 nothing else is said:
 
-    ours            gst-int8-1.0 table --method auto, which chooses on 50 of the frames that calibrate;
-                    bias correction fast, full ranges
+    ours            the defaults: gst-int8-1.0 table --method auto on as many of the frames that calibrate as are kept
+                    by default (50 of 224x224, all of small ones), bias correction fast, equalisation, full ranges
     ORT MinMax ...  ONNX Runtime's quantize_static after quant_pre_process: QDQ, uint8 activations, int8
                     weights per channel; Entropy with 2048 bins (its default of 128 is no histogram)
     NNCF            nncf.quantize of OpenVINO's model, run by OpenVINO
