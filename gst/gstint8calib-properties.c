@@ -125,7 +125,8 @@ install_method (GObjectClass *klass)
           1, 999999, DEFAULT_TRT_VERSION, SETTABLE));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
-          "Frames that are run at once (more suit a GPU); only entropy2-trt and legacy depend on it",
+          "Frames that are run at once (more suit a GPU; the CPU takes whole rounds, a frame for every thread); "
+          "only entropy2-trt and legacy depend on it",
           1, 256, DEFAULT_BATCH_SIZE, SETTABLE));
 }
 
