@@ -7,6 +7,7 @@
  * nothing of GLib's allocator either.
  */
 #include "gst/instance-private.h"
+#include "gst/stages.h"
 #include "tests/check.h"
 
 #define N_MEMBERS          6
@@ -379,6 +380,7 @@ test_threads (void)
 int
 main (void)
 {
+  gst_int8_stages_init ();
   RUN (test_threads);
   return check_done ();
 }
