@@ -6,6 +6,13 @@
 
 #define WIDEST_NAME 44
 
+/* In nats: what is not 0 does not look like it. */
+static char *
+divergence (double x)
+{
+  return g_strdup_printf (x > 0 && x < 1e-4 ? "%.1e" : "%.6f", x);
+}
+
 static void
 print_network (const CompareCandidate *candidate)
 {
@@ -15,7 +22,8 @@ print_network (const CompareCandidate *candidate)
   g_print ("frames      %" G_GUINT64_FORMAT "\n", s.frames);
   g_print ("agreement   top-1 %.2f %%, top-5 %.2f %%\n", 100 * s.top1, 100 * s.top5);
   g_print ("logits      SQNR %.2f dB\n", s.sqnr);
-  g_print ("divergence  mean %.6f, 99th percentile %.6f nats\n", s.kl_mean, s.kl_p99);
+  g_autofree char *mean = divergence (s.kl_mean), *p99 = divergence (s.kl_p99);
+  g_print ("divergence  mean %s, 99th percentile %s nats\n", mean, p99);
 }
 
 void
@@ -34,8 +42,9 @@ compare_print_networks (const Compare *compare)
     EngineAgreementScore s;
 
     engine_comparison_score (candidate->comparison, &s);
-    g_print ("%-24s %8.2f %8.2f %9.2f %10.6f %10.6f%s\n", candidate->label, 100 * s.top1,
-        100 * s.top5, s.sqnr, s.kl_mean, s.kl_p99, candidate == best ? "  least divergence" : "");
+    g_autofree char *mean = divergence (s.kl_mean), *p99 = divergence (s.kl_p99);
+    g_print ("%-24s %8.2f %8.2f %9.2f %10s %10s%s\n", candidate->label, 100 * s.top1, 100 * s.top5,
+        s.sqnr, mean, p99, candidate == best ? "  least divergence" : "");
   }
 }
 
@@ -71,8 +80,13 @@ print_suspect (const EngineComparison *comparison, guint rank, const EngineSuspe
   g_autofree char *name = shorten (t.name, WIDEST_NAME), *cumulative = decibels (t.sqnr);
   g_autofree char *alone = decibels (t.alone), *logits = decibels (t.alone_logits);
   const int pad = WIDEST_NAME - (int) g_utf8_strlen (name, -1);
-  g_print ("%4u  %s%*s %-8s %7s %7s %7s %8.5f %9.2e %6u %4u  %s\n", rank, name, MAX (pad, 0), "",
-      t.op, cumulative, alone, logits, t.cosine, t.saturated, t.levels, t.dead, suspect->why);
+  g_print ("%4u  %s%*s %-8s %7s %7s %7s %8.5f ", rank, name, MAX (pad, 0), "", t.op, cumulative,
+      alone, logits, t.cosine);
+  if (t.int8)
+    g_print ("%9.2e %6u %4u", t.saturated, t.levels, t.dead);
+  else /* float values, of a layer that computes in int8 */
+    g_print ("%9s %6s %4s", "-", "-", "-");
+  g_print ("  %s\n", suspect->why);
 }
 
 /* How many of the first make half of the damage. */
@@ -123,7 +137,7 @@ compare_print_layers (const CompareCandidate *candidate, guint top)
     return;
   }
   g_print ("\nlayers by damage, %u of %u; SQNR in dB: of the tensor in the INT8 network, with this "
-           "layer alone\nin INT8, and of the logits then (-: not run)\n",
+           "layer alone\nin INT8, and of the logits then (-: not run, or float)\n",
       n, suspects->len);
   g_print ("%4s  %-*s %-8s %7s %7s %7s %8s %9s %6s %4s  %s\n", "rank", WIDEST_NAME, "tensor", "op",
       "SQNR", "alone", "logits", "cosine", "saturated", "levels", "dead", "why");

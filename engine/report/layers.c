@@ -6,19 +6,24 @@
 
 #define SUSPECTS 10
 
-static void
+/* Its histogram, or NULL. */
+static EngineReportTensor *
 write_name (GString *page, const char *name, const GPtrArray *tensors)
 {
-  for (guint i = 0; tensors && i < tensors->len; i++)
-    if (g_str_equal (((EngineReportTensor *) g_ptr_array_index (tensors, i))->name, name)) {
-      g_string_append_printf (page, "<a href=\"#h%u\"><code>", i);
-      engine_html_text (page, name);
-      g_string_append (page, "</code></a>");
-      return;
-    }
+  for (guint i = 0; tensors && i < tensors->len; i++) {
+    EngineReportTensor *tensor = g_ptr_array_index (tensors, i);
+
+    if (!g_str_equal (tensor->name, name))
+      continue;
+    g_string_append_printf (page, "<a href=\"#h%u\"><code>", i);
+    engine_html_text (page, name);
+    g_string_append (page, "</code></a>");
+    return tensor;
+  }
   g_string_append (page, "<code>");
   engine_html_text (page, name);
   g_string_append (page, "</code>");
+  return NULL;
 }
 
 /* --- Suspects ------------------------------------------------------------------------------- */
@@ -38,10 +43,13 @@ write_suspect (GString *page, const EngineReport *report, const EngineSuspect *s
     double all, const GPtrArray *tensors)
 {
   EngineTensorScore score;
+  EngineReportTensor *tensor;
 
   engine_comparison_tensor (report->comparison, suspect->tensor, &score);
   g_string_append_printf (page, "<tr><td class=\"n\">%u</td><td>", rank);
-  write_name (page, score.name, tensors);
+  tensor = write_name (page, score.name, tensors);
+  if (tensor)
+    tensor->is_suspect = TRUE;
   g_string_append (page, "</td><td class=\"share\"><span style=\"width:");
   engine_html_number (page, "%.1f", 100 * suspect->damage / all);
   g_string_append (page, "%\"></span>");

@@ -54,6 +54,7 @@ typedef struct {
   CalibSummary summary;
   float lowest, highest; /* what it can be: engine_graph_bounds() */
   GArray *ranges;        /* EngineReportRange; that in use first, where there is one */
+  gboolean is_suspect;   /* its histogram is shown at once: a link leads there */
 } EngineReportTensor;
 
 /* Of every tensor of the model that has a histogram, in the order of the network; NULL with an error,

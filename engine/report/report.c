@@ -98,6 +98,13 @@ write_card (GString *page, const char *what, const char *format, double x, const
   g_string_append_printf (page, "%s</b><span>%s</span></div>\n", unit, what);
 }
 
+/* What is not 0 does not look like it. */
+static const char *
+divergence_format (double x)
+{
+  return x > 0 && x < 1e-4 ? "%.1e" : "%.5f";
+}
+
 static void
 write_agreement (GString *page, const EngineComparison *comparison)
 {
@@ -111,8 +118,8 @@ write_agreement (GString *page, const EngineComparison *comparison)
   write_card (page, "top-1 agreement", "%.2f", 100 * s.top1, " %");
   write_card (page, "FP32's best among INT8's five", "%.2f", 100 * s.top5, " %");
   write_card (page, "SQNR of the logits", "%.2f", s.sqnr, " dB");
-  write_card (page, "mean divergence (KL), nats", "%.5f", s.kl_mean, "");
-  write_card (page, "99th percentile of it", "%.5f", s.kl_p99, "");
+  write_card (page, "mean divergence (KL), nats", divergence_format (s.kl_mean), s.kl_mean, "");
+  write_card (page, "99th percentile of it", divergence_format (s.kl_p99), s.kl_p99, "");
   g_string_append (page, "</div>\n");
 }
 

@@ -250,12 +250,28 @@ write_table (GString *page, const EngineReportTensor *tensor)
   g_string_append (page, ENGINE_HTML_TABLE_END);
 }
 
+/* In groups of three digits. */
+static void
+append_count (GString *page, guint64 n)
+{
+  char digits[24];
+  const int length = g_snprintf (digits, sizeof digits, "%" G_GUINT64_FORMAT, n);
+
+  for (int i = 0; i < length; i++) {
+    if (i > 0 && (length - i) % 3 == 0)
+      g_string_append_c (page, ',');
+    g_string_append_c (page, digits[i]);
+  }
+}
+
 static void
 write_figures (GString *page, const CalibSummary *s)
 {
   const double n = (double) s->n;
 
-  g_string_append_printf (page, "<p>%" G_GUINT64_FORMAT " values from ", s->n);
+  g_string_append (page, "<p>");
+  append_count (page, s->n);
+  g_string_append (page, " values from ");
   engine_html_number (page, "%.6g", s->min);
   g_string_append (page, " to ");
   engine_html_number (page, "%.6g", s->max);
@@ -300,7 +316,8 @@ engine_report_histograms (GString *page, const GPtrArray *tensors)
   for (guint i = 0; i < tensors->len; i++) {
     const EngineReportTensor *tensor = g_ptr_array_index (tensors, i);
 
-    g_string_append_printf (page, "<details id=\"h%u\">", i);
+    g_string_append_printf (page, "<details id=\"h%u\"%s>", i,
+        tensor->is_suspect ? " open=\"open\"" : "");
     write_summary (page, tensor);
     write_figures (page, &tensor->summary);
     draw (page, tensor);
