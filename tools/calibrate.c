@@ -51,6 +51,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"table", 't', 0, G_OPTION_ARG_FILENAME, &o->table, "Calibration table to write", "FILE"},
       {"statistics", 's', 0, G_OPTION_ARG_FILENAME, &o->statistics,
           "Statistics file to write, for other methods later (gst-int8-1.0 table)", "FILE"},
+      {"stats", 0, 0, G_OPTION_ARG_FILENAME, &o->statistics,
+          "As -s, by the name that other commands have for it", "FILE"},
       {"keep-frames", 0, 0, G_OPTION_ARG_INT, &o->keep,
           "Images that the statistics file keeps, for method auto and full bias correction later; without "
           "it a sample of at most 500, about 30 MB, is in memory only",

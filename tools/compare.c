@@ -41,6 +41,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "Calibration table; several to compare them", "FILE"},
       {"stats", 's', 0, G_OPTION_ARG_FILENAME, &o->stats,
           "Statistics file of int8calib: for --method, and for histograms in --html", "FILE"},
+      {"statistics", 0, 0, G_OPTION_ARG_FILENAME, &o->stats,
+          "As -s, by the name that other commands have for it", "FILE"},
       {"method", 0, 0, G_OPTION_ARG_STRING, &o->methods,
           "Make tables from the statistics: one method, or several between commas", "METHODS"},
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &o->percentile, "For percentile; default 99.99",

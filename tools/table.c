@@ -23,6 +23,8 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
   const GOptionEntry entries[] = {
       {"stats", 's', 0, G_OPTION_ARG_FILENAME, &options->stats, "Statistics file of int8calib",
           "FILE"},
+      {"statistics", 0, 0, G_OPTION_ARG_FILENAME, &options->stats,
+          "As -s, by the name that other commands have for it", "FILE"},
       {"model", 'm', 0, G_OPTION_ARG_FILENAME, &options->model, "The model they were made with",
           "FILE"},
       TOOL_TABLE_ENTRIES (options->table),
