@@ -125,6 +125,10 @@ class Comparison:
     def theirs(self, path, images):
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level, settings.intra_op_num_threads = 3, self.options.threads
+        if self.options.int8_kernels:
+            settings.add_session_config_entry("session.qdqisint8allowed", "1")
+        if self.options.plain:
+            settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
         return np.concatenate([session.run(None, {name: nchw(images[i:i + 1])})[0].reshape(1, -1)
@@ -183,6 +187,8 @@ class Comparison:
             images, labels = frames(data, self.options.frames, qdq.Comparison.height(model))
             images = prepare(images)
             for how, way in WAYS.items():
+                if not any(part in how for part in self.options.ways.split(";")):
+                    continue
                 with tempfile.TemporaryDirectory() as folder:
                     try:
                         result = way(model, images, folder)
@@ -202,6 +208,10 @@ def main():
                         help="labelled photos and networks (default: INT8_TEST_DATA)")
     parser.add_argument("--frames", type=int, default=500, help="at most so many of a network (default: %(default)s)")
     parser.add_argument("--only", default="", help="networks with this in their name, quantised here")
+    parser.add_argument("--ways", default="", help="quantised in ways with one of these in their name (a;b)")
+    parser.add_argument("--int8-kernels", action="store_true",
+                        help="of ONNX Runtime for int8 activations, too: it leaves layers to float kernels otherwise")
+    parser.add_argument("--plain", action="store_true", help="ONNX Runtime without optimisations: all in float")
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime (default: %(default)s)")
     options = parser.parse_args()
     if not os.path.exists(os.path.join(options.data, "photos", "labels.tsv")):
