@@ -144,6 +144,22 @@ GST_START_TEST (test_every_key)
 }
 GST_END_TEST;
 
+/* A list of GPUs, and results that do not hold frames: of objects, as nvinfer; of whole frames it ignores that. */
+GST_START_TEST (test_devices_and_async)
+{
+  g_autofree char *text = g_strdup_printf ("[property]\nonnx-file=net.onnx\nnetwork-type=1\ngpu-id=0;1\n"
+                                           "process-mode=%d\nclassifier-async-mode=1\n",
+      __i__);
+  TestElement test = ready ("int8infer", write_config ("c.txt", text));
+
+  check_text (&test, "device-id", "0;1");
+  check_text (&test, "backend", "auto");
+  check_text (&test, "async", __i__ == 2 ? "true" : "false");
+  test_expect_no_error (test.bus);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
 /* Whether it was set before or after the file. */
 GST_START_TEST (test_by_hand_goes_first)
 {
@@ -475,6 +491,7 @@ make_suite (void)
   suite_add_tcase (suite, tcase);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_loop_test (tcase, test_every_key, 0, 2);
+  tcase_add_loop_test (tcase, test_devices_and_async, 1, 3);
   tcase_add_test (tcase, test_by_hand_goes_first);
   tcase_add_test (tcase, test_runs);
   tcase_add_test (tcase, test_mean_image);
