@@ -124,6 +124,7 @@ get_setting (const GstInt8NetworkSettings *settings, guint id, GValue *value)
 
 /* --- Both ------------------------------------------------------------------------------------ */
 
+/* Where the text of a property is that is the element's own and settled in READY; else NULL. */
 static char **
 text_of (GstInt8Infer *self, guint id)
 {
