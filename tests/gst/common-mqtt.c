@@ -8,6 +8,7 @@
 #include <mosquitto.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,6 +73,13 @@ test_broker_init (TestBroker *broker, const char *more)
   g_assert_true (g_file_set_contents (path, text, -1, NULL));
 }
 
+/* A test that fails leaves no broker behind. */
+static void
+end_with_parent (gpointer data)
+{
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+}
+
 void
 test_broker_start (TestBroker *broker)
 {
@@ -81,8 +89,8 @@ test_broker_start (TestBroker *broker)
   int fd;
 
   g_assert_true (g_spawn_async (NULL, argv, NULL,
-      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
-      NULL, &broker->pid, NULL));
+      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+      end_with_parent, NULL, &broker->pid, NULL));
   while ((fd = loopback (&broker->port)) < 0) {
     if (g_get_monotonic_time () > until || waitpid (broker->pid, NULL, WNOHANG) != 0)
       g_error ("mosquitto does not listen on port %u", broker->port);
