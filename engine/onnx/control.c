@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "engine/onnx/import.h"
+#include "engine/onnx/order.h"
 
 /* Nodes that all runs of a body may come to: as many as a model may have. */
 #define MAX_UNROLLED 16384
@@ -232,9 +232,14 @@ check_body (const Loop *loop, GError **error)
 {
   const EngineOnnxNode *node = loop->node;
 
-  for (gsize i = 0; i < loop->body->n_input; i++)
-    if (!loop->body->input[i]->name || !loop->body->input[i]->name[0])
+  for (gsize i = 0; i < loop->body->n_input; i++) {
+    const char *name = loop->body->input[i]->name;
+
+    if (!name || !name[0])
       return ENGINE_ONNX_REFUSE ("input %" G_GSIZE_FORMAT " of \"body\" has no name", i);
+    if (!engine_onnx_check_name (name, "name", error))
+      return FALSE;
+  }
   for (gsize i = 0; i < loop->body->n_node; i++)
     for (gsize j = 0; j < loop->body->node[i]->n_attribute; j++)
       if (loop->body->node[i]->attribute[j]->g)

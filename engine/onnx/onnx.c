@@ -220,7 +220,13 @@ engine_onnx_add_initialisers (EngineOnnx *onnx, const EngineOnnx__GraphProto *gr
   for (gsize i = 0; i < graph->n_initializer; i++) {
     EngineOnnx__TensorProto *tensor = graph->initializer[i];
 
-    if (!engine_onnx_tensor_check (tensor, error))
+    if (!tensor->name || !tensor->name[0])
+      return REFUSE (ENGINE_ERROR_MODEL, "an initialiser has no name");
+    if (g_hash_table_contains (onnx->tensors, tensor->name) ||
+        g_hash_table_contains (onnx->values, tensor->name))
+      return REFUSE (ENGINE_ERROR_MODEL, "two values are named \"%s\"", tensor->name);
+    if (!engine_onnx_check_name (tensor->name, "name", error) ||
+        !engine_onnx_tensor_check (tensor, error))
       return FALSE;
     g_hash_table_insert (onnx->tensors, tensor->name, tensor);
   }

@@ -34,9 +34,8 @@ node_name (const EngineOnnx__NodeProto *node)
 
 /* --- Names ---------------------------------------------------------------------------------- */
 
-/* Names end in tables with one line each, and in messages. */
-static gboolean
-check_name (const char *name, const char *of, GError **error)
+gboolean
+engine_onnx_check_name (const char *name, const char *of, GError **error)
 {
   const gsize length = strlen (name);
   g_autofree char *printable = NULL;
@@ -65,7 +64,7 @@ is_outer (const Order *order, const char *name)
 static gboolean
 add_name (Order *order, const char *name, int producer, GError **error)
 {
-  if (!check_name (name, "name", error))
+  if (!engine_onnx_check_name (name, "name", error))
     return FALSE;
   if (g_hash_table_contains (order->producers, name) || is_outer (order, name))
     return REFUSE ("two values are named \"%s\"", name);
@@ -78,9 +77,9 @@ check_node (const EngineOnnx__NodeProto *node, gsize i, GError **error)
 {
   if (!node->op_type || !node->op_type[0])
     return REFUSE ("node %" G_GSIZE_FORMAT " has no op", i);
-  if (!check_name (node->op_type, "op", error) ||
-      (node->name && !check_name (node->name, "node name", error)) ||
-      (node->domain && !check_name (node->domain, "domain", error)))
+  if (!engine_onnx_check_name (node->op_type, "op", error) ||
+      (node->name && !engine_onnx_check_name (node->name, "node name", error)) ||
+      (node->domain && !engine_onnx_check_name (node->domain, "domain", error)))
     return FALSE;
   if (node->n_output == 0 || !node->output[0][0])
     return REFUSE ("node %" G_GSIZE_FORMAT " (%s) has no output", i, node->op_type);

@@ -14,6 +14,10 @@ typedef struct {
 /* NULL where it is not known. */
 const EngineOnnxOp *engine_onnx_op (const EngineOnnx__NodeProto *node);
 
+/* Whether it is text of one line, not too long: names end in tables, and in messages. `of` is what it
+ * names. */
+gboolean engine_onnx_check_name (const char *name, const char *of, GError **error);
+
 /* Indices (int) of the nodes that the outputs need, producers first; in the order of the model
  * where that is one. Names must be text and unique, ops known, and no value may need itself. What
  * is in outer already may be read, and nothing of its name made. */

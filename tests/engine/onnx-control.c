@@ -75,6 +75,23 @@ check_graph (const char *text, const char *name, const char *graph, EngineError 
   engine_onnx__model_proto__free_unpacked (inner, NULL);
 }
 
+/* A body with an initialiser of this name. */
+static void
+check_initialiser (const char *text, char *name, const char *message)
+{
+  EngineOnnx__ModelProto *inner =
+      unpack ("input i; input c; input v; floats w 1; Mul v w -> o; output c; output o");
+  EngineOnnx__TensorProto *tensor = inner->graph->initializer[0];
+  char *own = tensor->name;
+  g_autoptr (GBytes) bytes = NULL;
+
+  tensor->name = name;
+  bytes = with_graphs (text, (const char *[]){"body"}, &inner->graph, 1);
+  tensor->name = own;
+  check_refused (bytes, MODEL, message);
+  engine_onnx__model_proto__free_unpacked (inner, NULL);
+}
+
 static void
 check_text (const char *text, EngineError code, const char *message)
 {
@@ -136,6 +153,9 @@ test_bodies (void)
       "two values are named \"x\"");
   check_graph (LOOP, "body", "input i; input c; input v; Relu v -> v; output c; output v", MODEL,
       "two values are named \"v\"");
+  check_initialiser (LOOP, NULL, "an initialiser has no name");
+  check_initialiser (LOOP, (char *) "x", "two values are named \"x\"");
+  check_initialiser (LOOP, (char *) "a\nb", "has control characters");
 }
 
 /* Subgraphs in subgraphs: more than any exporter writes must not cost a stack. */
