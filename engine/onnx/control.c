@@ -144,11 +144,11 @@ rename_all (GHashTable *names, char **list, gsize n)
   return result;
 }
 
-/* The body's nodes under other names; what the names and attributes are is the message's. */
+/* The body's nodes under other names; their attributes are the message's. */
 static gboolean
-import_renamed (EngineOnnx *onnx, const EngineOnnx__GraphProto *body, GHashTable *names,
-    GError **error)
+import_renamed (EngineOnnx *onnx, const Loop *loop, GHashTable *names, GError **error)
 {
+  const EngineOnnx__GraphProto *body = loop->body;
   EngineOnnx__GraphProto graph = *body;
   g_autofree EngineOnnx__NodeProto *protos = g_new (EngineOnnx__NodeProto, body->n_node + 1);
   g_autofree EngineOnnx__NodeProto **nodes = g_new (EngineOnnx__NodeProto *, body->n_node + 1);
@@ -158,6 +158,8 @@ import_renamed (EngineOnnx *onnx, const EngineOnnx__GraphProto *body, GHashTable
 
   for (gsize i = 0; i < body->n_node; i++) {
     protos[i] = *body->node[i];
+    /* Or the graph would try one number after the other behind equal names. */
+    protos[i].name = protos[i].name ? name_in_run (onnx, loop, protos[i].name) : NULL;
     protos[i].input = rename_all (names, protos[i].input, protos[i].n_input);
     protos[i].output = rename_all (names, protos[i].output, protos[i].n_output);
     nodes[i] = &protos[i];
@@ -211,7 +213,7 @@ run_body (EngineOnnx *onnx, Loop *loop, gboolean *go_on, GError **error)
     return FALSE;
   for (gsize i = 2; i < body->n_input; i++)
     g_hash_table_insert (onnx->values, renamed (names, body->input[i]->name), loop->carried[i - 2]);
-  if (!import_renamed (onnx, body, names, error))
+  if (!import_renamed (onnx, loop, names, error))
     return FALSE;
   condition = read_value (onnx, node, renamed (names, body->output[0]->name), error);
   if (!condition)
