@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* In the order in which they are preferred where nothing tells them apart: the default first. */
+/* In the order in which they are taken where nothing at all tells them apart. */
 static const CalibMethod candidates[] = {
     CALIB_METHOD_MSE,
     CALIB_METHOD_MSE_RELATIVE,
@@ -118,15 +118,21 @@ preference (CalibMethod method)
   return i;
 }
 
+/* The highest logit SQNR first: it varies less from frame to frame than the divergence. */
 static int
-by_preference (gconstpointer a, gconstpointer b)
+by_sqnr (gconstpointer a, gconstpointer b)
 {
-  return preference (((const EngineMethodScore *) a)->method) -
-         preference (((const EngineMethodScore *) b)->method);
+  const EngineMethodScore *x = a, *y = b;
+
+  if (x->score.sqnr > y->score.sqnr)
+    return -1;
+  if (x->score.sqnr < y->score.sqnr)
+    return 1;
+  return preference (x->method) - preference (y->method);
 }
 
-/* Whether y is larger than x, frame by frame, by no more than one standard error of the mean
- * difference. */
+/* Whether y is larger than x, frame by frame, by no more than two standard errors of the mean
+ * difference: with eight methods, one of them is the best by one error often enough by chance. */
 static gboolean
 is_within_noise (const double *x, const double *y, guint64 n)
 {
@@ -137,7 +143,7 @@ is_within_noise (const double *x, const double *y, guint64 n)
   const double mean = sum / (double) n;
   for (guint64 i = 0; i < n; i++)
     squares += (y[i] - x[i] - mean) * (y[i] - x[i] - mean);
-  return mean <= 0 || (n > 1 && mean <= sqrt (squares / (double) (n - 1) / (double) n));
+  return mean <= 0 || (n > 1 && mean <= 2 * sqrt (squares / (double) (n - 1) / (double) n));
 }
 
 /* The best, and what these frames cannot tell from it, come first. */
@@ -158,7 +164,7 @@ sort (const Trials *t, GArray *ranking)
     memmove (rows + n_best + 1, rows + n_best, (i - n_best) * sizeof row);
     rows[n_best++] = row;
   }
-  qsort (rows, n_best, sizeof *rows, by_preference);
+  qsort (rows, n_best, sizeof *rows, by_sqnr);
 }
 
 /* Every method that the statistics can serve. */

@@ -173,8 +173,8 @@ typedef struct {
 
 /* Method "auto": every method that the statistics can serve, judged on all frames that they keep. Of
  * EngineMethodScore, the first being the choice; to be freed with g_array_unref(). First come the
- * method of the least mean divergence and those whose divergence is larger by one standard error of the
- * difference at most, mse before all others; then the others, the least divergence first.
+ * method of the least mean divergence and those whose divergence is larger by two standard errors of the
+ * difference at most, the highest logit SQNR first; then the others, the least divergence first.
  * CALIB_ERROR_EMPTY where no frames are kept. These frames are in the histograms, too:
  * docs/CALIBRATION.md tells how much that matters. */
 GArray *engine_calibration_rank (const EngineModel *model, const CalibStatistics *statistics,

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define KEEP 12
+#define KEEP 32
 
 static KernelBackend *cpu;
 
@@ -114,6 +114,8 @@ check_ranking (const EngineModel *model, const CalibStatistics *statistics, cons
            row->score.top1 == alone.top1);
     if (i > 0 && !row->best && !row[-1].best)
       CHECK (row[-1].score.kl_mean <= row->score.kl_mean);
+    if (i > 0 && row->best && row[-1].best)
+      CHECK (row[-1].score.sqnr >= row->score.sqnr);
     if (i > 0) {
       CHECK (row[-1].best || !row->best);
       differ |= row[-1].best && !row->best;
