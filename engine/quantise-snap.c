@@ -7,8 +7,8 @@
  *
  * So all that multiply and round in floats, in whatever order, find the same level, as long as their
  * roundings together stay below that: ONNX Runtime's are at most 4.6e-5 (three of 2^-24, of 255), and
- * D <= 8191 leaves 6.1e-5. With a residual r there are two products, m acc + mr r, and where mr is a simple fraction R / d and D a
- * multiple of d, the same is true of their sum.
+ * D <= 8191 leaves 6.1e-5. With a residual r there are two products, m acc + mr r, and where mr is a
+ * simple fraction R / d and D a multiple of d, the same is true of their sum.
  */
 #include "engine/quantise.h"
 
