@@ -196,31 +196,21 @@ add_bias (EngineOnnx *onnx, const EngineOnnxNode *node, const Shape *shape, int 
   return *value != ENGINE_NONE;
 }
 
-/* Channels to pixels: a transpose of six axes between two reshapes. */
+/* Channels to pixels. */
 static int
-add_shuffle (EngineOnnx *onnx, const EngineOnnxNode *node, int value, const Shape *shape,
+add_pixels (EngineOnnx *onnx, const EngineOnnxNode *node, int value, const Shape *shape,
     GError **error)
 {
   const EngineValue conv = *engine_graph_value (onnx->graph, value);
   const int sh = shape->axis[0].stride, sw = shape->axis[1].stride;
   const int h = conv.rank == 4 ? conv.dims[1] : 1, w = conv.dims[conv.rank - 2];
-  const int after[] = {1, h * sh, w * sw, shape->oc};
-  const int perm[] = {0, 1, 4, 2, 5, 3};
-  EngineNode *transpose;
+  const int before[] = {1, h, w, shape->oc, sh, sw}, perm[] = {0, 1, 4, 2, 5, 3};
+  const int image[] = {1, h * sh, w * sw, shape->oc}, row[] = {1, w * sw, shape->oc};
 
   if (sh * sw == 1)
     return value;
-  value = engine_onnx_add_reshape (onnx, node, 0, value, 6,
-      (const int[]){1, h, w, shape->oc, sh, sw}, error);
-  if (value == ENGINE_NONE)
-    return ENGINE_NONE;
-  transpose = engine_onnx_add (onnx, node, ENGINE_OP_TRANSPOSE, 0, &value, 1);
-  memcpy (transpose->transpose.perm, perm, sizeof perm);
-  value = engine_onnx_infer (onnx, node, transpose, error);
-  if (conv.rank == 4)
-    return engine_onnx_add_reshape (onnx, node, 0, value, 4, after, error);
-  return engine_onnx_add_reshape (onnx, node, 0, value, 3, (const int[]){1, after[2], shape->oc},
-      error);
+  return engine_onnx_add_shuffle (onnx, node, value, before, perm, conv.rank,
+      conv.rank == 4 ? image : row, error);
 }
 
 static int
@@ -265,7 +255,7 @@ engine_onnx_import_conv_transpose (EngineOnnx *onnx, const EngineOnnxNode *node,
   conv->conv.groups = shape.groups;
   value = engine_onnx_infer (onnx, node, conv, error);
   if (value != ENGINE_NONE)
-    value = add_shuffle (onnx, node, value, &shape, error);
+    value = add_pixels (onnx, node, value, &shape, error);
   value = value == ENGINE_NONE ? value : add_cut (onnx, node, value, &shape, error);
   if (value == ENGINE_NONE)
     return FALSE;

@@ -4,23 +4,30 @@
 
 #include "engine/onnx/import.h"
 
+int
+engine_onnx_add_shuffle (EngineOnnx *onnx, const EngineOnnxNode *node, int value,
+    const int before[6], const int perm[6], int rank, const int *after, GError **error)
+{
+  EngineNode *transpose;
+
+  value = engine_onnx_add_reshape (onnx, node, 0, value, 6, before, error);
+  if (value == ENGINE_NONE)
+    return ENGINE_NONE;
+  transpose = engine_onnx_add (onnx, node, ENGINE_OP_TRANSPOSE, 0, &value, 1);
+  memcpy (transpose->transpose.perm, perm, 6 * sizeof *perm);
+  return engine_onnx_add_reshape (onnx, node, 0, engine_onnx_infer (onnx, node, transpose, error),
+      rank, after, error);
+}
+
 static gboolean
 shuffle (EngineOnnx *onnx, const EngineOnnxNode *node, const int before[6], const int perm[6],
     const int after[4], GError **error)
 {
   EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
-  int value = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_CHANNELS_LAST, error);
-  EngineNode *transpose;
+  const int value = engine_onnx_add_shuffle (onnx, node,
+      engine_onnx_stored (onnx, node, x, ENGINE_ONNX_CHANNELS_LAST, error), before, perm, 4, after,
+      error);
 
-  if (value != ENGINE_NONE)
-    value = engine_onnx_add_reshape (onnx, node, 0, value, 6, before, error);
-  if (value == ENGINE_NONE)
-    return FALSE;
-  transpose = engine_onnx_add (onnx, node, ENGINE_OP_TRANSPOSE, 0, &value, 1);
-  memcpy (transpose->transpose.perm, perm, 6 * sizeof *perm);
-  value = engine_onnx_infer (onnx, node, transpose, error);
-  if (value != ENGINE_NONE)
-    value = engine_onnx_add_reshape (onnx, node, 0, value, 4, after, error);
   if (value == ENGINE_NONE)
     return FALSE;
   engine_graph_rename (onnx->graph, value, node->proto->output[0]);

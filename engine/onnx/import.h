@@ -300,6 +300,11 @@ void engine_onnx_name_output (EngineOnnx *onnx, const EngineOnnxNode *node, int 
 int engine_onnx_add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value,
     int rank, const int *dims, GError **error);
 
+/* onnx/depth.c: pixels and channels of a graph value exchanged: a transpose of six axes between two
+ * reshapes; ENGINE_NONE gives itself. */
+int engine_onnx_add_shuffle (EngineOnnx *onnx, const EngineOnnxNode *node, int value,
+    const int before[6], const int perm[6], int rank, const int *after, GError **error);
+
 /* onnx/move.c: `size` elements from `start` on along an axis of a graph value. Named like output i. */
 int engine_onnx_add_slice (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value,
     int axis, int start, int size, GError **error);
