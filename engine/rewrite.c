@@ -108,6 +108,16 @@ engine_rewrite_convert (EngineGraph *graph, EngineOp op, int value, const char *
   return node->output;
 }
 
+void
+engine_rewrite_to_unary (EngineNode *node, int x, KernelUnary kind)
+{
+  node->op = ENGINE_OP_UNARY;
+  node->n_inputs = 1;
+  node->inputs[0] = x;
+  node->unary.kind = kind;
+  node->unary.alpha = node->unary.beta = 0;
+}
+
 /* A node that nobody needs must not count as a reader of its inputs. */
 static void
 drop_producer (EngineGraph *graph, int value)

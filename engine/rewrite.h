@@ -31,6 +31,9 @@ void engine_rewrite_keep_scales (EngineGraph *graph, int from, int to, const flo
  * type of `op`; of QUANTISE the quant is left to the caller. Returns the output. */
 int engine_rewrite_convert (EngineGraph *graph, EngineOp op, int value, const char *suffix);
 
+/* The node computes a function without parameters of x from now on, and reads nothing else. */
+void engine_rewrite_to_unary (EngineNode *node, int x, KernelUnary kind);
+
 /* `to` stands for `from` from now on and takes its name. The node that made `from` reads nothing any
  * more and has no op, until engine_graph_compact() drops it. */
 void engine_rewrite_stand_for (EngineGraph *graph, int from, int to);

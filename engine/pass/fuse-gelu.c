@@ -175,11 +175,7 @@ fuse (EngineGraph *graph, int index)
     kind = gelu_of (graph, mul, i, &x, &f);
     if (kind == KERNEL_UNARY_COUNT || !settle_factor (graph, mul, f))
       continue;
-    mul->op = ENGINE_OP_UNARY;
-    mul->n_inputs = 1;
-    mul->inputs[0] = x;
-    mul->unary.kind = kind;
-    mul->unary.alpha = mul->unary.beta = 0;
+    engine_rewrite_to_unary (mul, x, kind);
     return;
   }
 }
