@@ -224,3 +224,21 @@ test_expected (EnginePrecision precision, int width, int height, guint seed, gui
   kernel_close (backend);
   return result;
 }
+
+void
+test_push (TestElement *test, guint seed)
+{
+  fail_unless_equals_int (gst_harness_push (test->h, test_small_frame (seed)), GST_FLOW_OK);
+}
+
+void
+test_check_next (TestElement *test, guint seed)
+{
+  const Classes expected = test_expected (ENGINE_PRECISION_INT8, 28, 28, seed, 1);
+  GstBuffer *out = gst_harness_pull (test->h);
+
+  fail_unless (out != NULL);
+  fail_unless_equals_uint64 (GST_BUFFER_OFFSET (out), seed);
+  test_check_classes (out, &expected);
+  gst_buffer_unref (out);
+}

@@ -107,6 +107,10 @@ typedef struct {
 /* From the custom metadata; n is 0 without. */
 Classes test_result (GstBuffer *buffer);
 void test_check_classes (GstBuffer *buffer, const Classes *expected);
+/* The small frame of a seed; and what comes out next, which must be that one with the classes of the INT8
+ * network. */
+void test_push (TestElement *test, guint seed);
+void test_check_next (TestElement *test, guint seed);
 /* What an element says of a part of a frame (taken) that comes as the visible part of it. */
 Classes test_classes_of_part (const char *launch, GstCaps *caps, GstBuffer *frame, guint x, guint y,
     guint width, guint height);

@@ -8,24 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void
-push (TestElement *test, guint seed)
-{
-  fail_unless_equals_int (gst_harness_push (test->h, test_small_frame (seed)), GST_FLOW_OK);
-}
-
-static void
-check_next (TestElement *test, guint seed)
-{
-  const Classes expected = test_expected (ENGINE_PRECISION_INT8, 28, 28, seed, 1);
-  GstBuffer *out = gst_harness_pull (test->h);
-
-  fail_unless (out != NULL);
-  fail_unless_equals_uint64 (GST_BUFFER_OFFSET (out), seed);
-  test_check_classes (out, &expected);
-  gst_buffer_unref (out);
-}
-
 /* Pictures of one device, of as many devices as there should be. */
 static guint64
 device_pictures (TestElement *test, guint device, guint n_devices, const char *name)
@@ -72,10 +54,10 @@ GST_START_TEST (test_one_stream)
 
   check_backend_of_message (&test, lists[__i__]);
   for (guint i = 0; i < N_FRAMES; i++) {
-    push (&test, i);
+    test_push (&test, i);
     if (i % 8 == 7)
       for (guint k = i - 7; k <= i; k++)
-        check_next (&test, k);
+        test_check_next (&test, k);
   }
   for (guint i = 0; i < counts[__i__]; i++) {
     const guint64 n = device_pictures (&test, i, counts[__i__], i && __i__ == 2 ? "ref" : "cpu");
@@ -100,7 +82,7 @@ stream (gpointer data)
   for (guint i = 0; i < 100; i++) {
     GstBuffer *out;
 
-    push (test, i);
+    test_push (test, i);
     out = gst_harness_pull (test->h);
     fail_unless_equals_uint64 (GST_BUFFER_OFFSET (out), i);
     fail_unless_equals_int (test_result (out).n, 1);
@@ -148,10 +130,10 @@ GST_START_TEST (test_gpus)
       test_small_caps ());
   check_backend_of_message (&test, "cuda:0,cuda:1");
   for (guint i = 0; i < 200; i++) {
-    push (&test, i);
+    test_push (&test, i);
     if (i % 20 == 19)
       for (guint k = i - 19; k <= i; k++)
-        check_next (&test, k);
+        test_check_next (&test, k);
   }
   fail_unless (device_pictures (&test, 0, 2, "cuda:0") > 20);
   fail_unless (device_pictures (&test, 1, 2, "cuda:1") > 20);
@@ -221,8 +203,8 @@ GST_START_TEST (test_stages)
   gst_debug_set_active (TRUE);
   test = test_infer_new ("int8infer backend=cpu,ref", test_small_caps ());
   for (guint i = 0; i < 6; i++) {
-    push (&test, i);
-    check_next (&test, i);
+    test_push (&test, i);
+    test_check_next (&test, i);
   }
   test_element_free (&test);
   gst_debug_remove_log_function (note_stage);
@@ -250,8 +232,8 @@ GST_START_TEST (test_failing_device)
   test_device_init (&device);
   test = test_infer_new ("int8infer backend=cpu,ref", test_small_caps ());
   for (guint i = 0; i < 4; i++) {
-    push (&test, i);
-    check_next (&test, i);
+    test_push (&test, i);
+    test_check_next (&test, i);
   }
   fail_unless (device_pictures (&test, 1, 2, "ref") > 0);
   test_device_break (&device, 2, "the fan has stopped");
@@ -303,8 +285,8 @@ GST_START_TEST (test_auto)
   test.h = gst_harness_new_with_element (test.element, "sink", "src");
   gst_harness_set_src_caps (test.h, test_small_caps ());
   check_backend_of_message (&test, cuda ? "cuda:0" : "cpu");
-  push (&test, 1);
-  check_next (&test, 1);
+  test_push (&test, 1);
+  test_check_next (&test, 1);
   test_element_free (&test);
   engine_backend_close (cuda);
 }

@@ -13,24 +13,6 @@ infer_new (const char *launch)
   return test_infer_new (launch, test_small_caps ());
 }
 
-static void
-push (TestElement *test, guint seed)
-{
-  fail_unless_equals_int (gst_harness_push (test->h, test_small_frame (seed)), GST_FLOW_OK);
-}
-
-static void
-check_next (TestElement *test, guint seed)
-{
-  const Classes expected = test_expected (ENGINE_PRECISION_INT8, 28, 28, seed, 1);
-  GstBuffer *out = gst_harness_pull (test->h);
-
-  fail_unless (out != NULL);
-  fail_unless_equals_uint64 (GST_BUFFER_OFFSET (out), seed);
-  test_check_classes (out, &expected);
-  gst_buffer_unref (out);
-}
-
 static double
 batch_fill (TestElement *test)
 {
@@ -61,20 +43,20 @@ GST_START_TEST (test_batches_of_all)
   /* Those that know no model may come before the one that does. */
   for (guint i = 1; i < 4; i++)
     tests[i] = infer_new ("int8infer instance-id=a model=\"\" batch-size=2 batch-timeout=60000000000");
-  push (&tests[1], 100);
+  test_push (&tests[1], 100);
   tests[0] = infer_new ("int8infer instance-id=a batch-size=8 batch-timeout=60000000000");
   for (guint i = 0; i < 4; i++)
     wait_for_engine (&tests[i]);
   for (guint i = 0; i < 7; i++)
-    push (&tests[i % 4 == 1 ? 2 : i % 4], 200 + i);
-  check_next (&tests[1], 100);
+    test_push (&tests[i % 4 == 1 ? 2 : i % 4], 200 + i);
+  test_check_next (&tests[1], 100);
   for (guint i = 0; i < 7; i++)
     gst_buffer_unref (gst_harness_pull (tests[i % 4 == 1 ? 2 : i % 4].h));
   for (guint round = 0; round < 5; round++) {
     for (guint i = 0; i < 8; i++)
-      push (&tests[i % 4], 10 * round + i);
+      test_push (&tests[i % 4], 10 * round + i);
     for (guint i = 0; i < 8; i++)
-      check_next (&tests[i % 4], 10 * round + i);
+      test_check_next (&tests[i % 4], 10 * round + i);
   }
   for (guint i = 0; i < 4; i++) {
     fail_unless (batch_fill (&tests[i]) == 8);
@@ -92,11 +74,11 @@ GST_START_TEST (test_timeout)
   gint64 begin;
 
   wait_for_engine (&test);
-  push (&test, 0); /* the first one of a network takes longer */
-  check_next (&test, 0);
+  test_push (&test, 0); /* the first one of a network takes longer */
+  test_check_next (&test, 0);
   begin = g_get_monotonic_time ();
-  push (&test, 1);
-  check_next (&test, 1);
+  test_push (&test, 1);
+  test_check_next (&test, 1);
   fail_unless (g_get_monotonic_time () - begin >= 80000);
 
   fail_unless (gst_element_query (test.element, query));
@@ -106,9 +88,9 @@ GST_START_TEST (test_timeout)
   /* A full batch waits for nothing. */
   g_object_set (test.element, "batch-timeout", 3600 * GST_SECOND, NULL);
   for (guint i = 2; i < 6; i++)
-    push (&test, i);
+    test_push (&test, i);
   for (guint i = 2; i < 6; i++)
-    check_next (&test, i);
+    test_check_next (&test, i);
   g_object_set (test.element, "batch-timeout", (guint64) 5 * GST_MSECOND, NULL);
   fail_unless (gst_element_query (test.element, query));
   gst_query_parse_latency (query, NULL, &min, &max);
@@ -123,11 +105,11 @@ GST_START_TEST (test_end_is_urgent)
 {
   TestElement test = infer_new ("int8infer batch-size=8 batch-timeout=60000000000");
 
-  push (&test, 1);
-  push (&test, 2);
+  test_push (&test, 1);
+  test_push (&test, 2);
   fail_unless (gst_harness_push_event (test.h, gst_event_new_eos ()));
-  check_next (&test, 1);
-  check_next (&test, 2);
+  test_check_next (&test, 1);
+  test_check_next (&test, 2);
   test_element_free (&test);
 }
 GST_END_TEST;
@@ -150,15 +132,15 @@ GST_START_TEST (test_one_is_held_up)
   probe = gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER, hold, NULL,
       NULL);
   for (guint i = 0; i < 3; i++)
-    push (&held, i);
+    test_push (&held, i);
   for (guint i = 0; i < 50; i++) {
-    push (&other, i);
-    check_next (&other, i);
+    test_push (&other, i);
+    test_check_next (&other, i);
   }
   fail_unless_equals_int (gst_harness_buffers_in_queue (held.h), 0);
   gst_pad_remove_probe (pad, probe);
   for (guint i = 0; i < 3; i++)
-    check_next (&held, i);
+    test_check_next (&held, i);
   gst_object_unref (pad);
   test_element_free (&held);
   test_element_free (&other);
@@ -174,15 +156,15 @@ GST_START_TEST (test_error_of_one)
 
   gst_buffer_set_size (torn, 100);
   wait_for_engine (&good);
-  push (&good, 1);
+  test_push (&good, 1);
   fail_unless_equals_int (gst_harness_push (bad.h, torn), GST_FLOW_OK);
-  check_next (&good, 1);
+  test_check_next (&good, 1);
   test_expect_error (bad.bus, "100 bytes", NULL);
   test_element_free (&bad);
   g_object_set (good.element, "batch-timeout", (guint64) 0, NULL);
   for (guint i = 2; i < 10; i++) {
-    push (&good, i);
-    check_next (&good, i);
+    test_push (&good, i);
+    test_check_next (&good, i);
   }
   test_expect_no_error (good.bus);
   test_element_free (&good);
@@ -197,17 +179,17 @@ GST_START_TEST (test_flush_of_one)
   GstSegment segment;
 
   wait_for_engine (&second);
-  push (&one, 1);
-  push (&second, 2);
+  test_push (&one, 1);
+  test_push (&second, 2);
   fail_unless (gst_harness_push_event (one.h, gst_event_new_flush_start ()));
   fail_unless (gst_harness_push_event (one.h, gst_event_new_flush_stop (TRUE)));
   gst_segment_init (&segment, GST_FORMAT_TIME);
   fail_unless (gst_harness_push_event (one.h, gst_event_new_segment (&segment)));
-  push (&second, 3);
-  push (&one, 4); /* the third */
-  check_next (&second, 2);
-  check_next (&second, 3);
-  check_next (&one, 4);
+  test_push (&second, 3);
+  test_push (&one, 4); /* the third */
+  test_check_next (&second, 2);
+  test_check_next (&second, 3);
+  test_check_next (&one, 4);
   fail_unless_equals_int (gst_harness_buffers_received (one.h), 1);
   test_element_free (&one);
   test_element_free (&second);
@@ -224,11 +206,11 @@ GST_START_TEST (test_first_leaves)
   gboolean swapped;
 
   wait_for_engine (&second);
-  push (&one, 1);
-  check_next (&one, 1);
+  test_push (&one, 1);
+  test_check_next (&one, 1);
   test_element_free (&one);
-  push (&second, 2);
-  check_next (&second, 2);
+  test_push (&second, 2);
+  test_check_next (&second, 2);
   g_object_set (second.element, "ranges", 1, NULL);
   message = test_wait_message (second.bus, "int8-engine", 20);
   fail_unless (message && gst_structure_get_boolean (message, "swapped", &swapped) && swapped);
@@ -236,7 +218,7 @@ GST_START_TEST (test_first_leaves)
   third = infer_new ("int8infer instance-id=e model=\"\"");
   wait_for_engine (&third);
   test_element_free (&second);
-  push (&third, 5);
+  test_push (&third, 5);
   gst_buffer_unref (gst_harness_pull (third.h));
   test_element_free (&third);
 }
@@ -256,8 +238,8 @@ GST_START_TEST (test_who_may_not_join)
       GST_STATE_CHANGE_FAILURE);
   test_expect_error (other.bus, "instance-id \"f\"", "/other.onnx", NULL);
   test_element_free (&other);
-  push (&one, 3);
-  check_next (&one, 3);
+  test_push (&one, 3);
+  test_check_next (&one, 3);
   test_element_free (&one);
 }
 GST_END_TEST;
@@ -276,7 +258,7 @@ run_stream (gpointer data)
   Stream *stream = data;
 
   for (guint i = 0; i < FRAMES; i++) {
-    push (&stream->test, i);
+    test_push (&stream->test, i);
     if (stream->stream % 3 == 0 && i % 20 == 19) {
       GstSegment segment;
 
