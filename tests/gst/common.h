@@ -72,8 +72,8 @@ char *test_expected_table (guint first, guint n, CalibMethod method, guint batch
 
 /* --- Messages -------------------------------------------------------------------------------- */
 
-/* The structure of the next element message of that name, or NULL within `seconds`; errors fail
- * the test. Other messages are dropped. */
+/* The structure of the next element message of that name, or NULL once the bus was silent for `seconds` in
+ * which this process was not stopped; errors fail the test. Other messages are dropped. */
 GstStructure *test_wait_message (GstBus *bus, const char *name, guint seconds);
 /* The next error, which must contain all of the texts (NULL-terminated). */
 void test_expect_error (GstBus *bus, ...) G_GNUC_NULL_TERMINATED;

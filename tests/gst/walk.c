@@ -221,11 +221,19 @@ check_bus (Walk *walk)
   gst_object_unref (bus);
 }
 
+static guint
+n_steps (void)
+{
+  const char *text = g_getenv ("INT8_TEST_STEPS");
+
+  return text ? (guint) atoi (text) : 300;
+}
+
 GST_START_TEST (test_walk)
 {
-  const char *given = g_getenv ("INT8_TEST_SEED"), *steps = g_getenv ("INT8_TEST_STEPS");
+  const char *given = g_getenv ("INT8_TEST_SEED");
   const guint seed = given ? atoi (given) : g_random_int ();
-  const guint n = steps ? atoi (steps) : 300;
+  const guint n = n_steps ();
   Walk walk = {0};
 
   printf ("INT8_TEST_SEED=%u\n", seed);
@@ -249,7 +257,7 @@ make_suite (void)
   Suite *suite = suite_create ("random walk");
   TCase *tcase = tcase_create ("walk");
 
-  tcase_set_timeout (tcase, 3000);
+  tcase_set_timeout (tcase, 100 + n_steps ());
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_walk);
   suite_add_tcase (suite, tcase);
