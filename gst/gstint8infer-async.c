@@ -186,8 +186,9 @@ give_newest (GstInt8Infer *self, GstInt8Entry *passing)
 
   gst_int8_infer_read_options (self, &passing->options);
   passing->options.post_messages = FALSE; /* once, when it came */
-  passing->job.format = &self->format;
-  passing->segment = self->segment;
+  passing->format = self->stream->format;
+  passing->job.format = &passing->format;
+  passing->segment = self->stream->segment;
   if (passing->options.process_mode == GST_INT8_PROCESS_OBJECTS)
     gst_int8_infer_entry_give_tracks (self, passing);
   else if (async->labels)
@@ -202,8 +203,6 @@ submit (GstInt8Infer *self, GstInt8Entry *entry)
 
   /* A pool gets the buffer back when both are done with its memory. */
   gst_buffer_add_parent_buffer_meta (copy, entry->buffer);
-  entry->format = self->format;
-  entry->job.format = &entry->format;
   entry->job.wants_output = FALSE; /* nobody would be given it */
   gst_int8_member_submit (self->member, &entry->job);
   g_mutex_lock (&self->lock);
@@ -224,8 +223,8 @@ begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrived)
   g_mutex_lock (&self->lock);
   gst_int8_infer_entries_grow (self);
   g_mutex_unlock (&self->lock);
-  if (self->has_format && self->n_entries == self->window) {
-    self->n_frames++;
+  if (self->stream->has_format && self->n_entries == self->window) {
+    self->stream->n_frames++;
     gst_int8_stats_pass (&self->stats);
     return buffer;
   }

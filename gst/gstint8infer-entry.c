@@ -60,7 +60,7 @@ gst_int8_infer_entries_free (GstInt8Infer *self)
   g_clear_pointer (&self->entries, g_free);
   self->window = 0;
   gst_int8_region_filter_clear (&self->filter);
-  gst_int8_tracks_clear (self->tracks);
+  gst_int8_tracks_clear (self->stream->tracks);
 }
 
 /* --- Quality of service ---------------------------------------------------------------------- */
@@ -68,6 +68,7 @@ gst_int8_infer_entries_free (GstInt8Infer *self)
 static gboolean
 is_late (GstInt8Infer *self, GstBuffer *buffer)
 {
+  const GstSegment *segment = &self->stream->segment;
   guint64 running, stream;
   GstClockTime earliest;
   GstMessage *message;
@@ -75,15 +76,15 @@ is_late (GstInt8Infer *self, GstBuffer *buffer)
   g_mutex_lock (&self->lock);
   earliest = self->earliest;
   g_mutex_unlock (&self->lock);
-  if (!GST_CLOCK_TIME_IS_VALID (earliest) || self->segment.format != GST_FORMAT_TIME ||
+  if (!GST_CLOCK_TIME_IS_VALID (earliest) || segment->format != GST_FORMAT_TIME ||
       !GST_BUFFER_PTS_IS_VALID (buffer))
     return FALSE;
-  running = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
   if (!GST_CLOCK_TIME_IS_VALID (running) || running >= earliest)
     return FALSE;
 
   gst_int8_stats_drop (&self->stats);
-  stream = gst_segment_to_stream_time (&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  stream = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
   message = gst_message_new_qos (GST_OBJECT (self), FALSE, running, stream, GST_BUFFER_PTS (buffer),
       GST_BUFFER_DURATION (buffer));
   gst_element_post_message (GST_ELEMENT (self), message);
@@ -136,11 +137,12 @@ begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrive
 
   entry->buffer = buffer;
   entry->arrived = arrived;
-  entry->segment = self->segment;
+  entry->format = self->stream->format;
+  entry->segment = self->stream->segment;
   gst_int8_infer_read_options (self, &entry->options);
-  passed = self->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
+  passed = self->stream->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
   entry->late = !passed && entry->options.qos && is_late (self, buffer);
-  job->format = &self->format;
+  job->format = &entry->format;
   job->top_k = entry->options.top_k;
   job->threshold = entry->options.threshold;
   job->softmax = entry->options.softmax;
@@ -170,7 +172,7 @@ gst_int8_infer_entry_begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrive
   GstInt8Entry *entry = self->entries[(self->first_entry + self->n_entries) % self->window];
   g_autoptr (GError) error = NULL;
 
-  if (self->has_format) {
+  if (self->stream->has_format) {
     begin (self, entry, buffer, arrived);
     return entry;
   }
@@ -245,7 +247,7 @@ gst_int8_infer_entries_drop (GstInt8Infer *self)
   gst_int8_infer_async_hold (self);
   if (self->n_entries > 0) {
     gst_int8_member_cancel (self->member);
-    gst_int8_tracks_clear (self->tracks); /* of some the result is lost that they wait for */
+    gst_int8_tracks_clear (self->stream->tracks); /* of some the result is lost that they wait for */
   }
   while (self->n_entries > 0) {
     GstInt8Entry *entry = self->entries[self->first_entry];

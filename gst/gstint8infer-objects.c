@@ -25,7 +25,7 @@ static gboolean
 is_due (GstInt8Infer *self, const GstInt8Entry *entry, const GstInt8EntryObject *place, guint64 area)
 {
   if (place->track)
-    return gst_int8_track_is_due (place->track, &entry->options.tracks, self->n_frames, area);
+    return gst_int8_track_is_due (place->track, &entry->options.tracks, self->stream->n_frames, area);
   if (self->async.thread)
     warn_of_untracked (self);
   return !self->async.thread;
@@ -45,7 +45,7 @@ add_object (GstInt8Infer *self, GstInt8Entry *entry, const GstInt8Object *object
   place = &entry->objects[entry->n_objects++];
   *place = (GstInt8EntryObject){.object = *object, .picture = -1};
   if (object->is_tracked)
-    place->track = gst_int8_track_ref (gst_int8_tracks_see (self->tracks, object->track));
+    place->track = gst_int8_track_ref (gst_int8_tracks_see (self->stream->tracks, object->track));
   if (classify && is_due (self, entry, place, area))
     place->picture = (int) entry->job.n_pictures++;
 }
@@ -56,12 +56,12 @@ find_objects (GstInt8Infer *self, GstInt8Entry *entry, gboolean classify)
   const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (entry->buffer);
   const EngineRect visible =
       crop ? (EngineRect){(int) crop->x, (int) crop->y, (int) crop->width, (int) crop->height}
-           : (EngineRect){0, 0, GST_VIDEO_INFO_WIDTH (&self->format.info),
-                 GST_VIDEO_INFO_HEIGHT (&self->format.info)};
+           : (EngineRect){0, 0, GST_VIDEO_INFO_WIDTH (&entry->format.info),
+                 GST_VIDEO_INFO_HEIGHT (&entry->format.info)};
   GstInt8Regions regions;
   GstInt8Object object;
 
-  gst_int8_tracks_begin_frame (self->tracks, self->n_frames);
+  gst_int8_tracks_begin_frame (self->stream->tracks, self->stream->n_frames);
   gst_int8_regions_init (&regions, entry->buffer, &visible, &self->filter);
   while (gst_int8_regions_next (&regions, &object))
     add_object (self, entry, &object, classify);

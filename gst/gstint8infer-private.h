@@ -32,6 +32,7 @@
 #include "gst/meta.h"
 #include "gst/objects.h"
 #include "gst/stats.h"
+#include "gst/stream.h"
 
 G_BEGIN_DECLS
 
@@ -88,7 +89,7 @@ typedef struct {
   GstInt8InferOptions options; /* as they were when it began */
   gboolean late;               /* passes without inference, and was counted */
   GstSegment segment;          /* that it is in */
-  GstInt8FrameFormat format;   /* async: the stream may go on with another */
+  GstInt8FrameFormat format;   /* the stream may go on with another */
   GstInt8Job job;
   guint n_objects; /* process-mode=objects */
   /* memory that grows to what was needed most */
@@ -154,15 +155,11 @@ struct _GstInt8Infer {
   GstInt8Member *member;
 
   /* the task */
-  GstInt8FrameFormat format;
-  gboolean has_format;
-  GstSegment segment;
+  GstInt8Stream *stream;
   /* a ring of those under way, from READY→PAUSED on */
   GstInt8Entry **entries;
   guint window, first_entry, n_entries;
-  guint64 n_frames; /* that came */
   GstInt8RegionFilter filter;
-  GstInt8Tracks *tracks;
   GstInt8Async async;
 };
 
@@ -197,8 +194,6 @@ void gst_int8_infer_end_locked (GstInt8Infer *self);
 
 /* task */
 void gst_int8_infer_loop (gpointer self);
-/* Takes the format of frames to come from a CAPS event. FALSE when it cannot be taken. */
-gboolean gst_int8_infer_set_caps (GstInt8Infer *self, const GstCaps *caps, GError **error);
 void gst_int8_infer_reset_task (GstInt8Infer *self);
 /* Posts an error of the task and returns `result`. The pipeline stops; upstream is told with its next
  * buffer. */

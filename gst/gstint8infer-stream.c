@@ -70,12 +70,8 @@ gst_int8_infer_flush_locked (GstInt8Infer *self)
       if (GST_EVENT_IS_STICKY (event) && GST_EVENT_TYPE (event) != GST_EVENT_SEGMENT &&
           GST_EVENT_TYPE (event) != GST_EVENT_EOS) {
         gst_pad_store_sticky_event (self->srcpad, event);
-        if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
-          GstCaps *caps;
-
-          gst_event_parse_caps (event, &caps);
-          gst_int8_infer_set_caps (self, caps, NULL); /* the next frame tells */
-        }
+        if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS)
+          gst_int8_stream_take_event (self->stream, event, NULL); /* the next frame tells */
       }
     }
     g_clear_pointer (&item->object, gst_mini_object_unref);
@@ -165,7 +161,7 @@ flush_stop (GstInt8Infer *self, GstEvent *event)
   gst_pad_push_event (self->srcpad, event);
   g_mutex_lock (&self->lock);
   gst_int8_infer_flush_locked (self);
-  gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
+  gst_segment_init (&self->stream->segment, GST_FORMAT_UNDEFINED);
   self->earliest = GST_CLOCK_TIME_NONE;
   restart_locked (self);
   g_mutex_unlock (&self->lock);

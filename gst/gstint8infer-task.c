@@ -11,20 +11,10 @@
 void
 gst_int8_infer_reset_task (GstInt8Infer *self)
 {
-  self->has_format = FALSE;
-  self->n_frames = 0;
+  gst_int8_stream_reset (self->stream);
   self->objects_changed = TRUE;
-  gst_int8_tracks_clear (self->tracks);
   self->earliest = GST_CLOCK_TIME_NONE;
   self->frame_duration = GST_CLOCK_TIME_NONE;
-  gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
-}
-
-gboolean
-gst_int8_infer_set_caps (GstInt8Infer *self, const GstCaps *caps, GError **error)
-{
-  self->has_format = gst_int8_frame_format_init (&self->format, caps, error);
-  return self->has_format;
 }
 
 GstFlowReturn
@@ -43,24 +33,10 @@ static GstFlowReturn
 push_event (GstInt8Infer *self, GstEvent *event)
 {
   g_autoptr (GError) error = NULL;
-  GstCaps *caps;
 
-  switch (GST_EVENT_TYPE (event)) {
-  case GST_EVENT_CAPS:
-    gst_event_parse_caps (event, &caps);
-    if (!gst_int8_infer_set_caps (self, caps, &error)) {
-      gst_event_unref (event);
-      return gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
-    }
-    break;
-  case GST_EVENT_STREAM_START:
-    gst_int8_tracks_clear (self->tracks);
-    break;
-  case GST_EVENT_SEGMENT:
-    gst_event_copy_segment (event, &self->segment);
-    break;
-  default:
-    break;
+  if (!gst_int8_stream_take_event (self->stream, event, &error)) {
+    gst_event_unref (event);
+    return gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
   }
   /* A refused event shows when the next buffer is pushed. */
   gst_pad_push_event (self->srcpad, event);
