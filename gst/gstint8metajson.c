@@ -183,18 +183,6 @@ set_caps (GstBaseTransform *base, GstCaps *in, GstCaps *out)
   return TRUE;
 }
 
-static GstClockTime
-timestamp_of (const GstInt8MetaJson *self, GstBuffer *buffer)
-{
-  const GstSegment *segment = &self->parent.segment;
-  const GstClockTime pts = GST_BUFFER_PTS (buffer);
-  const guint64 stream = segment->format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID (pts)
-                             ? gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts)
-                             : GST_CLOCK_TIME_NONE;
-
-  return GST_CLOCK_TIME_IS_VALID (stream) ? stream : pts;
-}
-
 /* A line is there, whole, when its frame goes on: who follows the file sees results as they come. */
 static GstFlowReturn
 transform_ip (GstBaseTransform *base, GstBuffer *buffer)
@@ -202,7 +190,7 @@ transform_ip (GstBaseTransform *base, GstBuffer *buffer)
   GstInt8MetaJson *self = GST_INT8_META_JSON (base);
   const GstInt8MetaJsonFrame frame = {.width = self->has_info ? self->info.width : 0,
       .height = self->has_info ? self->info.height : 0,
-      .timestamp = timestamp_of (self, buffer),
+      .segment = &base->segment,
       .source = self->run_source,
       .tags = self->run_tags};
 

@@ -51,8 +51,23 @@ add_classes (GString *text, const GstStructure *fields)
   gst_int8_json_end (text, ']');
 }
 
+/* Nothing where it is unknown. An older frame may lie before the segment: its time is negative, then. */
 static void
-add_attribute (GString *text, const GstStructure *fields, const char *name)
+add_time (GString *text, const char *name, const GstSegment *segment, GstClockTime pts)
+{
+  guint64 time = pts;
+  int sign = 0;
+
+  if (!GST_CLOCK_TIME_IS_VALID (pts))
+    return;
+  if (segment->format == GST_FORMAT_TIME)
+    sign = gst_segment_to_stream_time_full (segment, GST_FORMAT_TIME, pts, &time);
+  gst_int8_json_int (text, name, sign == 0 ? (gint64) pts : sign * (gint64) time);
+}
+
+static void
+add_attribute (GString *text, const GstInt8MetaJsonFrame *frame, const GstStructure *fields,
+    const char *name)
 {
   double confidence = 0;
   guint64 timestamp;
@@ -65,7 +80,7 @@ add_attribute (GString *text, const GstStructure *fields, const char *name)
   gst_int8_json_string (text, "name", gst_structure_get_string (fields, "model_name"));
   gst_int8_json_end (text, '}');
   if (gst_structure_get_uint64 (fields, "result_timestamp", &timestamp))
-    gst_int8_json_int (text, "result_timestamp", (gint64) timestamp);
+    add_time (text, "result_timestamp", frame->segment, timestamp);
   add_classes (text, fields);
   gst_int8_json_end (text, '}');
 }
@@ -85,18 +100,19 @@ count_named (const GPtrArray *results, guint first, guint at, const char *name)
 }
 
 static void
-add_named_attribute (GString *text, const GPtrArray *results, guint first, guint at)
+add_named_attribute (GString *text, const GstInt8MetaJsonFrame *frame, const GPtrArray *results,
+    guint first, guint at)
 {
   const GstStructure *fields = g_ptr_array_index (results, at);
   const char *name = gst_structure_get_string (fields, "attribute_name");
   const guint n = count_named (results, first, at, name);
 
   if (n == 0) {
-    add_attribute (text, fields, name);
+    add_attribute (text, frame, fields, name);
   } else {
     g_autofree char *other = g_strdup_printf ("%s#%u", name, n + 1);
 
-    add_attribute (text, fields, other);
+    add_attribute (text, frame, fields, other);
   }
 }
 
@@ -208,7 +224,7 @@ add_objects (GString *text, const GPtrArray *results, const GstInt8MetaJsonFrame
     gst_int8_json_begin (text, NULL, '{');
     add_place (text, frame, results->pdata[first]);
     for (i = first; i < results->len && is_same (results->pdata[first], results->pdata[i]); i++)
-      add_named_attribute (text, results, first, i);
+      add_named_attribute (text, frame, results, first, i);
     gst_int8_json_end (text, '}');
   }
   gst_int8_json_end (text, ']');
@@ -217,7 +233,7 @@ add_objects (GString *text, const GPtrArray *results, const GstInt8MetaJsonFrame
 /* --- Frame ----------------------------------------------------------------------------------- */
 
 static void
-add_frame (GString *text, const GstInt8MetaJsonFrame *frame)
+add_frame (GString *text, const GstInt8MetaJsonFrame *frame, const GstBuffer *buffer)
 {
   if (frame->width > 0) {
     gst_int8_json_begin (text, "resolution", '{');
@@ -225,8 +241,7 @@ add_frame (GString *text, const GstInt8MetaJsonFrame *frame)
     gst_int8_json_int (text, "height", frame->height);
     gst_int8_json_end (text, '}');
   }
-  if (GST_CLOCK_TIME_IS_VALID (frame->timestamp))
-    gst_int8_json_int (text, "timestamp", (gint64) frame->timestamp);
+  add_time (text, "timestamp", frame->segment, GST_BUFFER_PTS (buffer));
   if (frame->source)
     gst_int8_json_string (text, "source", frame->source);
   if (frame->tags)
@@ -249,7 +264,7 @@ gst_int8_meta_to_json (GString *text, GPtrArray *results, GstBuffer *buffer,
   group (results);
   gst_int8_json_begin (text, NULL, '{');
   add_objects (text, results, frame);
-  add_frame (text, frame);
+  add_frame (text, frame, buffer);
   gst_int8_json_end (text, '}');
   return TRUE;
 }

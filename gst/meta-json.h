@@ -17,7 +17,7 @@
  * one, else the buffer's own; "source" and "tags" are there where they were given.
  *
  * Not of gvametaconvert: "classes" of a result that has more than one (top-k), and "result_timestamp" of one that is of
- * an older frame (int8infer async=true).
+ * an older frame (int8infer async=true): that frame's, counted as "timestamp" is, so that the difference is its age.
  */
 #pragma once
 
@@ -26,10 +26,10 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  int width, height;      /* of the frame; 0: unknown */
-  GstClockTime timestamp; /* NONE: unknown */
-  const char *source;     /* or NULL */
-  const char *tags;       /* a JSON object on one line, checked; or NULL */
+  int width, height;         /* of the frame; 0: unknown */
+  const GstSegment *segment; /* that it is in */
+  const char *source;        /* or NULL */
+  const char *tags;          /* a JSON object on one line, checked; or NULL */
 } GstInt8MetaJsonFrame;
 
 /* Replaces text by the line, without a line feed. FALSE where the buffer has no result and empty is FALSE.

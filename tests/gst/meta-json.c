@@ -214,6 +214,58 @@ GST_START_TEST (test_odd_values)
 }
 GST_END_TEST;
 
+/* The line of a frame whose result is of the frame with that timestamp. */
+static char *
+line_of_older (GstClockTime of)
+{
+  GstElement *json = gst_element_factory_make ("int8metajson", NULL);
+  GstBuffer *buffer = test_small_frame (5);
+  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, "GstInt8ClassificationMeta");
+  GValue none = G_VALUE_INIT;
+  GstSegment segment;
+  GstHarness *h;
+
+  g_object_set (json, "location", test_path ("older.json"), NULL);
+  h = gst_harness_new_with_element (json, "sink", "src");
+  gst_harness_set_src_caps (h, test_small_caps ());
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = 3 * TEST_FRAME_DURATION;
+  segment.time = TEST_FRAME_DURATION; /* the stream time of frame i is i - 2 frames */
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  gst_value_array_init (&none, 0);
+  gst_structure_set (gst_custom_meta_get_structure (meta), "label", G_TYPE_STRING, "a", "label_id",
+      G_TYPE_INT, 1, "confidence", G_TYPE_DOUBLE, 0.5, "model_name", G_TYPE_STRING, "m",
+      "attribute_name", G_TYPE_STRING, "what", "result_timestamp", G_TYPE_UINT64, of, NULL);
+  gst_structure_take_value (gst_custom_meta_get_structure (meta), "labels", &none);
+  gst_buffer_unref (gst_harness_push_and_pull (h, buffer));
+  gst_object_unref (json);
+  gst_harness_teardown (h);
+  return test_contents (test_path ("older.json"));
+}
+
+/* A result's time is told as its frame's is, also where it was before this segment, and not where it is unknown. */
+GST_START_TEST (test_older)
+{
+  static const guint64 times[] = {4 * TEST_FRAME_DURATION, 0, GST_CLOCK_TIME_NONE};
+
+  for (guint i = 0; i < G_N_ELEMENTS (times); i++) {
+    g_autofree char *line = line_of_older (times[i]);
+    g_autoptr (JsonParser) parser = json_parser_new ();
+    JsonObject *root = parse (parser, line);
+    JsonObject *what = json_object_get_object_member (
+        json_array_get_object_element (json_object_get_array_member (root, "objects"), 0), "what");
+
+    fail_unless_equals_int64 (json_object_get_int_member (root, "timestamp"),
+        3 * (gint64) TEST_FRAME_DURATION);
+    if (times[i] == GST_CLOCK_TIME_NONE)
+      fail_if (json_object_has_member (what, "result_timestamp"), "%s", line);
+    else
+      fail_unless_equals_int64 (json_object_get_int_member (what, "result_timestamp"),
+          (gint64) times[i] - 2 * (gint64) TEST_FRAME_DURATION);
+  }
+}
+GST_END_TEST;
+
 static void
 check_refused (const char *launch, const char *what)
 {
@@ -268,6 +320,7 @@ make_suite (void)
   tcase_add_test (tcase, test_frames);
   tcase_add_test (tcase, test_several);
   tcase_add_test (tcase, test_odd_values);
+  tcase_add_test (tcase, test_older);
   tcase_add_test (tcase, test_errors);
   tcase_add_test (tcase, test_full_disk);
   return suite;
