@@ -11,8 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define SEED_X 0x50000001u
-#define SEED_R 0x60000001u
 #define SEED_W 0x70000001u
 #define SEED_B 0x80000001u
 
@@ -22,84 +20,32 @@ random_exact (size_t i, uint32_t seed)
   return (float) ((int) (scramble ((uint32_t) i * 2 + seed) % 33) - 16) * 0.125f;
 }
 
-static __global__ void
-__launch_bounds__ (KERNEL_CUDA_THREADS)
-    fill (KernelHalf *x, size_t first, size_t count, uint32_t seed)
-{
-  const size_t i = kernel_cuda_item ();
+struct F16 {
+  using Args = KernelConvF16;
+  using Value = KernelHalf;
 
-  if (i < count)
-    x[i] = kernel_half_of_f32 (random_exact (first + i, seed));
-}
-
-static void
-run_fill (CudnnCheck *check, void *x, size_t first, size_t count, uint32_t seed)
-{
-  if (x)
-    fill<<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
-        check->queue.stream>>> ((KernelHalf *) x, first, count, seed);
-}
-
-static size_t
-outputs_of_image (const CudnnCheck *check)
-{
-  return (size_t) check->shape.oh * check->shape.ow * check->shape.oc;
-}
-
-/* The images first ... by the plain kernel against those of y. */
-static void
-compare (CudnnCheck *check, KernelConvF16 args, int first, int images, bool with_r,
-    unsigned long long *different)
-{
-  const size_t one = outputs_of_image (check), bytes = images * one * sizeof (KernelHalf);
-  const uint8_t *y = (const uint8_t *) (args.y + first * one);
-
-  args.shape.n = images;
-  args.x += (size_t) first * args.shape.ih * args.shape.iw * args.shape.ic;
-  args.y = (KernelHalf *) take (check, bytes);
-  if (with_r) {
-    args.r = (const KernelHalf *) take (check, bytes);
-    run_fill (check, (void *) args.r, first * one, images * one, SEED_R);
+  static __device__ KernelHalf random (size_t i, uint32_t seed)
+  {
+    return kernel_half_of_f32 (random_exact (i, seed));
   }
-  if (check->error != cudaSuccess)
-    return;
-  kernel_conv_f16_cuda_plain.run (&args, &check->queue);
-  count_different<<<kernel_cuda_blocks (bytes, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
-      check->queue.stream>>> (y, (const uint8_t *) args.y, bytes, different);
-}
 
-/* The plan overwrites its residual, which engines have it do too. */
-static void
-run_both (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, KernelConvF16 args,
-    const void *w, bool with_r)
-{
-  static const float one = 1;
-  const KernelConvShape *s = &check->shape;
-  const size_t count = s->n * outputs_of_image (check);
-  const int images = s->n < IMAGES ? s->n : IMAGES;
-  unsigned long long *different = (unsigned long long *) take (check, sizeof *different), found = 0;
-  CudnnPointers p = {.x = args.x, .w = w, .b = args.b, .mr = &one};
+  static void run_plain (const KernelConvF16 *args, CudnnCheck *check)
+  {
+    kernel_conv_f16_cuda_plain.run (args, &check->queue);
+  }
 
-  args.y = (KernelHalf *) take (check, count * sizeof *args.y);
-  p.r = p.y = args.y;
-  p.workspace = take (check, plan->workspace);
-  if (check->error != cudaSuccess)
-    return;
-  note (check, cudaMemsetAsync (different, 0, sizeof *different, check->queue.stream));
-  note (check, cudaMemsetAsync (args.y, 0x55, count * sizeof *args.y, check->queue.stream));
-  if (with_r)
-    run_fill (check, args.y, 0, count, SEED_R);
-  if (kernel_cudnn_plan_run (plan, handle, &p) != CUDNN_STATUS_SUCCESS)
-    note (check, cudaErrorLaunchFailure);
-  compare (check, args, 0, images, with_r, different);
-  if (s->n > images)
-    compare (check, args, s->n - images, images, with_r, different);
-  note (check, cudaGetLastError ());
-  note (check, cudaMemcpyAsync (&found, different, sizeof found, cudaMemcpyDeviceToHost,
-                   check->queue.stream));
-  note (check, cudaStreamSynchronize (check->queue.stream));
-  check->different = found;
-}
+  static const float *factors (const KernelConvF16 &)
+  {
+    return NULL;
+  }
+
+  static const float *residual_factor (const KernelConvF16 &)
+  {
+    static const float one = 1;
+
+    return &one;
+  }
+};
 
 /* w, half, packed and b are memory of the host. */
 static void
@@ -125,9 +71,9 @@ check_plan (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, floa
   args.w = take_copy (check, packed, kernel_conv_f16_cuda_plain.pack (s, w, packed));
   args.b = (const float *) take_copy (check, b, s->oc * sizeof *b);
   args.x = (const KernelHalf *) take (check, n_x * sizeof *args.x);
-  run_fill (check, (void *) args.x, 0, n_x, SEED_X);
+  run_fill<F16> (check, args.x, 0, n_x, SEED_X);
   if (check->error == cudaSuccess)
-    run_both (check, handle, plan, args, own_w, check->conv->steps & CUDNN_STEP_RESIDUAL);
+    run_both<F16> (check, handle, plan, args, own_w);
 }
 
 void

@@ -13,31 +13,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-static __host__ __device__ inline int8_t
-random_s8 (size_t i, uint32_t seed)
-{
-  return (int8_t) scramble ((uint32_t) i * 2 + seed);
-}
+struct S8 {
+  using Args = KernelConvS8;
+  using Value = int8_t;
 
-static __global__ void
-__launch_bounds__ (KERNEL_CUDA_THREADS) fill (int8_t *x, size_t first, size_t count, uint32_t seed)
-{
-  const size_t i = kernel_cuda_item ();
+  static __host__ __device__ int8_t random (size_t i, uint32_t seed)
+  {
+    return (int8_t) scramble ((uint32_t) i * 2 + seed);
+  }
 
-  if (i < count)
-    x[i] = random_s8 (first + i, seed);
-}
+  static void run_plain (const KernelConvS8 *args, CudnnCheck *check)
+  {
+    kernel_conv_s8_cuda_plain.run (args, check->to_f32, &check->queue);
+  }
 
-static void
-run_fill (CudnnCheck *check, void *x, size_t first, size_t count, uint32_t seed)
-{
-  if (x)
-    fill<<<kernel_cuda_blocks (count, KERNEL_CUDA_THREADS), KERNEL_CUDA_THREADS, 0,
-        check->queue.stream>>> ((int8_t *) x, first, count, seed);
-}
+  static const float *factors (const KernelConvS8 &args)
+  {
+    return args.m;
+  }
 
-#define SEED_X 0x10000001u
-#define SEED_R 0x20000001u
+  static const float *residual_factor (const KernelConvS8 &args)
+  {
+    return &args.mr;
+  }
+};
 
 static void
 make_weights (const KernelConvShape *s, int8_t *w)
@@ -74,17 +73,11 @@ aim (const KernelConvShape *s, const float *acc, bool with_r, float mr, float *m
       largest = fmaxf (largest, fabsf (acc[p]));
     m[k] = 100 / largest;
     b[k] = (float) ((int) (random >> 16) % 200 - 100 + 0.5 - (double) acc[i] * m[k] -
-                    (with_r ? (double) random_s8 (i, SEED_R) * mr : 0));
+                    (with_r ? (double) S8::random (i, SEED_R) * mr : 0));
   }
 }
 
 /* --- Running -------------------------------------------------------------------------------- */
-
-static size_t
-outputs_of_image (const CudnnCheck *check)
-{
-  return (size_t) check->shape.oh * check->shape.ow * check->shape.oc;
-}
 
 /* m and b on the host, from the sums of image 0 by the plain kernel. */
 static void
@@ -113,61 +106,6 @@ make_factors (CudnnCheck *check, KernelConvS8 args, bool with_r, float *m, float
   free (acc);
 }
 
-/* The images first, first + 1 by the plain kernel against those of y. */
-static void
-compare (CudnnCheck *check, KernelConvS8 args, int first, int images, bool with_r,
-    unsigned long long *different)
-{
-  const size_t element = check->to_f32 ? sizeof (float) : 1, one = outputs_of_image (check);
-  const uint8_t *y = (const uint8_t *) args.y + first * one * element;
-
-  args.shape.n = images;
-  args.x += (size_t) first * args.shape.ih * args.shape.iw * args.shape.ic;
-  args.y = take (check, images * one * element);
-  if (with_r) {
-    args.r = (const int8_t *) take (check, images * one);
-    run_fill (check, (void *) args.r, first * one, images * one, SEED_R);
-  }
-  if (check->error != cudaSuccess)
-    return;
-  kernel_conv_s8_cuda_plain.run (&args, check->to_f32, &check->queue);
-  count_different<<<kernel_cuda_blocks (images * one * element, KERNEL_CUDA_THREADS),
-      KERNEL_CUDA_THREADS, 0, check->queue.stream>>> (y, (const uint8_t *) args.y,
-      images * one * element, different);
-}
-
-/* The plan overwrites its residual, which engines have it do too. */
-static void
-run_both (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, KernelConvS8 args,
-    const int8_t *w, bool with_r)
-{
-  const KernelConvShape *s = &check->shape;
-  const size_t size = s->n * outputs_of_image (check) * (check->to_f32 ? sizeof (float) : 1);
-  const int images = s->n < IMAGES ? s->n : IMAGES;
-  unsigned long long *different = (unsigned long long *) take (check, sizeof *different), found = 0;
-  CudnnPointers p = {.x = args.x, .w = w, .m = args.m, .b = args.b, .mr = &args.mr};
-
-  args.y = take (check, size);
-  p.r = p.y = args.y;
-  p.workspace = take (check, plan->workspace);
-  if (check->error != cudaSuccess)
-    return;
-  note (check, cudaMemsetAsync (different, 0, sizeof *different, check->queue.stream));
-  note (check, cudaMemsetAsync (args.y, 0x55, size, check->queue.stream));
-  if (with_r)
-    run_fill (check, args.y, 0, size, SEED_R);
-  if (kernel_cudnn_plan_run (plan, handle, &p) != CUDNN_STATUS_SUCCESS)
-    note (check, cudaErrorLaunchFailure);
-  compare (check, args, 0, images, with_r, different);
-  if (s->n > images)
-    compare (check, args, s->n - images, images, with_r, different);
-  note (check, cudaGetLastError ());
-  note (check, cudaMemcpyAsync (&found, different, sizeof found, cudaMemcpyDeviceToHost,
-                   check->queue.stream));
-  note (check, cudaStreamSynchronize (check->queue.stream));
-  check->different = found;
-}
-
 static void
 check_plan (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, int8_t *w,
     int8_t *packed, float *m, float *b)
@@ -186,12 +124,12 @@ check_plan (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, int8
   plain_w = (const int8_t *) take_copy (check, w, n_w);
   args.w = take_copy (check, packed, kernel_conv_s8_cuda_plain.pack (s, 0, w, packed));
   args.x = (const int8_t *) take (check, n_x);
-  run_fill (check, (void *) args.x, 0, n_x, SEED_X);
+  run_fill<S8> (check, args.x, 0, n_x, SEED_X);
   make_factors (check, args, with_r, m, b);
   args.m = (const float *) take_copy (check, m, s->oc * sizeof *m);
   args.b = (const float *) take_copy (check, b, s->oc * sizeof *b);
   if (check->error == cudaSuccess)
-    run_both (check, handle, plan, args, plain_w, with_r);
+    run_both<S8> (check, handle, plan, args, plain_w);
 }
 
 void
