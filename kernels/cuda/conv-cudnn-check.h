@@ -160,7 +160,7 @@ compare (CudnnCheck *check, typename Kind::Args args, int first, int images, boo
       check->queue.stream>>> (y, (const uint8_t *) args.y, bytes, different);
 }
 
-/* w is the plan's. It overwrites its residual, which engines have it do too. */
+/* w is in the plan's order. Plans overwrite their residual, which engines have them do too. */
 template <class Kind>
 static void
 run_both (CudnnCheck *check, cudnnHandle_t handle, const CudnnPlan *plan, typename Kind::Args args,
