@@ -22,6 +22,10 @@ gboolean engine_explicit_moves (const EngineNode *node, const EngineQuant *quant
 void engine_explicit_sink (EngineGraph *graph);
 void engine_explicit_hoist (EngineGraph *graph);
 
+/* pass/explicit-wide.c: int8 convolutions whose weights' levels int8 does not hold get others that are exactly
+ * the same. Those that cannot are as they were. */
+gboolean engine_explicit_widen (EngineGraph *graph, GError **error);
+
 /* The pass for such graphs, in place of quantise. */
 gboolean engine_pass_explicit (EngineGraph *graph, const EnginePassContext *context,
     GError **error);

@@ -30,6 +30,8 @@
 /* Bounds that keep every product of dims in int64 and every tensor addressable. */
 #define ENGINE_MAX_DIM (1 << 24)
 #define ENGINE_MAX_ELEMENTS ((gint64) 1 << 31)
+/* int8 products of an output that int32 holds the sum of: 2^31 / 2^14. */
+#define ENGINE_MAX_ACCUMULATED 131072
 
 /* How the 256 levels are spent (NUMERICS). */
 typedef enum {

@@ -40,16 +40,27 @@ largest_magnitude (const float *w, gsize n)
  * their scales. */
 #define LEVEL_TOLERANCE 1e-3
 
+gboolean
+engine_quantise_own_level (float weight, float scale, int *level)
+{
+  const double exact = (double) weight / scale, whole = rint (exact);
+
+  if (!(fabs (exact - whole) <= LEVEL_TOLERANCE && fabs (whole) <= G_MAXINT16))
+    return FALSE;
+  *level = (int) whole;
+  return TRUE;
+}
+
 /* The integers of a filter that a model has quantised itself. FALSE where int8 cannot hold one. */
 static gboolean
-own_levels (const float *w, gsize n, double scale, gint8 *levels)
+own_levels (const float *w, gsize n, float scale, gint8 *levels)
 {
   for (gsize i = 0; i < n; i++) {
-    const double level = w[i] / scale, whole = rint (level);
+    int level;
 
-    if (!(fabs (level - whole) <= LEVEL_TOLERANCE && whole >= -128 && whole <= 127))
+    if (!engine_quantise_own_level (w[i], scale, &level) || level < -128 || level > 127)
       return FALSE;
-    levels[i] = (gint8) whole;
+    levels[i] = (gint8) level;
   }
   return TRUE;
 }

@@ -35,6 +35,10 @@ gboolean engine_quantise_ranges (const EngineGraph *graph, const EnginePassConte
     const gboolean *needed, const gboolean *plain, const float *thresholds, EngineQuant *quant,
     GError **error);
 
+/* The number of scales that a weight of a model that is quantised already is; FALSE where it is no whole
+ * number. */
+gboolean engine_quantise_own_level (float weight, float scale, int *level);
+
 /* The int8 weights of a convolution, and the scale of each of its filters: the model's own where it has
  * quantised them. Returns how many filters of such a model need levels beyond int8 (uint8 far from its
  * zero point) and are quantised anew. */

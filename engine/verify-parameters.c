@@ -4,9 +4,6 @@
 
 #include <math.h>
 
-/* The largest sum of int8 products that int32 holds: 2^31 / 2^14. */
-#define MAX_ACCUMULATED 131072
-
 static gboolean
 is_clamp (float lo, float hi)
 {
@@ -47,10 +44,10 @@ verify_windows (const EngineGraph *graph, const EngineNode *node, GError **error
 
     touch = windows_touch (x[1], y[1], w[1], p->stride_h, p->dilation_h, p->pad_top) &&
             windows_touch (x[2], y[2], w[2], p->stride_w, p->dilation_w, p->pad_left);
-    if ((gint64) w[1] * w[2] * w[3] > MAX_ACCUMULATED)
+    if ((gint64) w[1] * w[2] * w[3] > ENGINE_MAX_ACCUMULATED)
       return engine_verify_refuse (node, ENGINE_ERROR_UNSUPPORTED, error,
           "%" G_GINT64_FORMAT " products are summed for each output; int32 holds %d",
-          (gint64) w[1] * w[2] * w[3], MAX_ACCUMULATED);
+          (gint64) w[1] * w[2] * w[3], ENGINE_MAX_ACCUMULATED);
   } else {
     const EnginePoolParams *p = &node->pool;
 

@@ -328,7 +328,8 @@ engine_pass_explicit (EngineGraph *graph, const EnginePassContext *context, GErr
   convert_levels (graph);
   drop_translations (graph);
   convert_input (graph);
-  if (!quantise_weights (graph, context, error) || !engine_quantise_check_strict (context, error))
+  if (!engine_explicit_widen (graph, error) || !quantise_weights (graph, context, error) ||
+      !engine_quantise_check_strict (context, error))
     return FALSE;
   engine_graph_compact (graph);
   return TRUE;
