@@ -20,7 +20,7 @@
 #define INLINE    static inline __attribute__ ((always_inline))
 #define LO_BITS   15
 #define ROWS      4           /* of the horizontal pass at once */
-#define MIN_BYTES (64 * 1024) /* of work for one task: below, waking a thread costs more */
+#define MIN_BYTES (8 * 1024)  /* of a task, some microseconds of work */
 
 typedef struct {
   const KernelResize *p;

@@ -38,6 +38,9 @@ store_rgb (uint8_t *y, const __m256i *v)
   _mm_storel_epi64 ((__m128i *) (y + 16), _mm256_extracti128_si256 (rgb, 1));
 }
 
+/* Pixels of a part: a microsecond of work. */
+#define GRAIN 2048
+
 /* The first `width` pixels of a row, a multiple of 8. */
 INLINE void
 convert_row (const KernelYuv *p, int row, int width, int chroma_step)
@@ -70,27 +73,37 @@ convert_row (const KernelYuv *p, int row, int width, int chroma_step)
   }
 }
 
-void
-kernel_yuv_rgb_u8_avx2 (const KernelYuv *p, KernelQueue *queue)
+static void
+convert_range (const void *ctx, size_t begin, size_t end)
 {
+  const KernelYuv *p = ctx;
   const int chroma_step = p->in[1].step;
   /* The second of two interleaved components ends a byte before the 16 that a load would read. */
   const int width = chroma_step == 1 ? p->width / 8 * 8 : (p->width - 1) / 8 * 8;
   KernelYuv rest = *p;
 
-  if (p->in[0].step != 1 || p->in[2].step != chroma_step || chroma_step > 2) {
-    kernel_yuv_rgb_u8_ref (p, queue);
-    return;
-  }
-  for (int row = 0; row < p->height; row++) {
+  for (size_t row = begin; row < end; row++) {
     if (chroma_step == 1)
-      convert_row (p, row, width, 1);
+      convert_row (p, (int) row, width, 1);
     else
-      convert_row (p, row, width, 2);
+      convert_row (p, (int) row, width, 2);
   }
   rest.width -= width;
-  rest.y += (size_t) width * 3;
+  rest.height = (int) (end - begin);
+  rest.y += (ptrdiff_t) begin * p->y_stride + (ptrdiff_t) width * 3;
   for (int j = 0; j < 3; j++)
-    rest.in[j].data += (size_t) width * rest.in[j].step;
-  kernel_yuv_rgb_u8_ref (&rest, queue);
+    rest.in[j].data += (ptrdiff_t) begin * p->in[j].stride + (ptrdiff_t) width * p->in[j].step;
+  kernel_yuv_rgb_u8_ref (&rest, NULL);
+}
+
+void
+kernel_yuv_rgb_u8_avx2 (const KernelYuv *p, KernelQueue *queue)
+{
+  const int chroma_step = p->in[1].step;
+
+  if (p->in[0].step != 1 || p->in[2].step != chroma_step || chroma_step > 2)
+    kernel_yuv_rgb_u8_ref (p, queue);
+  else
+    kernel_pool_range (queue->pool, convert_range, p, (size_t) p->height,
+        1 + GRAIN / (1 + (size_t) p->width));
 }
