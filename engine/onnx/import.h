@@ -101,7 +101,9 @@ typedef struct {
     ENGINE_ONNX_STATIC, /* levels: real = (level - zero) * scale */
     ENGINE_ONNX_DYNAMIC /* levels of the scale that DynamicQuantizeLinear finds in every image */
   } kind;
-  float scale;
+  float scale;                      /* where channels have scales of their own, the largest */
+  const EngineOnnxConstant *scales; /* of the indices of an axis, or NULL: one for all */
+  int axis;
   int zero; /* of int8: 128 below that of uint8 */
   int type; /* ENGINE_ONNX_INT8 or ENGINE_ONNX_UINT8 */
 } EngineOnnxLevels;

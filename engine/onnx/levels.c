@@ -95,11 +95,24 @@ is_level_constant (const EngineOnnx *onnx, const char *name, const EngineOnnxVal
 }
 
 static gboolean
+same_scales (const EngineOnnxLevels *a, const EngineOnnxLevels *b)
+{
+  if (!a->scales || !b->scales)
+    return a->scales == b->scales && a->scale == b->scale;
+  if (a->axis != b->axis || a->scales->n != b->scales->n)
+    return FALSE;
+  for (gint64 i = 0; i < a->scales->n; i++)
+    if (engine_onnx_f (a->scales, i) != engine_onnx_f (b->scales, i))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
 same_levels (const EngineOnnxLevels *a, const EngineOnnxLevels *b)
 {
   return a->kind == b->kind &&
          (a->kind == ENGINE_ONNX_REAL ||
-             (a->scale == b->scale && a->zero == b->zero && a->type == b->type));
+             (same_scales (a, b) && a->zero == b->zero && a->type == b->type));
 }
 
 static gboolean
@@ -114,6 +127,12 @@ check_input (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, GError **err
     return ENGINE_ONNX_UNSUPPORTED (
         "input %u (\"%s\") is an integer sum, or a scale, that DynamicQuantizeLinear decides; Cast and "
         "a Mul with both scales can be done with it",
+        i, name);
+  if (levels && value->levels.scales && strcmp (op, "DequantizeLinear") != 0 &&
+      strcmp (op, "Identity") != 0)
+    return ENGINE_ONNX_UNSUPPORTED (
+        "input %u (\"%s\") holds levels whose scale differs from channel to channel; a "
+        "DequantizeLinear can read them",
         i, name);
   if ((!constant && !levels) || is_quantised (op) || strcmp (op, "Identity") == 0)
     return TRUE;
@@ -236,7 +255,7 @@ engine_onnx_read_level_type (const EngineOnnxNode *node, const EngineOnnxConstan
 
 gboolean
 engine_onnx_read_levels (EngineOnnx *onnx, const EngineOnnxNode *node, guint scale, guint zero,
-    EngineOnnxLevels *levels, GError **error)
+    int axis, EngineOnnxLevels *levels, GError **error)
 {
   const EngineOnnxConstant *s = engine_onnx_floats (onnx, node, scale, error), *z;
 
@@ -244,11 +263,15 @@ engine_onnx_read_levels (EngineOnnx *onnx, const EngineOnnxNode *node, guint sca
       !engine_onnx_read_zero (onnx, node, zero, &z, error) ||
       !engine_onnx_read_level_type (node, z, &levels->type, error))
     return FALSE;
-  if (!is_uniform (s) || (z && !is_uniform (z)))
+  if (z && !is_uniform (z))
     return ENGINE_ONNX_UNSUPPORTED (
-        "an activation with %" G_GINT64_FORMAT " scales or zero points; one can be done", s->n);
+        "an activation with %" G_GINT64_FORMAT " zero points; one can be done", z->n);
   levels->kind = ENGINE_ONNX_STATIC;
   levels->scale = engine_onnx_f (s, 0);
+  levels->scales = is_uniform (s) ? NULL : s;
+  levels->axis = axis;
+  for (gint64 i = 1; i < s->n; i++)
+    levels->scale = fmaxf (levels->scale, engine_onnx_f (s, i));
   levels->zero = (z ? engine_onnx_level (z, 0) : 0) - (levels->type == ENGINE_ONNX_UINT8 ? 128 : 0);
   return TRUE;
 }
@@ -282,10 +305,16 @@ engine_onnx_dequantised (EngineOnnx *onnx, const EngineOnnxNode *node, guint x, 
         x, value->name);
     return NULL;
   }
-  if (!engine_onnx_read_levels (onnx, node, scale, zero, &levels, error))
+  if (!engine_onnx_read_levels (onnx, node, scale, zero, axis, &levels, error))
     return NULL;
   if (value->levels.kind == ENGINE_ONNX_REAL) {
     ENGINE_ONNX_REFUSE ("input %u (\"%s\") holds real numbers where levels are needed", x,
+        value->name);
+    return NULL;
+  }
+  if (!same_scales (&levels, &value->levels) && (levels.scales || value->levels.scales)) {
+    ENGINE_ONNX_UNSUPPORTED (
+        "input %u (\"%s\") is read with other scales of its channels than it was made with", x,
         value->name);
     return NULL;
   }
@@ -326,56 +355,4 @@ engine_onnx_dequantised_bias (EngineOnnx *onnx, const EngineOnnxNode *node, guin
                     engine_onnx_f (w, w->n > 1 ? i : 0));
   engine_onnx_temporary (onnx, NULL, real, &name);
   return name;
-}
-
-/* --- Activations ---------------------------------------------------------------------------- */
-
-/* Quantise and dequantise behind a value of the graph; returns what comes out. */
-static int
-add_pair (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, const EngineOnnxLevels *levels,
-    GError **error)
-{
-  g_autofree char *real = g_strconcat (node->proto->output[0], " (real)", NULL);
-  const int quantised = engine_onnx_infer (onnx, node,
-      engine_onnx_add (onnx, node, ENGINE_OP_QUANTISE, 0, &stored, 1), error);
-  EngineQuant *quant;
-
-  if (quantised == ENGINE_NONE)
-    return ENGINE_NONE;
-  quant = &engine_graph_value (onnx->graph, quantised)->quant;
-  quant->scale = levels->scale;
-  quant->zero = levels->zero;
-  quant->range = levels->zero == 0      ? ENGINE_RANGE_SYMMETRIC
-                 : levels->zero == -128 ? ENGINE_RANGE_FULL
-                                        : ENGINE_RANGE_AFFINE;
-  return engine_onnx_infer (onnx, node,
-      engine_graph_add_node (onnx->graph, ENGINE_OP_DEQUANTISE, node->name, &quantised, 1, real),
-      error);
-}
-
-gboolean
-engine_onnx_quantise (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
-    const EngineOnnxLevels *levels, GError **error)
-{
-  const EngineOnnxStorage storage = engine_onnx_storage (onnx, x);
-  const int stored = engine_onnx_stored (onnx, node, x, storage, error);
-  EngineOnnxValue *y;
-
-  if (stored == ENGINE_NONE ||
-      !engine_onnx_define (onnx, node, 0, add_pair (onnx, node, stored, levels, error), storage))
-    return FALSE;
-  y = g_hash_table_lookup (onnx->values, node->proto->output[0]);
-  y->levels = *levels;
-  return TRUE;
-}
-
-gboolean
-engine_onnx_quantise_output (EngineOnnx *onnx, const EngineOnnxNode *node,
-    const EngineOnnxLevels *levels, GError **error)
-{
-  EngineOnnxValue *x = g_hash_table_lookup (onnx->values, node->proto->output[0]);
-
-  if (!x || x->constant)
-    return ENGINE_ONNX_UNSUPPORTED ("it does not depend on the image");
-  return engine_onnx_quantise (onnx, node, x, levels, error);
 }

@@ -28,9 +28,9 @@ gboolean engine_onnx_check_levels (EngineOnnx *onnx, const EngineOnnxNode *node,
 void engine_onnx_pass_levels (EngineOnnx *onnx, const EngineOnnxNode *node);
 
 /* Scale and zero point of a quantised activation from two inputs of a node; the zero point may be left
- * out. */
+ * out. axis: that its scales belong to where there are several. */
 gboolean engine_onnx_read_levels (EngineOnnx *onnx, const EngineOnnxNode *node, guint scale,
-    guint zero, EngineOnnxLevels *levels, GError **error);
+    guint zero, int axis, EngineOnnxLevels *levels, GError **error);
 /* Input x as real numbers, under a name of its own: an activation, whose levels have to be these, or a
  * constant. axis: that its scales belong to where there are several. NULL on error. */
 const char *engine_onnx_dequantised (EngineOnnx *onnx, const EngineOnnxNode *node, guint x,
@@ -45,9 +45,6 @@ EngineOnnxValue *engine_onnx_temporary (EngineOnnx *onnx, const EngineOnnxValue 
 gboolean engine_onnx_import_as (EngineOnnx *onnx, const EngineOnnxNode *node,
     EngineOnnxImportFn import, const char *const *inputs, gsize n_inputs, const char *output,
     GError **error);
-/* Output 0, which is there as real numbers, becomes levels. */
-gboolean engine_onnx_quantise_output (EngineOnnx *onnx, const EngineOnnxNode *node,
-    const EngineOnnxLevels *levels, GError **error);
 /* Above 0 and finite, all of them. */
 gboolean engine_onnx_check_scales (const EngineOnnxNode *node, const EngineOnnxConstant *scale,
     GError **error);
@@ -57,8 +54,14 @@ gboolean engine_onnx_read_zero (EngineOnnx *onnx, const EngineOnnxNode *node, gu
 /* uint8 unless the zero point or attribute output_dtype say otherwise. */
 gboolean engine_onnx_read_level_type (const EngineOnnxNode *node, const EngineOnnxConstant *zero,
     int *type, GError **error);
+
+/* --- onnx/pair.c ------------------------------------------------------------------------------ */
+
 /* Output 0 is an activation, rounded to these levels. */
 gboolean engine_onnx_quantise (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
+    const EngineOnnxLevels *levels, GError **error);
+/* Output 0, which is there as real numbers, becomes levels. */
+gboolean engine_onnx_quantise_output (EngineOnnx *onnx, const EngineOnnxNode *node,
     const EngineOnnxLevels *levels, GError **error);
 
 /* --- Elsewhere ------------------------------------------------------------------------------- */

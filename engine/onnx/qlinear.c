@@ -17,7 +17,7 @@ compute (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxImportFn import
   for (gsize i = 0; i < n; i++)
     if (!inputs[i])
       return FALSE;
-  return engine_onnx_read_levels (onnx, node, scale, zero, &levels, error) &&
+  return engine_onnx_read_levels (onnx, node, scale, zero, 0, &levels, error) &&
          engine_onnx_import_as (onnx, node, import, inputs, n, node->proto->output[0], error) &&
          engine_onnx_quantise_output (onnx, node, &levels, error);
 }

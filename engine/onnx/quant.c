@@ -187,7 +187,7 @@ engine_onnx_import_quantize_linear (EngineOnnx *onnx, const EngineOnnxNode *node
     return ENGINE_ONNX_REFUSE ("it quantises levels");
   scale = engine_onnx_floats (onnx, node, 1, error);
   return scale && read_axis (node, x->rank, scale, &axis, error) &&
-         engine_onnx_read_levels (onnx, node, 1, 2, &levels, error) &&
+         engine_onnx_read_levels (onnx, node, 1, 2, axis, &levels, error) &&
          engine_onnx_quantise (onnx, node, x, &levels, error);
 }
 

@@ -8,6 +8,7 @@ static const EnginePass float_passes[] = {
     {"fold-pairs", engine_pass_fold_pairs},
     {"fuse-matmul", engine_pass_fuse_matmul},
     {"fold", engine_pass_fold},
+    {"fold-scales", engine_pass_fold_scales},
     {"fuse-hard-sigmoid", engine_pass_fuse_hard_sigmoid},
     {"fuse-gelu", engine_pass_fuse_gelu},
     {"fuse-affine", engine_pass_fuse_affine},

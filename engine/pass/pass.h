@@ -32,6 +32,7 @@ typedef struct {
 gboolean engine_pass_fold_pairs (EngineGraph *, const EnginePassContext *, GError **);  /* of quantised models: Q and DQ that round nothing */
 gboolean engine_pass_fuse_matmul (EngineGraph *, const EnginePassContext *, GError **); /* scale and transpose around matmul */
 gboolean engine_pass_fold (EngineGraph *, const EnginePassContext *, GError **);        /* constants, no-ops, transposes */
+gboolean engine_pass_fold_scales (EngineGraph *, const EnginePassContext *, GError **); /* of quantised models: scales for each channel */
 gboolean engine_pass_fuse_hard_sigmoid (EngineGraph *, const EnginePassContext *, GError **); /* clip (x + 3, 0, 6) / 6 */
 gboolean engine_pass_fuse_gelu (EngineGraph *, const EnginePassContext *, GError **);   /* x / 2 * (1 + erf (x / sqrt (2))), and with tanh */
 gboolean engine_pass_fuse_affine (EngineGraph *, const EnginePassContext *, GError **); /* batch norm into conv, else depthwise 1x1 */

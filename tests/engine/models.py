@@ -343,6 +343,13 @@ def between_pairs():
                                  node("DequantizeLinear", "f_q w_s w_z", "w", axis=0),
                                  node("Conv", "xd w", "c"), *pair("c", "c", "y")],
           [*x, weights("f", 4, 3, 3, 3, low=-0.5, high=0.5), *w[1:], *quant("c", 0.0257, 119)])
+    each = [const("r_s", scales(4, 0.0043), np.float32), const("r_z", [0] * 4, np.uint8)]
+    model("quant-channels", [*conv, node("Clip", "c lo hi", "r"), node("QuantizeLinear", "r r_s r_z", "rd_q", axis=1),
+                             node("DequantizeLinear", "rd_q r_s r_z", "rd", axis=1),
+                             node("DequantizeLinear", "v_q w_s w_z", "v", axis=0),
+                             node("Conv", "rd v", "d", group=4, pads=[0, 1, 1, 0]), *pair("d", "c", "y")],
+          [*x, *w, *b, *each, const("lo", 0, np.float32), const("hi", 2.5, np.float32), levels("v_q", 4, 1, 3, 3),
+           *quant("c", 0.0173, 113)])
     model("quant-gemm", [node("Flatten", "x", "f"), *pair("f", "x", "fd"),
                          node("DequantizeLinear", "w_q w_s w_z", "w", axis=0), node("Gemm", "fd w b", "y", transB=1)],
           [*x, levels("w_q", 4, 90), *w[1:], weights("b", 4)], opset=21)
@@ -361,6 +368,8 @@ def on_levels():
     tensors = [*x, *w, const("b", [300, -200, 100, 0], np.int32), *quant("c", 0.0341, 117)]
     last = [node("DequantizeLinear", "a a_s a_z", "y")]
     model("quant-qlinear-conv", [*first, node("DequantizeLinear", "c c_s c_z", "y")], tensors)
+    far = [levels("w", 4, 3, 3, 3, dtype=np.uint8), *quant("w", 0.0031, 75)]  # up to 153 levels from it
+    model("quant-qlinear-wide", [*first, node("DequantizeLinear", "c c_s c_z", "y")], [*x, *far, *tensors[-3:]])
     model("quant-qlinear-matmul", [node("Flatten", "x", "f"), node("QuantizeLinear", "f q_s q_z", "q"),
                                    node("QLinearMatMul", "q q_s q_z w w_s w_z a_s a_z", "a"), *last],
           [*x, levels("w", 90, 5), *quant("w", 0.0027, 0, np.int8), *quant("a", 0.0853, 124)])

@@ -286,6 +286,8 @@ test_conv_transpose (void)
 
 #define LEVELS "input x 1 3 8 8; floats s 1 = 0.5; levels z 1 = 3; levels u:2 1 = 3; "
 
+#define CHANNELS "input x 1 3 8 8; floats s 3 = 1 2 3; levels z:2 1 = 0; "
+
 static void
 test_quantised (void)
 {
@@ -296,8 +298,21 @@ test_quantised (void)
           MODEL, "scale 0 is nan"},
       {"input x 1 3 8 8; floats s 1 = -1; QuantizeLinear x s -> q; DequantizeLinear q s -> y; output y",
           MODEL, "scale 0 is -1"},
-      {"input x 1 3 8 8; floats s 3 = 1 2 3; QuantizeLinear x s -> q; DequantizeLinear q s -> y; output y",
-          UNSUPPORTED, "an activation with 3 scales"},
+      {"input x 1 3 8 8; floats s 8 = 1 2 3 4 5 6 7 8; QuantizeLinear x s -> q axis=2; DequantizeLinear q s -> y axis=2; "
+       "output y",
+          UNSUPPORTED, "an activation with 8 scales on axis 2"},
+      {"input x 1 3 8 8; floats s 2 = 1 2; QuantizeLinear x s -> q; DequantizeLinear q s -> y; output y",
+          UNSUPPORTED, "an activation with 2 scales on axis 1"},
+      {CHANNELS "levels t:2 3 = 1 2 3; QuantizeLinear x s t -> q; DequantizeLinear q s t -> y; output y",
+          UNSUPPORTED, "an activation with 3 zero points"},
+      {CHANNELS "floats t 3 = 1 2 4; QuantizeLinear x s -> q; DequantizeLinear q t -> y; output y",
+          UNSUPPORTED, "is read with other scales of its channels than it was made with"},
+      {CHANNELS "floats t 1 = 3; QuantizeLinear x s -> q; DequantizeLinear q t -> y; output y",
+          UNSUPPORTED, "is read with other scales of its channels than it was made with"},
+      {CHANNELS "QuantizeLinear x s -> q; MaxPool q -> m kernel_shape=[2,2]; DequantizeLinear m s -> y; output y",
+          UNSUPPORTED, "holds levels whose scale differs from channel to channel"},
+      {CHANNELS "levels w 2 3 1 1; QuantizeLinear x s -> q; ConvInteger q w z -> i; Cast i -> y to=1; output y",
+          UNSUPPORTED, "holds levels whose scale differs from channel to channel"},
       {LEVELS "QuantizeLinear x s z -> q; DequantizeLinear q s u -> y; output y", UNSUPPORTED,
           "is read with scale 0.5 and zero point -125, and was made with 0.5 and 3 (of int8)"},
       {LEVELS "floats t 1 = 0.25; QuantizeLinear x s z -> q; DequantizeLinear q t z -> y; output y",
