@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static gboolean
-needs_ranges (const char *path, GError **error)
+static void
+set_needs_ranges (const char *path, GError **error)
 {
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
       "--int8 needs ranges: %s is not quantised already, and there is no calibration table. Random "
@@ -13,33 +13,32 @@ needs_ranges (const char *path, GError **error)
       "  gst-int8-1.0 calibrate %s --images FOLDER --table calib.table\n"
       "and add --calib=calib.table",
       path, path);
-  return FALSE;
 }
 
-/* --best is the fastest that there are ranges and kernels for. Halves are no faster on CPUs. */
-static gboolean
-choose_precision (const BenchSettings *s, const EngineModel *model, const KernelBackend *backend,
-    EnginePrecision *precision, GError **error)
+/* What trtexec's flags say, or their absence. --best is the fastest that there are ranges and kernels for;
+ * halves are no faster on CPUs. NULL: an error. */
+static const char *
+precision_of_flags (const BenchSettings *s, const EngineModel *model, const KernelBackend *backend,
+    GError **error)
 {
-  const gboolean has_ranges = s->table || engine_model_is_quantised (model);
+  const gboolean has_ranges =
+      s->network.tables || s->network.dynamic_ranges || engine_model_is_quantised (model);
   const gboolean halves = backend->ops->conv_f16 && !backend->host_memory;
+  const gboolean none = !s->int8 && !s->fp16 && !s->best;
 
-  if (s->int8 && !has_ranges)
-    return needs_ranges (s->path, error);
-  if (s->int8 || (s->best && has_ranges))
-    *precision = ENGINE_PRECISION_INT8;
-  else if (s->best)
-    *precision = halves ? ENGINE_PRECISION_FP16 : ENGINE_PRECISION_FP32;
-  else if (s->fp16)
-    *precision = ENGINE_PRECISION_FP16;
-  else
-    *precision = engine_model_is_quantised (model) ? ENGINE_PRECISION_INT8 : ENGINE_PRECISION_FP32;
-  if (s->best && !has_ranges)
-    g_printerr ("--best without --calib is %s here: int8 needs a table\n",
-        engine_precision_name (*precision));
-  if (*precision == ENGINE_PRECISION_INT8 && (s->fp16 || s->best))
-    g_printerr ("what is not int8 is fp32: networks of int8 and fp16 are not built\n");
-  return TRUE;
+  if (s->int8 && !has_ranges) {
+    set_needs_ranges (s->network.model, error);
+    return NULL;
+  }
+  if (s->int8 || ((s->best || none) && has_ranges)) {
+    if (s->fp16 || s->best)
+      g_printerr ("what is not int8 is fp32: networks of int8 and fp16 are not built\n");
+    return "int8";
+  }
+  const char *precision = s->fp16 && !s->best ? "fp16" : s->best && halves ? "fp16" : "fp32";
+  if (s->best)
+    g_printerr ("--best without --calib is %s here: int8 needs a table\n", precision);
+  return precision;
 }
 
 static void
@@ -52,8 +51,6 @@ print_lines (const char *what, const GPtrArray *lines)
 static void
 print_report (const EngineRequestReport *report)
 {
-  if (report->warning)
-    g_printerr ("warning: %s\n", report->warning);
   print_lines ("obeyed", report->build.obeyed);
   print_lines ("refused", report->build.refused);
   print_lines ("no match", report->build.unmatched);
@@ -73,24 +70,25 @@ save (const Engine *engine, const EngineRequest *request, const char *path, GErr
 static Engine *
 build (const BenchSettings *s, const KernelBackend *backend, GError **error)
 {
-  g_autoptr (EngineModel) model = tool_model_load (s->path, error);
+  const ToolOptions *o = &s->network;
+  g_autoptr (EngineModel) model = tool_model_load (o, error);
   g_autoptr (Engine) engine = NULL;
+  const char *precision = o->precision;
   EngineRequestReport report = {0};
-  EngineRequest request = {.model = s->path,
-      .model_options = *tool_model_options (),
-      .layer_precision = s->rules,
-      .strict = s->strict,
-      .no_cache = TRUE};
+  EngineRequest request;
+  EnginePreprocess preprocess;
 
-  if (!model || !choose_precision (s, model, backend, &request.precision, error))
+  if (!model || !(precision || (precision = precision_of_flags (s, model, backend, error))) ||
+      !tool_request (o, precision, NULL, &preprocess, &request, error))
     return NULL;
-  if (request.precision == ENGINE_PRECISION_INT8 && !engine_model_is_quantised (model))
-    request.table = s->table;
-  else if (s->table)
+  request.no_cache = TRUE;
+  if (request.table && (engine_model_is_quantised (model) || g_str_has_prefix (precision, "fp"))) {
     g_printerr ("the table is not used: %s\n", engine_model_is_quantised (model)
                                                    ? "the model has ranges of its own"
                                                    : "the network is not int8");
-  engine = engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
+    request.table = NULL;
+  }
+  engine = tool_obtain (&request, &report, error);
   if (engine)
     print_report (&report);
   engine_request_report_clear (&report);
@@ -125,12 +123,13 @@ fits (const Engine *engine, const char *shape, GError **error)
 static Engine *
 load (const BenchSettings *s, GError **error)
 {
-  g_autoptr (Engine) engine = engine_load (s->path, NULL, error);
-  const char *shape = tool_model_options ()->shape;
+  const ToolOptions *o = &s->network;
+  g_autoptr (Engine) engine = engine_load (o->model, NULL, error);
 
-  if (!engine || (shape && !fits (engine, shape, error)))
+  if (!engine || (o->shapes && !fits (engine, o->shapes, error)))
     return NULL;
-  if (s->int8 || s->fp16 || s->best || s->table || s->rules)
+  if (s->int8 || s->fp16 || s->best || o->precision || o->tables || o->dynamic_ranges ||
+      o->ranges || o->layer_precision || o->preprocess)
     g_printerr ("precisions are those of the engine file, %s; options of building are not used\n",
         engine_precision_name (engine_precision (engine)));
   return g_steal_pointer (&engine);
@@ -139,5 +138,6 @@ load (const BenchSettings *s, GError **error)
 Engine *
 bench_engine_open (const BenchSettings *s, const KernelBackend *backend, GError **error)
 {
-  return tool_is_model (s->path) ? build (s, backend, error) : load (s, error);
+  return tool_is_model (&s->network, s->network.model) ? build (s, backend, error)
+                                                       : load (s, error);
 }

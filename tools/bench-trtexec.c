@@ -20,7 +20,7 @@ static const struct {
 } unknown[] = {
     {"device", "--backend cuda:N chooses the device"},
     {"useDLACore allowGPUFallback layerDeviceTypes", "there is no DLA back end: --backend cpu, cuda, cuda:N or ref"},
-    {"deploy model", "the model is the argument, and --proto a caffemodel's prototxt"},
+    {"deploy", "--proto is the prototxt of a caffemodel"},
     {"uff uffInput uffNHWC", "convert the network to ONNX (tf2onnx)"},
     {"output", "outputs are those of the model"},
     {"minShapes optShapes maxShapes", "an engine is for one size of image and any batch: --shapes"},
@@ -83,12 +83,12 @@ bench_trtexec_know (int argc, char *const *argv, GError **error)
 
 /* --- Options that have one ------------------------------------------------------------------- */
 
-void
-bench_trtexec_add_entries (BenchTrtexec *t, BenchSettings *s, GArray *entries)
+GArray *
+bench_trtexec_entries (BenchTrtexec *t, BenchSettings *s)
 {
   const GOptionEntry more[] = {
       {"onnx", 0, 0, G_OPTION_ARG_FILENAME, &t->onnx,
-          "trtexec's options, from here on: the model, as the argument", "FILE"},
+          "The model, as the argument", "FILE"},
       {"loadEngine", 0, 0, G_OPTION_ARG_FILENAME, &t->load, "The engine file, as the argument",
           "FILE"},
       {"saveEngine", 0, 0, G_OPTION_ARG_FILENAME, &s->save, "Write the engine that is built",
@@ -99,10 +99,9 @@ bench_trtexec_add_entries (BenchTrtexec *t, BenchSettings *s, GArray *entries)
       {"fp16", 0, 0, G_OPTION_ARG_NONE, &s->fp16, "Build FP16 (cuda, ref)", NULL},
       {"best", 0, 0, G_OPTION_ARG_NONE, &s->best,
           "Build INT8 where there are ranges, else FP16 on a device, else FP32", NULL},
-      {"calib", 0, 0, G_OPTION_ARG_FILENAME, &s->table, "Calibration table, TensorRT's or ours",
-          "FILE"},
+      {"calib", 0, 0, G_OPTION_ARG_FILENAME, &t->calib, "As --table", "FILE"},
       {"layerPrecisions", 0, 0, G_OPTION_ARG_STRING, &t->precisions,
-          "NAME:int8 or NAME:fp32, between commas, * in names; later ones win", "SPEC"},
+          "As --layer-precision, with * in names; needs --precisionConstraints", "SPEC"},
       {"layerOutputTypes", 0, 0, G_OPTION_ARG_STRING, &t->types, "The same for types of outputs",
           "SPEC"},
       {"precisionConstraints", 0, 0, G_OPTION_ARG_STRING, &t->constraints,
@@ -126,7 +125,9 @@ bench_trtexec_add_entries (BenchTrtexec *t, BenchSettings *s, GArray *entries)
           "FILE"},
   };
 
-  g_array_append_vals (entries, more, G_N_ELEMENTS (more));
+  GArray *list = g_array_new (TRUE, FALSE, sizeof (GOptionEntry));
+
+  return g_array_append_vals (list, more, G_N_ELEMENTS (more));
 }
 
 void
@@ -134,6 +135,7 @@ bench_trtexec_clear (BenchTrtexec *t)
 {
   g_free (t->onnx);
   g_free (t->load);
+  g_free (t->calib);
   g_free (t->precisions);
   g_free (t->types);
   g_free (t->constraints);
@@ -144,7 +146,7 @@ is_used (const BenchTrtexec *t, const BenchSettings *s)
 {
   return t->onnx || t->load || t->precisions || t->types || t->constraints ||
          !isnan (t->duration) || !isnan (t->warm_up) || t->iterations != G_MININT || s->int8 ||
-         s->fp16 || s->best || s->table || s->save || s->print_output || s->export_profile ||
+         s->fp16 || s->best || t->calib || s->save || s->print_output || s->export_profile ||
          s->export_layers || s->export_output;
 }
 
@@ -153,18 +155,42 @@ is_used (const BenchTrtexec *t, const BenchSettings *s)
 static gboolean
 choose_path (const BenchTrtexec *t, const char *argument, BenchSettings *s, GError **error)
 {
-  if (!!t->onnx + !!t->load + !!argument != 1)
+  ToolOptions *o = &s->network;
+
+  if (!!t->onnx + !!t->load + !!o->model + !!argument != 1)
     return tool_usage (error,
-        "one engine or model is needed: --onnx, --loadEngine or the argument");
-  s->path = g_strdup (t->onnx ? t->onnx : t->load ? t->load : argument);
-  if (t->onnx && !tool_is_model (t->onnx))
+        "one engine or model is needed: --onnx, --loadEngine, --model or the argument");
+  if (!o->model)
+    o->model = g_strdup (t->onnx ? t->onnx : t->load ? t->load : argument);
+  if (t->onnx && !tool_is_model (o, t->onnx))
     return tool_usage (error, "--onnx %s: the name of a model ends in .onnx", t->onnx);
-  if (t->load && tool_is_model (t->load))
+  if (t->load && tool_is_model (o, t->load))
     return tool_usage (error, "--loadEngine %s is a model: --onnx", t->load);
-  if (s->save && !tool_is_model (s->path))
-    return tool_usage (error, "--saveEngine: %s is an engine already; --onnx builds one", s->path);
-  if (s->table && !s->int8 && !s->best)
+  if (s->save && !tool_is_model (o, o->model))
+    return tool_usage (error, "--saveEngine: %s is an engine already; --onnx builds one", o->model);
+  return TRUE;
+}
+
+static gboolean
+choose_table (const BenchTrtexec *t, BenchSettings *s, GError **error)
+{
+  if (!t->calib)
+    return TRUE;
+  if (s->network.tables)
+    return tool_usage (error, "--calib and --table are the same: one of them");
+  if (!s->int8 && !s->best)
     return tool_usage (error, "--calib needs --int8 or --best");
+  s->network.tables = g_new0 (char *, 2);
+  s->network.tables[0] = g_strdup (t->calib);
+  return TRUE;
+}
+
+/* Without either, bench-engine.c chooses. */
+static gboolean
+choose_precision (const BenchSettings *s, GError **error)
+{
+  if (s->network.precision && (s->int8 || s->fp16 || s->best))
+    return tool_usage (error, "--precision, or --int8, --fp16 and --best, but not both");
   return TRUE;
 }
 
@@ -172,7 +198,8 @@ choose_path (const BenchTrtexec *t, const char *argument, BenchSettings *s, GErr
 static gboolean
 choose_batch (BenchSettings *s, GError **error)
 {
-  const char *shape = tool_model_options ()->shape;
+  ToolOptions *o = &s->network;
+  const char *shape = o->shapes;
   const char *colon = shape ? strrchr (shape, ':') : NULL;
   g_auto (GStrv) words = g_strsplit_set (colon ? colon + 1 : shape ? shape : "", "x;", -1);
   guint64 batch = 1;
@@ -180,10 +207,10 @@ choose_batch (BenchSettings *s, GError **error)
   if (g_strv_length (words) == 4 &&
       !g_ascii_string_to_unsigned (words[0], 10, 1, G_MAXINT, &batch, NULL))
     return tool_usage (error, "--shapes %s: the batch must be above 0", shape);
-  if (s->batch != G_MININT && g_strv_length (words) == 4 && batch != 1 && (int) batch != s->batch)
-    return tool_usage (error, "--shapes %s and --batch %d contradict each other", shape, s->batch);
-  if (s->batch == G_MININT)
-    s->batch = (int) batch;
+  if (o->batch_given && g_strv_length (words) == 4 && batch != 1 && (int) batch != o->batch)
+    return tool_usage (error, "--shapes %s and --batch %d contradict each other", shape, o->batch);
+  if (!o->batch_given)
+    o->batch = (int) batch;
   return TRUE;
 }
 
@@ -231,8 +258,8 @@ choose_rules (const BenchTrtexec *t, BenchSettings *s, GError **error)
   const char *constraints = t->constraints ? t->constraints : "none";
   g_autoptr (GString) rules = g_string_new (NULL);
 
-  s->strict = g_str_equal (constraints, "obey");
-  if (!s->strict && !g_str_equal (constraints, "prefer") && !g_str_equal (constraints, "none"))
+  const gboolean obey = g_str_equal (constraints, "obey");
+  if (!obey && !g_str_equal (constraints, "prefer") && !g_str_equal (constraints, "none"))
     return tool_usage (error, "--precisionConstraints is none, prefer or obey, not %s",
         constraints);
   if (!append_rules (rules, "layerPrecisions", t->precisions, FALSE, error) ||
@@ -245,15 +272,18 @@ choose_rules (const BenchTrtexec *t, BenchSettings *s, GError **error)
                 "--precisionConstraints=prefer or obey\n");
     return TRUE;
   }
-  s->rules = g_string_free (g_steal_pointer (&rules), FALSE);
+  if (s->network.layer_precision)
+    return tool_usage (error, "--layer-precision and trtexec's rules of layers: one of them");
+  s->network.strict = s->network.strict || obey;
+  s->network.layer_precision = g_string_free (g_steal_pointer (&rules), FALSE);
   return TRUE;
 }
 
 gboolean
 bench_trtexec_apply (const BenchTrtexec *t, const char *argument, BenchSettings *s, GError **error)
 {
-  if (!choose_path (t, argument, s, error) || !choose_batch (s, error) ||
-      !choose_rules (t, s, error))
+  if (!choose_path (t, argument, s, error) || !choose_table (t, s, error) ||
+      !choose_precision (s, error) || !choose_batch (s, error) || !choose_rules (t, s, error))
     return FALSE;
   if (is_used (t, s)) {
     s->iterations = ITERATIONS;

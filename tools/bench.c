@@ -140,61 +140,51 @@ print_runs (const Bench *bench)
 static void
 settings_clear (BenchSettings *s)
 {
-  char *const texts[] = {s->path, s->backend, s->check, s->sort, s->json, s->table, s->rules,
-      s->save, s->export_profile, s->export_layers, s->export_output};
+  char *const texts[] = {s->check, s->sort, s->json, s->save, s->export_profile, s->export_layers,
+      s->export_output};
 
+  tool_options_clear (&s->network);
   for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
     g_free (texts[i]);
-}
-
-static GArray *
-own_entries (BenchSettings *s)
-{
-  const GOptionEntry entries[] = {
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &s->backend, "cpu (default), cuda, cuda:N or ref",
-          "NAME"},
-      {"check", 0, 0, G_OPTION_ARG_STRING, &s->check,
-          "First compare the results of random images with those of another back end, byte by byte",
-          "NAME"},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &s->batch,
-          "Images at once; default 1, or that of --shapes", "N"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &s->threads, "Default: all CPUs of this process", "N"},
-      {"tune", 0, 0, G_OPTION_ARG_NONE, &s->tune,
-          "Time the ways to compute every convolution first, and use the fastest; the engine file "
-          "stays as it is",
-          NULL},
-      {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &s->seconds, "How long to run; default 3", "S"},
-      {"profile", 'p', 0, G_OPTION_ARG_NONE, &s->print_profile,
-          "The time of every layer, too, in as many seconds again", NULL},
-      {"sort", 0, 0, G_OPTION_ARG_STRING, &s->sort, "Layers as in the network (default) or by time",
-          "network|time"},
-      {"json", 0, 0, G_OPTION_ARG_FILENAME, &s->json, "Write all that is measured", "FILE"},
-  };
-  GArray *list = g_array_new (TRUE, FALSE, sizeof (GOptionEntry));
-
-  return g_array_append_vals (list, entries, G_N_ELEMENTS (entries));
 }
 
 static gboolean
 parse (int *argc, char ***argv, BenchTrtexec *trtexec, BenchSettings *s, GError **error)
 {
-  g_autoptr (GArray) entries = own_entries (s);
+  const GOptionEntry entries[] = {
+      {"check", 0, 0, G_OPTION_ARG_STRING, &s->check,
+          "First compare the results of random images with those of another back end, byte by byte",
+          "NAME"},
+      {"tune", 0, 0, G_OPTION_ARG_NONE, &s->tune,
+          "Time the ways to compute every convolution first, and use the fastest; the engine file "
+          "stays as it is",
+          NULL},
+      {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &s->seconds, "How long to run; default 3", "S"},
+      {"profile", 0, 0, G_OPTION_ARG_NONE, &s->print_profile,
+          "The time of every layer, too, in as many seconds again", NULL},
+      {"sort", 0, 0, G_OPTION_ARG_STRING, &s->sort, "Layers as in the network (default) or by time",
+          "network|time"},
+      {"json", 0, 0, G_OPTION_ARG_FILENAME, &s->json, "Write all that is measured", "FILE"},
+      {NULL},
+  };
+  g_autoptr (GArray) more = bench_trtexec_entries (trtexec, s);
+  const ToolSyntax syntax = {.arguments = "[ENGINE.int8engine|MODEL]",
+      .summary =
+          "Times an engine file, or a model: in INT8 with a table, ranges by hand or where it is quantised\n"
+          "already, else in FP32, unless --precision or trtexec's options say another. The input is random and\n"
+          "lies in the memory of the back end; the time includes fetching the output and waiting for it.",
+      .entries = entries,
+      .shared = TOOL_ALL,
+      .more_heading = "As trtexec:",
+      .more = (const GOptionEntry *) (gpointer) more->data};
 
-  bench_trtexec_add_entries (trtexec, s, entries);
   return bench_trtexec_know (*argc, *argv, error) &&
-         tool_parse_with_model (argc, argv, (const GOptionEntry *) (gpointer) entries->data,
-             "ENGINE.int8engine|MODEL",
-             "Times an engine file, or a model: in FP32, or in INT8 where it is quantised already, "
-             "or as trtexec's options say. The input is random and lies in the memory of the back "
-             "end; the time includes fetching the output and waiting for it.",
-             error);
+         tool_parse (argc, argv, &syntax, &s->network, error);
 }
 
 static gboolean
 check_settings (const BenchSettings *s, GError **error)
 {
-  if (s->batch < 1 || s->threads < 0)
-    return tool_usage (error, "--batch must be above 0, --threads not below");
   if (!(s->seconds >= 0) || !(s->warm_up >= 0) || s->iterations < 1)
     return tool_usage (error, "--seconds, --duration and --warmUp must not be below 0, and "
                               "--iterations must be above");
@@ -229,9 +219,11 @@ static gboolean export(const Bench *bench, const BenchSettings *s, GError **erro
 static gboolean
 run (Bench *bench, const BenchSettings *s, GError **error)
 {
-  if (s->tune && !tune (bench, s->threads, error))
+  const int threads = s->network.threads;
+
+  if (s->tune && !tune (bench, threads, error))
     return FALSE;
-  bench->exec = engine_exec_new (bench->engine, bench->backend, bench->batch, s->threads, error);
+  bench->exec = engine_exec_new (bench->engine, bench->backend, bench->batch, threads, error);
   if (!bench->exec)
     return FALSE;
   bench->threads = bench->backend->queue_lanes
@@ -255,9 +247,9 @@ run (Bench *bench, const BenchSettings *s, GError **error)
 static gboolean
 bench_settings (const BenchSettings *s, GError **error)
 {
-  Bench bench = {.path = s->path,
-      .backend = engine_backend_open (s->backend ? s->backend : "cpu", error),
-      .batch = s->batch,
+  Bench bench = {.path = s->network.model,
+      .backend = tool_backend_open (&s->network, error),
+      .batch = s->network.batch,
       .times = g_array_new (FALSE, FALSE, sizeof (double))};
 
   bench.engine = bench.backend ? bench_engine_open (s, bench.backend, error) : NULL;
@@ -273,7 +265,7 @@ bench_settings (const BenchSettings *s, GError **error)
 gboolean
 tool_bench (int argc, char **argv, GError **error)
 {
-  BenchSettings settings = {.batch = G_MININT, .seconds = 3, .iterations = 1};
+  BenchSettings settings = {.seconds = 3, .iterations = 1};
   BenchTrtexec trtexec = {.duration = NAN, .warm_up = NAN, .iterations = G_MININT};
   gboolean ok = parse (&argc, &argv, &trtexec, &settings, error);
 

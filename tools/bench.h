@@ -38,28 +38,27 @@ typedef struct {
 
 /* What to time, and how. */
 typedef struct {
-  char *path; /* an engine file or a model */
-  char *backend, *check, *sort, *json;
-  int batch, threads;
+  ToolOptions network; /* its model: an engine file or a model */
+  char *check, *sort, *json;
   int iterations;          /* at least */
   double seconds, warm_up; /* at least; one run is always for warming up */
   gboolean profile, print_profile, print_output, tune;
   /* Of a model. */
-  gboolean int8, fp16, best; /* none: FP32, or INT8 where it is quantised already */
-  char *table, *rules, *save;
-  gboolean strict;
+  gboolean int8, fp16, best;
+  char *save;
   /* Files to write, or NULL. */
   char *export_profile, *export_layers, *export_output;
 } BenchSettings;
 
 /* trtexec's options as they were given. */
 typedef struct {
-  char *onnx, *load, *precisions, *types, *constraints;
+  char *onnx, *load, *calib, *precisions, *types, *constraints;
   double duration, warm_up; /* seconds, ms; NAN: not given */
   int iterations;           /* G_MININT: not given */
 } BenchTrtexec;
 
-void bench_trtexec_add_entries (BenchTrtexec *trtexec, BenchSettings *settings, GArray *entries);
+/* Its options, for a list of their own (to be freed). */
+GArray *bench_trtexec_entries (BenchTrtexec *trtexec, BenchSettings *settings); /* GOptionEntry */
 void bench_trtexec_clear (BenchTrtexec *trtexec);
 /* An error where an argument is an option of trtexec's that has no counterpart; says what to do. */
 gboolean bench_trtexec_know (int argc, char *const *argv, GError **error);

@@ -3,78 +3,50 @@
 #include "tools/tool.h"
 
 typedef struct {
-  char *model, *table, *dynamic_ranges, *output, *tensors;
-  char *precision, *layer_precision, *ranges, *preprocess, *backend;
-  gboolean strict, force, tune;
-  int batch, threads;
+  ToolOptions network;
+  char *output, *tensors;
+  gboolean tune;
 } Arguments;
 
 static void
 arguments_clear (Arguments *a)
 {
-  g_free (a->model);
-  g_free (a->table);
-  g_free (a->dynamic_ranges);
+  tool_options_clear (&a->network);
   g_free (a->output);
   g_free (a->tensors);
-  g_free (a->precision);
-  g_free (a->layer_precision);
-  g_free (a->ranges);
-  g_free (a->preprocess);
-  g_free (a->backend);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Arguments, arguments_clear)
 
 static gboolean
 parse (Arguments *a, int argc, char **argv, GError **error)
 {
-  /* clang-format off */
   const GOptionEntry entries[] = {
-      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model, "Classifier, ONNX or Caffe", "FILE"},
-      {"table", 't', 0, G_OPTION_ARG_FILENAME, &a->table, "Calibration table (int8)", "FILE"},
-      {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &a->dynamic_ranges,
-          "Ranges by hand (int8), a line NAME: T or NAME: MIN MAX each; they go before the table's, and "
-          "need none where they are all there", "FILE"},
       {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Engine file to write (*.int8engine)",
           "FILE"},
-      {"write-tensors", 0, 0, G_OPTION_ARG_FILENAME, &a->tensors,
-          "Write the names of all tensors, one a line, as --dynamic-ranges has them (- is standard "
-          "output)", "FILE"},
-      {"precision", 0, 0, G_OPTION_ARG_STRING, &a->precision,
-          "int8 (default), fp32, fp16 (for GPUs) or mixed: int8 with the rules in <table>.precision", "P"},
-      {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &a->layer_precision,
-          "NAME:int8, NAME:fp32, NAME:output=fp32 ..., separated by commas; * and ? in names; later ones "
-          "win. Or a file of them, one a line", "TEXT|@FILE"},
-      {"strict", 0, 0, G_OPTION_ARG_NONE, &a->strict,
-          "Names that nothing has, and precisions without a kernel, are errors", NULL},
-      {"ranges", 0, 0, G_OPTION_ARG_STRING, &a->ranges, "full (default) or symmetric", "R"},
-      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &a->preprocess,
-          TOOL_PREPROCESS_RANGE_HELP, "TEXT"},
-      {"force", 0, 0, G_OPTION_ARG_NONE, &a->force,
-          "Use a table made for another model or preprocessing", NULL},
+      {"write-tensors", 0, 0, G_OPTION_ARG_FILENAME, &a->tensors, TOOL_WRITE_TENSORS_HELP, "FILE"},
       {"tune", 0, 0, G_OPTION_ARG_NONE, &a->tune,
-          "Time the ways to compute every convolution on this machine, and keep the fastest", NULL},
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &a->backend, "To tune for; cpu (default), cuda, cuda:N or ref",
-          "NAME"},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &a->batch, "To tune for; default 1", "N"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads, "To tune for; default: all CPUs", "N"},
+          "Time the ways to compute every convolution on this machine, with this --backend, --batch and "
+          "--threads, and keep the fastest",
+          NULL},
       {NULL},
   };
-  /* clang-format on */
+  const ToolSyntax syntax = {.arguments = "[MODEL]",
+      .summary = "Builds an engine file, in int8 unless --precision says another.",
+      .entries = entries,
+      .shared = TOOL_ALL};
 
-  if (!tool_parse_with_model (&argc, &argv, entries, NULL, "Builds an engine file.", error))
+  if (!tool_parse (&argc, &argv, &syntax, &a->network, error) ||
+      !tool_take_model (&a->network, argc, argv, error))
     return FALSE;
-  if (!a->model || (!a->output && !a->tensors))
-    return tool_usage (error, "--model, and --output or --write-tensors, are needed");
-  if (a->batch < 1 || a->threads < 0)
-    return tool_usage (error, "--batch must be above 0, --threads not below");
+  if (!a->output && !a->tensors)
+    return tool_usage (error, "nothing to write: --output or --write-tensors is needed");
   return TRUE;
 }
 
 gboolean
-tool_write_tensors (const char *path, const char *to, GError **error)
+tool_write_tensors (const ToolOptions *options, const char *to, GError **error)
 {
-  g_autoptr (EngineModel) model = tool_model_load (path, error);
+  g_autoptr (EngineModel) model = tool_model_load (options, error);
   g_autoptr (GPtrArray) names = NULL;
   g_autoptr (GString) text = g_string_new (NULL);
 
@@ -92,11 +64,9 @@ tool_write_tensors (const char *path, const char *to, GError **error)
 static void
 print_report (const EngineRequestReport *report)
 {
-  if (report->warning)
-    g_printerr ("warning: %s\n", report->warning);
   g_print ("%s: %s%s, %.2f s, %d layers int8, %d fp32", report->path ? report->path : "(not kept)",
-      report->built ? report->reason : "up to date", report->tuned ? ", tuned" : "", report->seconds,
-      report->build.layers_int8, report->build.layers_fp32);
+      report->built ? report->reason : "up to date", report->tuned ? ", tuned" : "",
+      report->seconds, report->build.layers_int8, report->build.layers_fp32);
   if (report->build.layers_fp16 > 0)
     g_print (", %d fp16", report->build.layers_fp16);
   g_print ("\n");
@@ -106,35 +76,19 @@ print_report (const EngineRequestReport *report)
 static gboolean
 build (const Arguments *a, GError **error)
 {
+  const ToolOptions *o = &a->network;
   EnginePreprocess preprocess;
   EngineRequestReport report = {0};
-  EngineRequest request = {.model = a->model,
-      .model_options = *tool_model_options (),
-      .table = a->table,
-      .dynamic_ranges = a->dynamic_ranges,
-      .layer_precision = a->layer_precision,
-      .strict = a->strict,
-      .engine = a->output,
-      .force = a->force,
-      .tune_batch = a->batch,
-      .tune_threads = a->threads};
+  EngineRequest request;
 
-  if (!tool_precision (a->precision ? a->precision : "int8", &request.precision, error) ||
-      !tool_ranges (a->ranges ? a->ranges : "full", &request.ranges, error))
+  if (!tool_request (o, o->precision ? o->precision : "int8", NULL, &preprocess, &request, error) ||
+      (a->tune && !(request.tune_for = tool_backend_open (o, error))))
     return FALSE;
-  if (a->preprocess) {
-    if (!tool_preprocess_of (a->preprocess, a->model, &preprocess, error))
-      return FALSE;
-    request.preprocess = &preprocess;
-  }
-  if (a->tune) {
-    request.tune_for = engine_backend_open (a->backend ? a->backend : "cpu", error);
-    if (!request.tune_for)
-      return FALSE;
-  }
+  request.engine = a->output;
+  request.tune_batch = o->batch;
+  request.tune_threads = o->threads;
 
-  g_autoptr (Engine) engine =
-      engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
+  g_autoptr (Engine) engine = tool_obtain (&request, &report, error);
   if (engine)
     print_report (&report);
   engine_request_report_clear (&report);
@@ -145,8 +99,9 @@ build (const Arguments *a, GError **error)
 gboolean
 tool_build (int argc, char **argv, GError **error)
 {
-  g_auto (Arguments) a = {.batch = 1};
+  g_auto (Arguments) a = {0};
 
-  return parse (&a, argc, argv, error) && (!a.tensors || tool_write_tensors (a.model, a.tensors, error)) &&
+  return parse (&a, argc, argv, error) &&
+         (!a.tensors || tool_write_tensors (&a.network, a.tensors, error)) &&
          (!a.output || build (&a, error));
 }

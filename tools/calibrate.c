@@ -4,37 +4,34 @@
 #include "tools/table-make.h"
 
 typedef struct {
+  ToolOptions network;
   char **images;
-  char *table, *statistics, *preprocess;
+  char *table, *statistics;
   ToolTableOptions how;
   gint64 skip, max;
-  int batch, keep;
+  int keep;
 } Options;
 
 static void
 options_clear (Options *o)
 {
+  tool_options_clear (&o->network);
   g_strfreev (o->images);
   g_free (o->table);
   g_free (o->statistics);
-  g_free (o->preprocess);
   tool_table_options_clear (&o->how);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 
 static gboolean
-check (Options *o, int argc, GError **error)
+check (Options *o, GError **error)
 {
-  if (argc != 2)
-    return tool_usage (error, "one model is needed");
   if (!o->images)
     return tool_usage (error, "--images is needed");
   if (!o->table && !o->statistics)
     return tool_usage (error, "nothing to write: --table or --statistics is needed");
   if (o->keep > 0 && !o->statistics)
     return tool_usage (error, "--keep-frames is for --statistics");
-  if (o->batch < 1)
-    return tool_usage (error, "--batch must be above 0");
   if (o->skip < 0 || o->max < 0 || o->keep < 0)
     return tool_usage (error, "--skip, --max-frames and --keep-frames must not be below 0");
   return tool_table_options_check (&o->how, error);
@@ -44,15 +41,11 @@ static gboolean
 parse (int *argc, char ***argv, Options *o, GError **error)
 {
   const GOptionEntry entries[] = {
-      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images,
-          "Picture, video, IDX file (may be gzipped), batch file of preprocessed images as TensorRT's "
-          "samples have them, a folder of such, or a list (*.txt, a path a line); repeatable",
-          "PATH"},
+      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images, TOOL_SAMPLES_HELP, "PATH"},
       {"table", 't', 0, G_OPTION_ARG_FILENAME, &o->table, "Calibration table to write", "FILE"},
       {"statistics", 's', 0, G_OPTION_ARG_FILENAME, &o->statistics,
           "Statistics file to write, for other methods later (gst-int8-1.0 table)", "FILE"},
-      {"stats", 0, 0, G_OPTION_ARG_FILENAME, &o->statistics,
-          "As -s, by the name that other commands have for it", "FILE"},
+      {"stats", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &o->statistics, NULL, "FILE"},
       {"keep-frames", 0, 0, G_OPTION_ARG_INT, &o->keep,
           "Images that the statistics file keeps, for method auto and full bias correction later; without "
           "it a sample of at most 500, about 30 MB, is in memory only",
@@ -60,19 +53,22 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       TOOL_TABLE_ENTRIES (o->how),
       {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
       {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max, "Default: all", "N"},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &o->batch,
-          "Images at once; only entropy2-trt and legacy depend on it; default 1", "N"},
-      {"preprocess", 'p', 0, G_OPTION_ARG_STRING, &o->preprocess, TOOL_PREPROCESS_HELP, "TEXT"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &o->how.threads, "Default: all CPUs", "N"},
       {NULL},
   };
-
   g_autofree char *summary = tool_table_describe (
-      "Runs images through the FP32 network and makes a calibration table of what it sees.\n"
-      "Frames of cameras and streams are for int8calib, which does the same in a pipeline.");
+      "Runs images through the FP32 network and makes a calibration table of what it sees, the same one with\n"
+      "any --batch but for entropy2-trt and legacy. Frames of cameras and streams are for int8calib, which does\n"
+      "the same in a pipeline.");
+  const ToolSyntax syntax = {.arguments = "[MODEL]",
+      .summary = summary,
+      .entries = entries,
+      .shared = TOOL_FILE | TOOL_MODEL | TOOL_BACKEND | TOOL_BATCH | TOOL_THREADS};
 
-  return tool_parse_with_model (argc, argv, entries, "MODEL", summary, error) &&
-         check (o, *argc, error);
+  if (!tool_parse (argc, argv, &syntax, &o->network, error) ||
+      !tool_take_model (&o->network, *argc, *argv, error))
+    return FALSE;
+  o->how.threads = o->network.threads;
+  return check (o, error);
 }
 
 typedef struct {
@@ -102,7 +98,7 @@ collect (const Options *o, EngineModel *model, const EnginePreprocess *preproces
     CalibStatistics *statistics, GError **error)
 {
   ToolSamples samples = {.places = o->images, .skip = o->skip, .max = o->max};
-  KernelBackend *backend = engine_backend_open ("cpu", error);
+  KernelBackend *backend = tool_backend_open (&o->network, error);
   Calibration c = {.max = o->max};
   gint64 n = -1;
 
@@ -110,7 +106,8 @@ collect (const Options *o, EngineModel *model, const EnginePreprocess *preproces
   if (backend)
     c.input = tool_input_new (preprocess, &samples.input, ENGINE_TYPE_F32, 1, 0, backend, error);
   if (c.input)
-    c.calibrator = engine_calibrator_new (model, backend, o->batch, o->how.threads, statistics, error);
+    c.calibrator = engine_calibrator_new (model, backend, o->network.batch, o->network.threads,
+        statistics, error);
   if (c.calibrator)
     n = tool_samples_read (&samples, push, &c, error);
   if (n > 0 && !engine_calibrator_flush (c.calibrator, error))
@@ -124,19 +121,16 @@ collect (const Options *o, EngineModel *model, const EnginePreprocess *preproces
 gboolean
 tool_calibrate (int argc, char **argv, GError **error)
 {
-  g_auto (Options) o = {.how = TOOL_TABLE_OPTIONS, .batch = 1};
+  g_auto (Options) o = {.how = TOOL_TABLE_OPTIONS};
   g_autoptr (EngineModel) model = NULL;
   g_autoptr (CalibStatistics) statistics = NULL;
   g_autofree char *preprocess_sha256 = NULL;
   char tool[] = "gst-int8-1.0 calibrate " INT8_VERSION;
   EnginePreprocess preprocess;
-  EngineInputInfo input;
   gint64 n;
 
-  if (!parse (&argc, &argv, &o, error) || !(model = tool_model_load (argv[1], error)))
-    return FALSE;
-  engine_model_input (model, &input);
-  if (!tool_preprocess (o.preprocess, input.channels, &preprocess, error))
+  if (!parse (&argc, &argv, &o, error) || !(model = tool_model_load (&o.network, error)) ||
+      !tool_preprocess (&o.network, model, &preprocess, error))
     return FALSE;
   preprocess_sha256 = engine_preprocess_sha256 (&preprocess);
   const CalibProvenance provenance = {.model_sha256 = (char *) engine_model_sha256 (model),

@@ -8,24 +8,17 @@
 #include "tools/tool.h"
 
 typedef struct {
-  char *model, *table, *dynamic_ranges, *rules, *precision, *labels, *tensors, *preprocess;
-  char *backend;
-  int top, threads;
-  gboolean strict, force;
+  ToolOptions network;
+  char *labels, *tensors;
+  int top;
 } Options;
 
 static void
 options_clear (Options *o)
 {
-  g_free (o->model);
-  g_free (o->table);
-  g_free (o->dynamic_ranges);
-  g_free (o->rules);
-  g_free (o->precision);
+  tool_options_clear (&o->network);
   g_free (o->labels);
   g_free (o->tensors);
-  g_free (o->preprocess);
-  g_free (o->backend);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 
@@ -49,48 +42,44 @@ classifier_clear (Classifier *c)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Classifier, classifier_clear)
 
+/* --ranges FILE, as sampleINT8API has it, is --dynamic-ranges FILE. */
+static void
+take_ranges (ToolOptions *o)
+{
+  if (o->dynamic_ranges || !o->ranges || g_str_equal (o->ranges, "full") ||
+      g_str_equal (o->ranges, "symmetric"))
+    return;
+  o->dynamic_ranges = g_steal_pointer (&o->ranges);
+}
+
 static gboolean
 parse (int *argc, char ***argv, Options *o, GError **error)
 {
   const GOptionEntry entries[] = {
-      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &o->model, "Classifier, ONNX or Caffe", "FILE"},
       {"labels", 'l', 0, G_OPTION_ARG_FILENAME, &o->labels,
           "The classes' names, one a line, or all in one line between ';'; default: their numbers",
           "FILE"},
-      {"table", 't', 0, G_OPTION_ARG_FILENAME, &o->table, "Calibration table (int8)", "FILE"},
-      {"ranges", 0, 0, G_OPTION_ARG_FILENAME, &o->dynamic_ranges,
-          "Ranges by hand (int8), a line NAME: T or NAME: MIN MAX each; they go before the table's",
-          "FILE"},
-      {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &o->dynamic_ranges,
-          "The same, as the other commands call it", "FILE"},
-      {"write-tensors", 0, 0, G_OPTION_ARG_FILENAME, &o->tensors,
-          "Write the names that --ranges can have, one a line (- is standard output)", "FILE"},
-      {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &o->rules,
-          "Rules for int8 such as \"conv1:fp32,fc*:fp32\", or @FILE", "RULES"},
-      {"precision", 0, 0, G_OPTION_ARG_STRING, &o->precision,
-          "int8, fp32, fp16 or mixed; default int8 with a table, ranges or a quantised model, else fp32",
-          "P"},
-      {"strict", 0, 0, G_OPTION_ARG_NONE, &o->strict,
-          "Names that nothing has, and precisions without a kernel, are errors", NULL},
-      {"preprocess", 'p', 0, G_OPTION_ARG_STRING, &o->preprocess, TOOL_PREPROCESS_HELP, "TEXT"},
+      {"write-tensors", 0, 0, G_OPTION_ARG_FILENAME, &o->tensors, TOOL_WRITE_TENSORS_HELP, "FILE"},
       {"top", 0, 0, G_OPTION_ARG_INT, &o->top, "Classes to print; default 5", "N"},
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "cpu (default), cuda, cuda:N or ref",
-          "NAME"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "Default: all CPUs", "N"},
-      {"force", 0, 0, G_OPTION_ARG_NONE, &o->force,
-          "Use a table made for another model or preprocessing", NULL},
       {NULL},
   };
+  const ToolSyntax syntax = {.arguments = "IMAGE...",
+      .summary =
+          "Prints the best classes of pictures, with their probabilities and numbers: in int8 with a "
+          "table, ranges\nby hand (--ranges FILE is --dynamic-ranges FILE, as in sampleINT8API) or a "
+          "quantised model, else in fp32.",
+      .entries = entries,
+      .shared = TOOL_ALL & ~TOOL_BATCH};
 
-  if (!tool_parse_with_model (argc, argv, entries, "IMAGE...",
-          "Prints the best classes of pictures, with their probabilities and numbers.", error))
+  if (!tool_parse (argc, argv, &syntax, &o->network, error))
     return FALSE;
-  if (!o->model)
+  if (!o->network.model)
     return tool_usage (error, "--model is needed");
   if (*argc < 2 && !o->tensors)
     return tool_usage (error, "an image, or --write-tensors, is needed");
-  if (o->top < 1 || o->threads < 0)
-    return tool_usage (error, "--top must be above 0, --threads not below");
+  if (o->top < 1)
+    return tool_usage (error, "--top must be above 0");
+  take_ranges (&o->network);
   return TRUE;
 }
 
@@ -99,7 +88,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
 static void
 print_report (const Classifier *c, const EngineBuildReport *report)
 {
-  g_print ("%s: %s, %d layers int8, %d fp32, %d fp16\n", c->options->model,
+  g_print ("%s: %s, %d layers int8, %d fp32, %d fp16\n", c->options->network.model,
       engine_precision_name (engine_precision (c->engine)), report->layers_int8,
       report->layers_fp32, report->layers_fp16);
   tool_print_lines ("rule obeyed by", report->obeyed);
@@ -108,29 +97,18 @@ print_report (const Classifier *c, const EngineBuildReport *report)
 }
 
 static gboolean
-build (Classifier *c, const EngineModel *model, const EnginePreprocess *preprocess, GError **error)
+build (Classifier *c, const EngineModel *model, EnginePreprocess *preprocess, GError **error)
 {
-  const Options *o = c->options;
+  const ToolOptions *o = &c->options->network;
+  const gboolean int8 = o->tables || o->dynamic_ranges || engine_model_is_quantised (model);
+  const char *precision = o->precision ? o->precision : int8 ? "int8" : "fp32";
   EngineRequestReport report = {0};
-  EngineRequest request = {.model = o->model,
-      .model_options = *tool_model_options (),
-      .table = o->table,
-      .dynamic_ranges = o->dynamic_ranges,
-      .layer_precision = o->rules,
-      .strict = o->strict,
-      .preprocess = preprocess,
-      .force = o->force,
-      .no_cache = TRUE};
-  const gboolean int8 = o->table || o->dynamic_ranges || engine_model_is_quantised (model);
+  EngineRequest request;
 
-  if (!tool_precision (o->precision ? o->precision
-                       : int8       ? "int8"
-                                    : "fp32",
-          &request.precision, error))
+  if (!tool_request (o, precision, model, preprocess, &request, error))
     return FALSE;
-  c->engine = engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
-  if (report.warning)
-    g_printerr ("warning: %s\n", report.warning);
+  request.no_cache = TRUE;
+  c->engine = tool_obtain (&request, &report, error);
   if (c->engine)
     print_report (c, &report.build);
   engine_request_report_clear (&report);
@@ -152,27 +130,15 @@ read_labels (Classifier *c, GError **error)
 static gboolean
 open_classifier (Classifier *c, GError **error)
 {
-  const Options *o = c->options;
-  g_autoptr (EngineModel) model = tool_model_load (o->model, error);
+  const ToolOptions *o = &c->options->network;
+  g_autoptr (EngineModel) model = tool_model_load (o, error);
   EnginePreprocess preprocess;
-  EngineInputInfo info;
-  float scale = 1;
-  int zero = 0;
 
-  if (!model)
+  if (!model || !build (c, model, &preprocess, error) || !read_labels (c, error))
     return FALSE;
-  engine_model_input (model, &info);
-  if (!tool_preprocess (o->preprocess, info.channels, &preprocess, error) ||
-      !build (c, model, &preprocess, error) || !read_labels (c, error))
-    return FALSE;
-  engine_input (c->engine, &info); /* its name outlives the model */
-  c->backend = engine_backend_open (o->backend ? o->backend : "cpu", error);
+  c->backend = tool_backend_open (o, error);
   c->exec = c->backend ? engine_exec_new (c->engine, c->backend, 1, o->threads, error) : NULL;
-  if (!c->exec)
-    return FALSE;
-  const EngineType type = engine_input_type (c->engine, &scale, &zero);
-
-  c->input = tool_input_new (&preprocess, &info, type, scale, zero, c->backend, error);
+  c->input = c->exec ? tool_input_of_engine (&preprocess, c->engine, c->backend, error) : NULL;
   return c->input != NULL;
 }
 
@@ -231,7 +197,7 @@ tool_classify (int argc, char **argv, GError **error)
   g_autoptr (GPtrArray) images = g_ptr_array_new ();
 
   if (!parse (&argc, &argv, &o, error) ||
-      (o.tensors && !tool_write_tensors (o.model, o.tensors, error)))
+      (o.tensors && !tool_write_tensors (&o.network, o.tensors, error)))
     return FALSE;
   for (int i = 1; i < argc; i++)
     g_ptr_array_add (images, argv[i]);

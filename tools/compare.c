@@ -5,27 +5,21 @@
 #include <string.h>
 
 typedef struct {
-  char **tables, **images;
-  char *stats, *methods, *preprocess, *ranges, *rules, *dynamic_ranges, *backend, *html, *json,
-      *bias;
-  int threads, max_frames, alone, top;
+  ToolOptions network; /* its tables: those to compare */
+  char **images;
+  char *statistics, *methods, *html, *json, *bias;
+  int max_frames, alone, top;
   double percentile;
   EnginePrecisionTarget target;
-  gboolean force;
 } Options;
 
 static void
 options_clear (Options *o)
 {
-  g_strfreev (o->tables);
+  tool_options_clear (&o->network);
   g_strfreev (o->images);
-  g_free (o->stats);
+  g_free (o->statistics);
   g_free (o->methods);
-  g_free (o->preprocess);
-  g_free (o->ranges);
-  g_free (o->rules);
-  g_free (o->dynamic_ranges);
-  g_free (o->backend);
   g_free (o->html);
   g_free (o->json);
   g_free (o->bias);
@@ -37,12 +31,9 @@ static gboolean
 parse (int *argc, char ***argv, Options *o, GError **error)
 {
   const GOptionEntry entries[] = {
-      {"table", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->tables,
-          "Calibration table; several to compare them", "FILE"},
-      {"stats", 's', 0, G_OPTION_ARG_FILENAME, &o->stats,
+      {"statistics", 's', 0, G_OPTION_ARG_FILENAME, &o->statistics,
           "Statistics file of int8calib: for --method, and for histograms in --html", "FILE"},
-      {"statistics", 0, 0, G_OPTION_ARG_FILENAME, &o->stats,
-          "As -s, by the name that other commands have for it", "FILE"},
+      {"stats", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &o->statistics, NULL, "FILE"},
       {"method", 0, 0, G_OPTION_ARG_STRING, &o->methods,
           "Make tables from the statistics: one method, or several between commas", "METHODS"},
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &o->percentile, "For percentile; default 99.99",
@@ -51,16 +42,6 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "Picture, video, folder, or list (*.txt, a path a line); repeatable; default: the frames "
           "that the statistics keep",
           "PATH"},
-      {"preprocess", 'p', 0, G_OPTION_ARG_STRING, &o->preprocess,
-          "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and "
-          "int8infer are given them: \"preprocess=raw color-format=bgr mean=104,117,123\"; default "
-          "as theirs",
-          "TEXT"},
-      {"ranges", 0, 0, G_OPTION_ARG_STRING, &o->ranges, "full (default) or symmetric", "R"},
-      {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &o->rules,
-          "Rules such as \"conv1:fp32,fc*:fp32\", or @FILE", "RULES"},
-      {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &o->dynamic_ranges,
-          "Ranges by hand, which go before the table's", "FILE"},
       {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &o->bias,
           "For a table, <table>.bias unless off. For --method fast (default), off, or full: on the frames "
           "that the statistics keep",
@@ -77,28 +58,27 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"top", 0, 0, G_OPTION_ARG_INT, &o->top, "Layers to list; default 20, 0: all", "N"},
       {"html", 0, 0, G_OPTION_ARG_FILENAME, &o->html, "Write a report to look at", "FILE"},
       {"json", 0, 0, G_OPTION_ARG_FILENAME, &o->json, "Write all figures", "FILE"},
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "cpu (default) or ref", "NAME"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "Default: all CPUs", "N"},
-      {"force", 0, 0, G_OPTION_ARG_NONE, &o->force,
-          "Use a table made for another model or preprocessing", NULL},
       {NULL},
   };
+  const ToolSyntax syntax = {.arguments = "[MODEL]",
+      .summary = "Runs pictures through an INT8 network and its FP32 one and tells what quantisation costs:\n"
+                 "agreement, SQNR and divergence of the network, the layers by the damage they do, and\n"
+                 "overrides that would help. --table may be given several times, to compare tables.",
+      .entries = entries,
+      .shared = TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_BACKEND | TOOL_THREADS};
 
-  return tool_parse_with_model (argc, argv, entries, "MODEL",
-      "Runs pictures through an INT8 network and its FP32 one and tells what quantisation costs:\n"
-      "agreement, SQNR and divergence of the network, the layers by the damage they do, and\n"
-      "overrides that would help.",
-      error);
+  return tool_parse (argc, argv, &syntax, &o->network, error) &&
+         tool_take_model (&o->network, *argc, *argv, error);
 }
 
 static gboolean
-check (const Options *o, int argc, GError **error)
+check (const Options *o, GError **error)
 {
-  if (argc != 2)
-    return tool_usage (error, "one model is needed");
-  if (o->methods && !o->stats)
-    return tool_usage (error, "--method makes tables from statistics: --stats is needed");
-  if (!o->images && !o->stats)
+  char **tables = o->network.tables;
+
+  if (o->methods && !o->statistics)
+    return tool_usage (error, "--method makes tables from statistics: --statistics is needed");
+  if (!o->images && !o->statistics)
     return tool_usage (error, "--images is needed: what calibration has not seen is best");
   if (o->bias && !g_str_equal (o->bias, "fast") && !g_str_equal (o->bias, "full") &&
       !g_str_equal (o->bias, "off"))
@@ -107,59 +87,60 @@ check (const Options *o, int argc, GError **error)
     return tool_usage (error,
         "--precision-target is a share of frames, 0 to 1, and --precision-target-sqnr is not below 0 dB");
   if ((o->target.top1 > 0 || o->target.sqnr > 0) &&
-      (o->methods || !o->tables || g_strv_length (o->tables) != 1))
+      (o->methods || !tables || tables[1]))
     return tool_usage (error,
         "layers are chosen for one table, and written beside it: --precision-target needs one "
         "--table, and no --method");
-  if (o->max_frames < 0 || o->alone < 0 || o->top < 0 || o->threads < 0)
-    return tool_usage (error, "--max-frames, --alone, --top and --threads must not be below 0");
+  if (o->max_frames < 0 || o->alone < 0 || o->top < 0)
+    return tool_usage (error, "--max-frames, --alone and --top must not be below 0");
   return TRUE;
 }
 
 static gboolean
 read_inputs (Compare *compare, const Options *o, GError **error)
 {
-  EngineInputInfo input;
+  const ToolOptions *network = &o->network;
 
-  compare->model = tool_model_load (compare->model_path, error);
-  if (!compare->model)
-    return FALSE;
-  engine_model_input (compare->model, &input);
-  if (!tool_preprocess (o->preprocess, input.channels, &compare->preprocess, error))
+  compare->model = tool_model_load (network, error);
+  if (!compare->model ||
+      !tool_preprocess (network, compare->model, &compare->preprocess, error) ||
+      !tool_ranges (network, &compare->build.ranges, error))
     return FALSE;
   if (o->images && !(compare->images = tool_images_find (o->images, error)))
     return FALSE;
-  if (o->rules && !(compare->rules = engine_layer_rules_from_option (o->rules, error)))
+  if (network->layer_precision &&
+      !(compare->rules = engine_layer_rules_from_option (network->layer_precision, error)))
     return FALSE;
-  if (o->dynamic_ranges &&
-      !(compare->dynamic_ranges = calib_dynamic_ranges_load (o->dynamic_ranges, error)))
+  if (network->dynamic_ranges &&
+      !(compare->dynamic_ranges = calib_dynamic_ranges_load (network->dynamic_ranges, error)))
     return FALSE;
-  if (o->stats && !(compare->statistics = calib_statistics_load (o->stats, error)))
+  if (o->statistics && !(compare->statistics = calib_statistics_load (o->statistics, error)))
     return FALSE;
   if (!o->images && calib_statistics_n_kept (compare->statistics) == 0)
-    return tool_usage (error, "%s keeps no frames: --images is needed", o->stats);
-  compare->backend = engine_backend_open (o->backend ? o->backend : "cpu", error);
+    return tool_usage (error, "%s keeps no frames: --images is needed", o->statistics);
+  compare->backend = tool_backend_open (network, error);
   return compare->backend != NULL;
 }
 
 static gboolean
 add_candidates (Compare *compare, const Options *o, GError **error)
 {
+  char **tables = o->network.tables;
   g_auto (GStrv) methods = o->methods ? g_strsplit (o->methods, ",", -1) : NULL;
 
   if (engine_model_is_quantised (compare->model)) {
-    if (o->tables || o->methods || o->dynamic_ranges)
+    if (tables || o->methods || o->network.dynamic_ranges)
       return tool_usage (error, "%s is quantised already, and its own scales are compared: it takes no "
                                 "--table, --method or --dynamic-ranges",
           compare->model_path);
     compare_add_own (compare);
     return TRUE;
   }
-  if (!o->tables && !o->methods)
-    return tool_usage (error, "--table is needed, or --stats and --method");
+  if (!tables && !o->methods)
+    return tool_usage (error, "--table is needed, or --statistics and --method");
 
-  for (guint i = 0; o->tables && o->tables[i]; i++)
-    if (!compare_add_table (compare, o->tables[i], error))
+  for (guint i = 0; tables && tables[i]; i++)
+    if (!compare_add_table (compare, tables[i], error))
       return FALSE;
   for (guint i = 0; methods && methods[i]; i++)
     if (!compare_add_method (compare, methods[i], error))
@@ -198,15 +179,14 @@ tool_compare (int argc, char **argv, GError **error)
   g_auto (Compare) compare = {0};
   CompareCandidate *best;
 
-  if (!parse (&argc, &argv, &o, error) || !check (&o, argc, error) ||
-      !tool_ranges (o.ranges ? o.ranges : "full", &compare.build.ranges, error))
+  if (!parse (&argc, &argv, &o, error) || !check (&o, error))
     return FALSE;
-  compare.model_path = g_strdup (argv[1]);
+  compare.model_path = g_strdup (o.network.model);
   compare.percentile = o.percentile;
-  compare.force = o.force;
+  compare.force = o.network.force;
   compare.no_bias = g_strcmp0 (o.bias, "off") == 0;
   compare.full_bias = g_strcmp0 (o.bias, "full") == 0;
-  compare.threads = o.threads;
+  compare.threads = o.network.threads;
   compare.max_frames = o.max_frames;
   compare.alone = o.alone;
   compare.target = o.target;
@@ -217,7 +197,7 @@ tool_compare (int argc, char **argv, GError **error)
   compare.build.dynamic_ranges = compare.dynamic_ranges;
   compare.build.preprocess = &compare.preprocess;
   /* A model that is quantised already may hold weights that int8 cannot; that is told, no error. */
-  compare.build.strict = !engine_model_is_quantised (compare.model);
+  compare.build.strict = o.network.strict || !engine_model_is_quantised (compare.model);
   if (!add_candidates (&compare, &o, error) || !compare_run (&compare, error))
     return FALSE;
   best = compare_best (&compare);

@@ -229,7 +229,8 @@ tool_convert (int argc, char **argv, GError **error)
           "TEXT"},
       {NULL},
   };
-  gboolean ok = tool_parse (&argc, &argv, entries, "IN OUT", summary, error);
+  const ToolSyntax syntax = {.arguments = "IN OUT", .summary = summary, .entries = entries};
+  gboolean ok = tool_parse (&argc, &argv, &syntax, NULL, error);
 
   if (ok && argc != 3)
     ok = tool_usage (error, "one file to read and one to write are needed");

@@ -11,27 +11,20 @@
 #define MAX_TOPS 4
 
 typedef struct {
+  ToolOptions network; /* its precision: a list */
   char **images;
-  char *labels, *table, *dynamic_ranges, *rules, *precisions, *tops, *preprocess, *ranges, *backend;
+  char *labels, *tops;
   gint64 skip, max;
-  int batch, threads;
   double within, at_least;
-  gboolean force;
 } Options;
 
 static void
 options_clear (Options *o)
 {
+  tool_options_clear (&o->network);
   g_strfreev (o->images);
   g_free (o->labels);
-  g_free (o->table);
-  g_free (o->dynamic_ranges);
-  g_free (o->rules);
-  g_free (o->precisions);
   g_free (o->tops);
-  g_free (o->preprocess);
-  g_free (o->ranges);
-  g_free (o->backend);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 
@@ -72,16 +65,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Evaluation, evaluation_clear)
 /* --- Options -------------------------------------------------------------------------------- */
 
 static gboolean
-check (const Options *o, int argc, GError **error)
+check (const Options *o, GError **error)
 {
-  if (argc != 2)
-    return tool_usage (error, "one model is needed");
   if (!o->images)
     return tool_usage (error, "--images is needed");
-  if (o->batch < 1)
-    return tool_usage (error, "--batch must be above 0");
-  if (o->skip < 0 || o->max < 0 || o->threads < 0)
-    return tool_usage (error, "--skip, --max-frames and --threads must not be below 0");
+  if (o->skip < 0 || o->max < 0)
+    return tool_usage (error, "--skip and --max-frames must not be below 0");
   if (!(o->at_least <= 100))
     return tool_usage (error, "--at-least is a percentage");
   return TRUE;
@@ -91,48 +80,33 @@ static gboolean
 parse (int *argc, char ***argv, Options *o, GError **error)
 {
   const GOptionEntry entries[] = {
-      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images,
-          "Picture, video, IDX file (may be gzipped), batch file of preprocessed images as TensorRT's "
-          "samples have them, a folder of such, or a list (*.txt, a path a line); repeatable",
-          "PATH"},
+      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images, TOOL_SAMPLES_HELP, "PATH"},
       {"labels", 'l', 0, G_OPTION_ARG_FILENAME, &o->labels,
           "IDX file of labels; or text, a number a line, or a file's name and a number; default: those "
           "in batch files",
           "FILE"},
-      {"table", 't', 0, G_OPTION_ARG_FILENAME, &o->table, "Calibration table (int8, mixed)",
-          "FILE"},
-      {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &o->dynamic_ranges,
-          "Ranges by hand, which go before the table's", "FILE"},
-      {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &o->rules,
-          "Rules for int8 such as \"conv1:fp32,fc*:fp32\", or @FILE", "RULES"},
-      {"precisions", 0, 0, G_OPTION_ARG_STRING, &o->precisions,
-          "Between commas: fp32, fp16 (where the back end has it: cuda, ref), int8, mixed; default fp32, "
-          "and int8 with a table",
+      {"precisions", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &o->network.precision, NULL,
           "LIST"},
-      {"ranges", 0, 0, G_OPTION_ARG_STRING, &o->ranges, "full (default) or symmetric", "R"},
       {"top", 0, 0, G_OPTION_ARG_STRING, &o->tops, "Between commas; default 1,5", "LIST"},
       {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
       {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max, "Default: all", "N"},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &o->batch, "Images at once; default 1", "N"},
-      {"preprocess", 'p', 0, G_OPTION_ARG_STRING, &o->preprocess, TOOL_PREPROCESS_HELP, "TEXT"},
       {"within", 0, 0, G_OPTION_ARG_DOUBLE, &o->within,
           "Fail (status 1) where the first --top differs from the first precision's by more",
           "POINTS"},
       {"at-least", 0, 0, G_OPTION_ARG_DOUBLE, &o->at_least,
           "Fail (status 1) where the first --top of any precision is less", "PERCENT"},
-      {"backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "cpu (default), cuda, cuda:N or ref",
-          "NAME"},
-      {"threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "Default: all CPUs", "N"},
-      {"force", 0, 0, G_OPTION_ARG_NONE, &o->force,
-          "Use a table made for another model or preprocessing", NULL},
       {NULL},
   };
+  const ToolSyntax syntax = {.arguments = "[MODEL]",
+      .summary =
+          "Counts how often the label of an image is among the best classes, and times them, in one "
+          "precision or in\nseveral: --precision fp32,int8 (the default with a table, ranges by hand or "
+          "a quantised model; else fp32).",
+      .entries = entries,
+      .shared = TOOL_ALL};
 
-  return tool_parse_with_model (argc, argv, entries, "MODEL",
-             "Counts how often the label of an image is among the best classes, in several "
-             "precisions, and times them.",
-             error) &&
-         check (o, *argc, error);
+  return tool_parse (argc, argv, &syntax, &o->network, error) &&
+         tool_take_model (&o->network, *argc, *argv, error) && check (o, error);
 }
 
 static gboolean
@@ -154,77 +128,53 @@ read_tops (Evaluation *e, const char *text, int n_classes, GError **error)
 /* --- Engines -------------------------------------------------------------------------------- */
 
 static gboolean
-add_run (Evaluation *e, const char *model, const EnginePreprocess *preprocess, const char *name,
-    GError **error)
+add_run (Evaluation *e, const EngineModel *model, const char *precision, GError **error)
 {
-  const Options *o = e->options;
+  const ToolOptions *o = &e->options->network;
   EngineRequestReport report = {0};
-  EngineRequest request = {.model = model,
-      .model_options = *tool_model_options (),
-      .preprocess = preprocess,
-      .force = o->force,
-      .no_cache = TRUE};
-  EngineInputInfo info;
+  EngineRequest request;
+  EnginePreprocess preprocess;
   Run *run = &e->runs[e->n_runs];
-  float scale = 1;
-  int zero = 0;
 
   if (e->n_runs == ENGINE_PRECISION_COUNT)
-    return tool_usage (error, "--precisions has more than there are");
-  if (!tool_precision (name, &request.precision, error) ||
-      !tool_ranges (o->ranges ? o->ranges : "full", &request.ranges, error))
+    return tool_usage (error, "--precision has more than there are");
+  if (!tool_request (o, precision, model, &preprocess, &request, error))
     return FALSE;
-  if (request.precision == ENGINE_PRECISION_INT8 || request.precision == ENGINE_PRECISION_MIXED) {
-    request.table = o->table;
-    request.dynamic_ranges = o->dynamic_ranges;
-    request.layer_precision = o->rules;
-  }
+  request.no_cache = TRUE;
   run->precision = request.precision;
-  run->engine = engine_obtain (&request, &report, NULL, NULL, NULL, NULL, error);
-  if (report.warning)
-    g_printerr ("warning: %s\n", report.warning);
+  run->engine = tool_obtain (&request, &report, error);
   engine_request_report_clear (&report);
   if (!run->engine)
     return FALSE;
   e->n_runs++;
-  engine_input (run->engine, &info);
   run->exec = engine_exec_new (run->engine, e->backend, o->batch, o->threads, error);
   if (!run->exec) {
-    g_prefix_error (error, "%s: ", name);
+    g_prefix_error (error, "%s: ", precision);
     return FALSE;
   }
-  const EngineType type = engine_input_type (run->engine, &scale, &zero);
-
-  run->input = tool_input_new (preprocess, &info, type, scale, zero, e->backend, error);
+  run->input = tool_input_of_engine (&preprocess, run->engine, e->backend, error);
   return run->input != NULL;
 }
 
 static gboolean
-add_runs (Evaluation *e, const char *model, GError **error)
+add_runs (Evaluation *e, GError **error)
 {
-  const Options *o = e->options;
-  const gboolean ranges = o->table || o->dynamic_ranges;
-  g_auto (GStrv) names = g_strsplit (o->precisions ? o->precisions
-                                     : ranges      ? "fp32,int8"
-                                                   : "fp32",
-      ",", -1);
-  g_autoptr (EngineModel) loaded = tool_model_load (model, error);
-  EnginePreprocess preprocess;
-  EngineInputInfo info;
+  const ToolOptions *o = &e->options->network;
+  g_autoptr (EngineModel) model = tool_model_load (o, error);
 
-  if (!loaded)
+  if (!model || !read_tops (e, e->options->tops, engine_model_n_classes (model), error))
     return FALSE;
-  engine_model_input (loaded, &info);
-  if (!tool_preprocess (o->preprocess, info.channels, &preprocess, error) ||
-      !read_tops (e, o->tops, engine_model_n_classes (loaded), error))
-    return FALSE;
-  e->backend = engine_backend_open (o->backend ? o->backend : "cpu", error);
+  const gboolean int8 = o->tables || o->dynamic_ranges || engine_model_is_quantised (model);
+  const char *precisions = o->precision ? o->precision : int8 ? "fp32,int8" : "fp32";
+  g_auto (GStrv) names = g_strsplit (precisions, ",", -1);
+
+  e->backend = tool_backend_open (o, error);
   if (!e->backend)
     return FALSE;
   for (int i = 0; names[i]; i++)
-    if (!add_run (e, model, &preprocess, names[i], error))
+    if (!add_run (e, model, names[i], error))
       return FALSE;
-  return e->n_runs > 0 || tool_usage (error, "--precisions is empty");
+  return e->n_runs > 0 || tool_usage (error, "--precision is empty");
 }
 
 /* --- Images --------------------------------------------------------------------------------- */
@@ -284,7 +234,7 @@ push (const ToolSample *sample, gpointer data, GError **error)
     if (!tool_input_write (e->runs[r].input, sample,
             engine_exec_input (e->runs[r].exec, e->waiting), error))
       return FALSE;
-  return ++e->waiting < e->options->batch || run_batch (e, error);
+  return ++e->waiting < e->options->network.batch || run_batch (e, error);
 }
 
 /* --- What came out -------------------------------------------------------------------------- */
@@ -293,7 +243,7 @@ static void
 print (const Evaluation *e)
 {
   g_print ("%" G_GINT64_FORMAT " images, batch %d, back end %s\n%-10s", e->images,
-      e->options->batch, e->backend->name, "precision");
+      e->options->network.batch, e->backend->name, "precision");
   for (int t = 0; t < e->n_tops; t++) {
     g_autofree char *top = g_strdup_printf ("top-%d", e->tops[t]);
 
@@ -350,13 +300,13 @@ judge (const Evaluation *e, GError **error)
 gboolean
 tool_evaluate (int argc, char **argv, GError **error)
 {
-  g_auto (Options) o = {.batch = 1, .within = -1, .at_least = -1};
+  g_auto (Options) o = {.within = -1, .at_least = -1};
   g_auto (Evaluation) e = {.options = &o};
   ToolSamples samples;
 
-  if (!parse (&argc, &argv, &o, error) || !add_runs (&e, argv[1], error))
+  if (!parse (&argc, &argv, &o, error) || !add_runs (&e, error))
     return FALSE;
-  e.labels = g_new (int, o.batch);
+  e.labels = g_new (int, o.network.batch);
   samples = (ToolSamples){.places = o.images, .labels = o.labels, .skip = o.skip, .max = o.max};
   engine_input (e.runs[0].engine, &samples.input);
   if (tool_samples_read (&samples, push, &e, error) < 0 || !run_batch (&e, error))

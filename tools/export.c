@@ -3,24 +3,17 @@
 #include "tools/tool.h"
 
 typedef struct {
-  char *model, *table, *dynamic_ranges, *output, *target;
-  char *precision, *layer_precision, *ranges, *preprocess;
-  gboolean strict, force;
+  ToolOptions network;
+  char *output, *target;
   EngineExportOptions options;
 } Arguments;
 
 static void
 arguments_clear (Arguments *a)
 {
-  g_free (a->model);
-  g_free (a->table);
-  g_free (a->dynamic_ranges);
+  tool_options_clear (&a->network);
   g_free (a->output);
   g_free (a->target);
-  g_free (a->precision);
-  g_free (a->layer_precision);
-  g_free (a->ranges);
-  g_free (a->preprocess);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Arguments, arguments_clear)
 
@@ -38,47 +31,34 @@ parse_target (const char *name, EngineExportTarget *target, GError **error)
 static gboolean
 parse (Arguments *a, int argc, char **argv, GError **error)
 {
-  /* clang-format off */
   const GOptionEntry entries[] = {
-      {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model, "ONNX classifier; or as the argument", "FILE"},
-      {"table", 't', 0, G_OPTION_ARG_FILENAME, &a->table, "Calibration table; a model that is quantised already needs none", "FILE"},
-      {"dynamic-ranges", 0, 0, G_OPTION_ARG_FILENAME, &a->dynamic_ranges,
-          "Ranges by hand, a line NAME: T or NAME: MIN MAX each; they go before the table's", "FILE"},
       {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "ONNX file to write", "FILE"},
       {"for", 0, 0, G_OPTION_ARG_STRING, &a->target,
-          "Whose rules to follow: onnxruntime (default), openvino or tensorrt", "RUNTIME"},
+          "Whose rules to follow: onnxruntime (default), openvino or tensorrt, which takes symmetric "
+          "ranges only and has them by default",
+          "RUNTIME"},
       {"exact", 0, 0, G_OPTION_ARG_NONE, &a->options.exact,
-          "For onnxruntime: round where our engine rounds and nowhere else, in ops of integers and doubles: "
-          "its bytes, to compare with, but many times slower", NULL},
-      {"ranges", 0, 0, G_OPTION_ARG_STRING, &a->ranges,
-          "full or symmetric; default: symmetric for tensorrt, which takes no other, else full", "R"},
-      {"precision", 0, 0, G_OPTION_ARG_STRING, &a->precision,
-          "int8 (default), or mixed: int8 with the rules in <table>.precision", "P"},
-      {"layer-precision", 0, 0, G_OPTION_ARG_STRING, &a->layer_precision,
-          "NAME:int8, NAME:fp32 ..., as for build: what is fp32 has no Q and DQ", "TEXT|@FILE"},
-      {"strict", 0, 0, G_OPTION_ARG_NONE, &a->strict,
-          "Names that nothing has, and precisions without a kernel, are errors", NULL},
-      {"preprocess", 0, 0, G_OPTION_ARG_STRING, &a->preprocess,
-          TOOL_PREPROCESS_RANGE_HELP, "TEXT"},
-      {"batch", 'b', 0, G_OPTION_ARG_INT, &a->options.batch, "Images of the input; default: any", "N"},
-      {"force", 0, 0, G_OPTION_ARG_NONE, &a->force,
-          "Use a table made for another model or preprocessing", NULL},
+          "For onnxruntime: round where our engine rounds and nowhere else, in ops of integers and "
+          "doubles: its bytes, to compare with, but many times slower",
+          NULL},
+      {"batch", 'b', 0, G_OPTION_ARG_INT, &a->options.batch, "Images of the input; default: any",
+          "N"},
       {NULL},
   };
-  /* clang-format on */
+  const ToolSyntax syntax = {.arguments = "[MODEL]",
+      .summary =
+          "Writes the INT8 network (--precision int8 or mixed; what a layer rule makes fp32 has no Q "
+          "and DQ) as an\nONNX file with QuantizeLinear and DequantizeLinear. Images go in as float, "
+          "[n c h w].",
+      .entries = entries,
+      .shared = TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_PRECISION};
 
   a->options.target = ENGINE_EXPORT_ONNXRUNTIME;
-  if (!tool_parse_with_model (&argc, &argv, entries, "[MODEL]",
-          "Writes the INT8 network as an ONNX file with QuantizeLinear and DequantizeLinear.\n"
-          "Images go in as float, [n c h w].",
-          error))
+  if (!tool_parse (&argc, &argv, &syntax, &a->network, error) ||
+      !tool_take_model (&a->network, argc, argv, error))
     return FALSE;
-  if (argc > 2 || (argc == 2 && a->model))
-    return tool_usage (error, "one model is exported at a time");
-  if (argc == 2)
-    a->model = g_strdup (argv[1]);
-  if (!a->model || !a->output)
-    return tool_usage (error, "a model and --output are needed");
+  if (!a->output)
+    return tool_usage (error, "--output is needed");
   if (a->options.batch < 0)
     return tool_usage (error, "--batch must not be below 0");
   return !a->target || parse_target (a->target, &a->options.target, error);
@@ -88,27 +68,13 @@ static gboolean
 make_request (const Arguments *a, EnginePreprocess *preprocess, EngineRequest *request,
     GError **error)
 {
-  const gboolean tensorrt = a->options.target == ENGINE_EXPORT_TENSORRT;
+  const ToolOptions *o = &a->network;
 
-  *request = (EngineRequest){.model = a->model,
-      .model_options = *tool_model_options (),
-      .table = a->table,
-      .dynamic_ranges = a->dynamic_ranges,
-      .layer_precision = a->layer_precision,
-      .strict = a->strict,
-      .no_cache = TRUE,
-      .force = a->force};
-  if (!tool_precision (a->precision ? a->precision : "int8", &request->precision, error) ||
-      !tool_ranges (a->ranges  ? a->ranges
-                    : tensorrt ? "symmetric"
-                               : "full",
-          &request->ranges, error))
+  if (!tool_request (o, o->precision ? o->precision : "int8", NULL, preprocess, request, error))
     return FALSE;
-  if (a->preprocess) {
-    if (!tool_preprocess_of (a->preprocess, a->model, preprocess, error))
-      return FALSE;
-    request->preprocess = preprocess;
-  }
+  if (!o->ranges && a->options.target == ENGINE_EXPORT_TENSORRT)
+    request->ranges = ENGINE_RANGES_SYMMETRIC;
+  request->no_cache = TRUE;
   return TRUE;
 }
 
@@ -132,12 +98,9 @@ tool_export (int argc, char **argv, GError **error)
   if (!parse (&a, argc, argv, error) || !make_request (&a, &preprocess, &request, error))
     return FALSE;
 
-  g_autoptr (Engine) engine =
-      engine_obtain (&request, &report, NULL, tool_progress, NULL, NULL, error);
+  g_autoptr (Engine) engine = tool_obtain (&request, &report, error);
   const gboolean ok = engine && engine_export_qdq (engine, &a.options, a.output, error);
 
-  if (report.warning)
-    g_printerr ("warning: %s\n", report.warning);
   if (ok)
     print_report (&a, request.ranges, &report.build);
   engine_request_report_clear (&report);

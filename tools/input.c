@@ -42,6 +42,19 @@ tool_input_new (const EnginePreprocess *preprocess, const EngineInputInfo *info,
   return NULL;
 }
 
+ToolInput *
+tool_input_of_engine (const EnginePreprocess *preprocess, const Engine *engine,
+    KernelBackend *backend, GError **error)
+{
+  EngineInputInfo info;
+  float scale = 1;
+  int zero = 0;
+  const EngineType type = engine_input_type (engine, &scale, &zero);
+
+  engine_input (engine, &info);
+  return tool_input_new (preprocess, &info, type, scale, zero, backend, error);
+}
+
 void
 tool_input_free (ToolInput *input)
 {

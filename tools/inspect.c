@@ -9,9 +9,9 @@ type_name (EngineType type)
 }
 
 static gboolean
-inspect_model (const char *path, gboolean dot, GError **error)
+inspect_model (const ToolOptions *options, const char *path, gboolean dot, GError **error)
 {
-  g_autoptr (EngineModel) model = tool_model_load (path, error);
+  g_autoptr (EngineModel) model = tool_model_load_from (options, path, error);
   if (!model)
     return FALSE;
 
@@ -67,7 +67,7 @@ print_layers (const Engine *engine)
 }
 
 static gboolean
-inspect_engine (const char *path, gboolean dot, GError **error)
+inspect_engine (const ToolOptions *options, const char *path, gboolean dot, GError **error)
 {
   g_autoptr (Engine) engine = engine_load (path, NULL, error);
   if (!engine)
@@ -93,7 +93,7 @@ inspect_engine (const char *path, gboolean dot, GError **error)
 }
 
 static gboolean
-inspect_statistics (const char *path, gboolean dot, GError **error)
+inspect_statistics (const ToolOptions *options, const char *path, gboolean dot, GError **error)
 {
   g_autoptr (CalibStatistics) statistics = calib_statistics_load (path, error);
   if (!statistics)
@@ -118,7 +118,7 @@ inspect_statistics (const char *path, gboolean dot, GError **error)
 }
 
 static gboolean
-inspect_table (const char *path, gboolean dot, GError **error)
+inspect_table (const ToolOptions *options, const char *path, gboolean dot, GError **error)
 {
   g_autoptr (CalibTable) table = calib_table_load (path, error);
   if (!table)
@@ -137,7 +137,7 @@ inspect_table (const char *path, gboolean dot, GError **error)
 static const struct {
   const char *kind, *suffix;
   gboolean is_graph;
-  gboolean (*print) (const char *path, gboolean dot, GError **error);
+  gboolean (*print) (const ToolOptions *options, const char *path, gboolean dot, GError **error);
 } kinds[] = {
     {"model", ".onnx", TRUE, inspect_model}, {"engine", ".int8engine", TRUE, inspect_engine},
     {"statistics", ".int8stats", FALSE, inspect_statistics},
@@ -145,26 +145,28 @@ static const struct {
 };
 
 static gboolean
-inspect (const char *path, const char *kind, gboolean dot, GError **error)
+inspect (const ToolOptions *options, const char *path, const char *kind, gboolean dot,
+    GError **error)
 {
   guint k = 0;
 
   while (k < G_N_ELEMENTS (kinds) &&
          !(kind ? g_str_equal (kind, kinds[k].kind) : g_str_has_suffix (path, kinds[k].suffix)))
     k++;
-  if (!kind && tool_is_model (path))
+  if (!kind && tool_is_model (options, path))
     k = 0;
   if (k == G_N_ELEMENTS (kinds))
     return tool_usage (error, "--as is model, engine, statistics or table, not %s", kind);
   if (dot && !kinds[k].is_graph)
     return tool_usage (error, "--dot is for models and engines; %s is taken for a %s (see --as)",
         path, kinds[k].kind);
-  return kinds[k].print (path, dot, error);
+  return kinds[k].print (options, path, dot, error);
 }
 
 gboolean
 tool_inspect (int argc, char **argv, GError **error)
 {
+  g_auto (ToolOptions) options = {0};
   g_autofree char *kind = NULL;
   gboolean dot = FALSE;
   const GOptionEntry entries[] = {
@@ -176,18 +178,21 @@ tool_inspect (int argc, char **argv, GError **error)
       {NULL},
   };
 
-  if (!tool_parse_with_model (&argc, &argv, entries, "FILE...",
-          "Prints files as text; of an engine also which layers run in which precision and why. The "
-          "kind is told from the suffix: .onnx, .caffemodel and .prototxt, .int8engine, .int8stats, "
-          "anything else is a table.",
-          error))
+  const ToolSyntax syntax = {.arguments = "FILE...",
+      .summary = "Prints files as text; of an engine also which layers run in which precision and why. The kind "
+                 "is told from\nthe suffix: .onnx, .caffemodel and .prototxt, .int8engine, .int8stats; "
+                 "anything else is a table.",
+      .entries = entries,
+      .shared = TOOL_FILE};
+
+  if (!tool_parse (&argc, &argv, &syntax, &options, error))
     return FALSE;
   if (argc < 2)
     return tool_usage (error, "no file is given");
   if (dot && argc > 2)
     return tool_usage (error, "--dot writes one graph; %d files are given", argc - 1);
   for (int i = 1; i < argc; i++)
-    if (!inspect (argv[i], kind, dot, error))
+    if (!inspect (&options, argv[i], kind, dot, error))
       return FALSE;
   return TRUE;
 }

@@ -43,71 +43,6 @@ tool_usage (GError **error, const char *format, ...)
   return FALSE;
 }
 
-static char *proto_file, *shape;
-
-const EngineModelOptions *
-tool_model_options (void)
-{
-  static EngineModelOptions options;
-
-  options.proto = proto_file;
-  options.shape = shape;
-  return &options;
-}
-
-EngineModel *
-tool_model_load (const char *path, GError **error)
-{
-  return engine_model_load_with (path, tool_model_options (), error);
-}
-
-gboolean
-tool_is_model (const char *path)
-{
-  return g_str_has_suffix (path, ".onnx") || g_str_has_suffix (path, ".caffemodel") ||
-         g_str_has_suffix (path, ".prototxt") || proto_file;
-}
-
-static gboolean
-parse (int *argc, char ***argv, const GOptionEntry *entries, const GOptionEntry *more,
-    const char *arguments, const char *summary, GError **error)
-{
-  g_autofree char *name = g_strconcat ("gst-int8-1.0 ", (*argv)[0], NULL);
-  g_autoptr (GOptionContext) context = g_option_context_new (arguments);
-  g_autoptr (GError) failure = NULL;
-
-  g_set_prgname (name);
-  g_option_context_set_summary (context, summary);
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (more)
-    g_option_context_add_main_entries (context, more, NULL);
-  if (!g_option_context_parse (context, argc, argv, &failure))
-    return tool_usage (error, "%s", failure->message);
-  return TRUE;
-}
-
-gboolean
-tool_parse (int *argc, char ***argv, const GOptionEntry *entries, const char *arguments,
-    const char *summary, GError **error)
-{
-  return parse (argc, argv, entries, NULL, arguments, summary, error);
-}
-
-gboolean
-tool_parse_with_model (int *argc, char ***argv, const GOptionEntry *entries, const char *arguments,
-    const char *summary, GError **error)
-{
-  static const GOptionEntry of_models[] = {
-      {"proto", 0, 0, G_OPTION_ARG_FILENAME, &proto_file,
-          "Caffe: the prototxt of a caffemodel; default: beside it, with its name", "FILE"},
-      {"shapes", 0, 0, G_OPTION_ARG_STRING, &shape,
-          "of the image, where the model leaves it open: input:1x3x224x224, or 3;224;224", "SHAPE"},
-      {NULL},
-  };
-
-  return parse (argc, argv, entries, of_models, arguments, summary, error);
-}
-
 void
 tool_print_lines (const char *what, const GPtrArray *lines)
 {
@@ -132,59 +67,10 @@ tool_progress (guint done, guint total, const char *what, gpointer data)
         done == total ? "\n" : "");
 }
 
-gboolean
-tool_precision (const char *name, EnginePrecision *precision, GError **error)
-{
-  for (int i = 0; i < ENGINE_PRECISION_COUNT; i++)
-    if (g_strcmp0 (name, engine_precision_name (i)) == 0) {
-      *precision = i;
-      return TRUE;
-    }
-  return tool_usage (error, "--precision is int8, mixed, fp16 or fp32, not %s", name);
-}
-
-gboolean
-tool_ranges (const char *name, EngineRanges *ranges, GError **error)
-{
-  *ranges = g_strcmp0 (name, "symmetric") == 0 ? ENGINE_RANGES_SYMMETRIC : ENGINE_RANGES_FULL;
-  if (*ranges == ENGINE_RANGES_FULL && g_strcmp0 (name, "full") != 0)
-    return tool_usage (error, "--ranges is full or symmetric, not %s", name);
-  return TRUE;
-}
-
-gboolean
-tool_preprocess (const char *text, int channels, EnginePreprocess *preprocess, GError **error)
-{
-  const gboolean is_preset = text && !strchr (text, '=');
-  g_autoptr (GError) cause = NULL;
-
-  engine_preprocess_preset (preprocess, channels == 1 ? "unit" : "imagenet");
-  if (is_preset && !engine_preprocess_preset (preprocess, text))
-    return tool_usage (error, "there is no preset %s", text);
-  if (text && !is_preset && !engine_preprocess_parse (preprocess, text, &cause))
-    return tool_usage (error, "--preprocess: %s", cause->message);
-  if (channels == 1 && (!text || !strstr (text, "color-format=")))
-    preprocess->color_format = ENGINE_COLOR_GRAY;
-  return engine_preprocess_check (preprocess, channels, error);
-}
-
-gboolean
-tool_preprocess_of (const char *text, const char *model, EnginePreprocess *preprocess,
-    GError **error)
-{
-  g_autoptr (EngineModel) loaded = tool_model_load (model, error);
-  EngineInputInfo input;
-
-  if (!loaded)
-    return FALSE;
-  engine_model_input (loaded, &input);
-  return tool_preprocess (text, input.channels, preprocess, error);
-}
-
 static void
 print_help (void)
 {
-  g_print ("Usage: gst-int8-1.0 COMMAND [OPTION...]\n\nCommands:\n");
+  g_print ("Usage: gst-int8-1.0 COMMAND [OPTION...]\n       gst-int8-1.0 --version\n\nCommands:\n");
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
     g_print ("  %-10s%s\n", commands[i].name, commands[i].summary);
   g_print ("\ngst-int8-1.0 COMMAND --help tells the options of one.\n");

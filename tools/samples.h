@@ -7,6 +7,10 @@
 
 #include "engine/engine.h"
 
+#define TOOL_SAMPLES_HELP                                                                           \
+  "Picture, video, IDX file (may be gzipped), batch file of preprocessed images as TensorRT's "      \
+  "samples have them, a folder of such, or a list (*.txt, a path a line); repeatable"
+
 typedef struct {
   const char *name;         /* of its file */
   const EngineImage *image; /* in host memory; NULL: */
@@ -42,6 +46,9 @@ typedef struct _ToolInput ToolInput;
 /* Writes tensors of a type on a back end, which must outlive it. scale and zero: of ENGINE_TYPE_S8. */
 ToolInput *tool_input_new (const EnginePreprocess *preprocess, const EngineInputInfo *input,
     EngineType type, float scale, int zero, KernelBackend *backend, GError **error);
+/* The same for the input of an engine. */
+ToolInput *tool_input_of_engine (const EnginePreprocess *preprocess, const Engine *engine,
+    KernelBackend *backend, GError **error);
 void tool_input_free (ToolInput *input); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ToolInput, tool_input_free)
 /* Waits until the tensor, which is the back end's, is written. */

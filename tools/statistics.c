@@ -25,9 +25,11 @@ tool_merge (int argc, char **argv, GError **error)
       {NULL},
   };
 
-  if (!tool_parse (&argc, &argv, entries, "FILE...",
-          "Merges statistics of one model and one preprocessing. One file is in memory at a time.",
-          error))
+  const ToolSyntax syntax = {.arguments = "FILE...",
+      .summary = "Merges statistics of one model and one preprocessing. One file is in memory at a time.",
+      .entries = entries};
+
+  if (!tool_parse (&argc, &argv, &syntax, NULL, error))
     return FALSE;
   if (argc < 2 || !output)
     return tool_usage (error, "--output and at least one statistics file are needed");

@@ -44,7 +44,7 @@ tool_table_describe (const char *head)
     g_string_append_printf (text, "\n  %-13s %-36s %s", calib_method_name (m), meanings[m],
         calib_method_flags (m) & CALIB_HISTOGRAM_TENSORRT ? "TensorRT's histograms" : "any");
   g_string_append_printf (text, "\n  %-13s %-36s %s", "auto",
-      "tries all of these, least divergence wins", "kept frames");
+      "the one of these that diverges least", "kept frames");
   g_string_append (text,
       "\nFrames are kept in statistics that were collected with keep-frames (int8calib) or --keep-frames "
       "(calibrate)."

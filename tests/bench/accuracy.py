@@ -209,7 +209,7 @@ class Ours:
     def logits(self, path, method, judging, folder, correction="fast", ranges="full"):
         table = os.path.join(folder, f"{method}-{correction}.table")
         stats = os.path.join(folder, "statistics-trt" if method in ("entropy2-trt", "legacy") else "statistics")
-        said = subprocess.run([self.tool, "table", "--stats", stats, "--model", path, "--method", method, "-o", table,
+        said = subprocess.run([self.tool, "table", "--statistics", stats, "--model", path, "--method", method, "-o", table,
                                "--bias-correction", correction], check=True, stdout=subprocess.PIPE, text=True).stdout
         if method == "auto":
             print(f"NOTE auto took {said.splitlines()[2].split()[0]}", flush=True)

@@ -104,7 +104,7 @@ def calibrate(tool, run_int8, path, table, images, shape):
     """The method that was taken."""
     statistics = table + ".int8stats"
     program(run_int8, "statistics", path, statistics, images=images, shape=shape)
-    said = subprocess.run([tool, "table", "--stats", statistics, "--model", path, "--output", table,
+    said = subprocess.run([tool, "table", "--statistics", statistics, "--model", path, "--output", table,
                            *(["--shapes", shape] if shape else [])], stdout=subprocess.PIPE, check=True, text=True)
     return said.stdout.splitlines()[-1].split(", ")[1]
 
