@@ -201,8 +201,8 @@ serve (Seat *seat, KernelPlace *place)
   unsigned runs = 0;
 
   while (room () >= 0 && !atomic_load (&seat->pool->gone)) {
-    const int64_t most =
-        atomic_load (&seat->pool->counted) ? KERNEL_POOL_WAIT_NS : KERNEL_POOL_POLL_NS;
+    const int64_t most = atomic_load (&seat->pool->counted) ? KERNEL_POOL_WAIT_NS
+                                                            : atomic_load (&seat->pool->rest_ns);
     bool look = false;
 
     if (take_part (seat->pool, seat->slot)) {

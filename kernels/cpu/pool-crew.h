@@ -58,6 +58,7 @@ struct KernelPool {
   /* Hardly ever written. */
   _Alignas(64) int threads;
   atomic_bool counted; /* among the crew's callers */
+  atomic_int rest_ns;  /* so long do helpers poll while the caller rests */
   atomic_int present;  /* helpers that have a seat */
   atomic_bool gone;    /* is being freed */
   atomic_bool caller_sleeps;
@@ -76,8 +77,10 @@ kernel_pool_left (uint64_t tasks)
 
 /* Waiting threads poll for so long, then let others go first between polls, then sleep. Waking takes
  * tens of microseconds, more in a virtual machine, so that a helper sleeps within a network only where
- * its caller is long busy alone; when the caller rests, the next run may be a frame away. */
+ * its caller is long busy alone; when the caller rests, the next run may be a frame away, and helpers poll for
+ * longer only where the rest before was a short one: frames come as fast as they are dealt with. */
 #define KERNEL_POOL_POLL_NS 30000
+#define KERNEL_POOL_REST_NS 100000
 #define KERNEL_POOL_WAIT_NS 300000
 /* A burst of runs, with rests of less than the gap among them, that is over in less may take hardly longer
  * without helpers, which leaves their CPUs to the other threads of a pipeline. So a few are tried: if

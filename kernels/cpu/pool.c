@@ -150,9 +150,14 @@ begin_work (KernelPool *pool)
   const int64_t now = kernel_pool_now ();
 
   if (pool->rested > pool->since) {
-    if (now - pool->rested < KERNEL_POOL_GAP_NS)
+    const int64_t rest = now - pool->rested;
+
+    if (rest < KERNEL_POOL_GAP_NS)
       return;
     judge_burst (pool);
+    atomic_store_explicit (&pool->rest_ns,
+        rest < KERNEL_POOL_REST_NS ? KERNEL_POOL_REST_NS : KERNEL_POOL_POLL_NS,
+        memory_order_relaxed);
   }
   pool->since = now;
 }
@@ -257,7 +262,7 @@ kernel_pool_new (int threads)
 
   if (!pool)
     return NULL;
-  *pool = (KernelPool){.threads = threads};
+  *pool = (KernelPool){.threads = threads, .rest_ns = KERNEL_POOL_POLL_NS};
   for (int i = 0; i < threads; i++)
     pool->slot[i] = (KernelPoolSlot){.state = KERNEL_SLOT_CLOSED};
   pthread_mutex_init (&pool->mutex, NULL);

@@ -4,7 +4,7 @@
  * any size that follow each other at once or after a sleep. Built with pool.c alone, so that
  * ThreadSanitizer sees nothing else.
  */
-#include "kernels/cpu/pool.h"
+#include "kernels/cpu/pool-crew.h"
 #include "tests/check.h"
 
 #include <stdatomic.h>
@@ -337,6 +337,37 @@ test_brief_bursts_are_the_callers (void)
   kernel_pool_free (pool);
 }
 
+/* How long helpers poll behind a burst before which the caller rested for so many microseconds. */
+static int
+poll_after (KernelPool *pool, int rest)
+{
+  Busy busy = {.turns = 1000};
+
+  kernel_pool_run (pool, busy_task, &busy, 8);
+  kernel_pool_rest (pool);
+  for (const int64_t end = kernel_pool_now () + 1000 * rest; kernel_pool_now () < end;)
+    kernel_pool_relax ();
+  kernel_pool_run (pool, busy_task, &busy, 8);
+  kernel_pool_rest (pool);
+  return atomic_load (&pool->rest_ns);
+}
+
+/* Helpers wait longer for the next burst where this one came soon. A busy machine may see to it that it did
+ * not: some patience. */
+static void
+test_short_rests_are_waited_for (void)
+{
+  KernelPool *pool = kernel_pool_new (4);
+  bool soon = false;
+
+  CHECK_INT (poll_after (pool, 2000), ==, KERNEL_POOL_POLL_NS);
+  for (int i = 0; i < 1000 && !soon; i++)
+    soon = poll_after (pool, 20) == KERNEL_POOL_REST_NS;
+  CHECK (soon);
+  CHECK_INT (poll_after (pool, 2000), ==, KERNEL_POOL_POLL_NS);
+  kernel_pool_free (pool);
+}
+
 static void
 test_too_many_threads_is_refused (void)
 {
@@ -358,6 +389,7 @@ main (void)
   RUN (test_quota_of_control_groups);
   RUN (test_idle_pool_sleeps);
   RUN (test_brief_bursts_are_the_callers);
+  RUN (test_short_rests_are_waited_for);
   RUN (test_too_many_threads_is_refused);
   return check_done ();
 }
