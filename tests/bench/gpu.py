@@ -10,14 +10,23 @@ Without --worker only engines that are there are timed.
 
 PyTorch runs torchvision's network of the same name with random weights in FP16, channels last, its input
 on the device: recorded as a CUDA graph, and compiled with torch.compile, in the modes "reduce-overhead" and
-"max-autotune", which takes minutes for every batch size (TORCHINDUCTOR_CACHE_DIR keeps what it found). This engine
-runs FOLDER/<network>.int8engine, and <network>.fp16.int8engine and <network>.fp32.int8engine where they are, as
-`gst-int8-1.0 bench` does; its first turn compares the results with those of the CPU, but for FP16, which the CPU
-has not. They take turns: one burst of runs each, every run waited for. A time is the median of the bursts'
-medians; a ratio is the median of the ratios within a round.
+"max-autotune", which takes minutes for every batch size. TORCHINDUCTOR_CACHE_DIR keeps what it found; with --ready
+several processes fill it at once, and only their timings take turns:
+
+    export TORCHINDUCTOR_CACHE_DIR=CACHE
+    for network in resnet50 mobilenetv2; do for batch in 1 8 256; do
+      tests/bench/gpu.py --ready --networks $network --batches $batch &
+    done; done; wait
+
+This engine runs FOLDER/<network>.int8engine, and <network>.fp16.int8engine and <network>.fp32.int8engine where they
+are, as `gst-int8-1.0 bench` does; its first turn compares the results with those of the CPU, but for FP16, which the
+CPU has not. They take turns: one burst of runs each, every run waited for, and one round that does not count, as what
+torch.compile made may compile or record again when it comes back. A time is the median of the bursts' medians; a
+ratio is the median of the ratios within a round.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import statistics
@@ -92,6 +101,29 @@ def ours(options, path, batch):
     return burst
 
 
+def prepare_compiling(options):
+    """To be called before the first torch.compile."""
+    import torch
+    from torch._inductor.runtime.benchmarking import benchmarker
+
+    # Its workers take PyTorch's ptxas. Where this process took Triton's, it would compile again all that they did.
+    ptxas = os.path.join(os.path.dirname(torch.__file__), "bin", "ptxas")
+    if os.path.exists(ptxas):
+        os.environ.setdefault("TRITON_PTXAS_PATH", ptxas)
+    if not options.ready:
+        return
+    time_kernel = benchmarker.benchmark_gpu
+
+    def in_turn(kernel, *args, **kwargs):
+        kernel()  # what is compiled and loaded for it first takes no turn
+        torch.cuda.synchronize()
+        with open(os.path.join(tempfile.gettempdir(), "int8-bench-gpu.lock"), "w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            return time_kernel(kernel, *args, **kwargs)
+
+    benchmarker.benchmark_gpu = in_turn
+
+
 def torch_runs(options, network, batch, mode):
     import torch
     import torchvision
@@ -136,17 +168,22 @@ def torch_runs(options, network, batch, mode):
     return burst
 
 
+def torch_contenders(options, network, batch):
+    found = {}
+    for peer in options.peers:
+        start = time.perf_counter()
+        found[peer] = torch_runs(options, network, batch, PEERS[peer])
+        say(f"{network}, batch {batch}: {NAMES[peer]} ready after {time.perf_counter() - start:.1f} s")
+    return found
+
+
 def contenders_of(options, network, batch):
     found = {}
     for precision, ending in PRECISIONS.items():
         path = os.path.join(options.engines, network + ending + ".int8engine")
         if os.path.exists(path):
             found[precision] = ours(options, path, batch)
-    for peer in options.peers:
-        start = time.perf_counter()
-        found[peer] = torch_runs(options, network, batch, PEERS[peer])
-        say(f"{network}, batch {batch}: {NAMES[peer]} ready after {time.perf_counter() - start:.1f} s")
-    return found
+    return found | torch_contenders(options, network, batch)
 
 
 # --- The run --------------------------------------------------------------------------------------
@@ -157,10 +194,12 @@ def measure(options, network, batch):
     if "int8" not in contenders:
         sys.exit(f"there is no {network}.int8engine in {options.engines}: make it with gst-int8-1.0 build, or with --worker")
     times = {name: [] for name in contenders}
-    for turn in range(options.rounds):
+    for turn in range(options.rounds + 1):
         names = list(contenders)
         for name in names[turn % len(names):] + names[:turn % len(names)]:
-            times[name].append(contenders[name]())
+            seconds = contenders[name]()
+            if turn > 0:
+                times[name].append(seconds)
     return {"network": network, "batch": batch, "seconds": times}
 
 
@@ -193,14 +232,15 @@ def versions(peers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tool", required=True, help="gst-int8-1.0")
-    parser.add_argument("--engines", required=True, help="folder of the engine files")
+    parser.add_argument("--tool", help="gst-int8-1.0")
+    parser.add_argument("--engines", help="folder of the engine files")
+    parser.add_argument("--ready", action="store_true", help="only have PyTorch compile, beside other processes that do")
     parser.add_argument("--worker", help="bench-worker, to make what the folder lacks")
     parser.add_argument("--backend", default="cuda")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 256])
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=0.4, help="of a burst")
     parser.add_argument("--check", type=int, default=8, help="compare bytes with the CPU up to this batch; 0: never")
     parser.add_argument("--json")
@@ -208,7 +248,16 @@ def main():
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be above 0")
+    if not options.ready and not (options.tool and options.engines):
+        parser.error("--tool and --engines are needed, but for --ready")
 
+    if options.peers:
+        prepare_compiling(options)
+    if options.ready:
+        for network in options.networks:
+            for batch in options.batches:
+                torch_contenders(options, network, batch)
+        return
     results = []
     for network in options.networks:
         if options.worker:
