@@ -2,6 +2,8 @@
 /* frame.c: GstVideoInfo and GstVideoFrame in the engine's terms. */
 #include "gst/frame.h"
 
+#include <string.h>
+
 static void
 describe_yuv (EngineImage *image, const GstVideoInfo *info)
 {
@@ -34,6 +36,27 @@ describe_planes (EngineImage *image, const GstVideoInfo *info)
   }
 }
 
+/* Pads take no other; streams of a bundle may be anything. */
+static gboolean
+check_memory (const GstCaps *caps, GError **error)
+{
+  const GstCapsFeatures *features = gst_caps_get_features (caps, 0);
+
+  for (guint i = 0; i < gst_caps_features_get_size (features); i++) {
+    const char *name = gst_caps_features_get_nth (features, i);
+
+    if (!g_str_has_prefix (name, "memory:") ||
+        g_str_equal (name, GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY) ||
+        strstr (GST_INT8_FRAME_CAPS, name))
+      continue;
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "frames in %s cannot be read by this build; put an element in front that brings them to system memory",
+        name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean
 gst_int8_frame_format_init (GstInt8FrameFormat *format, const GstCaps *caps, GError **error)
 {
@@ -49,6 +72,8 @@ gst_int8_frame_format_init (GstInt8FrameFormat *format, const GstCaps *caps, GEr
         advice);
     return FALSE;
   }
+  if (!check_memory (caps, error))
+    return FALSE;
   if (GST_VIDEO_INFO_WIDTH (&format->info) > ENGINE_MAX_SIDE ||
       GST_VIDEO_INFO_HEIGHT (&format->info) > ENGINE_MAX_SIDE) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,

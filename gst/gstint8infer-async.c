@@ -186,6 +186,7 @@ give_newest (GstInt8Infer *self, GstInt8Entry *passing)
 
   gst_int8_infer_read_options (self, &passing->options);
   passing->options.post_messages = FALSE; /* once, when it came */
+  passing->stream = gst_int8_stream_ref (self->stream);
   passing->format = self->stream->format;
   passing->job.format = &passing->format;
   passing->segment = self->stream->segment;
@@ -193,6 +194,7 @@ give_newest (GstInt8Infer *self, GstInt8Entry *passing)
     gst_int8_infer_entry_give_tracks (self, passing);
   else if (async->labels)
     gst_int8_infer_entry_give (self, passing, &result);
+  gst_int8_infer_entry_clear (passing);
 }
 
 /* The entry is under way; what goes on in place of its buffer, which it keeps until it is done. */
@@ -234,7 +236,7 @@ begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrived)
   if (entry->job.n_pictures > 0)
     return submit (self, entry);
   same = g_steal_pointer (&entry->buffer);
-  if (!entry->late)
+  if (!entry->counted)
     gst_int8_stats_pass (&self->stats);
   gst_int8_infer_entry_clear (entry);
   return same;

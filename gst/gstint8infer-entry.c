@@ -61,14 +61,14 @@ gst_int8_infer_entries_free (GstInt8Infer *self)
   self->window = 0;
   gst_int8_region_filter_clear (&self->filter);
   gst_int8_tracks_clear (self->stream->tracks);
+  gst_int8_infer_bundle_forget (&self->bundle);
 }
 
 /* --- Quality of service ---------------------------------------------------------------------- */
 
 static gboolean
-is_late (GstInt8Infer *self, GstBuffer *buffer)
+is_late (GstInt8Infer *self, GstBuffer *buffer, const GstSegment *segment)
 {
-  const GstSegment *segment = &self->stream->segment;
   guint64 running, stream;
   GstClockTime earliest;
   GstMessage *message;
@@ -120,28 +120,55 @@ gst_int8_infer_take_buffer (GstInt8Infer *self, gint64 *arrived)
   if (self->result == GST_FLOW_OK && item && item->object && GST_IS_BUFFER (item->object)) {
     buffer = GST_BUFFER (item->object);
     *arrived = item->arrived;
+    self->n_frames -= item->n_frames;
     gst_queue_array_pop_head_struct (self->items);
-    self->n_buffers--;
     g_cond_broadcast (&self->changed);
   }
   g_mutex_unlock (&self->lock);
   return buffer;
 }
 
-/* All but telling the network. */
-static void
-begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrived)
+/* Whether it is this frame's turn, and there is something to look at. */
+static gboolean
+is_wanted (GstInt8Infer *self, GstInt8Entry *entry)
+{
+  const gboolean passed =
+      entry->stream->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
+
+  entry->counted = FALSE;
+  if (passed || (GST_BUFFER_FLAG_IS_SET (entry->buffer, GST_BUFFER_FLAG_GAP) &&
+                    gst_buffer_get_size (entry->buffer) == 0))
+    return FALSE;
+  if (!entry->stream->has_format) { /* in a bundle */
+    gst_int8_stats_fail (&self->stats);
+    entry->counted = TRUE;
+  } else if (entry->options.qos) {
+    entry->counted = is_late (self, entry->buffer, &entry->segment);
+  }
+  return !entry->counted;
+}
+
+GstInt8Entry *
+gst_int8_infer_entry_new (GstInt8Infer *self)
+{
+  GstInt8Entry *entry = self->entries[(self->first_entry + self->n_entries) % self->window];
+
+  entry->n_objects = entry->job.n_pictures = 0;
+  return entry;
+}
+
+void
+gst_int8_infer_entry_fill (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Stream *stream,
+    GstBuffer *buffer, gint64 arrived)
 {
   GstInt8Job *job = &entry->job;
-  gboolean passed;
 
   entry->buffer = buffer;
+  entry->stream = gst_int8_stream_ref (stream);
   entry->arrived = arrived;
-  entry->format = self->stream->format;
-  entry->segment = self->stream->segment;
+  entry->format = stream->format;
+  entry->segment = stream->segment;
   gst_int8_infer_read_options (self, &entry->options);
-  passed = self->stream->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
-  entry->late = !passed && entry->options.qos && is_late (self, buffer);
   job->format = &entry->format;
   job->top_k = entry->options.top_k;
   job->threshold = entry->options.threshold;
@@ -149,9 +176,7 @@ begin (GstInt8Infer *self, GstInt8Entry *entry, GstBuffer *buffer, gint64 arrive
   job->wants_output =
       entry->options.output_tensors && entry->options.process_mode == GST_INT8_PROCESS_FRAME;
   job->timeout = (gint64) (entry->options.batch_timeout / 1000);
-  job->n_pictures = 0;
-  entry->n_objects = 0;
-  if (!passed && !entry->late)
+  if (is_wanted (self, entry))
     gst_int8_infer_entry_pictures (self, entry);
   job->buffer = entry->buffer;
   job->pictures = entry->pictures;
@@ -169,11 +194,12 @@ gst_int8_infer_entries_grow (GstInt8Infer *self)
 GstInt8Entry *
 gst_int8_infer_entry_begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrived)
 {
-  GstInt8Entry *entry = self->entries[(self->first_entry + self->n_entries) % self->window];
   g_autoptr (GError) error = NULL;
 
   if (self->stream->has_format) {
-    begin (self, entry, buffer, arrived);
+    GstInt8Entry *entry = gst_int8_infer_entry_new (self);
+
+    gst_int8_infer_entry_fill (self, entry, self->stream, buffer, arrived);
     return entry;
   }
   gst_buffer_unref (buffer);
@@ -182,44 +208,87 @@ gst_int8_infer_entry_begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrive
   return NULL;
 }
 
-GstFlowReturn
-gst_int8_infer_entries_begin (GstInt8Infer *self)
+/* The next frame that there is becomes an entry; NULL where there is none, or for an error. */
+static GstInt8Entry *
+begin_next (GstInt8Infer *self, GstFlowReturn *result)
 {
-  GstInt8Entry *entry;
+  GstInt8Entry *entry = NULL;
   GstBuffer *buffer;
   gint64 arrived;
 
+  if (!self->bundle.walk.buffer) {
+    buffer = gst_int8_infer_take_buffer (self, &arrived);
+    if (!buffer)
+      return NULL;
+    if (!self->in_bundles) {
+      entry = gst_int8_infer_entry_begin (self, buffer, arrived);
+      *result = entry ? GST_FLOW_OK : GST_FLOW_NOT_NEGOTIATED;
+      return entry;
+    }
+    if (!gst_int8_infer_bundle_open (self, buffer, arrived)) {
+      *result = GST_FLOW_ERROR;
+      return NULL;
+    }
+  }
+  return gst_int8_infer_bundle_begin (self);
+}
+
+GstFlowReturn
+gst_int8_infer_entries_begin (GstInt8Infer *self)
+{
+  GstFlowReturn result = GST_FLOW_OK;
+  GstInt8Entry *entry;
+
   gst_int8_infer_entries_grow (self);
-  while (self->n_entries < self->window &&
-         (buffer = gst_int8_infer_take_buffer (self, &arrived))) {
-    entry = gst_int8_infer_entry_begin (self, buffer, arrived);
-    if (!entry)
-      return GST_FLOW_NOT_NEGOTIATED;
+  while (self->n_entries < self->window && (entry = begin_next (self, &result))) {
     gst_int8_member_submit (self->member, &entry->job);
     self->n_entries++;
   }
-  return GST_FLOW_OK;
+  return result;
 }
 
 /* --- Ending ---------------------------------------------------------------------------------- */
+
+static void
+count (GstInt8Infer *self, const GstInt8Entry *entry)
+{
+  if (entry->job.error)
+    gst_int8_stats_fail (&self->stats);
+  else if (entry->job.n_pictures > 0)
+    gst_int8_stats_add (&self->stats, entry->arrived, entry->job.begun, entry->job.finished,
+        entry->job.n_pictures, entry->job.batch);
+  else if (entry->buffer && !entry->counted)
+    gst_int8_stats_pass (&self->stats);
+}
+
+/* The oldest leaves the ring. Returns what leaves the element with it, or NULL. */
+static GstBuffer *
+take_oldest (GstInt8Infer *self)
+{
+  GstInt8Entry *entry = self->entries[self->first_entry];
+
+  gst_int8_infer_entry_clear (entry);
+  gst_int8_job_clear (&entry->job);
+  self->first_entry = (self->first_entry + 1) % self->window;
+  self->n_entries--;
+  if (entry->place)
+    gst_int8_bundle_put_back (g_steal_pointer (&entry->place), g_steal_pointer (&entry->buffer));
+  return entry->buffer ? g_steal_pointer (&entry->buffer) : g_steal_pointer (&entry->bundle);
+}
 
 /* The oldest is done. */
 static GstFlowReturn
 finish (GstInt8Infer *self, GstInt8Entry *entry)
 {
-  if (entry->job.error)
+  GstBuffer *buffer;
+
+  if (!entry->job.error)
+    gst_int8_infer_entry_results (self, entry);
+  else if (!gst_int8_infer_bundle_excuses (self, entry))
     return gst_int8_infer_fail (self, entry->job.error, GST_FLOW_ERROR);
-  gst_int8_infer_entry_results (self, entry);
-  if (entry->job.n_pictures > 0)
-    gst_int8_stats_add (&self->stats, entry->arrived, entry->job.begun, entry->job.finished,
-        entry->job.n_pictures, entry->job.batch);
-  else if (!entry->late)
-    gst_int8_stats_pass (&self->stats);
-  gst_int8_infer_entry_clear (entry);
-  gst_int8_job_clear (&entry->job);
-  self->first_entry = (self->first_entry + 1) % self->window;
-  self->n_entries--;
-  return gst_pad_push (self->srcpad, g_steal_pointer (&entry->buffer));
+  count (self, entry);
+  buffer = take_oldest (self);
+  return buffer ? gst_pad_push (self->srcpad, buffer) : GST_FLOW_OK;
 }
 
 GstFlowReturn
@@ -248,15 +317,13 @@ gst_int8_infer_entries_drop (GstInt8Infer *self)
   if (self->n_entries > 0) {
     gst_int8_member_cancel (self->member);
     gst_int8_tracks_clear (self->stream->tracks); /* of some the result is lost that they wait for */
+    gst_int8_infer_bundle_clear_tracks (&self->bundle);
   }
   while (self->n_entries > 0) {
-    GstInt8Entry *entry = self->entries[self->first_entry];
+    GstBuffer *buffer = take_oldest (self);
 
-    gst_clear_buffer (&entry->buffer);
-    gst_int8_infer_entry_clear (entry);
-    gst_int8_job_clear (&entry->job);
-    self->first_entry = (self->first_entry + 1) % self->window;
-    self->n_entries--;
+    gst_clear_buffer (&buffer);
   }
+  gst_clear_buffer (&self->bundle.walk.buffer);
   gst_int8_infer_async_resume (self);
 }

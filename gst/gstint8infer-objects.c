@@ -25,7 +25,7 @@ static gboolean
 is_due (GstInt8Infer *self, const GstInt8Entry *entry, const GstInt8EntryObject *place, guint64 area)
 {
   if (place->track)
-    return gst_int8_track_is_due (place->track, &entry->options.tracks, self->stream->n_frames, area);
+    return gst_int8_track_is_due (place->track, &entry->options.tracks, entry->stream->n_frames, area);
   if (self->async.thread)
     warn_of_untracked (self);
   return !self->async.thread;
@@ -45,7 +45,7 @@ add_object (GstInt8Infer *self, GstInt8Entry *entry, const GstInt8Object *object
   place = &entry->objects[entry->n_objects++];
   *place = (GstInt8EntryObject){.object = *object, .picture = -1};
   if (object->is_tracked)
-    place->track = gst_int8_track_ref (gst_int8_tracks_see (self->stream->tracks, object->track));
+    place->track = gst_int8_track_ref (gst_int8_tracks_see (entry->stream->tracks, object->track));
   if (classify && is_due (self, entry, place, area))
     place->picture = (int) entry->job.n_pictures++;
 }
@@ -61,7 +61,7 @@ find_objects (GstInt8Infer *self, GstInt8Entry *entry, gboolean classify)
   GstInt8Regions regions;
   GstInt8Object object;
 
-  gst_int8_tracks_begin_frame (self->stream->tracks, self->stream->n_frames);
+  gst_int8_tracks_begin_frame (entry->stream->tracks, entry->stream->n_frames);
   gst_int8_regions_init (&regions, entry->buffer, &visible, &self->filter);
   while (gst_int8_regions_next (&regions, &object))
     add_object (self, entry, &object, classify);
@@ -110,6 +110,7 @@ gst_int8_infer_entry_clear (GstInt8Entry *entry)
     g_clear_pointer (&entry->objects[--entry->n_objects].track, gst_int8_track_unref);
   for (guint i = 0; i < entry->job.n_pictures; i++)
     g_clear_pointer (&entry->pictures[i].output.values, g_free);
+  g_clear_pointer (&entry->stream, gst_int8_stream_unref);
 }
 
 /* --- Results --------------------------------------------------------------------------------- */
@@ -172,9 +173,13 @@ gst_int8_infer_entry_give (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Resul
     entry->buffer = gst_buffer_make_writable (entry->buffer);
     gst_int8_meta_attach (entry->buffer, result, kinds);
   }
-  if (entry->options.post_messages)
-    gst_element_post_message (GST_ELEMENT (self),
-        gst_int8_result_message (GST_OBJECT (self), result, entry->buffer, &entry->segment));
+  if (entry->options.post_messages) {
+    GstMessage *message =
+        gst_int8_result_message (GST_OBJECT (self), result, entry->buffer, &entry->segment);
+
+    gst_int8_stream_name (entry->stream, gst_message_writable_structure (message));
+    gst_element_post_message (GST_ELEMENT (self), message);
+  }
 }
 
 /* Of a tracked object it is what the track is taken for, this result among others. */
@@ -224,7 +229,6 @@ gst_int8_infer_entry_give_tracks (GstInt8Infer *self, GstInt8Entry *entry)
         &result.labels, &result.model_name);
     gst_int8_infer_entry_give (self, entry, &result);
   }
-  gst_int8_infer_entry_clear (entry);
 }
 
 void

@@ -11,6 +11,7 @@
  *   gstint8infer-task.c        the task of the source pad: what comes next
  *   gstint8infer-entry.c       frames on their way through the network
  *   gstint8infer-async.c       frames that do not wait for their results
+ *   gstint8infer-bundle.c      frames of several streams in one buffer
  *   gstint8infer-objects.c     which parts of a frame go through it, and what becomes of each
  *
  * The network itself, shared with other elements or not, is an instance (instance.h).
@@ -24,6 +25,7 @@
 
 #include <gst/base/gstqueuearray.h>
 
+#include "gst/bundle.h"
 #include "gst/config.h"
 #include "gst/config-file.h"
 #include "gst/frame.h"
@@ -72,6 +74,7 @@ typedef struct {
 typedef struct {
   GstMiniObject *object; /* a buffer or event; owned */
   GstInt8PendingQuery *pending;
+  guint n_frames; /* in a buffer, at least 1 */
   gint64 arrived; /* g_get_monotonic_time() */
 } GstInt8Item;
 
@@ -84,10 +87,13 @@ typedef struct {
 
 /* A frame on its way through the network. */
 typedef struct {
-  GstBuffer *buffer; /* owned */
+  GstBuffer *buffer;     /* owned; NULL for a bundle without frames */
+  GstInt8Stream *stream; /* a reference; NULL likewise */
+  GstMiniObject **place; /* in a bundle, that it goes back to; or NULL */
+  GstBuffer *bundle;     /* owned: its last frame takes it along; or NULL */
   gint64 arrived;
   GstInt8InferOptions options; /* as they were when it began */
-  gboolean late;               /* passes without inference, and was counted */
+  gboolean counted;            /* it passes without inference, and stats know why */
   GstSegment segment;          /* that it is in */
   GstInt8FrameFormat format;   /* the stream may go on with another */
   GstInt8Job job;
@@ -98,6 +104,14 @@ typedef struct {
   GstInt8Class *classes;
   guint max_objects, max_pictures, max_classes;
 } GstInt8Entry;
+
+/* Bundles of several streams, where the caps say that these come. Belongs to the task. */
+typedef struct {
+  GstInt8Bundle walk; /* through the one whose frames are becoming entries */
+  guint n_left;       /* of them */
+  gint64 arrived;
+  GPtrArray *streams; /* GstInt8Stream, in the order of the bundles */
+} GstInt8InferBundle;
 
 /* async=true: entries of the ring are looked at while the frames that they keep have gone on. A thread of its own
  * waits for them, in their order; the task takes what it has done. */
@@ -143,8 +157,8 @@ struct _GstInt8Infer {
   GCond changed; /* broadcast whenever something below changes */
   /* lock: the queue */
   GstQueueArray *items;
-  guint n_buffers;      /* in items */
-  guint capacity;       /* buffers that items may hold */
+  guint n_frames;       /* in items */
+  guint capacity;       /* frames that items may hold; a bundle with more comes alone */
   GstFlowReturn result; /* of the source pad; OK while data flows */
   gboolean eos;         /* EOS was queued: upstream will not learn of errors from us any more */
   gboolean done;        /* downstream wants no more buffers; events still pass */
@@ -156,6 +170,8 @@ struct _GstInt8Infer {
 
   /* the task */
   GstInt8Stream *stream;
+  gboolean in_bundles; /* instead, there are those of the bundle */
+  GstInt8InferBundle bundle;
   /* a ring of those under way, from READY→PAUSED on */
   GstInt8Entry **entries;
   guint window, first_entry, n_entries;
@@ -195,6 +211,8 @@ void gst_int8_infer_end_locked (GstInt8Infer *self);
 /* task */
 void gst_int8_infer_loop (gpointer self);
 void gst_int8_infer_reset_task (GstInt8Infer *self);
+/* What a serialised event says of the buffers to come. FALSE for caps that cannot be taken. */
+gboolean gst_int8_infer_take_event (GstInt8Infer *self, GstEvent *event, GError **error);
 /* Posts an error of the task and returns `result`. The pipeline stops; upstream is told with its next
  * buffer. */
 GstFlowReturn gst_int8_infer_fail (GstInt8Infer *self, const GError *error, GstFlowReturn result);
@@ -212,6 +230,10 @@ GstBuffer *gst_int8_infer_take_buffer (GstInt8Infer *self, gint64 *arrived);
 /* Fills the next free entry of the ring, but neither counts nor submits it: options, and pictures of the buffer, which it
  * takes. NULL where the stream has no caps: the error is posted. */
 GstInt8Entry *gst_int8_infer_entry_begin (GstInt8Infer *self, GstBuffer *buffer, gint64 arrived);
+/* The parts of that: the next free entry, empty; a frame in it. */
+GstInt8Entry *gst_int8_infer_entry_new (GstInt8Infer *self);
+void gst_int8_infer_entry_fill (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Stream *stream,
+    GstBuffer *buffer, gint64 arrived);
 /* The options as they are now. */
 void gst_int8_infer_read_options (GstInt8Infer *self, GstInt8InferOptions *options);
 /* The ring as large as the network wants it. */
@@ -226,12 +248,23 @@ void gst_int8_infer_entries_drop (GstInt8Infer *self);
 void gst_int8_infer_entry_pictures (GstInt8Infer *self, GstInt8Entry *entry);
 /* Puts the results onto the frame. */
 void gst_int8_infer_entry_results (GstInt8Infer *self, GstInt8Entry *entry);
-/* Lets go of the objects' tracks. */
+/* Lets go of the objects' tracks, and of the stream. */
 void gst_int8_infer_entry_clear (GstInt8Entry *entry);
 /* Puts one result onto the entry's frame, and posts it, as its options say. */
 void gst_int8_infer_entry_give (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Result *result);
 /* Puts onto each object of the entry's frame what its track is taken for. */
 void gst_int8_infer_entry_give_tracks (GstInt8Infer *self, GstInt8Entry *entry);
+
+/* bundle */
+void gst_int8_infer_bundle_init (GstInt8InferBundle *bundle);
+void gst_int8_infer_bundle_clear (GstInt8InferBundle *bundle);
+void gst_int8_infer_bundle_forget (GstInt8InferBundle *bundle); /* the streams: others come now */
+void gst_int8_infer_bundle_clear_tracks (GstInt8InferBundle *bundle);
+/* Takes the bundle; the error is posted where it is none. While it has frames left the next ones become entries. */
+gboolean gst_int8_infer_bundle_open (GstInt8Infer *self, GstBuffer *buffer, gint64 arrived);
+GstInt8Entry *gst_int8_infer_bundle_begin (GstInt8Infer *self);
+/* Whether an entry's error is that of a frame in a bundle, which passes: it is a warning then. */
+gboolean gst_int8_infer_bundle_excuses (GstInt8Infer *self, const GstInt8Entry *entry);
 
 /* async: start() and stop() when no task runs. advance_locked() in the task does what there is to do: results,
  * the next frame, event or query. lock held, given back in between */

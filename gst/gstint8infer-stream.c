@@ -12,9 +12,9 @@
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK,
-    GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
+    GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS GST_INT8_BUNDLE_CAPS));
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC,
-    GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS));
+    GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS GST_INT8_BUNDLE_CAPS));
 
 /* --- Queue, lock held ------------------------------------------------------------------------ */
 
@@ -32,8 +32,10 @@ push_locked (GstInt8Infer *self, GstMiniObject *object, GstInt8PendingQuery *pen
 {
   GstInt8Item item = {.object = object, .pending = pending, .arrived = g_get_monotonic_time ()};
 
+  if (object && GST_IS_BUFFER (object))
+    item.n_frames = MAX (1, gst_int8_bundle_count (GST_BUFFER (object)));
   gst_queue_array_push_tail_struct (self->items, &item);
-  self->n_buffers += object && GST_IS_BUFFER (object);
+  self->n_frames += item.n_frames;
   tell_locked (self);
 }
 
@@ -71,12 +73,12 @@ gst_int8_infer_flush_locked (GstInt8Infer *self)
           GST_EVENT_TYPE (event) != GST_EVENT_EOS) {
         gst_pad_store_sticky_event (self->srcpad, event);
         if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS)
-          gst_int8_stream_take_event (self->stream, event, NULL); /* the next frame tells */
+          gst_int8_infer_take_event (self, event, NULL); /* the next frame tells */
       }
     }
     g_clear_pointer (&item->object, gst_mini_object_unref);
   }
-  self->n_buffers = 0;
+  self->n_frames = 0;
   g_cond_broadcast (&self->changed);
 }
 
@@ -93,7 +95,7 @@ gst_int8_infer_end_locked (GstInt8Infer *self)
       return;
     gst_queue_array_pop_head_struct (self->items);
     release_locked (self, item);
-    self->n_buffers -= item->object && GST_IS_BUFFER (item->object);
+    self->n_frames -= item->n_frames;
     g_clear_pointer (&item->object, gst_mini_object_unref);
   }
   self->done = TRUE;
@@ -125,7 +127,7 @@ chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
   GstFlowReturn result;
 
   g_mutex_lock (&self->lock);
-  while (self->result == GST_FLOW_OK && !self->done && self->n_buffers >= self->capacity)
+  while (self->result == GST_FLOW_OK && !self->done && self->n_frames >= self->capacity)
     g_cond_wait (&self->changed, &self->lock);
   result = self->result == GST_FLOW_OK && self->done ? GST_FLOW_EOS : self->result;
   if (result == GST_FLOW_OK) {

@@ -12,6 +12,8 @@ void
 gst_int8_infer_reset_task (GstInt8Infer *self)
 {
   gst_int8_stream_reset (self->stream);
+  gst_int8_infer_bundle_forget (&self->bundle);
+  self->in_bundles = FALSE;
   self->objects_changed = TRUE;
   self->earliest = GST_CLOCK_TIME_NONE;
   self->frame_duration = GST_CLOCK_TIME_NONE;
@@ -29,12 +31,39 @@ gst_int8_infer_fail (GstInt8Infer *self, const GError *error, GstFlowReturn resu
 
 /* --- Events and queries ---------------------------------------------------------------------- */
 
+static gboolean
+take_caps (GstInt8Infer *self, GstEvent *event, GError **error)
+{
+  GstCaps *caps;
+
+  gst_event_parse_caps (event, &caps);
+  self->in_bundles = gst_int8_caps_are_bundle (caps);
+  if (!self->in_bundles)
+    return gst_int8_stream_take_event (self->stream, event, error);
+  if (!self->async.thread)
+    return TRUE;
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+      "async=true takes no multistream/x-analytics-batch: set async=false, or put an int8infer in front of each "
+      "pad of analyticscombiner, with one instance-id");
+  return FALSE;
+}
+
+gboolean
+gst_int8_infer_take_event (GstInt8Infer *self, GstEvent *event, GError **error)
+{
+  if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS)
+    return take_caps (self, event, error);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_STREAM_START)
+    gst_int8_infer_bundle_forget (&self->bundle);
+  return gst_int8_stream_take_event (self->stream, event, error);
+}
+
 static GstFlowReturn
 push_event (GstInt8Infer *self, GstEvent *event)
 {
   g_autoptr (GError) error = NULL;
 
-  if (!gst_int8_stream_take_event (self->stream, event, &error)) {
+  if (!gst_int8_infer_take_event (self, event, &error)) {
     gst_event_unref (event);
     return gst_int8_infer_fail (self, error, GST_FLOW_NOT_NEGOTIATED);
   }
@@ -92,6 +121,7 @@ static gboolean
 wait_locked (GstInt8Infer *self)
 {
   while (self->result == GST_FLOW_OK && gst_queue_array_is_empty (self->items) &&
+         !self->bundle.walk.buffer &&
          (self->async.thread ? self->async.n_done == 0 && !self->async.failed
                              : self->n_entries == 0))
     g_cond_wait (&self->changed, &self->lock);
@@ -146,21 +176,34 @@ gst_int8_infer_pass_item_locked (GstInt8Infer *self)
   return result;
 }
 
+/* Whether frames come next, in a bundle that was begun or in the queue. lock held */
+static gboolean
+has_frames_locked (GstInt8Infer *self)
+{
+  const GstInt8Item *head = gst_queue_array_peek_head_struct (self->items);
+
+  return self->bundle.walk.buffer || (head && head->object && GST_IS_BUFFER (head->object));
+}
+
 /* Begins with frames where more may be under way, then ends the oldest. lock held, given back in between */
 static GstFlowReturn
 advance_locked (GstInt8Infer *self)
 {
-  const GstInt8Item *head = gst_queue_array_peek_head_struct (self->items);
-  const gboolean is_buffer = head && head->object && GST_IS_BUFFER (head->object);
+  const gboolean has_frames = has_frames_locked (self);
   GstFlowReturn result = GST_FLOW_OK;
+  gboolean urgent;
 
-  if (!is_buffer && self->n_entries == 0)
+  if (!has_frames && self->n_entries == 0)
     return gst_int8_infer_pass_item_locked (self);
-  g_mutex_unlock (&self->lock);
-  if (is_buffer)
+  if (has_frames) {
+    g_mutex_unlock (&self->lock);
     result = gst_int8_infer_entries_begin (self);
+    g_mutex_lock (&self->lock);
+  }
+  urgent = !gst_queue_array_is_empty (self->items) && !has_frames_locked (self);
+  g_mutex_unlock (&self->lock);
   if (result == GST_FLOW_OK && self->n_entries > 0)
-    result = gst_int8_infer_entries_advance (self, head && !is_buffer);
+    result = gst_int8_infer_entries_advance (self, urgent);
   g_mutex_lock (&self->lock);
   return result;
 }

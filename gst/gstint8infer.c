@@ -208,7 +208,8 @@ finalize (GObject *object)
   g_free (self->device_id);
   gst_int8_config_file_clear (&self->config_file);
   gst_int8_object_settings_clear (&self->objects);
-  gst_int8_stream_free (self->stream);
+  gst_int8_stream_unref (self->stream);
+  gst_int8_infer_bundle_clear (&self->bundle);
   gst_int8_stats_clear (&self->stats);
   gst_int8_cuda_clear (&self->cuda);
   gst_queue_array_free (self->items);
@@ -247,6 +248,7 @@ gst_int8_infer_init (GstInt8Infer *self)
   self->items = gst_queue_array_new_for_struct (sizeof (GstInt8Item), 16);
   self->result = GST_FLOW_FLUSHING;
   self->stream = gst_int8_stream_new ();
+  gst_int8_infer_bundle_init (&self->bundle);
   gst_int8_config_file_init (&self->config_file);
   gst_int8_infer_properties_init (self);
   gst_int8_infer_reset_task (self);

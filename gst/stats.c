@@ -22,7 +22,7 @@ void
 gst_int8_stats_reset (GstInt8Stats *stats)
 {
   g_mutex_lock (&stats->lock);
-  stats->frames = stats->dropped = stats->pictures = stats->n = 0;
+  stats->frames = stats->dropped = stats->failed = stats->pictures = stats->n = 0;
   g_mutex_unlock (&stats->lock);
 }
 
@@ -48,6 +48,15 @@ gst_int8_stats_pass (GstInt8Stats *stats)
 {
   g_mutex_lock (&stats->lock);
   stats->frames++;
+  g_mutex_unlock (&stats->lock);
+}
+
+void
+gst_int8_stats_fail (GstInt8Stats *stats)
+{
+  g_mutex_lock (&stats->lock);
+  stats->frames++;
+  stats->failed++;
   g_mutex_unlock (&stats->lock);
 }
 
@@ -79,7 +88,7 @@ GstStructure *
 gst_int8_stats_to_structure (GstInt8Stats *stats)
 {
   gint64 latency[GST_INT8_STATS_WINDOW], inference[GST_INT8_STATS_WINDOW];
-  guint64 frames, dropped, pictures, n;
+  guint64 frames, dropped, failed, pictures, n;
   gint64 span = 0;
   guint64 fill = 0;
   guint kept;
@@ -87,6 +96,7 @@ gst_int8_stats_to_structure (GstInt8Stats *stats)
   g_mutex_lock (&stats->lock);
   frames = stats->frames;
   dropped = stats->dropped;
+  failed = stats->failed;
   pictures = stats->pictures;
   n = stats->n;
   kept = (guint) MIN (n, GST_INT8_STATS_WINDOW);
@@ -105,6 +115,7 @@ gst_int8_stats_to_structure (GstInt8Stats *stats)
   return gst_structure_new ("stats",
       "frames", G_TYPE_UINT64, frames,
       "dropped", G_TYPE_UINT64, dropped,
+      "failed", G_TYPE_UINT64, failed,
       "pictures", G_TYPE_UINT64, pictures,
       "fps", G_TYPE_DOUBLE, span > 0 ? (kept - 1) * 1e6 / (double) span : 0.0,
       "batch-fill", G_TYPE_DOUBLE, kept ? (double) fill / kept : 0.0,

@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 
 typedef struct {
   GMutex lock;
-  guint64 frames, dropped, pictures;
+  guint64 frames, dropped, failed, pictures;
   guint64 n;                               /* samples ever written to the rings */
   gint64 latency[GST_INT8_STATS_WINDOW];   /* µs from the sink pad to the result */
   gint64 inference[GST_INT8_STATS_WINDOW]; /* µs of preprocessing and network */
@@ -32,10 +32,12 @@ void gst_int8_stats_add (GstInt8Stats *stats, gint64 arrived, gint64 begun, gint
     guint pictures, guint batch);
 /* A frame that was not to be looked at, or had no object. */
 void gst_int8_stats_pass (GstInt8Stats *stats);
+/* A frame that could not be read, and passed all the same. */
+void gst_int8_stats_fail (GstInt8Stats *stats);
 /* A frame that was too late. */
 void gst_int8_stats_drop (GstInt8Stats *stats);
 
-/* "stats": frames, dropped and pictures (guint64), fps, batch-fill (gdouble), latency-p50, latency-p99, inference-p50 and
+/* "stats": frames, dropped, failed and pictures (guint64), fps, batch-fill (gdouble), latency-p50, latency-p99, inference-p50 and
  * inference-p99 (guint64, nanoseconds; 0 before the first frame). */
 GstStructure *gst_int8_stats_to_structure (GstInt8Stats *stats);
 

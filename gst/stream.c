@@ -7,23 +7,66 @@ gst_int8_stream_new (void)
 {
   GstInt8Stream *stream = g_new0 (GstInt8Stream, 1);
 
+  stream->references = 1;
   stream->tracks = gst_int8_tracks_new ();
   gst_segment_init (&stream->segment, GST_FORMAT_UNDEFINED);
   return stream;
 }
 
-void
-gst_int8_stream_free (GstInt8Stream *stream)
+GstInt8Stream *
+gst_int8_stream_new_in_bundle (guint number)
 {
-  if (!stream)
+  GstInt8Stream *stream = gst_int8_stream_new ();
+
+  stream->in_bundle = TRUE;
+  stream->number = number;
+  return stream;
+}
+
+GstInt8Stream *
+gst_int8_stream_new_after (const GstInt8Stream *before, const char *id)
+{
+  GstInt8Stream *stream = gst_int8_stream_new_in_bundle (before->number);
+
+  stream->id = g_strdup (id);
+  gst_caps_replace (&stream->caps, before->caps);
+  stream->format = before->format;
+  stream->has_format = before->has_format;
+  stream->segment = before->segment;
+  return stream;
+}
+
+GstInt8Stream *
+gst_int8_stream_ref (GstInt8Stream *stream)
+{
+  stream->references++;
+  return stream;
+}
+
+void
+gst_int8_stream_unref (GstInt8Stream *stream)
+{
+  if (--stream->references > 0)
     return;
   gst_int8_tracks_free (stream->tracks);
+  gst_clear_caps (&stream->caps);
+  g_free (stream->id);
   g_free (stream);
+}
+
+void
+gst_int8_stream_name (const GstInt8Stream *stream, GstStructure *fields)
+{
+  if (stream->in_bundle)
+    gst_structure_set (fields, "stream", G_TYPE_UINT, stream->number, NULL);
+  if (stream->id)
+    gst_structure_set (fields, "stream-id", G_TYPE_STRING, stream->id, NULL);
 }
 
 void
 gst_int8_stream_reset (GstInt8Stream *stream)
 {
+  gst_clear_caps (&stream->caps);
   stream->has_format = FALSE;
   stream->n_frames = 0;
   gst_int8_tracks_clear (stream->tracks);
@@ -31,8 +74,14 @@ gst_int8_stream_reset (GstInt8Stream *stream)
 }
 
 gboolean
-gst_int8_stream_set_caps (GstInt8Stream *stream, const GstCaps *caps, GError **error)
+gst_int8_stream_set_caps (GstInt8Stream *stream, GstCaps *caps, GError **error)
 {
+  if (!stream->caps || !gst_caps_is_equal (stream->caps, caps)) {
+    gst_caps_replace (&stream->caps, caps);
+    stream->warned = FALSE;
+  } else if (stream->has_format) {
+    return TRUE;
+  }
   stream->has_format = gst_int8_frame_format_init (&stream->format, caps, error);
   return stream->has_format;
 }
@@ -51,6 +100,9 @@ gst_int8_stream_take_event (GstInt8Stream *stream, GstEvent *event, GError **err
     break;
   case GST_EVENT_SEGMENT:
     gst_event_copy_segment (event, &stream->segment);
+    break;
+  case GST_EVENT_FLUSH_STOP:
+    gst_segment_init (&stream->segment, GST_FORMAT_UNDEFINED);
     break;
   default:
     break;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * stream.h: what int8infer keeps of one stream of frames: the format of the next one, the segment that it is
- * in, how many came, and the objects that a tracker follows on them. Belongs to one thread at a time.
+ * in, how many came, and the objects that a tracker follows on them. An element has one, and of bundles
+ * (bundle.h) one for each stream in them. Belongs to one thread at a time.
  */
 #pragma once
 
@@ -11,7 +12,13 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  GstInt8FrameFormat format;
+  guint references;
+  gboolean in_bundle;
+  guint number;              /* in the bundle, from 0 */
+  char *id;                  /* its stream-id in the bundle; NULL: it has none */
+  GstCaps *caps;             /* the newest */
+  gboolean warned;           /* since they came, of frames that cannot be read */
+  GstInt8FrameFormat format; /* of these caps */
   gboolean has_format;
   GstSegment segment; /* of format UNDEFINED before there is one */
   guint64 n_frames;
@@ -19,11 +26,17 @@ typedef struct {
 } GstInt8Stream;
 
 GstInt8Stream *gst_int8_stream_new (void);
-void gst_int8_stream_free (GstInt8Stream *stream); /* NULL is fine */
+GstInt8Stream *gst_int8_stream_new_in_bundle (guint number);
+/* Another stream in the same place, with the same caps and segment until it says otherwise. */
+GstInt8Stream *gst_int8_stream_new_after (const GstInt8Stream *before, const char *id);
+GstInt8Stream *gst_int8_stream_ref (GstInt8Stream *stream);
+void gst_int8_stream_unref (GstInt8Stream *stream);
+/* Of a stream in a bundle: the fields "stream" (guint) and, where it has one, "stream-id" (string). */
+void gst_int8_stream_name (const GstInt8Stream *stream, GstStructure *fields);
 /* As if it were new. */
 void gst_int8_stream_reset (GstInt8Stream *stream);
 /* FALSE for caps that cannot be taken: then it has no format. */
-gboolean gst_int8_stream_set_caps (GstInt8Stream *stream, const GstCaps *caps, GError **error);
+gboolean gst_int8_stream_set_caps (GstInt8Stream *stream, GstCaps *caps, GError **error);
 /* A serialised event of the stream. FALSE as above. */
 gboolean gst_int8_stream_take_event (GstInt8Stream *stream, GstEvent *event, GError **error);
 
