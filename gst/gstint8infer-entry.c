@@ -122,9 +122,10 @@ gst_int8_infer_take_buffer (GstInt8Infer *self, gint64 *arrived)
     *arrived = item->arrived;
     self->n_frames -= item->n_frames;
     gst_queue_array_pop_head_struct (self->items);
-    g_cond_broadcast (&self->changed);
   }
   g_mutex_unlock (&self->lock);
+  if (buffer) /* the lock is free for whoever is woken */
+    g_cond_broadcast (&self->changed);
   return buffer;
 }
 
