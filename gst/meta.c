@@ -160,6 +160,16 @@ relate (GstAnalyticsRelationMeta *relations, guint detection, guint classificati
              classification, detection);
 }
 
+/* A classification itself has no place for a time. */
+static void
+attach_time (GstBuffer *buffer, guint classification, GstClockTime pts)
+{
+  g_autoptr (GstCaps) reference =
+      gst_caps_new_simple (GST_INT8_RESULT_TIMESTAMP, "mtd", G_TYPE_UINT, classification, NULL);
+
+  gst_buffer_add_reference_timestamp_meta (buffer, reference, pts, GST_CLOCK_TIME_NONE);
+}
+
 static void
 attach_analytics (GstBuffer *buffer, const GstInt8Result *result)
 {
@@ -167,11 +177,15 @@ attach_analytics (GstBuffer *buffer, const GstInt8Result *result)
   GstAnalyticsClsMtd classification;
 
   g_return_if_fail (!result->object || !result->object->region);
-  if (!relations || !add_classification (relations, result, &classification))
+  if (!relations || !add_classification (relations, result, &classification)) {
     GST_WARNING ("GstAnalyticsRelationMeta takes no classification: this result is not in it");
-  else if (result->object && !relate (relations, result->object->detection, classification.id))
+    return;
+  }
+  if (result->object && !relate (relations, result->object->detection, classification.id))
     GST_WARNING ("detection %u of GstAnalyticsRelationMeta takes no relation: its result has none",
         result->object->detection);
+  if (result->older && GST_CLOCK_TIME_IS_VALID (result->of_pts))
+    attach_time (buffer, classification.id, result->of_pts);
 }
 
 #endif

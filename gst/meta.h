@@ -21,6 +21,8 @@
  *           object detection is related to its GstAnalyticsODMtd:
  *             detection -> classification  CONTAIN (read by DL Streamer), RELATE_TO (read by GStreamer)
  *             classification -> detection  IS_PART_OF
+ *           and, of an older frame (async) whose timestamp is known, a GstReferenceTimestampMeta with that,
+ *           and the caps timestamp/x-int8-result,mtd=(uint)N, N being the classification's id
  *
  * docs/ELEMENTS.md shows how to read them from C and from Python.
  */
@@ -34,6 +36,8 @@
 G_BEGIN_DECLS
 
 #define GST_INT8_CLASSIFICATION_META "GstInt8ClassificationMeta"
+
+#define GST_INT8_RESULT_TIMESTAMP "timestamp/x-int8-result"
 
 #define GST_INT8_MAX_TOP_K 1000
 

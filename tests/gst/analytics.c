@@ -374,6 +374,89 @@ GST_START_TEST (test_whole_frame)
 }
 GST_END_TEST;
 
+/* The time of the frame that a classification is of, or NONE where it is of the frame that it is on. */
+static GstClockTime
+time_of (GstBuffer *buffer, const GstAnalyticsMtd *classification)
+{
+  g_autoptr (GstCaps) reference =
+      gst_caps_new_simple ("timestamp/x-int8-result", "mtd", G_TYPE_UINT, classification->id, NULL);
+  GstReferenceTimestampMeta *meta = gst_buffer_get_reference_timestamp_meta (buffer, reference);
+
+  return meta ? meta->timestamp : GST_CLOCK_TIME_NONE;
+}
+
+static gboolean
+first_classification (GstBuffer *buffer, GstAnalyticsMtd *mtd)
+{
+  GstAnalyticsRelationMeta *relations = gst_buffer_get_analytics_relation_meta (buffer);
+  gpointer state = NULL;
+
+  return relations && gst_analytics_relation_meta_iterate (relations, &state,
+                          gst_analytics_cls_mtd_get_mtd_type (), mtd);
+}
+
+/* Pushes frames until one has a result; the frame must not be the one that it is of. */
+static void
+check_async (TestElement *test, GstBuffer *(*make) (guint seed))
+{
+  GstAnalyticsMtd mtd;
+  gboolean found = FALSE;
+
+  for (guint i = 1; i < 4000 && !found; i++) {
+    GstBuffer *buffer = gst_harness_push_and_pull (test->h, make (i)), *copy;
+
+    found = first_classification (buffer, &mtd);
+    if (found) {
+      GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "GstInt8ClassificationMeta");
+      GstClockTime expected;
+
+      fail_unless (gst_structure_get_uint64 (gst_custom_meta_get_structure (meta),
+          "result_timestamp", &expected));
+      fail_unless_equals_uint64 (time_of (buffer, &mtd), expected);
+      fail_unless (expected < GST_BUFFER_PTS (buffer));
+      copy = gst_buffer_copy (buffer);
+      fail_unless (first_classification (copy, &mtd));
+      fail_unless_equals_uint64 (time_of (copy, &mtd), expected);
+      mtd.id++;
+      fail_unless (time_of (copy, &mtd) == GST_CLOCK_TIME_NONE);
+      gst_buffer_unref (copy);
+    }
+    gst_buffer_unref (buffer);
+    g_usleep (1000);
+  }
+  fail_unless (found);
+}
+
+static GstBuffer *
+frame_with_tracked (guint seed)
+{
+  GstBuffer *buffer = frame (seed);
+
+  track (buffer, detect (buffer, "car", 5, 7, 28, 28), 7);
+  return buffer;
+}
+
+/* Each frame, or object, tells how old its result is; those of frames that waited tell nothing. */
+GST_START_TEST (test_async)
+{
+  TestElement test = infer_new ("int8infer async=true");
+  TestElement objects = infer_new ("int8infer async=true process-mode=objects");
+  TestElement waiting = infer_new ("int8infer");
+  GstAnalyticsMtd mtd;
+  GstBuffer *buffer;
+
+  check_async (&test, frame);
+  check_async (&objects, frame_with_tracked);
+  buffer = gst_harness_push_and_pull (waiting.h, frame (1));
+  fail_unless (first_classification (buffer, &mtd));
+  fail_unless (time_of (buffer, &mtd) == GST_CLOCK_TIME_NONE);
+  gst_buffer_unref (buffer);
+  test_element_free (&test);
+  test_element_free (&objects);
+  test_element_free (&waiting);
+}
+GST_END_TEST;
+
 /* --- int8calib ------------------------------------------------------------------------------- */
 
 /* Two small frames above each other, and one between them that does not count. */
@@ -429,6 +512,7 @@ make_suite (void)
   tcase_add_test (tcase, test_track_in_custom_metadata);
   tcase_add_loop_test (tcase, test_kinds, 0, G_N_ELEMENTS (kinds));
   tcase_add_test (tcase, test_whole_frame);
+  tcase_add_test (tcase, test_async);
   tcase_add_test (tcase, test_calibration);
   return suite;
 }
