@@ -72,6 +72,7 @@ static void
 forget_newest (GstInt8Async *async)
 {
   g_clear_pointer (&async->labels, gst_int8_labels_unref);
+  g_clear_pointer (&async->output.values, g_free);
   async->n_classes = 0;
 }
 
@@ -128,10 +129,11 @@ gst_int8_infer_async_resume (GstInt8Infer *self)
 
 /* --- Results, in the task -------------------------------------------------------------------- */
 
+/* With its output, too, which is then not given to the entry's own frame: that has gone on. */
 static void
-keep_newest (GstInt8Async *async, const GstInt8Entry *entry)
+keep_newest (GstInt8Async *async, GstInt8Entry *entry)
 {
-  const GstInt8Picture *picture = &entry->pictures[0];
+  GstInt8Picture *picture = &entry->pictures[0];
 
   forget_newest (async);
   if (picture->n_classes > async->max_classes) {
@@ -141,6 +143,8 @@ keep_newest (GstInt8Async *async, const GstInt8Entry *entry)
   for (guint i = 0; i < picture->n_classes; i++)
     async->classes[i] = picture->classes[i];
   async->n_classes = picture->n_classes;
+  async->output = picture->output;
+  picture->output.values = NULL;
   async->labels = gst_int8_labels_ref (entry->job.labels);
   async->model_name = entry->job.model_name;
   async->pts = GST_BUFFER_PTS (entry->buffer);
@@ -155,9 +159,9 @@ take_result (GstInt8Infer *self)
   if (entry->job.error)
     return gst_int8_infer_fail (self, entry->job.error, GST_FLOW_ERROR);
   entry->options.metadata = GST_INT8_METADATA_MODE_NONE; /* the frame has gone on */
-  gst_int8_infer_entry_results (self, entry);
   if (entry->options.process_mode == GST_INT8_PROCESS_FRAME)
     keep_newest (&self->async, entry);
+  gst_int8_infer_entry_results (self, entry);
   gst_int8_stats_add (&self->stats, entry->arrived, entry->job.begun, entry->job.finished,
       entry->job.n_pictures, entry->job.batch);
   gst_int8_infer_entry_clear (entry);
@@ -172,6 +176,17 @@ take_result (GstInt8Infer *self)
 }
 
 /* --- Frames, in the task --------------------------------------------------------------------- */
+
+static void
+give_output (const GstInt8Async *async, GstInt8Entry *passing)
+{
+  GstInt8Output output = async->output;
+
+  if (!passing->options.output_tensors || !output.values)
+    return;
+  output.values = g_memdup2 (output.values, output.n * sizeof *output.values);
+  gst_int8_infer_entry_give_output (passing, &output);
+}
 
 static void
 give_newest (GstInt8Infer *self, GstInt8Entry *passing)
@@ -194,6 +209,8 @@ give_newest (GstInt8Infer *self, GstInt8Entry *passing)
     gst_int8_infer_entry_give_tracks (self, passing);
   else if (async->labels)
     gst_int8_infer_entry_give (self, passing, &result);
+  if (passing->options.process_mode == GST_INT8_PROCESS_FRAME)
+    give_output (async, passing);
   gst_int8_infer_entry_clear (passing);
 }
 
@@ -205,7 +222,6 @@ submit (GstInt8Infer *self, GstInt8Entry *entry)
 
   /* A pool gets the buffer back when both are done with its memory. */
   gst_buffer_add_parent_buffer_meta (copy, entry->buffer);
-  entry->job.wants_output = FALSE; /* nobody would be given it */
   gst_int8_member_submit (self->member, &entry->job);
   g_mutex_lock (&self->lock);
   self->n_entries++;

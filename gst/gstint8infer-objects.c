@@ -20,6 +20,18 @@ warn_of_untracked (GstInt8Infer *self)
       ("put a tracker behind the detector, or set async=false"));
 }
 
+/* Readers take the first tensor of a frame for that of the frame. */
+static void
+warn_of_tensors (GstInt8Infer *self, gboolean wanted)
+{
+  if (wanted && !self->warned_of_tensors)
+    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS,
+        ("output-tensors=true has no effect with process-mode=objects: a GstTensorMeta does not say "
+         "which object a tensor is of"),
+        ("set process-mode=frame, or output-tensors=false"));
+  self->warned_of_tensors = wanted;
+}
+
 /* Whether it is classified in this frame. */
 static gboolean
 is_due (GstInt8Infer *self, const GstInt8Entry *entry, const GstInt8EntryObject *place, guint64 area)
@@ -94,6 +106,7 @@ gst_int8_infer_entry_pictures (GstInt8Infer *self, GstInt8Entry *entry)
     reserve (entry);
     return;
   }
+  warn_of_tensors (self, entry->options.output_tensors);
   /* Regions of interest are given params, and stay where they are from now on. */
   entry->buffer = gst_buffer_make_writable (entry->buffer);
   find_objects (self, entry, TRUE);
@@ -146,8 +159,8 @@ metadata_kinds (GstInt8MetadataMode mode, const GstInt8Object *object)
 }
 
 /* The output itself, whatever the threshold. */
-static void
-give_output (GstInt8Entry *entry, GstInt8Output *output)
+void
+gst_int8_infer_entry_give_output (GstInt8Entry *entry, GstInt8Output *output)
 {
 #ifdef HAVE_GST_TENSOR_META
   if (!output->values)
@@ -244,6 +257,6 @@ gst_int8_infer_entry_results (GstInt8Infer *self, GstInt8Entry *entry)
         .model_name = entry->job.model_name};
 
     gst_int8_infer_entry_give (self, entry, &result);
-    give_output (entry, &entry->pictures[0].output);
+    gst_int8_infer_entry_give_output (entry, &entry->pictures[0].output);
   }
 }

@@ -145,7 +145,7 @@ install_results (GObjectClass *klass, guint first, GParamFlags flags)
           "Give frames the network's output itself, too, whatever top-k, threshold and softmax say: a tensor of "
           "their GstTensorMeta, 1 x classes floats, with the id classification-generic-out, or "
           "classification-generic-softmaxed-out where the network ends in a softmax. Of whole frames: none with "
-          "process-mode=objects",
+          "process-mode=objects. With async that of the newest result",
           FALSE, flags));
 #endif
 }

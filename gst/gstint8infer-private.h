@@ -129,8 +129,9 @@ typedef struct {
   guint n_classes, max_classes;
   GstInt8Labels *labels; /* NULL: there is none yet */
   const char *model_name;
-  GstClockTime pts; /* of the frame that it is of */
-  gboolean warned;  /* of objects that nobody follows */
+  GstInt8Output output; /* where frames are given it */
+  GstClockTime pts;     /* of the frame that it is of */
+  gboolean warned;      /* of objects that nobody follows */
 } GstInt8Async;
 
 struct _GstInt8Infer {
@@ -176,6 +177,7 @@ struct _GstInt8Infer {
   GstInt8Entry **entries;
   guint window, first_entry, n_entries;
   GstInt8RegionFilter filter;
+  gboolean warned_of_tensors; /* of objects, which are given none */
   GstInt8Async async;
 };
 
@@ -252,6 +254,8 @@ void gst_int8_infer_entry_results (GstInt8Infer *self, GstInt8Entry *entry);
 void gst_int8_infer_entry_clear (GstInt8Entry *entry);
 /* Puts one result onto the entry's frame, and posts it, as its options say. */
 void gst_int8_infer_entry_give (GstInt8Infer *self, GstInt8Entry *entry, GstInt8Result *result);
+/* Puts the network's output itself onto the entry's frame, where there is one; takes its values. */
+void gst_int8_infer_entry_give_output (GstInt8Entry *entry, GstInt8Output *output);
 /* Puts onto each object of the entry's frame what its track is taken for. */
 void gst_int8_infer_entry_give_tracks (GstInt8Infer *self, GstInt8Entry *entry);
 

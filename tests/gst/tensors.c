@@ -119,6 +119,47 @@ GST_START_TEST (test_two)
 }
 GST_END_TEST;
 
+/* Frames that do not wait have the output of the frame that their result is of; others have none yet. */
+GST_START_TEST (test_async)
+{
+  TestElement test = infer_new ("int8infer async=true output-tensors=true");
+  TestElement waiting = infer_new ("int8infer output-tensors=true");
+  GstBuffer *off;
+  guint n = 0;
+
+  for (guint i = 0; i < 4000 && n < 20; i++) {
+    GstBuffer *buffer = classified (&test, i), *same;
+    GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "GstInt8ClassificationMeta");
+    float values[N_CLASSES], expected[N_CLASSES];
+    guint64 time;
+
+    fail_unless_equals_int (gst_buffer_get_n_meta (buffer, GST_TENSOR_META_API_TYPE), meta ? 1 : 0);
+    if (meta) {
+      fail_unless (gst_structure_get_uint64 (gst_custom_meta_get_structure (meta),
+          "result_timestamp", &time));
+      fail_unless_equals_int (gst_buffer_get_tensor_meta (buffer)->num_tensors, 1);
+      read_values (buffer, 0, SOFTMAXED, values);
+      same = classified (&waiting, (guint) (time / TEST_FRAME_DURATION));
+      read_values (same, 0, SOFTMAXED, expected);
+      fail_unless (memcmp (values, expected, sizeof values) == 0);
+      gst_buffer_unref (same);
+      n++;
+    }
+    gst_buffer_unref (buffer);
+    g_usleep (1000);
+  }
+  fail_unless_equals_int (n, 20);
+
+  g_object_set (test.element, "output-tensors", FALSE, NULL);
+  off = classified (&test, 5000);
+  fail_unless_equals_int (test_result (off).n, 1);
+  fail_unless (gst_buffer_get_tensor_meta (off) == NULL);
+  gst_buffer_unref (off);
+  test_element_free (&test);
+  test_element_free (&waiting);
+}
+GST_END_TEST;
+
 /* Frames that pass, or are dropped with a result under way, and objects have none, and nothing leaks. */
 GST_START_TEST (test_none)
 {
@@ -141,6 +182,9 @@ GST_START_TEST (test_none)
   fail_unless_equals_int (test_result (buffer).n, 1);
   fail_unless (gst_buffer_get_tensor_meta (buffer) == NULL);
   gst_buffer_unref (buffer);
+  test_expect_warning (objects.bus, "output-tensors", "process-mode=objects", NULL);
+  gst_buffer_unref (gst_harness_push_and_pull (objects.h, test_small_frame (2)));
+  fail_unless (gst_bus_pop_filtered (objects.bus, GST_MESSAGE_WARNING) == NULL);
   test_element_free (&test);
   test_element_free (&objects);
 }
@@ -158,6 +202,7 @@ make_suite (void)
   tcase_add_loop_test (tcase, test_values, 0, 2);
   tcase_add_test (tcase, test_options);
   tcase_add_test (tcase, test_two);
+  tcase_add_test (tcase, test_async);
   tcase_add_test (tcase, test_none);
   return suite;
 }
