@@ -27,6 +27,9 @@
  * batch-size=8 model=model.onnx calibration-table=model.table ! cudadownload ! fakesink
  * ]| classifies the frames of an NVIDIA decoder in the memory of the GPU, where they lie.
  *
+ * With GStreamer 1.28 and newer buffers of several streams, multistream/x-analytics-batch, are taken, too:
+ * the frames of all go through the network together, and each has its results on itself.
+ *
  * ## Results
  *
  * Each frame that has a class with at least #int8infer:threshold confidence carries, as

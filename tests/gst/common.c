@@ -352,6 +352,21 @@ test_gate_open (TestGate *gate)
   g_mutex_unlock (&gate->lock);
 }
 
+TestElement
+test_infer_at_gate (TestGate *gate, const char *launch, GstCaps *caps)
+{
+  g_autofree char *full = g_strdup_printf ("%s engine=%s", launch, test_path ("gate.engine"));
+  TestElement test;
+
+  test.element = test_element_new (full, &test.bus);
+  g_object_set (test.element, "model", test_model (), "calibration-table", test_table (), NULL);
+  test_gate_init (gate, test.bus, "engine");
+  test.h = gst_harness_new_with_element (test.element, "sink", "src");
+  gst_harness_set_src_caps (test.h, caps);
+  test_gate_wait_for_visitor (gate);
+  return test;
+}
+
 void
 test_gate_clear (TestGate *gate, GstBus *bus)
 {

@@ -95,6 +95,8 @@ typedef struct {
 void test_gate_init (TestGate *gate, GstBus *bus, const char *code);
 void test_gate_wait_for_visitor (TestGate *gate);
 void test_gate_open (TestGate *gate);
+/* As test_infer_new(), with an engine that has to be built, whose loader stands at the gate. */
+TestElement test_infer_at_gate (TestGate *gate, const char *launch, GstCaps *caps);
 void test_gate_clear (TestGate *gate, GstBus *bus);
 
 /* --- Results --------------------------------------------------------------------------------- */

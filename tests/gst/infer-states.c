@@ -15,27 +15,11 @@ flush (GstHarness *h)
   fail_unless (gst_harness_push_event (h, gst_event_new_segment (&segment)));
 }
 
-/* int8infer whose loader stands at the gate. */
-static TestElement
-infer_at_gate (TestGate *gate, const char *launch)
-{
-  g_autofree char *full = g_strdup_printf ("%s engine=%s", launch, test_path ("gate.engine"));
-  TestElement test;
-
-  test.element = test_element_new (full, &test.bus);
-  g_object_set (test.element, "model", test_model (), "calibration-table", test_table (), NULL);
-  test_gate_init (gate, test.bus, "engine");
-  test.h = gst_harness_new_with_element (test.element, "sink", "src");
-  gst_harness_set_src_caps (test.h, test_small_caps ());
-  test_gate_wait_for_visitor (gate);
-  return test;
-}
-
 /* A flush during a build is done at once; the build goes on, and what was flushed does not come. */
 GST_START_TEST (test_flush_while_loading)
 {
   TestGate gate;
-  TestElement test = infer_at_gate (&gate, "int8infer");
+  TestElement test = test_infer_at_gate (&gate, "int8infer", test_small_caps ());
   GstBuffer *out;
 
   fail_unless_equals_int (gst_harness_push (test.h, test_small_frame (1)), GST_FLOW_OK);
@@ -66,7 +50,7 @@ open_later (gpointer data)
 GST_START_TEST (test_stop_while_building)
 {
   TestGate gate;
-  TestElement test = infer_at_gate (&gate, "int8infer");
+  TestElement test = test_infer_at_gate (&gate, "int8infer", test_small_caps ());
   gboolean cancelled = FALSE;
   GstMessage *message;
   GstBuffer *out;
@@ -181,7 +165,8 @@ GST_END_TEST;
 GST_START_TEST (test_flush_wakes_upstream)
 {
   TestGate gate;
-  TestElement test = infer_at_gate (&gate, __i__ ? "int8infer backend=cpu,cpu" : "int8infer");
+  TestElement test = test_infer_at_gate (&gate,
+      __i__ ? "int8infer backend=cpu,cpu" : "int8infer", test_small_caps ());
   GThread *thread = g_thread_new ("push", push_many, test.h);
 
   g_usleep (20000); /* it waits for room by now, or will find none */
@@ -197,7 +182,7 @@ GST_END_TEST;
 GST_START_TEST (test_flush_keeps_caps)
 {
   TestGate gate;
-  TestElement test = infer_at_gate (&gate, "int8infer");
+  TestElement test = test_infer_at_gate (&gate, "int8infer", test_small_caps ());
   GstBuffer *out;
   GstCaps *caps, *expected = test_caps (GST_VIDEO_FORMAT_RGB, 40, 30);
 
@@ -267,7 +252,7 @@ query_drain (gpointer data)
 GST_START_TEST (test_serialised_query)
 {
   TestGate gate;
-  TestElement test = infer_at_gate (&gate, "int8infer");
+  TestElement test = test_infer_at_gate (&gate, "int8infer", test_small_caps ());
   GThread *thread;
 
   fail_unless_equals_int (gst_harness_push (test.h, test_small_frame (1)), GST_FLOW_OK);
