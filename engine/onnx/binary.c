@@ -153,69 +153,12 @@ typedef struct {
 } Stored;
 
 static gboolean
-same_dims (const EngineOnnxValue *a, const EngineOnnxValue *b)
-{
-  for (int i = 0; i < a->rank && a->rank == b->rank; i++)
-    if (a->dims[i] != b->dims[i])
-      return FALSE;
-  return a->rank == b->rank;
-}
-
-/* Whether b has one value for each element of a's batch and this axis. */
-static gboolean
-per_axis (const EngineOnnxValue *a, const EngineOnnxValue *b, int axis)
-{
-  for (int i = 0; i < a->rank && a->rank == b->rank; i++)
-    if (b->dims[i] != (i == 0 || i == axis ? a->dims[i] : 1))
-      return FALSE;
-  return a->rank == b->rank;
-}
-
-/* FALSE where b cannot be spread over a. */
-static gboolean
-common_storage (const EngineOnnx *onnx, const EngineOnnxValue *a, const EngineOnnxValue *b,
-    EngineOnnxStorage *storage)
-{
-  const gboolean may = engine_onnx_may_be_channels_last (a);
-
-  if (a->batch_axis != b->batch_axis)
-    return FALSE;
-  *storage = ENGINE_ONNX_FREE;
-  if (a->batch_axis != 0)
-    return same_dims (a, b);
-  *storage = ENGINE_ONNX_CHANNELS_LAST;
-  if (same_dims (a, b)) {
-    if (!may || (engine_onnx_storage (onnx, a) == ENGINE_ONNX_PLAIN &&
-                    engine_onnx_storage (onnx, b) == ENGINE_ONNX_PLAIN))
-      *storage = ENGINE_ONNX_PLAIN;
-    return TRUE;
-  }
-  if (may && per_axis (a, b, 1))
-    return TRUE;
-  *storage = ENGINE_ONNX_PLAIN;
-  return a->rank > 2 && per_axis (a, b, a->rank - 1);
-}
-
-static gboolean
 combine (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxValue *a,
     EngineOnnxValue *b, Stored *result, GError **error)
 {
   int inputs[2];
 
-  if (!common_storage (onnx, a, b, &result->storage)) {
-    EngineOnnxValue *swap = a;
-
-    a = b;
-    b = swap;
-    if (!common_storage (onnx, a, b, &result->storage))
-      return ENGINE_ONNX_UNSUPPORTED ("\"%s\" and \"%s\" differ in shape; equal shapes, or one "
-                                      "value per channel in one of them, can be done",
-          b->name, a->name);
-  }
-  inputs[0] = engine_onnx_stored (onnx, node, a, result->storage, error);
-  inputs[1] = inputs[0] == ENGINE_NONE ? ENGINE_NONE
-                                       : engine_onnx_stored (onnx, node, b, result->storage, error);
-  if (inputs[1] == ENGINE_NONE)
+  if (!engine_onnx_align (onnx, node, a, b, &result->storage, inputs, error))
     return FALSE;
   result->value =
       engine_onnx_infer (onnx, node, engine_onnx_add (onnx, node, op, 0, inputs, 2), error);
@@ -231,6 +174,7 @@ unnamed (const EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxVal
   EngineOnnxValue result = *like;
 
   result.name = node->name;
+  result.repeated = NULL;
   for (int i = 0; i < ENGINE_ONNX_STORAGES; i++)
     result.stored[i] = ENGINE_NONE;
   result.stored[stored->storage] = stored->value;

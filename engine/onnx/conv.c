@@ -178,13 +178,18 @@ connect (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
 gboolean
 engine_onnx_import_matmul (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
   EngineOnnxValue *second = x ? engine_onnx_input (onnx, node, 1, error) : NULL;
   const EngineOnnxConstant *w;
 
-  if (second && !second->constant)
+  if (second && x->constant && second->constant)
+    return engine_onnx_fold_matmul (onnx, node, x->constant, second->constant, error);
+  x = second ? engine_onnx_activation (onnx, node, 0, error) : NULL;
+  if (!x)
+    return FALSE;
+  if (!second->constant)
     return engine_onnx_matmul_activations (onnx, node, x, second, error);
-  w = second ? engine_onnx_floats (onnx, node, 1, error) : NULL;
+  w = engine_onnx_floats (onnx, node, 1, error);
   if (!w)
     return FALSE;
   if (x->rank < 2 || w->rank != 2 || x->batch_axis == x->rank - 1)

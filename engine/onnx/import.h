@@ -108,7 +108,7 @@ typedef struct {
   int type; /* ENGINE_ONNX_INT8 or ENGINE_ONNX_UINT8 */
 } EngineOnnxLevels;
 
-typedef struct {
+typedef struct _EngineOnnxValue {
   const char *name;                 /* as it was first called; the message's */
   EngineOnnxConstant *constant;     /* NULL: an activation */
   int stored[ENGINE_ONNX_STORAGES]; /* graph values, ENGINE_NONE where not (yet) stored so */
@@ -118,6 +118,7 @@ typedef struct {
   const char *dynamic; /* the output of a DynamicQuantizeLinear on whose scale or zero point the value
                           depends, or NULL: see onnx/integer.c */
   int batch_axis;            /* other than 0: stored FREE, and only so */
+  struct _EngineOnnxValue *repeated; /* what this is copies of, made by Expand; NULL for most */
   gboolean features_last;    /* the last axis is what layers work on: no image, whatever its rank */
 } EngineOnnxValue;
 
@@ -317,6 +318,14 @@ gboolean engine_onnx_mark_features (EngineOnnx *onnx, const EngineOnnxNode *node
 /* onnx/matmul.c: output 0 is a b. */
 gboolean engine_onnx_matmul_activations (EngineOnnx *onnx, const EngineOnnxNode *node,
     EngineOnnxValue *a, EngineOnnxValue *b, GError **error);
+/* onnx/broadcast.c: output 0 is x, repeated to a shape of the model, or so often along each axis. */
+gboolean engine_onnx_expand_activation (EngineOnnx *onnx, const EngineOnnxNode *node,
+    EngineOnnxValue *x, const EngineOnnxConstant *shape, GError **error);
+gboolean engine_onnx_tile_activation (EngineOnnx *onnx, const EngineOnnxNode *node,
+    EngineOnnxValue *x, const EngineOnnxConstant *repeats, GError **error);
+/* Two activations as graph values that ADD and MUL combine, the larger first. */
+gboolean engine_onnx_align (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *a,
+    EngineOnnxValue *b, EngineOnnxStorage *storage, int inputs[2], GError **error);
 /* onnx/gather.c: output 0 is what input 1 names of x. */
 gboolean engine_onnx_gather_activation (EngineOnnx *onnx, const EngineOnnxNode *node,
     EngineOnnxValue *x, GError **error);
@@ -343,6 +352,8 @@ gint64 engine_onnx_elements (int rank, const gint64 *dims);
 
 /* onnx/fold.c, onnx/arithmetic.c: what other ops do to constants. */
 gboolean engine_onnx_fold_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op,
+    const EngineOnnxConstant *a, const EngineOnnxConstant *b, GError **error);
+gboolean engine_onnx_fold_matmul (EngineOnnx *onnx, const EngineOnnxNode *node,
     const EngineOnnxConstant *a, const EngineOnnxConstant *b, GError **error);
 gboolean engine_onnx_fold_concat (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 axis,
     GError **error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* onnx/move.c: Concat, Split, Slice, Transpose and Pad, of activations; constants go to onnx/fold.c. */
+/* onnx/move.c: Concat, Split, Slice and Transpose of activations; constants go to onnx/fold.c. */
 #include <string.h>
 
 #include "engine/onnx/import.h"
@@ -358,66 +358,4 @@ engine_onnx_import_transpose (EngineOnnx *onnx, const EngineOnnxNode *node, GErr
   memcpy (transpose->transpose.perm, perm, x->rank * sizeof (int));
   return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, transpose, error),
       ENGINE_ONNX_PLAIN);
-}
-
-/* --- Pad ------------------------------------------------------------------------------------ */
-
-#define MAX_PAD 65535
-
-static gboolean
-read_pads (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *x,
-    EngineOnnxStorage storage, EngineNode *pad, GError **error)
-{
-  g_autofree gint64 *pads = NULL, *axes = NULL;
-  int n, n_axes, axis;
-
-  if (!engine_onnx_ints_or_input (onnx, node,
-          engine_onnx_attribute (node, "paddings") ? "paddings" : "pads", 1, &pads, &n, error) ||
-      !engine_onnx_ints_or_input (onnx, node, "axes", 3, &axes, &n_axes, error))
-    return FALSE;
-  if (n_axes < 0)
-    n_axes = x->rank;
-  if (n != 2 * n_axes)
-    return ENGINE_ONNX_REFUSE ("pads has %d numbers; %d are needed", n, 2 * n_axes);
-  for (int i = 0; i < n_axes; i++) {
-    if (!engine_onnx_axis (node, axes ? axes[i] : i, x->rank, &axis, error))
-      return FALSE;
-    axis = engine_onnx_stored_axis (x, storage, axis);
-    for (int end = 0; end < 2; end++) {
-      const gint64 amount = pads[i + end * n_axes];
-
-      if (amount < 0 || amount > MAX_PAD)
-        return ENGINE_ONNX_UNSUPPORTED ("padding by %" G_GINT64_FORMAT "; 0 to %d can be done",
-            amount, MAX_PAD);
-      (end ? pad->pad.after : pad->pad.before)[axis] = amount;
-    }
-  }
-  return TRUE;
-}
-
-gboolean
-engine_onnx_import_pad (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
-{
-  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
-  g_autofree char *mode = NULL;
-  EngineOnnxStorage storage;
-  EngineNode params = {0}, *pad;
-  float value;
-  int stored;
-
-  if (!x || !engine_onnx_string (node, "mode", "constant", &mode, error) ||
-      !engine_onnx_float (node, "value", 0, &value, error))
-    return FALSE;
-  if (strcmp (mode, "constant") != 0)
-    return ENGINE_ONNX_UNSUPPORTED ("mode \"%.32s\"; constant can be done", mode);
-  if (engine_onnx_has_input (node, 2) && !engine_onnx_scalar (onnx, node, 2, &value, error))
-    return FALSE;
-  storage = engine_onnx_storage (onnx, x);
-  stored = engine_onnx_stored (onnx, node, x, storage, error);
-  if (stored == ENGINE_NONE || !read_pads (onnx, node, x, storage, &params, error))
-    return FALSE;
-  pad = engine_onnx_add (onnx, node, ENGINE_OP_PAD, 0, &stored, 1);
-  pad->pad = params.pad;
-  pad->pad.value = value;
-  return engine_onnx_define (onnx, node, 0, engine_onnx_infer (onnx, node, pad, error), storage);
 }

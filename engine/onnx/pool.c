@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* onnx/pool.c: pools, global pools, and reductions over height and width, which are the same. */
+/* onnx/pool.c: pools, global pools, and reductions over axes, which are the same. */
+#include <string.h>
+
 #include "engine/onnx/import.h"
 
 static EngineNode *
@@ -115,28 +117,102 @@ engine_onnx_import_global_averagepool (EngineOnnx *onnx, const EngineOnnxNode *n
   return import_global (onnx, node, ENGINE_OP_AVGPOOL, error);
 }
 
-/* The storage in which all of the axes lie between the batch and the last one. */
 static gboolean
-storage_for_axes (const EngineOnnxNode *node, const EngineOnnxValue *x, const gint64 *axes, int n,
-    gboolean marked[ENGINE_MAX_RANK], EngineOnnxStorage *storage, GError **error)
+mark_axes (const EngineOnnxNode *node, const EngineOnnxValue *x, const gint64 *axes, int n,
+    gboolean marked[ENGINE_MAX_RANK], GError **error)
 {
-  gboolean channels_last = engine_onnx_may_be_channels_last (x), plain = channels_last;
   int axis;
 
   for (int i = 0; i < n; i++) {
     if (!engine_onnx_axis (node, axes[i], x->rank, &axis, error))
       return FALSE;
-    channels_last = channels_last && axis >= 2;
-    plain = plain && axis >= 1 && axis < x->rank - 1;
+    marked[axis] = TRUE;
   }
-  if (n < 1 || (!channels_last && !plain))
-    return ENGINE_ONNX_UNSUPPORTED ("axes other than height and width of an input with %d axes",
-        x->rank);
-  *storage = channels_last ? ENGINE_ONNX_CHANNELS_LAST : ENGINE_ONNX_PLAIN;
-  for (int i = 0; i < n; i++)
-    if (engine_onnx_axis (node, axes[i], x->rank, &axis, error))
-      marked[engine_onnx_stored_axis (x, *storage, axis)] = TRUE;
+  if (n < 1 || marked[x->batch_axis])
+    return ENGINE_ONNX_UNSUPPORTED ("it goes over the images of a batch; other axes can be done");
   return TRUE;
+}
+
+/* The storage in which all of the axes lie between the batch and the last one, if there is one. */
+static gboolean
+storage_for_axes (const EngineOnnxValue *x, const gboolean marked[ENGINE_MAX_RANK],
+    EngineOnnxStorage *storage)
+{
+  if (!engine_onnx_may_be_channels_last (x) || (marked[1] && marked[x->rank - 1]))
+    return FALSE;
+  *storage = marked[1] ? ENGINE_ONNX_PLAIN : ENGINE_ONNX_CHANNELS_LAST;
+  return TRUE;
+}
+
+/* Pools over neighbouring axes of a graph value, which stay as 1: as the width of a picture. */
+static int
+pool_run (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, int value, int from, int to,
+    GError **error)
+{
+  const EngineValue x = *engine_graph_value (onnx->graph, value);
+  gint64 sizes[3] = {1, 1, 1}; /* before, of, and behind the run */
+  int dims[ENGINE_MAX_RANK];
+  EngineNode *pool;
+
+  for (int i = 1; i < x.rank; i++)
+    sizes[i < from ? 0 : i <= to ? 1 : 2] *= x.dims[i];
+  if (MAX (sizes[0], MAX (sizes[1], sizes[2])) > ENGINE_MAX_DIM) {
+    ENGINE_ONNX_UNSUPPORTED ("more than %d elements of neighbouring axes", ENGINE_MAX_DIM);
+    return ENGINE_NONE;
+  }
+  memcpy (dims, x.dims, sizeof dims);
+  for (int i = from; i <= to; i++)
+    dims[i] = 1;
+  value = engine_onnx_add_reshape (onnx, node, 0, value, 4,
+      (int[]){x.dims[0], sizes[0], sizes[1], sizes[2]}, error);
+  if (value == ENGINE_NONE)
+    return ENGINE_NONE;
+  pool = engine_onnx_add (onnx, node, op, 0, &value, 1);
+  pool->pool.kw = sizes[1];
+  pool->pool.kh = 1;
+  value = engine_onnx_infer (onnx, node, pool, error);
+  return engine_onnx_add_reshape (onnx, node, 0, value, x.rank, dims, error);
+}
+
+/* Over any axes but the batch: one run of neighbours after the other. */
+static gboolean
+reduce_runs (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxValue *x,
+    const gboolean marked[ENGINE_MAX_RANK], gboolean keep, GError **error)
+{
+  int value = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error);
+  int dims[ENGINE_MAX_RANK], rank = 0;
+
+  for (int to = x->rank - 1, from; to > 0 && value != ENGINE_NONE; to = from - 1) {
+    for (from = to; marked[to] && marked[from - 1];)
+      from--;
+    if (marked[to])
+      value = pool_run (onnx, node, op, value, from, to, error);
+  }
+  for (int i = 0; i < x->rank; i++)
+    if (keep || !marked[i])
+      dims[rank++] = marked[i] ? 1 : x->dims[i];
+  if (rank != x->rank)
+    value = engine_onnx_add_reshape (onnx, node, 0, value, rank, dims, error);
+  if (value == ENGINE_NONE)
+    return FALSE;
+  engine_onnx_name_output (onnx, node, value);
+  return engine_onnx_define (onnx, node, 0, value, ENGINE_ONNX_PLAIN);
+}
+
+static gboolean
+reduce_activation (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxValue *x,
+    const gint64 *axes, int n, gboolean keep, GError **error)
+{
+  gboolean marked[ENGINE_MAX_RANK] = {FALSE}, stored[ENGINE_MAX_RANK] = {FALSE};
+  EngineOnnxStorage storage;
+
+  if (!mark_axes (node, x, axes, n, marked, error))
+    return FALSE;
+  if (!storage_for_axes (x, marked, &storage))
+    return reduce_runs (onnx, node, op, x, marked, keep, error);
+  for (int i = 0; i < x->rank; i++)
+    stored[engine_onnx_stored_axis (x, storage, i)] = marked[i];
+  return reduce (onnx, node, op, x, storage, stored, keep, error);
 }
 
 /* Of a constant: axes that are left out are all. */
@@ -164,9 +240,7 @@ static gboolean
 import_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError **error)
 {
   EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
-  gboolean marked[ENGINE_MAX_RANK] = {FALSE};
   g_autofree gint64 *axes = NULL;
-  EngineOnnxStorage storage = ENGINE_ONNX_PLAIN;
   gint64 keep;
   int n;
 
@@ -176,8 +250,7 @@ import_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError
   if (x->constant)
     return reduce_constant (onnx, node, x->constant, axes, n, op == ENGINE_OP_MAXPOOL, keep != 0,
         error);
-  return storage_for_axes (node, x, axes, n, marked, &storage, error) &&
-         reduce (onnx, node, op, x, storage, marked, keep != 0, error);
+  return reduce_activation (onnx, node, op, x, axes, n, keep != 0, error);
 }
 
 gboolean

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * onnx/select.c: comparisons and choices among constants: Expand, Where, Equal, Mod and what else
- * exporters make masks and shapes with. Nothing of it is left in the graph.
+ * onnx/select.c: comparisons and choices among constants: Expand and Tile (of activations:
+ * onnx/broadcast.c), Where, Equal, Mod and what else exporters make masks and shapes with. Nothing of it
+ * is left in the graph.
  */
 #include <math.h>
 #include <string.h>
@@ -120,21 +121,10 @@ engine_onnx_import_expand (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
     return FALSE;
   if (shape->n > ENGINE_ONNX_MAX_RANK)
     return ENGINE_ONNX_UNSUPPORTED ("a shape of %" G_GINT64_FORMAT " axes", shape->n);
+  if (!value->constant)
+    return engine_onnx_expand_activation (onnx, node, value, shape, error);
   for (gint64 i = 0; i < shape->n; i++)
     dims[i] = engine_onnx_i (shape, i);
-  if (!value->constant) {
-    gboolean same = shape->n <= value->rank;
-
-    for (int i = 0; same && i < shape->n; i++) {
-      const int axis = value->rank - (int) shape->n + i;
-
-      same = dims[i] == 1 ||
-             dims[i] == value->dims[axis] * (axis == value->batch_axis ? onnx->batch : 1);
-    }
-    if (!same)
-      return ENGINE_ONNX_UNSUPPORTED ("it repeats a computed value");
-    return engine_onnx_define_alias (onnx, node, value);
-  }
   if (!walk_begin (&walk, onnx, node, 1, shape->n, dims, error) ||
       !engine_onnx_result_new (onnx, &result, value->constant->f != NULL, walk.rank, walk.dims,
           error))
@@ -142,6 +132,48 @@ engine_onnx_import_expand (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
   for (gint64 to = 0; to < result.constant->n; to++, walk_next (&walk))
     copy_element (&result, to, value->constant, walk.at[0]);
   return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+static gboolean
+tile_constant (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *x,
+    const EngineOnnxConstant *repeats, GError **error)
+{
+  gint64 dims[ENGINE_ONNX_MAX_RANK], stride[ENGINE_ONNX_MAX_RANK];
+  EngineOnnxResult result;
+
+  for (int i = 0; i < x->rank; i++) {
+    const gint64 times = engine_onnx_i (repeats, i);
+
+    if (times < 0 || times > ENGINE_MAX_DIM || x->dims[i] > ENGINE_MAX_DIM)
+      return ENGINE_ONNX_REFUSE ("axis %d is repeated %" G_GINT64_FORMAT " times", i, times);
+    dims[i] = x->dims[i] * times;
+  }
+  if (!engine_onnx_result_new (onnx, &result, x->f != NULL, x->rank, dims, error))
+    return FALSE;
+  engine_onnx_row_strides (x->rank, x->dims, stride);
+  for (gint64 to = 0; to < result.constant->n; to++) {
+    gint64 rest = to, from = 0;
+
+    for (int i = x->rank - 1; i >= 0; rest /= dims[i--])
+      from += rest % dims[i] % x->dims[i] * stride[i];
+    copy_element (&result, to, x, from);
+  }
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+gboolean
+engine_onnx_import_tile (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
+  const EngineOnnxConstant *repeats = x ? engine_onnx_integers (onnx, node, 1, error) : NULL;
+  const int rank = !repeats ? 0 : x->constant ? x->constant->rank : x->rank;
+
+  if (!repeats)
+    return FALSE;
+  if (repeats->n != rank)
+    return ENGINE_ONNX_REFUSE ("%" G_GINT64_FORMAT " repeats for %d axes", repeats->n, rank);
+  return x->constant ? tile_constant (onnx, node, x->constant, repeats, error)
+                     : engine_onnx_tile_activation (onnx, node, x, repeats, error);
 }
 
 gboolean

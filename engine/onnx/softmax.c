@@ -27,23 +27,38 @@ add_reshape (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, int rank,
   return engine_onnx_infer (onnx, node, made, error);
 }
 
-/* Along one axis, in a storage that has it last. */
+/* A transpose that exchanges an axis with the last one. */
+static int
+exchange (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, int axis, GError **error)
+{
+  const int last = engine_graph_value (onnx->graph, stored)->rank - 1;
+  EngineNode *made = engine_onnx_add (onnx, node, ENGINE_OP_TRANSPOSE, 0, &stored, 1);
+
+  for (int i = 0; i <= last; i++)
+    made->transpose.perm[i] = i == axis ? last : i == last ? axis : i;
+  return engine_onnx_infer (onnx, node, made, error);
+}
+
+/* Along one axis, in a storage that has it last, or with it there for the while. */
 static gboolean
 along_axis (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int axis,
     gboolean log, GError **error)
 {
-  EngineOnnxStorage storage = ENGINE_ONNX_PLAIN;
-  int stored;
+  const gboolean channels = axis == 1 && engine_onnx_may_be_channels_last (x);
+  const gboolean moved = !channels && axis != x->rank - 1;
+  const EngineOnnxStorage storage = channels ? ENGINE_ONNX_CHANNELS_LAST : ENGINE_ONNX_PLAIN;
+  int value = engine_onnx_stored (onnx, node, x, storage, error);
 
-  if (axis != x->rank - 1) {
-    storage = ENGINE_ONNX_CHANNELS_LAST;
-    if (axis != 1 || !engine_onnx_may_be_channels_last (x))
-      return ENGINE_ONNX_UNSUPPORTED ("axis %d of %d; the channels, 1 or the last, can be done",
-          axis, x->rank);
-  }
-  stored = engine_onnx_stored (onnx, node, x, storage, error);
-  return stored != ENGINE_NONE &&
-         engine_onnx_define (onnx, node, 0, add_softmax (onnx, node, log, stored, error), storage);
+  if (value != ENGINE_NONE && moved)
+    value = exchange (onnx, node, value, axis, error);
+  if (value != ENGINE_NONE)
+    value = add_softmax (onnx, node, log, value, error);
+  if (value != ENGINE_NONE && moved)
+    value = exchange (onnx, node, value, axis, error);
+  if (value == ENGINE_NONE)
+    return FALSE;
+  engine_onnx_name_output (onnx, node, value);
+  return engine_onnx_define (onnx, node, 0, value, storage);
 }
 
 /* All axes from `axis` on as one. */

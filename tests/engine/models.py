@@ -544,6 +544,7 @@ def main():
         family()
     models_more.functions_of_one(model, node, const)
     models_more.spelled_out(model, node, const)
+    models_more.spread(model, node, const, weights)
     models_more.norms(model, node, const, weights)
     models_more.sizes(model, node, const)
     models_more.other_numbers(model, node, weights)

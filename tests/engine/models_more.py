@@ -48,6 +48,38 @@ def spelled_out(model, node, const):
           [const("k", 0.044715, f), const("r", 0.7978845608, f), const("one", 1, f), const("half", 0.5, f)])
 
 
+def spread(model, node, const, weights):
+    """Repeated, and sums and products of shapes that differ; reductions and softmax over any axis."""
+    model("expand", [node("GlobalAveragePool", "x", "g"), node("Expand", "g shape", "e"),
+                     node("Mul", "x e", "m"), node("Conv", "e w", "c", pads=[1, 1, 1, 1]),
+                     node("Add", "m c", "y")], [const("shape", [1, 3, 6, 5]), weights("w", 3, 3, 3, 3)])
+    model("expand-one-axis", [node("ReduceMean", "x", "r", axes=[2]), node("Expand", "r shape", "e"),
+                              node("Relu", "e", "y")], [const("shape", [7, 1])])
+    model("tile", [node("Tile", "x repeats", "t"), node("MaxPool", "t", "y", kernel_shape=[2, 2])],
+          [const("repeats", [1, 2, 1, 3])])
+    model("broadcast-channels", [node("Conv", "x w", "c"), node("Sigmoid", "c", "s"), node("Mul", "s x", "y")],
+          [weights("w", 1, 3, 1, 1)])
+    model("broadcast-both", [node("ReduceMean", "x", "r", axes=[2]), node("ReduceMax", "x", "m", axes=[3]),
+                             node("Sub", "r m", "y")])
+    # selective kernels: branches in a stack, weighted by a softmax over it
+    model("stack", [node("Conv", "x w", "a", pads=[1, 1, 1, 1]), node("Relu", "x", "b"),
+                    node("Unsqueeze", "a one", "a5"), node("Unsqueeze", "b one", "b5"),
+                    node("Concat", "a5 b5", "s", axis=1), node("ReduceSum", "s one", "u", keepdims=0),
+                    node("GlobalAveragePool", "u", "g"), node("Conv", "g v", "l"), node("Reshape", "l five", "r"),
+                    node("Softmax", "r", "p", axis=1), node("Mul", "s p", "m"),
+                    node("ReduceSum", "m one", "y", keepdims=0)],
+          [weights("w", 3, 3, 3, 3), weights("v", 6, 3, 1, 1), const("one", [1]), const("five", [1, 2, 3, 1, 1])])
+    model("reduce-last", [node("ReduceMean", "x", "y", axes=[3, 1], keepdims=0)])
+    model("reduce-channels", [node("ReduceMax", "x", "a", axes=[1]), node("ReduceMean", "x", "b", axes=[1]),
+                              node("Concat", "a b", "y", axis=1)])
+    model("softmax-middle", [node("Softmax", "x", "y", axis=2)])
+    model("pad-reflect", [node("Pad", "x pads", "p", mode="reflect"), node("Conv", "p w", "y")],
+          [const("pads", [0, 0, 2, 1, 0, 0, 1, 3]), weights("w", 2, 3, 3, 3)])
+    model("pad-edge", [node("Pad", "x pads", "y", mode="edge")], [const("pads", [0, 0, 0, 2, 0, 0, 3, 1])])
+    model("folded-tiles", [node("Tile", "k repeats", "t"), node("MatMul", "t w", "m"), node("Add", "x m", "y")],
+          [weights("k", 2, 4), const("repeats", [3, 1]), weights("w", 4, 5)])
+
+
 def norms(model, node, const, weights):
     model("lrn", [node("LRN", "x", "y", size=5, alpha=0.5, beta=0.75, bias=1.0)])
     model("lrn-other", [node("LRN", "x", "y", size=3, alpha=0.25, beta=0.6, bias=2.0)])
