@@ -233,8 +233,8 @@ kernel_conv_params_f16 (const KernelConvF16 *args)
   p = kernel_conv_params (&bytes, false);
   p.lo = args->lo;
   p.hi = args->hi;
-  p.wide =
-      p.oc % 8 == 0 && kernel_cuda_aligned (args->y, 16) && kernel_cuda_aligned (args->r, 16);
+  p.wide = p.oc % 8 == 0 && kernel_cuda_aligned (args->y, 16) &&
+           kernel_cuda_aligned (args->r, 16) && kernel_cuda_aligned (args->b, 16);
   return p;
 }
 

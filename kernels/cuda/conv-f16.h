@@ -31,30 +31,36 @@ conv_store_f16 (const ConvParams &p, int pixel, int channel, Get get)
   KernelHalf *y = (KernelHalf *) p.y + row;
   uint32_t word[8];
 
+  if (!p.wide) {
+#pragma unroll
+    for (int i = 0; i < 16; i++)
+      if (pixel >= 0 && channel + i < p.oc) {
+        const float t = get (i) + p.b[channel + i];
+
+        y[channel + i] = kernel_half_of_f32 (
+            kernel_clamp_f32 (r ? t + kernel_half_to_f32 (r[row + channel + i]) : t, p.lo, p.hi));
+      }
+    return;
+  }
 #pragma unroll
   for (int k = 0; k < 16; k += 8) {
-    float t[8], other[8] = {};
+    float t[8], b[8] = {}, other[8] = {};
 
-    if (p.wide && r && channel + k < p.oc)
-      load_f32<8> (other, r + row + channel + k);
+    if (channel + k < p.oc) {
+      load_f32<8> (b, p.b + channel + k);
+      if (r)
+        load_f32<8> (other, r + row + channel + k);
+    }
 #pragma unroll
     for (int i = 0; i < 8; i++) {
-      const int at = channel + k + i;
-
-      t[i] = get (k + i) + (at < p.oc ? p.b[at] : 0.0f);
-      if (!p.wide && r && at < p.oc)
-        other[i] = kernel_half_to_f32 (r[row + at]);
-      t[i] = kernel_clamp_f32 (p.r ? t[i] + other[i] : t[i], p.lo, p.hi);
-      if (!p.wide && pixel >= 0 && at < p.oc)
-        y[at] = kernel_half_of_f32 (t[i]);
+      t[i] = get (k + i) + b[i];
+      t[i] = kernel_clamp_f32 (r ? t[i] + other[i] : t[i], p.lo, p.hi);
     }
 #pragma unroll
     for (int i = 0; i < 8; i += 2)
       word[(k + i) / 2] = kernel_half_of_f32 (t[i]) | (uint32_t) kernel_half_of_f32 (t[i + 1])
                                                           << 16;
   }
-  if (!p.wide)
-    return;
   const bool odd = threadIdx.x % 2;
   const int first = channel - odd * 16 + odd * 8;
 

@@ -10,33 +10,6 @@
 
 #include <string.h>
 
-/* Rows of x for rows of y from `row` on; a thread takes pixels, several loads at once. */
-[[maybe_unused]] static __device__ __forceinline__ void
-unfold (uint2 *to, const StemParams &q, int image, int row)
-{
-  const ConvParams &p = q.p;
-  const KernelHalf *x = (const KernelHalf *) p.x;
-  const int rows = (q.rows - 1) * p.stride_h + q.kh, ic = p.ic / 2;
-  const int top = row * p.stride_h - p.pad_top, count = rows * q.width;
-
-#pragma unroll 4
-  for (int i = threadIdx.x; i < count; i += STEM_THREADS) {
-    int column;
-    const int ih = top + divide (i, q.by_width, &column), iw = column - p.pad_left;
-    const bool inside = (unsigned) ih < (unsigned) p.ih && (unsigned) iw < (unsigned) p.iw;
-    const KernelHalf *from = x + (inside ? (((int64_t) image * p.ih + ih) * p.iw + iw) * ic : 0);
-    uint32_t c[4];
-
-#pragma unroll
-    for (int k = 0; k < 4; k++) {
-      c[k] =
-          from[k < ic ? k : 0]; /* always loaded, so that loads of several pixels are under way */
-      c[k] = inside && k < ic ? c[k] : 0;
-    }
-    to[i] = make_uint2 (c[0] | c[1] << 16, c[2] | c[3] << 16);
-  }
-}
-
 /* row_steps: steps of a row of a window, 0 where they are known at run time only. */
 template <int row_steps> struct StemHalves {
   typedef uint2 Pixel;
@@ -47,10 +20,42 @@ template <int row_steps> struct StemHalves {
   {
   }
 
-  static __device__ __forceinline__ void
-  unfold (uint2 *x, const StemParams &q, int image, int top)
+  static __device__ __forceinline__ uint2
+  outside (const ConvParams &p)
   {
-    ::unfold (x, q, image, top);
+    return make_uint2 (0, 0);
+  }
+
+  /* Always loaded, so that loads of several pixels are under way. */
+  static __device__ __forceinline__ void
+  read_elements (uint2 (&pixel)[4], const int8_t *row, int first, const ConvParams &p)
+  {
+    const int ic = p.ic / 2;
+
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const bool inside = (unsigned) (first + i) < (unsigned) p.iw;
+      const KernelHalf *from = (const KernelHalf *) row + (inside ? (first + i) * ic : 0);
+      uint32_t c[4];
+
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        c[k] = from[k < ic ? k : 0];
+        c[k] = inside && k < ic ? c[k] : 0;
+      }
+      pixel[i] = make_uint2 (c[0] | c[1] << 16, c[2] | c[3] << 16);
+    }
+  }
+
+  static __device__ __forceinline__ void
+  spread (uint2 (&pixel)[4])
+  {
+    const uint2 a = pixel[0], b = pixel[1], c = pixel[2];
+
+    pixel[0] = make_uint2 (a.x, a.y & 0xffff);
+    pixel[1] = make_uint2 (__byte_perm (a.y, b.x, 0x5432), b.x >> 16);
+    pixel[2] = make_uint2 (b.y, c.x & 0xffff);
+    pixel[3] = make_uint2 (__byte_perm (c.x, c.y, 0x5432), c.y >> 16);
   }
 
   static __device__ __forceinline__ int
@@ -134,7 +139,7 @@ run (const KernelConvF16 *args, KernelQueue *queue)
   q.steps = s->kh * q.row_steps;
   q.kh = s->kh;
   q.width = ((s->ow + 15) / 16 * 16 - 1) * s->stride_w + q.row_steps * 4;
-  q.by_width = make_divisor (q.width);
+  q.words = s->ic == 3 && s->iw % 4 == 0 && kernel_cuda_aligned (args->x, 8);
   if (queue->cuda->sm == 90 && q.row_steps == 2 && q.steps == 14)
     kernel = (const void *) conv_stem_wgmma<StemHalves<2>, 14>;
   else if (queue->cuda->sm == 90 && q.row_steps == 1 && q.steps == 3)

@@ -12,83 +12,6 @@
 
 #include <string.h>
 
-/* Four pixels of three channels are three words. */
-static __device__ __forceinline__ void
-load_words (uint32_t (&word)[4], const uint32_t *from)
-{
-  word[0] = from[0], word[1] = from[1], word[2] = from[2];
-}
-
-static __device__ __forceinline__ void
-unfold_words (uint32_t (&pixel)[4])
-{
-  const uint32_t a = pixel[0], b = pixel[1], c = pixel[2];
-
-  pixel[0] = a & 0xffffff;
-  pixel[1] = __byte_perm (a, b, 0x0543) & 0xffffff;
-  pixel[2] = __byte_perm (b, c, 0x0432) & 0xffffff;
-  pixel[3] = c >> 8;
-}
-
-static __device__ __forceinline__ void
-unfold_bytes (uint32_t (&pixel)[4], const int8_t *row, int first, int iw, int ic, uint32_t outside)
-{
-#pragma unroll
-  for (int i = 0; i < 4; i++) {
-    pixel[i] = outside;
-    if ((unsigned) (first + i) >= (unsigned) iw)
-      continue;
-    pixel[i] = 0;
-#pragma unroll 1
-    for (int c = 0; c < ic; c++)
-      pixel[i] |= (uint32_t) (uint8_t) row[(first + i) * ic + c] << (8 * c);
-  }
-}
-
-/* Rows of x for rows of y from `row` on, `rows` of them; groups of four pixels begin at multiples
- * of four, so that they lie inside the image or outside where words are read. A warp takes rows,
- * two at a time; all its loads come before its first store. */
-[[maybe_unused]] static __device__ __forceinline__ void
-unfold (uint32_t *to, const StemParams &q, int image, int row)
-{
-  const ConvParams &p = q.p;
-  const int first = -((p.pad_left + 3) / 4 * 4), groups = (q.width - p.pad_left - first + 3) / 4;
-  const int rows = (q.rows - 1) * p.stride_h + q.kh, top = row * p.stride_h - p.pad_top;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-
-  for (int r = warp * 2; r < rows; r += STEM_THREADS / 32 * 2) {
-    for (int group = lane; group < groups; group += 64) {
-      uint32_t pixel[4][4];
-
-#pragma unroll
-      for (int i = 0; i < 4; i++) { /* two rows, two groups */
-        const int ih = top + r + i / 2, column = first + (group + i % 2 * 32) * 4;
-        const int8_t *from = p.x + ((int64_t) image * p.ih + ih) * p.iw * p.ic;
-        const bool inside = (unsigned) ih < (unsigned) p.ih;
-
-        pixel[i][0] = pixel[i][1] = pixel[i][2] = pixel[i][3] = p.zero_x;
-        if (q.words && inside && (unsigned) column < (unsigned) p.iw)
-          load_words (pixel[i], (const uint32_t *) (from + column * 3));
-        else if (!q.words && inside)
-          unfold_bytes (pixel[i], from, column, p.iw, p.ic, p.zero_x);
-      }
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        const int ih = top + r + i / 2, column = first + (group + i % 2 * 32) * 4;
-
-        if (r + i / 2 >= rows)
-          break;
-        if (q.words && (unsigned) ih < (unsigned) p.ih && (unsigned) column < (unsigned) p.iw)
-          unfold_words (pixel[i]);
-#pragma unroll
-        for (int k = 0; k < 4; k++)
-          if ((unsigned) (column + p.pad_left + k) < (unsigned) q.width)
-            to[(r + i / 2) * q.width + column + p.pad_left + k] = pixel[i][k];
-      }
-    }
-  }
-}
-
 /* `taps` pixels of a row are the k of a step, 8, or 4 of two rows. pair: two neighbours lie in an aligned
  * 8-byte word. stride: of windows along a row, 0 where it is known at run time only. */
 template <int taps, bool pair, int stride> struct StemBytes {
@@ -103,10 +26,36 @@ template <int taps, bool pair, int stride> struct StemBytes {
     conv_load_factors ((float *) memory, (float *) memory + channels, p, 0, channels);
   }
 
-  static __device__ __forceinline__ void
-  unfold (uint32_t *x, const StemParams &q, int image, int top)
+  static __device__ __forceinline__ uint32_t
+  outside (const ConvParams &p)
   {
-    ::unfold (x, q, image, top);
+    return p.zero_x;
+  }
+
+  static __device__ __forceinline__ void
+  read_elements (uint32_t (&pixel)[4], const int8_t *row, int first, const ConvParams &p)
+  {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      pixel[i] = p.zero_x;
+      if ((unsigned) (first + i) >= (unsigned) p.iw)
+        continue;
+      pixel[i] = 0;
+#pragma unroll 1
+      for (int c = 0; c < p.ic; c++)
+        pixel[i] |= (uint32_t) (uint8_t) row[(first + i) * p.ic + c] << (8 * c);
+    }
+  }
+
+  static __device__ __forceinline__ void
+  spread (uint32_t (&pixel)[4])
+  {
+    const uint32_t a = pixel[0], b = pixel[1], c = pixel[2];
+
+    pixel[0] = a & 0xffffff;
+    pixel[1] = __byte_perm (a, b, 0x0543) & 0xffffff;
+    pixel[2] = __byte_perm (b, c, 0x0432) & 0xffffff;
+    pixel[3] = c >> 8;
   }
 
   /* The first pixel of lane t of a row, and that of its window in a step. */

@@ -2,7 +2,7 @@
 /*
  * conv-stem.cuh: the first convolution of a network, of up to 4 input channels, where a GEMM in pieces of
  * 16 bytes would be mostly padding. Compute capability 8.0 on. conv-stem.cu has what int8 is, conv-stem-f16.cu
- * what halves are: a struct T with the type of an unfolded pixel and of a sum, and how pixels are unfolded,
+ * what halves are: a struct T with the type of an unfolded pixel and of a sum, and how pixels are read,
  * loaded and stored.
  *
  * A block computes some rows of y. It unfolds the rows of x that they need into shared memory, four channels
@@ -22,17 +22,63 @@
  * channel 16 (g / 2) + 2 j + g % 2. */
 typedef struct {
   ConvParams p;
-  int rows;      /* of y, of a block */
-  int steps;     /* mma along k */
-  int row_steps; /* of a row of a window; halves only */
-  int width;     /* pixels of a row in shared memory */
-  int kh;        /* rows of a window, padding included */
-  bool words;    /* x can be read in words of 4 bytes, 4 pixels at a time; int8 only */
-  Divisor by_width;
+  int rows;            /* of y, of a block */
+  int steps;           /* mma along k */
+  int row_steps;       /* of a row of a window; halves only */
+  int width;           /* pixels of a row in shared memory */
+  int kh;              /* rows of a window, padding included */
+  bool words;          /* 4 pixels of 3 channels of x can be read as 3 words of T::Pixel */
   unsigned weights, x; /* offsets in shared memory; before them what T::load_factors() has there */
 } StemParams;
 
 /* --- On the device -------------------------------------------------------------------------- */
+
+/* Rows of x for rows of y from `row` on; groups of four pixels begin at multiples of four, so that they lie
+ * inside the image or outside where words are read: three, of which T::spread() makes four pixels. A warp takes
+ * rows, two at a time; all its loads come before its first store. */
+template <class T>
+static __device__ __forceinline__ void
+stem_unfold (typename T::Pixel *to, const StemParams &q, int image, int row)
+{
+  const ConvParams &p = q.p;
+  const int first = -((p.pad_left + 3) / 4 * 4), groups = (q.width - p.pad_left - first + 3) / 4;
+  const int rows = (q.rows - 1) * p.stride_h + q.kh, top = row * p.stride_h - p.pad_top;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+
+  for (int r = warp * 2; r < rows; r += STEM_THREADS / 32 * 2) {
+    for (int group = lane; group < groups; group += 64) {
+      typename T::Pixel pixel[4][4];
+
+#pragma unroll
+      for (int i = 0; i < 4; i++) { /* two rows, two groups */
+        const int ih = top + r + i / 2, column = first + (group + i % 2 * 32) * 4;
+        const int8_t *from = p.x + ((int64_t) image * p.ih + ih) * p.iw * p.ic;
+        const bool inside = (unsigned) ih < (unsigned) p.ih;
+
+        pixel[i][0] = pixel[i][1] = pixel[i][2] = pixel[i][3] = T::outside (p);
+        if (q.words && inside && (unsigned) column < (unsigned) p.iw)
+#pragma unroll
+          for (int k = 0; k < 3; k++)
+            pixel[i][k] = ((const typename T::Pixel *) (from + column * p.ic))[k];
+        else if (!q.words && inside)
+          T::read_elements (pixel[i], from, column, p);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const int ih = top + r + i / 2, column = first + (group + i % 2 * 32) * 4;
+
+        if (r + i / 2 >= rows)
+          break;
+        if (q.words && (unsigned) ih < (unsigned) p.ih && (unsigned) column < (unsigned) p.iw)
+          T::spread (pixel[i]);
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+          if ((unsigned) (column + p.pad_left + k) < (unsigned) q.width)
+            to[(r + i / 2) * q.width + column + p.pad_left + k] = pixel[i][k];
+      }
+    }
+  }
+}
 
 template <class T>
 static __global__ void
@@ -53,7 +99,7 @@ __launch_bounds__ (STEM_THREADS, 2) conv_stem (const __grid_constant__ StemParam
   for (int i = threadIdx.x; i < p.n_blocks * per_block / 2; i += STEM_THREADS)
     ((uint4 *) w)[i] = ((const uint4 *) p.w)[i];
   conv_wait_for_inputs ();
-  T::unfold (x, q, image, top);
+  stem_unfold<T> (x, q, image, top);
   __syncthreads ();
   for (int task = threadIdx.x / 32; task < q.rows / 2 * columns * p.n_blocks;
        task += STEM_THREADS / 32) {
@@ -124,7 +170,7 @@ __launch_bounds__ (STEM_THREADS, 2) conv_stem_wgmma (const __grid_constant__ Ste
   }
   store_fence ();
   conv_wait_for_inputs ();
-  T::unfold (x, q, image, top);
+  stem_unfold<T> (x, q, image, top);
   __syncthreads ();
   for (int group = warp; group - warp % 4 < groups; group += STEM_THREADS / 32) {
     const bool some = group < groups; /* else this warp only takes part */
