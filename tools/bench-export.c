@@ -1,33 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bench-export.c: outputs, layers and profile in the forms of trtexec's JSON files. */
 #include "tools/bench.h"
-
-#include <json-glib/json-glib.h>
-
-static gboolean
-write_file (JsonBuilder *json, const char *path, GError **error)
-{
-  g_autoptr (JsonNode) root = json_builder_get_root (json);
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
-
-  json_generator_set_root (generator, root);
-  json_generator_set_pretty (generator, TRUE);
-  return json_generator_to_file (generator, path, error);
-}
-
-static void
-add_string (JsonBuilder *json, const char *name, const char *value)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_add_string_value (json, value);
-}
-
-static void
-add_double (JsonBuilder *json, const char *name, double value)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_add_double_value (json, value);
-}
+#include "tools/json.h"
 
 /* --- Outputs -------------------------------------------------------------------------------- */
 
@@ -55,8 +29,8 @@ bench_export_output (const Bench *bench, const char *path, GError **error)
 
   json_builder_begin_array (json);
   json_builder_begin_object (json);
-  add_string (json, "name", engine_output_name (bench->engine));
-  add_string (json, "dimensions", dimensions);
+  tool_json_string (json, "name", engine_output_name (bench->engine));
+  tool_json_string (json, "dimensions", dimensions);
   json_builder_set_member_name (json, "values");
   json_builder_begin_array (json);
   for (int image = 0; image < bench->batch; image++)
@@ -65,7 +39,7 @@ bench_export_output (const Bench *bench, const char *path, GError **error)
   json_builder_end_array (json);
   json_builder_end_object (json);
   json_builder_end_array (json);
-  return write_file (json, path, error);
+  return tool_json_write (json, path, error);
 }
 
 /* --- Layers --------------------------------------------------------------------------------- */
@@ -105,18 +79,18 @@ add_layer (JsonBuilder *json, const Bench *bench, const GArray *layers, guint st
   const EngineLayer *layer = find_layer (layers, info.name);
 
   json_builder_begin_object (json);
-  add_string (json, "Name", info.name);
-  add_string (json, "LayerType", info.kernel);
+  tool_json_string (json, "Name", info.name);
+  tool_json_string (json, "LayerType", info.kernel);
   add_tensor (json, "Inputs", bench->batch, info.x);
   add_tensor (json, "Outputs", bench->batch, info.y);
   if (info.tactic)
-    add_string (json, "TacticName", info.tactic);
+    tool_json_string (json, "TacticName", info.tactic);
   if (layer) {
     g_autofree char *reason = engine_layer_reason (bench->engine, layer);
 
-    add_string (json, "Precision", engine_precision_name (layer->precision));
+    tool_json_string (json, "Precision", engine_precision_name (layer->precision));
     if (reason)
-      add_string (json, "PrecisionReason", reason);
+      tool_json_string (json, "PrecisionReason", reason);
   }
   json_builder_end_object (json);
 }
@@ -141,7 +115,7 @@ bench_export_layers (const Bench *bench, const char *path, GError **error)
   json_builder_add_string_value (json, engine_output_name (bench->engine));
   json_builder_end_array (json);
   json_builder_end_object (json);
-  return write_file (json, path, error);
+  return tool_json_write (json, path, error);
 }
 
 /* --- Profile -------------------------------------------------------------------------------- */
@@ -169,13 +143,13 @@ bench_export_profile (const Bench *bench, const char *path, GError **error)
     const double mean = bench_mean (layer->times);
 
     json_builder_begin_object (json);
-    add_string (json, "name", layer->info.name);
-    add_double (json, "timeMs", 1e3 * mean * layer->times->len);
-    add_double (json, "averageMs", 1e3 * mean);
-    add_double (json, "medianMs", 1e3 * layer->seconds);
-    add_double (json, "percentage", all > 0 ? 100 * mean / all : 0);
+    tool_json_string (json, "name", layer->info.name);
+    tool_json_double (json, "timeMs", 1e3 * mean * layer->times->len);
+    tool_json_double (json, "averageMs", 1e3 * mean);
+    tool_json_double (json, "medianMs", 1e3 * layer->seconds);
+    tool_json_double (json, "percentage", all > 0 ? 100 * mean / all : 0);
     json_builder_end_object (json);
   }
   json_builder_end_array (json);
-  return write_file (json, path, error);
+  return tool_json_write (json, path, error);
 }

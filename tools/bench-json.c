@@ -1,32 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bench-json.c: what bench measured, for programs. Seconds, bytes and operations; no rounding. */
 #include "tools/bench.h"
-
-#include <json-glib/json-glib.h>
-
-static void
-add_string (JsonBuilder *json, const char *name, const char *value)
-{
-  json_builder_set_member_name (json, name);
-  if (value)
-    json_builder_add_string_value (json, value);
-  else
-    json_builder_add_null_value (json);
-}
-
-static void
-add_int (JsonBuilder *json, const char *name, gint64 value)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_add_int_value (json, value);
-}
-
-static void
-add_double (JsonBuilder *json, const char *name, double value)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_add_double_value (json, value);
-}
+#include "tools/json.h"
 
 static void
 add_dims (JsonBuilder *json, const char *name, const int hwc[3])
@@ -47,15 +22,15 @@ add_runs (JsonBuilder *json, const Bench *bench)
 
   json_builder_set_member_name (json, "runs");
   json_builder_begin_object (json);
-  add_int (json, "count", n);
-  add_double (json, "images-per-second", bench->batch / mean);
-  add_double (json, "min", t[0]);
-  add_double (json, "max", t[n - 1]);
-  add_double (json, "mean", mean);
-  add_double (json, "median", bench_median (bench->times));
-  add_double (json, "p90", bench_percentile (bench->times, 90));
-  add_double (json, "p95", bench_percentile (bench->times, 95));
-  add_double (json, "p99", bench_percentile (bench->times, 99));
+  tool_json_int (json, "count", n);
+  tool_json_double (json, "images-per-second", bench->batch / mean);
+  tool_json_double (json, "min", t[0]);
+  tool_json_double (json, "max", t[n - 1]);
+  tool_json_double (json, "mean", mean);
+  tool_json_double (json, "median", bench_median (bench->times));
+  tool_json_double (json, "p90", bench_percentile (bench->times, 90));
+  tool_json_double (json, "p95", bench_percentile (bench->times, 95));
+  tool_json_double (json, "p99", bench_percentile (bench->times, 99));
   json_builder_end_object (json);
 }
 
@@ -73,13 +48,13 @@ add_peak (JsonBuilder *json, const Bench *bench)
       continue;
     json_builder_set_member_name (json, names[k]);
     json_builder_begin_object (json);
-    add_string (json, "instruction",
+    tool_json_string (json, "instruction",
         bench->backend->host_memory ? peak_instruction (k) : of_device[k]);
-    add_double (json, "operations-per-second", bench->peak[k]);
+    tool_json_double (json, "operations-per-second", bench->peak[k]);
     json_builder_end_object (json);
   }
   if (bench->bandwidth > 0)
-    add_double (json, "bytes-per-second", bench->bandwidth);
+    tool_json_double (json, "bytes-per-second", bench->bandwidth);
   json_builder_end_object (json);
 }
 
@@ -89,26 +64,26 @@ add_layer (JsonBuilder *json, const Bench *bench, const BenchLayer *layer)
   const EngineStepInfo *info = &layer->info;
 
   json_builder_begin_object (json);
-  add_string (json, "name", info->name);
-  add_string (json, "op", layer->op);
-  add_string (json, "kernel", info->kernel);
+  tool_json_string (json, "name", info->name);
+  tool_json_string (json, "op", layer->op);
+  tool_json_string (json, "kernel", info->kernel);
   add_dims (json, "x", info->x);
   add_dims (json, "y", info->y);
   if (info->kh > 0) {
-    add_int (json, "kh", info->kh);
-    add_int (json, "kw", info->kw);
-    add_int (json, "stride", info->stride);
+    tool_json_int (json, "kh", info->kh);
+    tool_json_int (json, "kw", info->kw);
+    tool_json_int (json, "stride", info->stride);
   }
   if (info->groups > 0) {
-    add_int (json, "groups", info->groups);
-    add_string (json, "tactic", info->tactic);
-    add_double (json, "operations", info->operations * bench->batch);
+    tool_json_int (json, "groups", info->groups);
+    tool_json_string (json, "tactic", info->tactic);
+    tool_json_double (json, "operations", info->operations * bench->batch);
   }
-  add_double (json, "bytes", info->image_bytes * bench->batch + info->constant_bytes);
-  add_double (json, "min", g_array_index (layer->times, double, 0));
-  add_double (json, "median", layer->seconds);
+  tool_json_double (json, "bytes", info->image_bytes * bench->batch + info->constant_bytes);
+  tool_json_double (json, "min", g_array_index (layer->times, double, 0));
+  tool_json_double (json, "median", layer->seconds);
   if (bench->bandwidth > 0)
-    add_double (json, "roof", bench_layer_roof (bench, layer));
+    tool_json_double (json, "roof", bench_layer_roof (bench, layer));
   json_builder_end_object (json);
 }
 
@@ -118,14 +93,14 @@ bench_write_json (const Bench *bench, const char *path, GError **error)
   g_autoptr (JsonBuilder) json = json_builder_new ();
 
   json_builder_begin_object (json);
-  add_string (json, "version", INT8_VERSION);
-  add_string (json, "engine", bench->path);
-  add_string (json, "precision", engine_precision_name (engine_precision (bench->engine)));
-  add_string (json, "backend", bench->backend->name);
-  add_string (json, "description", bench->backend->description);
-  add_int (json, "batch", bench->batch);
-  add_int (json, "threads", bench->threads);
-  add_string (json, "tactics", engine_exec_tuning (bench->exec));
+  tool_json_string (json, "version", INT8_VERSION);
+  tool_json_string (json, "engine", bench->path);
+  tool_json_string (json, "precision", engine_precision_name (engine_precision (bench->engine)));
+  tool_json_string (json, "backend", bench->backend->name);
+  tool_json_string (json, "description", bench->backend->description);
+  tool_json_int (json, "batch", bench->batch);
+  tool_json_int (json, "threads", bench->threads);
+  tool_json_string (json, "tactics", engine_exec_tuning (bench->exec));
   add_runs (json, bench);
   if (bench->layers) {
     add_peak (json, bench);
@@ -136,10 +111,5 @@ bench_write_json (const Bench *bench, const char *path, GError **error)
     json_builder_end_array (json);
   }
   json_builder_end_object (json);
-
-  g_autoptr (JsonNode) root = json_builder_get_root (json);
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
-  json_generator_set_root (generator, root);
-  json_generator_set_pretty (generator, TRUE);
-  return json_generator_to_file (generator, path, error);
+  return tool_json_write (json, path, error);
 }
