@@ -124,7 +124,7 @@ static Engine *
 load (const BenchSettings *s, GError **error)
 {
   const ToolOptions *o = &s->network;
-  g_autoptr (Engine) engine = engine_load (o->model, NULL, error);
+  g_autoptr (Engine) engine = tool_engine_load (o->model, error);
 
   if (!engine || (o->shapes && !fits (engine, o->shapes, error)))
     return NULL;

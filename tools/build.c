@@ -40,7 +40,8 @@ parse (Arguments *a, int argc, char **argv, GError **error)
     return FALSE;
   if (!a->output && !a->tensors)
     return tool_usage (error, "nothing to write: --output or --write-tensors is needed");
-  return TRUE;
+  return tool_check_output (a->output, a->network.model, error) &&
+         tool_check_output (a->tensors, a->network.model, error);
 }
 
 gboolean
@@ -73,6 +74,17 @@ print_report (const EngineRequestReport *report)
   tool_print_report (&report->build);
 }
 
+/* An engine that could not be written where it was asked for is in the cache folder, which is of use to
+ * int8infer only. */
+static gboolean
+check_written (const Arguments *a, const EngineRequestReport *report, GError **error)
+{
+  if (g_strcmp0 (report->path, a->output) == 0)
+    return TRUE;
+  g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_FILE, "nothing was written to '%s'", a->output);
+  return FALSE;
+}
+
 static gboolean
 build (const Arguments *a, GError **error)
 {
@@ -89,11 +101,12 @@ build (const Arguments *a, GError **error)
   request.tune_threads = o->threads;
 
   g_autoptr (Engine) engine = tool_obtain (&request, &report, error);
-  if (engine)
+  const gboolean ok = engine && check_written (a, &report, error);
+  if (ok)
     print_report (&report);
   engine_request_report_clear (&report);
   engine_backend_close (request.tune_for);
-  return engine != NULL;
+  return ok;
 }
 
 gboolean

@@ -34,7 +34,9 @@ check (Options *o, GError **error)
     return tool_usage (error, "--keep-frames is for --statistics");
   if (o->skip < 0 || o->max < 0 || o->keep < 0)
     return tool_usage (error, "--skip, --max-frames and --keep-frames must not be below 0");
-  return tool_table_options_check (&o->how, error);
+  return tool_check_output (o->table, o->network.model, error) &&
+         tool_check_output (o->statistics, o->network.model, error) &&
+         tool_table_options_check (&o->how, error);
 }
 
 static gboolean

@@ -69,7 +69,7 @@ print_layers (const Engine *engine)
 static gboolean
 inspect_engine (const ToolOptions *options, const char *path, gboolean dot, GError **error)
 {
-  g_autoptr (Engine) engine = engine_load (path, NULL, error);
+  g_autoptr (Engine) engine = tool_engine_load (path, error);
   if (!engine)
     return FALSE;
 

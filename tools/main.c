@@ -76,6 +76,17 @@ print_help (void)
   g_print ("\ngst-int8-1.0 COMMAND --help tells the options of one.\n");
 }
 
+/* What was printed counts as written only once it is: a disk may be full. */
+static gboolean
+check_stdout (GError **error)
+{
+  if (fflush (stdout) == 0 && !ferror (stdout))
+    return TRUE;
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED,
+      "standard output could not be written to the end; there may be no space left");
+  return FALSE;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -93,7 +104,7 @@ main (int argc, char **argv)
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
     if (!g_str_equal (argv[1], commands[i].name))
       continue;
-    if (commands[i].run (argc - 1, argv + 1, &error))
+    if (commands[i].run (argc - 1, argv + 1, &error) && check_stdout (&error))
       return 0;
     g_printerr ("gst-int8-1.0 %s: %s\n", commands[i].name, error->message);
     if (error->domain != TOOL_USAGE)

@@ -2,6 +2,7 @@
 /* options.c: the options that commands share, and what they say to the engine. */
 #include "tools/tool.h"
 
+#include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,6 +152,18 @@ tool_take_model (ToolOptions *o, int argc, char **argv, GError **error)
   return TRUE;
 }
 
+gboolean
+tool_check_output (const char *output, const char *input, GError **error)
+{
+  GStatBuf a, b;
+
+  if (!output || !input || g_stat (output, &a) != 0 || g_stat (input, &b) != 0 ||
+      a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+    return TRUE;
+  return tool_usage (error, "%s would be written over %s, which is read: name another file", output,
+      input);
+}
+
 /* --- The model ------------------------------------------------------------------------------ */
 
 static EngineModelOptions
@@ -264,6 +277,20 @@ tool_request (const ToolOptions *o, const char *precision, const EngineModel *mo
     return FALSE;
   request->preprocess = preprocess;
   return tool_preprocess (o, model, preprocess, error);
+}
+
+Engine *
+tool_engine_load (const char *path, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+  Engine *engine = engine_load (path, NULL, &cause);
+
+  if (!engine && g_error_matches (cause, ENGINE_ERROR, ENGINE_ERROR_FILE))
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_FILE,
+        "%s; gst-int8-1.0 build makes one of a model", cause->message);
+  else if (!engine)
+    g_propagate_error (error, g_steal_pointer (&cause));
+  return engine;
 }
 
 Engine *

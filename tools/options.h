@@ -47,6 +47,9 @@ gboolean tool_parse (int *argc, char ***argv, const ToolSyntax *syntax, ToolOpti
 /* For commands that take nothing else than a model as argument: the one that is left is the model. */
 gboolean tool_take_model (ToolOptions *options, int argc, char **argv, GError **error);
 
+/* Nothing is written over what is read. Paths, or NULL. */
+gboolean tool_check_output (const char *output, const char *input, GError **error);
+
 /* --- What they say ---------------------------------------------------------------------------- */
 
 EngineModel *tool_model_load (const ToolOptions *options, GError **error);
@@ -69,5 +72,7 @@ KernelBackend *tool_backend_open (const ToolOptions *options, GError **error);
  * --preprocess the engine is for any. */
 gboolean tool_request (const ToolOptions *options, const char *precision, const EngineModel *model,
     EnginePreprocess *preprocess, EngineRequest *request, GError **error);
+/* An engine file; of one that cannot be used it says what to do. */
+Engine *tool_engine_load (const char *path, GError **error);
 /* engine_obtain() with its progress and its warning on standard error. */
 Engine *tool_obtain (const EngineRequest *request, EngineRequestReport *report, GError **error);

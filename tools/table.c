@@ -43,7 +43,9 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
   if (!options->statistics || !options->output)
     return tool_usage (error, "--statistics and --output are needed");
   options->table.threads = options->network.threads;
-  return tool_table_options_check (&options->table, error);
+  return tool_check_output (options->output, options->network.model, error) &&
+         tool_check_output (options->output, options->statistics, error) &&
+         tool_table_options_check (&options->table, error);
 }
 
 /* What --preprocess says, which must be what the statistics were made with. */
