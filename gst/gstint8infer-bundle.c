@@ -53,7 +53,7 @@ warn (GstInt8Infer *self, GstInt8Stream *stream, const GError *error)
     return;
   stream->warned = TRUE;
   GST_ELEMENT_WARNING (self, STREAM, FORMAT,
-      ("stream %u of the bundle, \"%s\", has frames that pass without results: %s", stream->number,
+      ("stream %u, \"%s\", has frames that pass without results: %s", stream->number,
           stream->id ? stream->id : "", error->message),
       (NULL));
 }

@@ -133,8 +133,7 @@ gst_int8_infer_take_buffer (GstInt8Infer *self, gint64 *arrived)
 static gboolean
 is_wanted (GstInt8Infer *self, GstInt8Entry *entry)
 {
-  const gboolean passed =
-      entry->stream->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
+  const gboolean passed = entry->stream->n_frames++ % ((guint64) entry->options.interval + 1) != 0;
 
   entry->counted = FALSE;
   if (passed || (GST_BUFFER_FLAG_IS_SET (entry->buffer, GST_BUFFER_FLAG_GAP) &&
@@ -317,7 +316,8 @@ gst_int8_infer_entries_drop (GstInt8Infer *self)
   gst_int8_infer_async_hold (self);
   if (self->n_entries > 0) {
     gst_int8_member_cancel (self->member);
-    gst_int8_tracks_clear (self->stream->tracks); /* of some the result is lost that they wait for */
+    /* Of some the result is lost that they wait for. */
+    gst_int8_tracks_clear (self->stream->tracks);
     gst_int8_infer_bundle_clear_tracks (&self->bundle);
   }
   while (self->n_entries > 0) {

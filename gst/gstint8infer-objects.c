@@ -37,7 +37,8 @@ static gboolean
 is_due (GstInt8Infer *self, const GstInt8Entry *entry, const GstInt8EntryObject *place, guint64 area)
 {
   if (place->track)
-    return gst_int8_track_is_due (place->track, &entry->options.tracks, entry->stream->n_frames, area);
+    return gst_int8_track_is_due (place->track, &entry->options.tracks, entry->stream->n_frames,
+        area);
   if (self->async.thread)
     warn_of_untracked (self);
   return !self->async.thread;

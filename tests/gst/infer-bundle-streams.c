@@ -57,10 +57,9 @@ bundle_with_bad_streams (guint seed)
 static void
 check_warnings (TestElement *test)
 {
-  static const char *const texts[][2] = {{"stream 1 of the bundle, \"sound\"", "audio/x-raw"},
-      {"stream 2 of the bundle, \"short\"", "64x48"},
-      {"stream 3 of the bundle, \"unknown\"", "without caps"},
-      {"stream 4 of the bundle, \"display\"", "memory:GLMemory"}};
+  static const char *const texts[][2] = {{"stream 1, \"sound\"", "audio/x-raw"},
+      {"stream 2, \"short\"", "64x48"}, {"stream 3, \"unknown\"", "without caps"},
+      {"stream 4, \"display\"", "memory:GLMemory"}};
   guint seen = 0, n = 0;
   GstMessage *message;
 
