@@ -32,13 +32,36 @@ read_pads (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *
     for (int end = 0; end < 2; end++) {
       const gint64 amount = pads[i + end * n_axes];
 
-      if (amount < 0 || amount > MAX_PAD)
-        return ENGINE_ONNX_UNSUPPORTED ("padding by %" G_GINT64_FORMAT "; 0 to %d can be done",
-            amount, MAX_PAD);
+      if (amount < -MAX_PAD || amount > MAX_PAD)
+        return ENGINE_ONNX_UNSUPPORTED ("padding by %" G_GINT64_FORMAT "; %d to %d can be done",
+            amount, -MAX_PAD, MAX_PAD);
       (end ? pad->pad.after : pad->pad.before)[axis] = amount;
     }
   }
   return TRUE;
+}
+
+/* Negative padding is cut off; what is left of it is 0. */
+static int
+cut (EngineOnnx *onnx, const EngineOnnxNode *node, int value, EngineNode *params, GError **error)
+{
+  for (int axis = 0; value != ENGINE_NONE && axis < engine_graph_value (onnx->graph, value)->rank;
+       axis++) {
+    int *before = &params->pad.before[axis], *after = &params->pad.after[axis];
+    const int start = MAX (-*before, 0), end = MAX (-*after, 0);
+    const int size = engine_graph_value (onnx->graph, value)->dims[axis] - start - end;
+
+    if (start == 0 && end == 0)
+      continue;
+    if (axis == 0 || size < 1) {
+      ENGINE_ONNX_UNSUPPORTED ("it cuts %d elements off axis %d of the graph", start + end, axis);
+      return ENGINE_NONE;
+    }
+    value = engine_onnx_add_slice (onnx, node, 0, value, axis, start, size, error);
+    *before = MAX (*before, 0);
+    *after = MAX (*after, 0);
+  }
+  return value;
 }
 
 /* --- Mirrored, repeated ---------------------------------------------------------------------- */
@@ -123,6 +146,9 @@ engine_onnx_import_pad (EngineOnnx *onnx, const EngineOnnxNode *node, GError **e
   storage = engine_onnx_storage (onnx, x);
   stored = engine_onnx_stored (onnx, node, x, storage, error);
   if (stored == ENGINE_NONE || !read_pads (onnx, node, x, storage, &params, error))
+    return FALSE;
+  stored = cut (onnx, node, stored, &params, error);
+  if (stored == ENGINE_NONE)
     return FALSE;
   if (reflect || edge)
     return pad_with_itself (onnx, node, reflect, stored, storage, &params, error);

@@ -76,6 +76,9 @@ def spread(model, node, const, weights):
     model("pad-reflect", [node("Pad", "x pads", "p", mode="reflect"), node("Conv", "p w", "y")],
           [const("pads", [0, 0, 2, 1, 0, 0, 1, 3]), weights("w", 2, 3, 3, 3)])
     model("pad-edge", [node("Pad", "x pads", "y", mode="edge")], [const("pads", [0, 0, 0, 2, 0, 0, 3, 1])])
+    model("pad-negative", [node("Pad", "x pads", "p"), node("AveragePool", "p", "y", kernel_shape=[1, 1],
+                                                            strides=[2, 2])],
+          [const("pads", [0, 0, -1, -1, 0, 0, 1, -2])])
     model("folded-tiles", [node("Tile", "k repeats", "t"), node("MatMul", "t w", "m"), node("Add", "x m", "y")],
           [weights("k", 2, 4), const("repeats", [3, 1]), weights("w", 4, 5)])
 
