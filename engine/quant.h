@@ -23,6 +23,14 @@ engine_quant_real (const EngineQuant *quant, int level)
   return (double) (level - quant->zero) * quant->scale;
 }
 
+/* quantise-sum.c: of an int8 sum, as the kernels add. */
+typedef struct {
+  float m1, m2, b;
+} EngineQuantSum;
+
+EngineQuantSum engine_quant_sum (const EngineQuant *x1, const EngineQuant *x2,
+    const EngineQuant *y);
+
 static inline gboolean
 engine_quant_equal (const EngineQuant *a, const EngineQuant *b)
 {

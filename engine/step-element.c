@@ -20,16 +20,16 @@ static void
 binary_s8_factors (KernelBinaryS8 *args, EngineOp op, const EngineQuant *x1, const EngineQuant *x2,
     const EngineQuant *y)
 {
-  const double m1 = (double) x1->scale / y->scale, m2 = (double) x2->scale / y->scale;
-
   args->zero1 = x1->zero;
   args->zero2 = x2->zero;
   if (op == ENGINE_OP_ADD) {
-    args->m1 = (float) m1;
-    args->m2 = (float) m2;
-    args->b = (float) (y->zero - x1->zero * m1 - x2->zero * m2);
+    const EngineQuantSum sum = engine_quant_sum (x1, x2, y);
+
+    args->m1 = sum.m1;
+    args->m2 = sum.m2;
+    args->b = sum.b;
   } else {
-    args->m1 = (float) (m1 * x2->scale);
+    args->m1 = (float) ((double) x1->scale / y->scale * x2->scale);
     args->b = (float) y->zero;
   }
 }

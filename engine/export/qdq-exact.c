@@ -99,24 +99,23 @@ engine_export_exact_binary (EngineExport *x, const EngineNode *node, const char 
   const EngineQuant *x2 = &engine_graph_value (x->graph, node->inputs[1])->quant;
   const EngineValue *y = engine_graph_value (x->graph, node->output);
   const char *u1 = engine_export_levels (x, a), *u2 = engine_export_levels (x, b), *t;
-  const double m1 = (double) x1->scale / y->quant.scale, m2 = (double) x2->scale / y->quant.scale;
 
   if (!u1 || !u2 || y->type != ENGINE_TYPE_S8)
     return NULL;
   if (node->op == ENGINE_OP_ADD) {
-    const float sum = (float) (y->quant.zero - x1->zero * m1 - x2->zero * m2);
+    const EngineQuantSum sum = engine_quant_sum (x1, x2, &y->quant);
 
     t = engine_export_fma (x, node->output, less (x, node->output, u2, 128),
-        scalar (x, node->output, (float) m2), scalar (x, node->output, sum), NULL);
-    t = engine_export_fma_levels (x, node->output, u1, (float) m1, t);
+        scalar (x, node->output, sum.m2), scalar (x, node->output, sum.b), NULL);
+    t = engine_export_fma_levels (x, node->output, u1, sum.m1, t);
   } else {
     const char *product = engine_export_name (x, node->output, "_levels");
 
     engine_export_op (x, "Mul", less (x, node->output, u1, x1->zero + 128),
         less (x, node->output, u2, x2->zero + 128), product);
     t = engine_export_fma (x, node->output, product,
-        scalar (x, node->output, (float) (m1 * x2->scale)), scalar (x, node->output, y->quant.zero),
-        NULL);
+        scalar (x, node->output, (float) ((double) x1->scale / y->quant.scale * x2->scale)),
+        scalar (x, node->output, y->quant.zero), NULL);
   }
   return engine_export_requantised (x, node->output, t,
       engine_quant_level (&y->quant, node->binary.lo),

@@ -5,6 +5,7 @@
  */
 #include <math.h>
 
+#include "engine/quant.h"
 #include "engine/quantise.h"
 #include "tests/check.h"
 
@@ -207,6 +208,78 @@ test_stated_extremes (void)
   CHECK (!isfinite (m) || !isfinite (b)); /* which engine_quantise_conv() refuses */
 }
 
+/* --- Sums of two tensors ------------------------------------------------------------------------ */
+
+/* Of uint8, as ONNX Runtime adds: pairs of 65536 that get another level with this b. */
+static int
+count_differing_pairs (const EngineQuant *q, const EngineQuantSum *sum)
+{
+  const float b = (float) (q[2].zero + 128) -
+                  fmaf (sum->m1, (float) (q[0].zero + 128), sum->m2 * (q[1].zero + 128));
+  int n = 0;
+
+  for (int i = 0; i < 256; i++)
+    for (int j = 0; j < 256; j++) {
+      const float theirs = fmaf ((float) i, sum->m1, fmaf ((float) j, sum->m2, b));
+      const float ours =
+          fmaf ((float) (i - 128), sum->m1, fmaf ((float) (j - 128), sum->m2, sum->b));
+
+      n += fminf (fmaxf (rintf (theirs), 0), 255) != fminf (fmaxf (rintf (ours), -128), 127) + 128;
+    }
+  return n;
+}
+
+static EngineQuantSum
+plain_sum (const EngineQuant *q)
+{
+  const double m1 = (double) q[0].scale / q[2].scale, m2 = (double) q[1].scale / q[2].scale;
+
+  return (EngineQuantSum){(float) m1, (float) m2,
+      (float) (q[2].zero - q[0].zero * m1 - q[1].zero * m2)};
+}
+
+/* Two sums of ResNet-20 and one of MobileNetV2 where ONNX Runtime 1.31 was seen to give one pair another
+ * level than the plain b does; random ones; and one that has ties everywhere and needs nothing. */
+static void
+test_sums_of_two (void)
+{
+  const EngineQuant seen[3][3] = {
+      {{0.015676360577344894f, -9}, {0.0194369126111269f, 1}, {0.010462824255228043f, -128}},
+      {{0.01355537585914135f, 10}, {0.010462824255228043f, -128}, {0.011966520920395851f, -128}},
+      {{0.029743939638137817f, 10}, {0.014414653182029724f, 13}, {0.028006207197904587f, 0}}};
+  const EngineQuant ties[3] = {{0.5f, 3}, {0.25f, -7}, {1.0f, -128}};
+  int plain = 0, found = 0;
+
+  for (int i = 0; i < 3; i++) {
+    const EngineQuantSum before = plain_sum (seen[i]);
+    const EngineQuantSum sum = engine_quant_sum (&seen[i][0], &seen[i][1], &seen[i][2]);
+
+    CHECK_INT (count_differing_pairs (seen[i], &before), ==, 1);
+    CHECK_INT (count_differing_pairs (seen[i], &sum), ==, 0);
+    CHECK (fabsf (sum.b - before.b) < 1e-4f);
+  }
+  for (int i = 0; i < 100; i++) {
+    EngineQuant q[3];
+    EngineQuantSum sum;
+
+    for (int k = 0; k < 3; k++)
+      q[k] = (EngineQuant){.scale = (float) (0.01 + 0.02 * uniform ()),
+          .zero = (int) (255 * uniform ()) - 128};
+    sum = plain_sum (q);
+    plain += count_differing_pairs (q, &sum);
+    sum = engine_quant_sum (&q[0], &q[1], &q[2]);
+    found += count_differing_pairs (q, &sum);
+  }
+  printf ("pairs with another level: %d, after the choice of b %d\n", plain, found);
+  CHECK (plain > 20);
+  CHECK (found * 3 < plain);
+
+  const EngineQuantSum sum = engine_quant_sum (&ties[0], &ties[1], &ties[2]);
+
+  CHECK (sum.m1 == 0.5f && sum.m2 == 0.25f && sum.b == -128 - 1.5f + 1.75f);
+  CHECK_INT (count_differing_pairs (ties, &sum), ==, 0);
+}
+
 int
 main (void)
 {
@@ -217,5 +290,6 @@ main (void)
   RUN (test_sums_off_ties);
   RUN (test_stated);
   RUN (test_stated_extremes);
+  RUN (test_sums_of_two);
   return check_done ();
 }
