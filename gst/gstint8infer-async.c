@@ -205,12 +205,12 @@ give_newest (GstInt8Infer *self, GstInt8Entry *passing)
   passing->format = self->stream->format;
   passing->job.format = &passing->format;
   passing->segment = self->stream->segment;
-  if (passing->options.process_mode == GST_INT8_PROCESS_OBJECTS)
+  if (passing->options.process_mode == GST_INT8_PROCESS_OBJECTS) {
     gst_int8_infer_entry_give_tracks (self, passing);
-  else if (async->labels)
+  } else if (async->labels) {
     gst_int8_infer_entry_give (self, passing, &result);
-  if (passing->options.process_mode == GST_INT8_PROCESS_FRAME)
     give_output (async, passing);
+  }
   gst_int8_infer_entry_clear (passing);
 }
 
