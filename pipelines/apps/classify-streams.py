@@ -40,7 +40,7 @@ def source_line(text, fast):
         if not os.path.exists(text):
             sys.exit(f'classify-streams: there is no file "{text}"; --help tells what SOURCE may be')
         text = Gst.filename_to_uri(text)
-    return f"uridecodebin uri={quote(text)} caps=video/x-raw expose-all-streams=false"
+    return f"uridecodebin uri={quote(text)} caps=video/x-raw(ANY) expose-all-streams=false"  # as source.c
 
 
 class Stream:

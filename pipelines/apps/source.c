@@ -19,7 +19,7 @@ parse (const char *launch, GError **error)
   return bin;
 }
 
-/* A file's name or a URI. Only video is decoded: sound would have nobody who takes it. */
+/* A file's name or a URI. */
 static char *
 make_uri (const char *text, GError **error)
 {
@@ -35,7 +35,9 @@ make_uri (const char *text, GError **error)
 GstElement *
 source_new (const char *text, gboolean live, GError **error)
 {
-  const char *launch = "uridecodebin name=source caps=video/x-raw expose-all-streams=false ! "
+  /* Sound would have nobody who takes it. (ANY): without, decoders that also write into a device's memory, as
+   * those of H.264 do, are passed over. */
+  const char *launch = "uridecodebin name=source caps=video/x-raw(ANY) expose-all-streams=false ! "
                        "videoconvert name=video";
   g_autofree char *property = NULL;
   g_autoptr (GstElement) source = NULL;
