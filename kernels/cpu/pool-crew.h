@@ -80,7 +80,7 @@ kernel_pool_left (uint64_t tasks)
  * its caller is long busy alone; when the caller rests, the next run may be a frame away, and helpers poll for
  * longer only where the rest before was a short one: frames come as fast as they are dealt with. */
 #define KERNEL_POOL_POLL_NS 30000
-#define KERNEL_POOL_REST_NS 60000
+#define KERNEL_POOL_REST_NS 100000
 #define KERNEL_POOL_WAIT_NS 300000
 /* A burst of runs, with rests of less than the gap among them, that is over in less may take hardly longer
  * without helpers, which leaves their CPUs to the other threads of a pipeline. So a few are tried: if
