@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Exports well-known classifiers with random weights and compares float results with PyTorch's.
 
-    architectures.py RUN_MODEL [--only GLOB] [--keep FOLDER] [--markdown]
+    architectures.py RUN_MODEL [--sweep | --opsets] [--only GLOB] [--keep FOLDER] [--markdown]
 
 RUN_MODEL is the program built from run-model.c. Networks come from torchvision, timm and, where these
 have none, from architectures_own.py; each is exported in one of several opsets, by PyTorch's older
 exporter (traced) or its newer one (dynamo). Statistics of batch normalisation are those of the test
 images, scales and shifts random, so that activations are of a trained network's size. Prints a line
 for each network: the largest difference relative to the largest output; exits 1 where one is refused
-or exceeds 1e-4, or where the output does not depend on the image. Not part of the test suite: it needs
-`pip install torch torchvision timm onnx onnxscript` (made with 2.8.0, 0.23.0, 1.0.31, 1.23.2, 0.7.2).
+or exceeds 1e-4, or where the output does not depend on the image. Each has a process of its own, with at
+most 10 minutes and 10 GiB. With --sweep the networks are those of architectures_sweep.py: one or more of
+every family of timm, whether they can be read or not; with --opsets one network in every opset. Not part
+of the test suite: it needs `pip install torch torchvision timm onnx onnxruntime onnxscript` (made with
+2.8.0, 0.23.0, 1.0.31, 1.23.2, 1.31.1, 0.7.2).
 """
 import argparse
 import contextlib
@@ -18,7 +21,9 @@ import fnmatch
 import io
 import logging
 import math
+import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +33,9 @@ import numpy as np
 import torch
 
 import architectures_own
+import architectures_sweep
+
+MINUTES, GIBIBYTES = 10, 10  # that a network may take
 
 TOLERANCE = 1e-4
 DEPENDS = 1e-3  # how much outputs of two images differ at least, relative to the largest
@@ -113,6 +121,10 @@ NETWORKS = [
     ("MLP-Mixer", "timm", "mixer_s32_224", 13, "traced", 224),
 ]
 
+# What --opsets exports: the same network in every opset that PyTorch's exporters can write.
+OPSETS = [("ResNet v1.5", "torchvision", "resnet18", opset, exporter, 64)
+          for opset, exporter in [(n, "traced") for n in range(7, 21)] + [(n, "dynamo") for n in range(18, 22)]]
+
 
 def images(side):
     """Two, with smooth and noisy parts: of noise alone, deep networks make nothing."""
@@ -147,7 +159,7 @@ def randomise(model, x):
         for name, p in model.named_parameters():
             if p.dim() >= 2 and p.abs().max() == 0:
                 p.normal_(0, 1 / math.sqrt(p[0].numel()))
-            elif p.dim() <= 1 and name.endswith((".gamma", "layer_scale")):
+            elif p.dim() <= 1 and name.rsplit(".")[-1].startswith(("gamma", "layer_scale")):
                 p.uniform_(0.1, 1.0)
         for m in model.modules():
             if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear)) and not norms:
@@ -193,7 +205,8 @@ def silence():
 
 
 def compare(program, network, folder):
-    """The difference, and how much the outputs of two images differ."""
+    """The difference, how much the outputs of two images differ, and, where the difference is large, that
+    of ONNX Runtime: some random networks amplify every rounding, be it of the exporter."""
     _, source, name, opset, exporter, side = network
     path = os.path.join(folder, f"{source}-{name}-{opset}-{exporter}.onnx")
     torch.manual_seed(1)
@@ -203,10 +216,56 @@ def compare(program, network, folder):
         with torch.no_grad():
             expected = model(x).reshape(2, -1).numpy()
         if not os.path.exists(path):
-            export(model, x[:1], path, opset, exporter)
+            try:
+                export(model, x[:1], path, opset, exporter)
+            except Exception as error:  # whatever an exporter raises
+                raise RuntimeError(f"not exported: {str(error).splitlines()[0]}") from error
     largest = np.abs(expected).max()
     worst = max(np.abs(run(program, path, x[i]) - expected[i]).max() for i in range(2))
-    return worst / largest, np.abs(expected[0] - expected[1]).max() / largest
+    other = 0
+    if worst > TOLERANCE * largest:
+        import onnxruntime
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        other = max(np.abs(session.run(None, {"image": x[i:i + 1].numpy()})[0].reshape(-1) - expected[i]).max()
+                    for i in range(2))
+    return worst / largest, np.abs(expected[0] - expected[1]).max() / largest, other / largest
+
+
+def work(results, *arguments):
+    """In a process of its own: compare(), or the last line of what went wrong."""
+    logging.disable(logging.CRITICAL)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # some exporters print whole graphs
+    os.dup2(nowhere, 2)
+    torch.set_num_threads(1)  # more wait for each other where the machine does other things, too
+    resource.setrlimit(resource.RLIMIT_DATA, (GIBIBYTES << 30, GIBIBYTES << 30))
+    try:
+        results.send(compare(*arguments))
+    except Exception as error:
+        results.send((str(error).strip() or repr(error)).splitlines()[-1])
+
+
+def judge(*arguments):
+    """Whether a network is as it should be, and the difference or what went wrong."""
+    context = multiprocessing.get_context("spawn")
+    results, end = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(end, *arguments))
+    process.start()
+    end.close()
+    try:
+        result = results.recv() if results.poll(MINUTES * 60) else f"no result after {MINUTES} minutes"
+    except EOFError:
+        result = f"the process ended: {process.exitcode}"
+    process.kill()
+    process.join()
+    if isinstance(result, str):
+        return False, result
+    difference, depends, other = result
+    if not depends >= DEPENDS:
+        return False, "the output is constant"
+    if difference <= TOLERANCE:
+        return True, f"{difference:.1e}"
+    return False, f"{difference:.1e}, and ONNX Runtime's is {other:.1e}"
 
 
 def main():
@@ -215,20 +274,17 @@ def main():
     parser.add_argument("--only", default="*", help="names that match this pattern")
     parser.add_argument("--keep", help="leave the models in this folder, and use those that are there")
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/MODELS.md")
+    parser.add_argument("--sweep", action="store_true", help="one network of every family of timm")
+    parser.add_argument("--opsets", action="store_true", help="one network in every opset")
     options = parser.parse_args()
-    logging.disable(logging.CRITICAL)
+    networks = architectures_sweep.networks() if options.sweep else OPSETS if options.opsets else NETWORKS
     failed = 0
     with tempfile.TemporaryDirectory() as temporary:
-        for network in NETWORKS:
+        for network in networks:
             family, source, name, opset, exporter, side = network
             if not fnmatch.fnmatch(name, options.only):
                 continue
-            try:
-                difference, depends = compare(options.run_model, network, options.keep or temporary)
-                good = difference <= TOLERANCE and depends >= DEPENDS
-                text = f"{difference:.1e}" if depends >= DEPENDS else "the output is constant"
-            except Exception as error:  # whatever an exporter raises
-                good, text = False, str(error).strip().splitlines()[-1]
+            good, text = judge(options.run_model, network, options.keep or temporary)
             failed += not good
             if options.markdown:
                 print(f"| {family} | {source} {name} | {opset} {exporter} | {side} | {text} |")

@@ -1,13 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""architectures.py for exporters of other frameworks: Keras (tf2onnx) and PaddlePaddle (paddle2onnx).
+"""architectures.py for exporters of other frameworks: Keras (tf2onnx), PaddlePaddle (paddle2onnx), MXNet
+and Caffe2; and the models of Caffe2 that come with the package onnx.
 
-    architectures_elsewhere.py keras|paddle RUN_MODEL [--only GLOB] [--markdown]
+    architectures_elsewhere.py keras|paddle|mxnet|caffe2|light RUN_MODEL [--only GLOB] [--markdown]
 
-Exports classifiers with random weights and compares float results with the framework's own, on one
-image. Exits 1 where a network is refused or differs by more than 1e-4 of the largest output. Not part of
-the test suite: it needs `pip install tensorflow-cpu tf2onnx` (made with 2.21.0, 1.17.0), or
-`pip install paddlepaddle paddle2onnx` (3.3.1, 2.1.0).
+Exports classifiers with random weights and compares float results with the framework's own, on two
+images. `light` takes the models that onnx has for its tests, whose weights are one number each, gives them
+random ones and compares with ONNX Runtime. Exits 1 where a network is refused or differs by more than 1e-4
+of the largest output. Not part of the test suite. It needs, each in an environment of its own:
+
+    keras   tensorflow-cpu tf2onnx (made with 2.21.0, 1.17.0)
+    paddle  paddlepaddle paddle2onnx (3.3.1, 2.1.0)
+    mxnet   mxnet gluoncv "onnx<1.13" "numpy<1.24" (1.9.1, 0.10.5, 1.12.0, 1.23.5; Python 3.8)
+    caffe2  torch "onnx<1.7" "protobuf<4" future (1.4.0, 1.6.0; Python 3.7)
+    light   onnx onnxruntime (1.23.2, 1.31.1)
 """
 import argparse
 import contextlib
@@ -29,12 +36,25 @@ DEPENDS = 1e-3  # as in architectures.py
 KERAS = [("VGG16", 13, 64), ("ResNet50", 13, 96), ("ResNet50V2", 15, 96), ("InceptionV3", 12, 107),
          ("InceptionResNetV2", 13, 107), ("Xception", 14, 96), ("MobileNet", 11, 96), ("MobileNetV2", 13, 96),
          ("MobileNetV3Small", 15, 96), ("MobileNetV3Large", 13, 96), ("DenseNet121", 12, 96),
-         ("NASNetMobile", 13, 96), ("EfficientNetV2B0", 17, 96)]
+         ("NASNetMobile", 13, 96), ("EfficientNetB0", 13, 96), ("EfficientNetV2B0", 17, 96)]
 PADDLE = [("alexnet", 11, 224), ("vgg11", 9, 224), ("resnet18", 11, 96), ("resnet50", 13, 96),
           ("resnext50_32x4d", 11, 96), ("wide_resnet50_2", 12, 96), ("mobilenet_v1", 11, 96), ("mobilenet_v2", 13, 96),
           ("mobilenet_v3_small", 11, 96), ("mobilenet_v3_large", 15, 96), ("squeezenet1_0", 11, 96),
           ("squeezenet1_1", 13, 96), ("densenet121", 11, 96), ("googlenet", 11, 224), ("inception_v3", 13, 139),
           ("shufflenet_v2_x1_0", 11, 96)]
+MXNET = [("alexnet", 13, 224), ("vgg11", 13, 64), ("vgg11_bn", 13, 64), ("resnet18_v1", 13, 128),
+         ("resnet50_v1", 13, 128), ("resnet50_v1d", 13, 128), ("resnet18_v2", 13, 128), ("resnet50_v2", 13, 128),
+         ("resnext50_32x4d", 13, 128), ("se_resnet18_v1", 13, 128), ("densenet121", 13, 224),
+         ("squeezenet1.0", 13, 224), ("squeezenet1.1", 13, 224), ("mobilenet1.0", 13, 128),
+         ("mobilenetv2_1.0", 13, 128), ("mobilenetv3_small", 13, 128), ("mobilenetv3_large", 13, 128),
+         ("googlenet", 13, 224), ("inceptionv3", 13, 299), ("xception", 13, 299), ("nasnet_4_1056", 13, 224),
+         ("darknet53", 13, 128), ("dla34", 13, 128), ("hrnet_w18_small_v1_c", 13, 128),
+         ("residualattentionnet56", 13, 224)]
+CAFFE2 = [("alexnet", 9, 227), ("vgg11", 9, 64), ("googlenet", 9, 128), ("squeezenet", 9, 128),
+          ("resnet20", 9, 32), ("resnet50", 9, 128), ("resnext50", 9, 128), ("densenet", 9, 128),
+          ("mobilenet", 9, 128), ("shufflenet_v2", 9, 224)]
+LIGHT = [(name, 9, 224) for name in ("bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50",
+                                     "shufflenet", "squeezenet", "vgg19", "zfnet512")]
 
 
 def images(side):
@@ -49,8 +69,6 @@ def keras(name, opset, x, path):
     import tf2onnx
 
     options = {"weights": None, "input_shape": x.shape[1:], "classifier_activation": None}
-    if name.startswith("EfficientNetV2"):  # its constants would be inputs of the exported model
-        options["include_preprocessing"] = False
     tf.keras.utils.set_random_seed(1)
     model = getattr(tf.keras.applications, name)(**options)
     norms = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
@@ -65,6 +83,12 @@ def keras(name, opset, x, path):
             layer.rate = 0.0
     if norms:
         model(x, training=True)
+    if name.startswith("EfficientNet"):  # constants of its preprocessing would be inputs of a function's export
+        folder = path[:-len(".onnx")]
+        model.export(folder, verbose=False)
+        subprocess.run([sys.executable, "-m", "tf2onnx.convert", "--saved-model", folder, "--output", path,
+                        "--opset", str(opset)], check=True, capture_output=True)
+        return np.asarray(model(x, training=False))
     call = tf.function(lambda image: model(image, training=False))
     tf2onnx.convert.from_function(call, [tf.TensorSpec((None,) + x.shape[1:], tf.float32, name="image")],
                                   opset=opset, output_path=path)
@@ -95,6 +119,78 @@ def paddle(name, opset, x, path):
     return result.numpy()
 
 
+def mxnet(name, opset, x, path):
+    import mxnet as mx
+    from gluoncv.model_zoo import get_model
+
+    mx.random.seed(1)
+    net = get_model(name, pretrained=False)
+    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    nchw = mx.nd.array(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    net(nchw)  # makes the parameters
+    layers = []
+    net.apply(layers.append)
+    norms = [layer for layer in layers if isinstance(layer, mx.gluon.nn.BatchNorm)]
+    for layer in norms:
+        layer._kwargs["momentum"] = 0.0
+        layer.gamma.set_data(mx.nd.array(np.random.uniform(0.6, 1.4, layer.gamma.shape)))
+        layer.beta.set_data(mx.nd.array(np.random.normal(0.5, 0.2, layer.beta.shape)))
+    for layer in layers:
+        if isinstance(layer, mx.gluon.nn.Dropout):
+            layer._rate = 0.0
+    if norms:
+        with mx.autograd.record(train_mode=True):
+            net(nchw)
+        mx.nd.waitall()
+    net.hybridize()
+    result = net(nchw)
+    prefix = path[:-len(".onnx")]
+    net.export(prefix)
+    mx.onnx.export_model(prefix + "-symbol.json", prefix + "-0000.params", [(1,) + nchw.shape[1:]], np.float32,
+                         path)
+    return (result[0] if isinstance(result, list) else result).asnumpy()
+
+
+def caffe2(name, opset, x, path):
+    import architectures_caffe2
+    import onnx
+
+    model, expected = architectures_caffe2.make(name, np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    onnx.save(model, path)
+    return expected
+
+
+def light(name, opset, x, path):
+    import onnx
+    import onnxruntime
+
+    folder = os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data", "light")
+    model = onnx.load(os.path.join(folder, f"light_{name}.onnx"))
+    shapes = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    readers = {i: (n, k) for n in model.graph.node for k, i in enumerate(n.input)}
+    for node in [n for n in model.graph.node if n.op_type == "ConstantOfShape"]:
+        shape = shapes[node.input[0]]
+        value = np.random.normal(0, np.sqrt(2 / max(np.prod(shape[1:]), 1)), shape)
+        reader, k = readers[node.output[0]]
+        if reader.op_type == "Unsqueeze":  # Caffe's scales, and shifts
+            reader, k = readers[reader.output[0]]
+        if reader.op_type == "Mul" or (reader.op_type == "BatchNormalization" and k in (1, 4)):
+            value = np.random.uniform(0.6, 1.4, shape)  # and variances
+        elif len(shape) == 1:
+            value = np.random.normal(0, 0.2, shape)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value.astype(np.float32), node.output[0]))
+        model.graph.node.remove(node)
+    if model.graph.node[-1].op_type == "Softmax":  # of scores of any size, which would hide all but one
+        model.graph.output[0].name = model.graph.node.pop().input[0]
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # not about inputs that have an initialiser
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {image: one[None]})[0] for one in x.transpose(0, 3, 1, 2)])
+
+
 def run(program, path, x):
     done = subprocess.run([program, path, os.environ.get("BACKEND", "cpu")], capture_output=True, input=x.tobytes())
     if done.returncode:
@@ -113,14 +209,18 @@ def compare(program, make, name, opset, side, folder):
     return difference, np.abs(expected[0] - expected[1]).max() / largest
 
 
+FRAMEWORKS = {"keras": (keras, KERAS), "paddle": (paddle, PADDLE), "mxnet": (mxnet, MXNET),
+              "caffe2": (caffe2, CAFFE2), "light": (light, LIGHT)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("framework", choices=["keras", "paddle"])
+    parser.add_argument("framework", choices=sorted(FRAMEWORKS))
     parser.add_argument("run_model")
     parser.add_argument("--only", default="*", help="names that match this pattern")
     parser.add_argument("--markdown", action="store_true", help="print rows for docs/MODELS.md")
     options = parser.parse_args()
-    make, networks = {"keras": (keras, KERAS), "paddle": (paddle, PADDLE)}[options.framework]
+    make, networks = FRAMEWORKS[options.framework]
     failed = 0
     for name, opset, side in networks:
         if not fnmatch.fnmatch(name, options.only):
