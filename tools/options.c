@@ -79,9 +79,10 @@ shared_group (ToolOptions *o, ToolOptionSet set)
 static gboolean
 print_help (const char *name, const char *value, gpointer data, GError **error)
 {
-  g_autofree char *text = g_option_context_get_help (data, FALSE, NULL);
+  char *text = g_option_context_get_help (data, FALSE, NULL);
 
   g_print ("%s", text);
+  g_free (text);
   exit (EXIT_SUCCESS);
 }
 
