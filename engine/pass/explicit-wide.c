@@ -244,8 +244,8 @@ repeat_channels (EngineGraph *graph, int conv, const Filters *f, GError **error)
 static float *
 weights_of_parts (const Filters *f, const float *scales, int kh)
 {
-  const gsize line = (gsize) f->taps / kh * f->channels;
-  float *w = g_new (float, f->oc *kh * f->parts * line), *to = w;
+  const gsize line = (gsize) f->taps / kh * f->channels, size = line * kh * f->oc;
+  float *w = g_new (float, size * f->parts), *to = w;
 
   for (int k = 0; k < f->oc; k++)
     for (int h = 0; h < kh; h++)
