@@ -322,6 +322,26 @@ tune (Obtain *o, Engine *engine, GError **error)
   return TRUE;
 }
 
+/* A detector's output, or a map of features, is read as classes as well; whoever wants that gets it. */
+static void
+warn_of_output (Obtain *o, const Engine *engine)
+{
+  const EngineGraph *graph = engine->graph;
+  const EngineValue *output = engine_graph_value (graph, g_array_index (graph->outputs, int, 0));
+  g_autoptr (GString) dims = g_string_new (NULL);
+  int long_axes = 0;
+
+  for (int i = 1; i < output->rank; i++) {
+    g_string_append_printf (dims, "%s%d", i > 1 ? " x " : "", output->dims[i]);
+    long_axes += output->dims[i] > 1;
+  }
+  if (long_axes > 1)
+    warn (o,
+        "the output '%s' of the network is %s, not one vector of classes as a classifier has: its %d "
+        "values are taken for as many classes",
+        output->name, dims->str, engine_n_classes (engine));
+}
+
 Engine *
 engine_obtain (const EngineRequest *request, EngineRequestReport *report,
     EngineBuildStartFn on_build, EngineProgressFn progress, gpointer data,
@@ -344,8 +364,10 @@ engine_obtain (const EngineRequest *request, EngineRequestReport *report,
       g_clear_pointer (&engine, engine_unref);
     engine_live_end (o.name);
   }
-  if (engine)
+  if (engine) {
     engine_report (engine, &o.report->build);
+    warn_of_output (&o, engine);
+  }
   o.report->seconds = (g_get_monotonic_time () - start) / 1e6;
   engine_request_report_clear (&ignored);
   return engine;

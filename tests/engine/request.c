@@ -294,6 +294,21 @@ test_table_of_another_model (void)
   }
 }
 
+/* A map of features, as a detector's or a backbone's. */
+static void
+test_output_is_no_vector (void)
+{
+  begin ();
+  g_autofree char *path =
+      g_build_filename (g_getenv ("INT8_SOURCE_DIR"), "tests", "engine", "models", "conv.onnx", NULL);
+  const EngineRequest request = {.model = path,
+      .precision = ENGINE_PRECISION_FP32,
+      .no_cache = TRUE};
+  g_auto (Outcome) outcome = obtain (&request);
+
+  CHECK (outcome.report.warning && strstr (outcome.report.warning, "not one vector of classes"));
+}
+
 static void
 test_bad_requests (void)
 {
@@ -394,6 +409,7 @@ main (void)
   RUN (test_unwritable_cache);
   RUN (test_disk_full);
   RUN (test_table_of_another_model);
+  RUN (test_output_is_no_vector);
   RUN (test_bad_requests);
   RUN (test_one_builds_for_all);
   RUN (test_cancelled);
