@@ -130,15 +130,3 @@ test_bundle_check (GstBuffer *bundle, guint stream, guint object, guint seed, gb
 {
   test_bundle_check_frame (test_bundle_get (bundle, stream, object), 28, 28, seed, has_result);
 }
-
-guint64
-test_stat (TestElement *test, const char *name)
-{
-  GstStructure *stats;
-  guint64 value;
-
-  g_object_get (test->element, "stats", &stats, NULL);
-  value = test_field (stats, name);
-  gst_structure_free (stats);
-  return value;
-}

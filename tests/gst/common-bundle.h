@@ -37,5 +37,3 @@ void test_bundle_check_frame (GstBuffer *frame, int width, int height, guint see
 /* So is the small one in this place. */
 void test_bundle_check (GstBuffer *bundle, guint stream, guint object, guint seed,
     gboolean has_result);
-/* A field of the element's statistics. */
-guint64 test_stat (TestElement *test, const char *name);

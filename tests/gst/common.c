@@ -202,6 +202,30 @@ test_element_free (TestElement *test)
   gst_object_unref (test->bus);
 }
 
+guint64
+test_stat (const TestElement *test, const char *name)
+{
+  GstStructure *stats;
+  guint64 value;
+
+  g_object_get (test->element, "stats", &stats, NULL);
+  value = test_field (stats, name);
+  gst_structure_free (stats);
+  return value;
+}
+
+double
+test_batch_fill (const TestElement *test)
+{
+  GstStructure *stats;
+  double fill = 0;
+
+  g_object_get (test->element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_double (stats, "batch-fill", &fill));
+  gst_structure_free (stats);
+  return fill;
+}
+
 /* --- Messages -------------------------------------------------------------------------------- */
 
 static void

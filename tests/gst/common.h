@@ -51,6 +51,9 @@ GstElement *test_element_new (const char *launch, GstBus **bus) G_GNUC_WARN_UNUS
  * backend= . */
 TestElement test_infer_new (const char *launch, GstCaps *caps);
 void test_element_free (TestElement *test);
+/* Fields of the element's statistics: one that counts, which must be there; how full batches were. */
+guint64 test_stat (const TestElement *test, const char *name);
+double test_batch_fill (const TestElement *test);
 
 /* int8calib in PLAYING, at the end of a harness that is not live. */
 typedef struct {

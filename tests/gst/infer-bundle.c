@@ -89,8 +89,6 @@ GST_END_TEST;
 GST_START_TEST (test_one_batch)
 {
   TestElement test = test_bundle_infer ("int8infer batch-size=4 batch-timeout=60000000000");
-  GstStructure *stats;
-  double fill;
 
   for (guint round = 0; round < 3; round++) {
     GstBuffer *bundle = test_bundle_of_two ();
@@ -102,10 +100,7 @@ GST_START_TEST (test_one_batch)
       test_bundle_check (bundle, i % 2, i / 2, i, TRUE);
     gst_buffer_unref (bundle);
   }
-  g_object_get (test.element, "stats", &stats, NULL);
-  fail_unless (gst_structure_get_double (stats, "batch-fill", &fill));
-  fail_unless (fill == 4);
-  gst_structure_free (stats);
+  fail_unless (test_batch_fill (&test) == 4);
   /* One frame does not fill a batch; where EOS comes next no other will. */
   {
     GstBuffer *bundle = test_bundle_of_two ();

@@ -142,18 +142,6 @@ GST_START_TEST (test_frames_of_others)
 }
 GST_END_TEST;
 
-static guint64
-stat (const TestElement *test, const char *name)
-{
-  GstStructure *stats;
-  guint64 value;
-
-  g_object_get (test->element, "stats", &stats, NULL);
-  value = test_field (stats, name);
-  gst_structure_free (stats);
-  return value;
-}
-
 /* An object with an id is classified in every third frame and has that result in between; one without is
  * classified in all. */
 GST_START_TEST (test_tracked_objects)
@@ -175,8 +163,8 @@ GST_START_TEST (test_tracked_objects)
     check_region (out, 1, &other);
     gst_buffer_unref (out);
   }
-  fail_unless_equals_uint64 (stat (&test, "frames"), 7);
-  fail_unless_equals_uint64 (stat (&test, "pictures"), 7 + 3);
+  fail_unless_equals_uint64 (test_stat (&test, "frames"), 7);
+  fail_unless_equals_uint64 (test_stat (&test, "pictures"), 7 + 3);
   test_element_free (&test);
 }
 GST_END_TEST;
@@ -248,9 +236,9 @@ GST_START_TEST (test_interval)
     fail_unless_equals_int (test_result (out).n, i % 3 == 0);
     gst_buffer_unref (out);
   }
-  fail_unless_equals_uint64 (stat (&test, "frames"), 7);
-  fail_unless_equals_uint64 (stat (&test, "pictures"), 3);
-  fail_unless_equals_uint64 (stat (&test, "dropped"), 0);
+  fail_unless_equals_uint64 (test_stat (&test, "frames"), 7);
+  fail_unless_equals_uint64 (test_stat (&test, "pictures"), 3);
+  fail_unless_equals_uint64 (test_stat (&test, "dropped"), 0);
   test_element_free (&test);
 }
 GST_END_TEST;

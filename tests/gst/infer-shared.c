@@ -13,18 +13,6 @@ infer_new (const char *launch)
   return test_infer_new (launch, test_small_caps ());
 }
 
-static double
-batch_fill (TestElement *test)
-{
-  GstStructure *stats;
-  double fill = 0;
-
-  g_object_get (test->element, "stats", &stats, NULL);
-  fail_unless (gst_structure_get_double (stats, "batch-fill", &fill));
-  gst_structure_free (stats);
-  return fill;
-}
-
 static void
 wait_for_engine (TestElement *test)
 {
@@ -59,7 +47,7 @@ GST_START_TEST (test_batches_of_all)
       test_check_next (&tests[i % 4], 10 * round + i);
   }
   for (guint i = 0; i < 4; i++) {
-    fail_unless (batch_fill (&tests[i]) == 8);
+    fail_unless (test_batch_fill (&tests[i]) == 8);
     test_element_free (&tests[i]);
   }
 }
