@@ -148,9 +148,12 @@ gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int perc
     g_string_append_printf (text, " of %u", max);
   g_string_append (text, self->processed == 1 && (complete || !max) ? " frame" : " frames");
   /* of those that were taken: some of them wait to be processed */
-  if (self->processed > 1)
-    g_string_append_printf (text, ", as good as %.0f independent ones",
-        fmin (s.effective, (double) self->processed));
+  if (self->processed > 1) {
+    const double effective = fmin (s.effective, (double) self->processed);
+
+    g_string_append_printf (text, ", as good as %.0f independent %s", effective,
+        effective < 1.5 ? "one" : "ones");
+  }
   append_counts (text, &s.counts);
   append_convergence (text, &s.convergence);
   add_counts (fields, &s);
