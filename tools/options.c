@@ -34,9 +34,10 @@ shared_group (ToolOptions *o, ToolOptionSet set)
     {TOOL_MODEL, {"model", 'm', 0, G_OPTION_ARG_FILENAME, &o->model,
         "Classifier, ONNX or Caffe; where a command has an argument MODEL, that is the same", "FILE"}},
     {TOOL_FILE, {"proto", 0, 0, G_OPTION_ARG_FILENAME, &o->proto,
-        "Caffe: the prototxt of a caffemodel; default: beside it, with its name", "FILE"}},
+        "Caffe: the prototxt of a caffemodel (proto-file of the elements); default: beside it, with its name", "FILE"}},
     {TOOL_FILE, {"shapes", 0, 0, G_OPTION_ARG_STRING, &o->shapes,
-        "Of the image, where the model leaves it open: input:1x3x224x224, or 3;224;224", "SHAPE"}},
+        "Of the image, where the model leaves it open (infer-dims of the elements): input:1x3x224x224, or "
+        "3;224;224", "SHAPE"}},
     {TOOL_MODEL, {"preprocess", 'p', 0, G_OPTION_ARG_STRING, &o->preprocess,
         "A preset (imagenet, imagenet-caffe, unit, raw), or properties as int8calib and int8infer are given "
         "them: \"preprocess=raw color-format=bgr mean=104,117,123\", or mean-file=FILE.ppm in the place of "
