@@ -34,21 +34,20 @@ gst_int8_bundle_count (GstBuffer *buffer)
 }
 
 gboolean
-gst_int8_bundle_open (GstInt8Bundle *bundle, GstBuffer *buffer, gboolean takes)
+gst_int8_bundle_open (GstInt8Bundle *bundle, GstBuffer *buffer)
 {
-  *bundle = (GstInt8Bundle){.buffer = buffer, .takes = takes};
-  if (gst_buffer_get_analytics_batch_meta (buffer)) {
-    /* A copy's metadata has references of its own to all that is in it. */
-    if (takes)
-      bundle->buffer = gst_buffer_make_writable (buffer);
-    return TRUE;
+  *bundle = (GstInt8Bundle){0};
+  if (!gst_buffer_get_analytics_batch_meta (buffer)) {
+    gst_buffer_unref (buffer);
+    return FALSE;
   }
-  gst_clear_buffer (&bundle->buffer);
-  return FALSE;
+  /* A copy's metadata has references of its own to all that is in it. */
+  bundle->buffer = gst_buffer_make_writable (buffer);
+  return TRUE;
 }
 
-/* The next buffer of the list at `place`, or NULL. One that is taken leaves the list at its beginning and comes
- * back at its end: once all are back they are in their order. */
+/* The next buffer of the list at `place`, or NULL. It leaves the list at its beginning and comes back at its
+ * end: once all are back they are in their order. */
 static GstBuffer *
 next_of_list (GstInt8Bundle *bundle, GstMiniObject **place)
 {
@@ -57,17 +56,14 @@ next_of_list (GstInt8Bundle *bundle, GstMiniObject **place)
 
   if (bundle->in_list == 0) {
     bundle->n_list = gst_buffer_list_length (list);
-    if (bundle->takes)
-      *place = GST_MINI_OBJECT (list = gst_buffer_list_make_writable (list));
+    list = gst_buffer_list_make_writable (list);
+    *place = GST_MINI_OBJECT (list);
   }
   if (bundle->in_list == bundle->n_list)
     return NULL;
-  frame = gst_buffer_list_get (list, bundle->takes ? 0 : bundle->in_list);
   bundle->in_list++;
-  if (bundle->takes) {
-    gst_buffer_ref (frame);
-    gst_buffer_list_remove (list, 0, 1);
-  }
+  frame = gst_buffer_ref (gst_buffer_list_get (list, 0));
+  gst_buffer_list_remove (list, 0, 1);
   return frame;
 }
 
@@ -93,8 +89,7 @@ next_of_object (GstInt8Bundle *bundle, GstMiniObject **place, GstInt8BundleItem 
     return FALSE;
   item->frame = GST_BUFFER (*place);
   item->place = place;
-  if (bundle->takes)
-    *place = NULL;
+  *place = NULL;
   return TRUE;
 }
 
@@ -144,7 +139,7 @@ gst_int8_bundle_count (GstBuffer *buffer)
 }
 
 gboolean
-gst_int8_bundle_open (GstInt8Bundle *bundle, GstBuffer *buffer, gboolean takes)
+gst_int8_bundle_open (GstInt8Bundle *bundle, GstBuffer *buffer)
 {
   gst_buffer_unref (buffer);
   return FALSE;

@@ -5,9 +5,9 @@
  * of each stream the sticky events that hold and then what has come, in order: frames, lists of frames,
  * serialised events. A bundle here, since a batch is what goes through a network together.
  *
- * A walk goes through all of it. Frames may be taken out, worked on and put back where they were, in the order
- * in which they were taken. All must be back before the bundle is handed on or freed: the metadata knows no
- * empty places.
+ * A walk goes through all of it and takes the frames out, to be worked on and put back where they were, in the
+ * order in which they were taken. All must be back before the bundle is handed on or freed: the metadata knows
+ * no empty places.
  *
  * In a build without GstAnalyticsBatchMeta nothing is a bundle.
  */
@@ -31,8 +31,7 @@ guint gst_int8_bundle_count (GstBuffer *buffer);
 
 /* A walk. */
 typedef struct {
-  GstBuffer *buffer; /* owned; NULL: there is none */
-  gboolean takes;
+  GstBuffer *buffer;            /* owned; NULL: there is none */
   gsize stream, sticky, object; /* that come next */
   guint in_list, n_list;        /* in a list: that was met first, and how many there were */
 } GstInt8Bundle;
@@ -42,13 +41,12 @@ typedef struct {
   guint stream;          /* in the order of the bundle's caps */
   GstEvent *event;       /* not owned */
   gboolean is_sticky;    /* the event is repeated in every bundle */
-  GstBuffer *frame;      /* owned where frames are taken */
-  GstMiniObject **place; /* of a frame that was taken */
+  GstBuffer *frame;      /* owned */
+  GstMiniObject **place; /* of the frame */
 } GstInt8BundleItem;
 
-/* Takes the buffer, and makes it writable where frames are to be taken. FALSE for what is no bundle: the buffer
- * is gone. */
-gboolean gst_int8_bundle_open (GstInt8Bundle *bundle, GstBuffer *buffer, gboolean takes);
+/* Takes the buffer, and makes it writable. FALSE for what is no bundle: the buffer is gone. */
+gboolean gst_int8_bundle_open (GstInt8Bundle *bundle, GstBuffer *buffer);
 /* FALSE at the end. */
 gboolean gst_int8_bundle_next (GstInt8Bundle *bundle, GstInt8BundleItem *item);
 /* Ends the walk, wherever it is, and gives the buffer. */

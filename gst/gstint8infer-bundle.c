@@ -88,7 +88,7 @@ gst_int8_infer_bundle_open (GstInt8Infer *self, GstBuffer *buffer, gint64 arrive
 
   bundle->n_left = gst_int8_bundle_count (buffer);
   bundle->arrived = arrived;
-  if (gst_int8_bundle_open (&bundle->walk, buffer, TRUE))
+  if (gst_int8_bundle_open (&bundle->walk, buffer))
     return TRUE;
   error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
       "a buffer of multistream/x-analytics-batch has no GstAnalyticsBatchMeta: upstream is at fault");
