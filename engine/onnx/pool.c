@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* onnx/pool.c: pools, global pools, and reductions over axes, which are the same. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/onnx/import.h"
@@ -13,6 +14,24 @@ add_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxV
   return stored == ENGINE_NONE ? NULL : engine_onnx_add (onnx, node, op, 0, &stored, 1);
 }
 
+/* What a Pad with minus infinity pads, and its pads as those of the window: PyTorch's way to say SAME. */
+static int
+without_padding (const EngineOnnx *onnx, int value, EngineOnnxWindow *w)
+{
+  const EngineValue *x = engine_graph_value (onnx->graph, value);
+  const EngineNode *pad =
+      x->producer == ENGINE_NONE ? NULL : engine_graph_node (onnx->graph, x->producer);
+
+  if (!pad || pad->op != ENGINE_OP_PAD || pad->pad.value != -INFINITY || x->rank != 4 ||
+      pad->pad.before[3] || pad->pad.after[3])
+    return value;
+  for (int i = 0; i < 2; i++) {
+    w->before[i] += pad->pad.before[1 + i];
+    w->after[i] += pad->pad.after[1 + i];
+  }
+  return pad->inputs[0];
+}
+
 static gboolean
 import_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError **error)
 {
@@ -20,6 +39,7 @@ import_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError *
   gint64 ceil_mode, include_pad = 0;
   EngineOnnxWindow w;
   EngineNode *pool;
+  int stored;
 
   if (!x || !engine_onnx_window (node, x, NULL, &w, error) ||
       !engine_onnx_int (node, "ceil_mode", 0, &ceil_mode, error))
@@ -29,9 +49,12 @@ import_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError *
     return FALSE;
   if (op == ENGINE_OP_AVGPOOL && (w.dilation[0] != 1 || w.dilation[1] != 1))
     return ENGINE_ONNX_UNSUPPORTED ("an average with dilation");
-  pool = add_pool (onnx, node, op, x, ENGINE_ONNX_CHANNELS_LAST, error);
-  if (!pool)
+  stored = engine_onnx_stored (onnx, node, x, ENGINE_ONNX_CHANNELS_LAST, error);
+  if (stored == ENGINE_NONE)
     return FALSE;
+  if (op == ENGINE_OP_MAXPOOL && !ceil_mode)
+    stored = without_padding (onnx, stored, &w);
+  pool = engine_onnx_add (onnx, node, op, 0, &stored, 1);
   pool->pool = (EnginePoolParams){w.kernel[0], w.kernel[1], w.stride[0], w.stride[1], w.dilation[0],
       w.dilation[1], w.before[0], w.before[1], w.after[0], w.after[1], include_pad != 0,
       ceil_mode != 0};

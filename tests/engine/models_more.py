@@ -79,6 +79,9 @@ def spread(model, node, const, weights):
     model("pad-negative", [node("Pad", "x pads", "p"), node("AveragePool", "p", "y", kernel_shape=[1, 1],
                                                             strides=[2, 2])],
           [const("pads", [0, 0, -1, -1, 0, 0, 1, -2])])
+    model("pad-lowest", [node("Pad", "x pads lowest", "p"), node("MaxPool", "p", "y", kernel_shape=[3, 3],
+                                                                  strides=[2, 2])],
+          [const("pads", [0, 0, 1, 0, 0, 0, 0, 1]), const("lowest", -np.inf, np.float32)])
     model("folded-tiles", [node("Tile", "k repeats", "t"), node("MatMul", "t w", "m"), node("Add", "x m", "y")],
           [weights("k", 2, 4), const("repeats", [3, 1]), weights("w", 4, 5)])
 
