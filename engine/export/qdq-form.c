@@ -238,7 +238,9 @@ engine_export_reshape (EngineExport *x, const EngineNode *node)
   int dims[ENGINE_EXPORT_MAX_RANK];
 
   to.tensor = NULL;
-  if (from.n_spatial == 0 || !begins_with_picture (v, &to)) {
+  /* Spread out, merged axes may be more than a reader takes. */
+  if (from.n_spatial == 0 || !begins_with_picture (v, &to) ||
+      engine_export_dims (x, output, &to, dims) > ENGINE_MAX_RANK) {
     to = plain_form;
     if (from.n_spatial == 0 || !is_plain_in_memory (x, input, &from))
       from = engine_export_plain (x, input);
