@@ -10,9 +10,11 @@
 #include "engine/pass/pass.h"
 #include "engine/rewrite.h"
 
-/* The one factor of an AFFINE that only multiplies; FALSE where it is none. */
+/* The matmul's factor times that of an AFFINE that only multiplies, by one; FALSE where it does not, or
+ * where both together are more than a float holds. */
 static gboolean
-is_factor (const EngineGraph *graph, const EngineNode *affine, float *factor)
+joint_factor (const EngineGraph *graph, const EngineNode *matmul, const EngineNode *affine,
+    float *factor)
 {
   const float *scale = engine_rewrite_floats (graph, affine->inputs[1]);
   const float *shift = engine_rewrite_floats (graph, affine->inputs[2]);
@@ -21,8 +23,8 @@ is_factor (const EngineGraph *graph, const EngineNode *affine, float *factor)
   for (int k = 0; k < c; k++)
     if (scale[k] != scale[0] || shift[k] != 0)
       return FALSE;
-  *factor = scale[0];
-  return TRUE;
+  *factor = matmul->matmul.factor * scale[0];
+  return isfinite (*factor);
 }
 
 static gboolean
@@ -48,9 +50,9 @@ take_operand_factor (EngineGraph *graph, int index, int operand)
     if (is_move (node)) {
       reader = node;
       value = node->inputs[0];
-    } else if (is_factor (graph, node, &factor) &&
+    } else if (joint_factor (graph, engine_graph_node (graph, index), node, &factor) &&
                engine_rewrite_bypass (graph, node->output, node->inputs[0])) {
-      engine_graph_node (graph, index)->matmul.factor *= factor;
+      engine_graph_node (graph, index)->matmul.factor = factor;
       return;
     } else {
       return;
@@ -65,9 +67,9 @@ take_result_factor (EngineGraph *graph, int index)
   const EngineNode *affine = engine_graph_sole_consumer (graph, matmul->output);
   float factor;
 
-  if (!affine || affine->op != ENGINE_OP_AFFINE || !is_factor (graph, affine, &factor))
+  if (!affine || affine->op != ENGINE_OP_AFFINE || !joint_factor (graph, matmul, affine, &factor))
     return;
-  matmul->matmul.factor *= factor;
+  matmul->matmul.factor = factor;
   engine_rewrite_stand_for (graph, affine->output, matmul->output);
 }
 

@@ -80,6 +80,23 @@ test_what_stays (void)
                      "output y\noutput z\noutput shared\n");
 }
 
+/* Factors that a float holds only one by one. */
+static void
+test_large_factors (void)
+{
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  const int x = make_input (graph, "x", DIMS (1, 2, 6, 4));
+  const int q = make_affine (graph, "q", x, 1e20f, 0, 0, 0);
+  const int scores = make_matmul (graph, "scores", q, x, TRUE);
+
+  make_output (graph, make_affine (graph, "y", scores, 1e20f, 0, 0, 0));
+  make_run_pass (graph, engine_pass_fuse_matmul);
+  CHECK_DUMP (graph, "x = input f32 [1 2 6 4]\n"
+                     "scores = matmul (x, x) transposed factor 1.00000002e+20 f32 [1 2 6 6]\n"
+                     "y = affine (scores, [6], [6]) f32 [1 2 6 6]\n"
+                     "output y\n");
+}
+
 static void
 test_constants_are_added (void)
 {
@@ -396,6 +413,7 @@ main (void)
 {
   RUN (test_scale_and_transpose);
   RUN (test_what_stays);
+  RUN (test_large_factors);
   RUN (test_constants_are_added);
   RUN (test_refused);
   RUN (test_sums_too_long);
