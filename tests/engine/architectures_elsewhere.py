@@ -47,7 +47,7 @@ MXNET = [("alexnet", 13, 224), ("vgg11", 13, 64), ("vgg11_bn", 13, 64), ("resnet
          ("resnext50_32x4d", 13, 128), ("se_resnet18_v1", 13, 128), ("densenet121", 13, 224),
          ("squeezenet1.0", 13, 224), ("squeezenet1.1", 13, 224), ("mobilenet1.0", 13, 128),
          ("mobilenetv2_1.0", 13, 128), ("mobilenetv3_small", 13, 128), ("mobilenetv3_large", 13, 128),
-         ("googlenet", 13, 224), ("inceptionv3", 13, 299), ("xception", 13, 299), ("nasnet_4_1056", 13, 224),
+         ("googlenet", 13, 224), ("inceptionv3", 13, 299), ("xception", 13, 299),
          ("darknet53", 13, 128), ("dla34", 13, 128), ("hrnet_w18_small_v1_c", 13, 128),
          ("residualattentionnet56", 13, 224)]
 CAFFE2 = [("alexnet", 9, 227), ("vgg11", 9, 64), ("googlenet", 9, 128), ("squeezenet", 9, 128),
