@@ -23,7 +23,7 @@ without_padding (const EngineOnnx *onnx, int value, EngineOnnxWindow *w)
       x->producer == ENGINE_NONE ? NULL : engine_graph_node (onnx->graph, x->producer);
 
   if (!pad || pad->op != ENGINE_OP_PAD || pad->pad.value != -INFINITY || x->rank != 4 ||
-      pad->pad.before[3] || pad->pad.after[3])
+      pad->pad.before[0] || pad->pad.after[0] || pad->pad.before[3] || pad->pad.after[3])
     return value;
   for (int i = 0; i < 2; i++) {
     w->before[i] += pad->pad.before[1 + i];

@@ -619,6 +619,9 @@ test_moves (void)
           "an axis of size 8 is padded by 40 and 40"},
       {"input x 1 3 8 8; ints p = 0 0 1 1 0 0 1 1; floats v 1 = -inf; Pad x p v -> p1; Relu p1 -> y; output y",
           MODEL, "padding with -inf"},
+      {"input x 1 3 8 8; ints p = 1 0 1 1 0 0 1 1; floats v 1 = -inf; Pad x p v -> p1; "
+       "MaxPool p1 -> y kernel_shape=[3,3]; output y",
+          MODEL, "padding with -inf"},
       {"input x 1 3 8 8; ints p = 1 0 0 0 0 0 0 0; Pad x p -> y mode=edge; output y", UNSUPPORTED,
           "it repeats images of the batch"},
       {"input x 1 3 8 8; ints s = 1 3 16 8; Expand x s -> y; output y", UNSUPPORTED,
