@@ -14,7 +14,7 @@ add_pool (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, EngineOnnxV
   return stored == ENGINE_NONE ? NULL : engine_onnx_add (onnx, node, op, 0, &stored, 1);
 }
 
-/* What a Pad with minus infinity pads, and its pads as those of the window: PyTorch's way to say SAME. */
+/* What a Pad with minus infinity pads, and its pads as the window's: how timm's SAME pools come. */
 static int
 without_padding (const EngineOnnx *onnx, int value, EngineOnnxWindow *w)
 {
