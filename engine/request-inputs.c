@@ -217,8 +217,8 @@ engine_request_inputs_read (EngineRequestInputs *inputs, const EngineRequest *re
         engine_precision_name (request->precision));
     return FALSE;
   }
-  wanted->model = engine_hash_model (request->model, &request->model_options, cache_folder, &inputs->model,
-      note, error);
+  wanted->model = engine_hash_model (request->model, &request->model_options, cache_folder,
+      &inputs->model, note, error);
   if (!wanted->model)
     return FALSE;
   add_note (note, forced);
@@ -268,7 +268,7 @@ engine_request_inputs_check (const EngineRequestInputs *inputs, const EngineRequ
     return TRUE;
   }
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
-      "calibration table '%s' was made for %s, says '%s.json'; calibrate again, or force its use",
+      "calibration table '%s' was made for %s, says '%s.json'; calibrate again, or force its use (force-table=true, --force)",
       request->table, differs, request->table);
   return FALSE;
 }
