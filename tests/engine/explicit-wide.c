@@ -156,11 +156,14 @@ compare (const Layer *layer, Engine *engine, KernelBackend *backend)
   g_autoptr (EngineExec) exec = engine_exec_new (engine, backend, 1, 2, &error);
   const int oh = (c->ih + c->top + c->bottom - (c->kh - 1) * c->dilation - 1) / c->stride + 1;
   const int ow = (c->iw + c->left + c->right - (c->kw - 1) * c->dilation - 1) / c->stride + 1;
-  gint8 *x = exec ? engine_exec_input (exec, 0) : NULL;
+  const int n_x = c->ic * c->ih * c->iw;
+  g_autofree gint8 *x = g_new (gint8, n_x);
 
   CHECK_INT (engine_n_classes (engine), ==, c->oc * oh * ow);
-  for (int i = 0; x && i < c->ih * c->iw * c->ic; i++)
+  for (int i = 0; i < n_x; i++)
     x[i] = (gint8) (layer->x[i] - 128);
+  if (exec)
+    backend->upload (engine_exec_queue (exec), engine_exec_input (exec, 0), x, n_x);
   if (!exec || !engine_exec_run (exec, 1, &error)) {
     CHECK_FAIL ("%s, %s: %s", c->name, backend->name, error->message);
   } else {
