@@ -41,6 +41,8 @@ fuse (EngineGraph *graph, int index)
     return;
 
   const double h = clip->unary.beta;
+  if (!isfinite ((float) (scale / h)) || !isfinite ((float) (shift / h)))
+    return;
   clip->unary.kind = KERNEL_UNARY_HARD_SIGMOID;
   clip->unary.alpha = scale / h;
   clip->unary.beta = shift / h;

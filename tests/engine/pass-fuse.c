@@ -186,6 +186,21 @@ test_clip_without_factor (void)
   CHECK_DUMP (graph, before);
 }
 
+/* A slope of 1e20 / 1e-30: no float. */
+static void
+test_clip_too_low (void)
+{
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  int v = make_affine (graph, "scaled", make_input (graph, "x", DIMS (1, 4, 4, 2)), 1e20f, 0, 0, 0);
+  g_autofree char *before = NULL;
+
+  v = make_unary (graph, "clip", v, KERNEL_UNARY_CLIP, 0, 1e-30f);
+  make_output (graph, make_affine (graph, "y", v, 1e30f, 0, 0, 0));
+  before = engine_graph_dump (graph);
+  make_run_pass (graph, engine_pass_fuse_hard_sigmoid);
+  CHECK_DUMP (graph, before);
+}
+
 static void
 test_silu (void)
 {
@@ -482,6 +497,7 @@ main (void)
   RUN (test_hard_swish);
   RUN (test_hard_sigmoid);
   RUN (test_clip_without_factor);
+  RUN (test_clip_too_low);
   RUN (test_silu);
   RUN (test_not_silu);
   RUN (test_pad_into_windows);
