@@ -73,8 +73,8 @@ gst_int8_stream_reset (GstInt8Stream *stream)
   gst_segment_init (&stream->segment, GST_FORMAT_UNDEFINED);
 }
 
-gboolean
-gst_int8_stream_set_caps (GstInt8Stream *stream, GstCaps *caps, GError **error)
+static gboolean
+set_caps (GstInt8Stream *stream, GstCaps *caps, GError **error)
 {
   if (!stream->caps || !gst_caps_is_equal (stream->caps, caps)) {
     gst_caps_replace (&stream->caps, caps);
@@ -94,7 +94,7 @@ gst_int8_stream_take_event (GstInt8Stream *stream, GstEvent *event, GError **err
   switch (GST_EVENT_TYPE (event)) {
   case GST_EVENT_CAPS:
     gst_event_parse_caps (event, &caps);
-    return gst_int8_stream_set_caps (stream, caps, error);
+    return set_caps (stream, caps, error);
   case GST_EVENT_STREAM_START:
     gst_int8_tracks_clear (stream->tracks);
     break;

@@ -35,9 +35,7 @@ void gst_int8_stream_unref (GstInt8Stream *stream);
 void gst_int8_stream_name (const GstInt8Stream *stream, GstStructure *fields);
 /* As if it were new. */
 void gst_int8_stream_reset (GstInt8Stream *stream);
-/* FALSE for caps that cannot be taken: then it has no format. */
-gboolean gst_int8_stream_set_caps (GstInt8Stream *stream, GstCaps *caps, GError **error);
-/* A serialised event of the stream. FALSE as above. */
+/* A serialised event of the stream. FALSE for caps that cannot be taken: then it has no format. */
 gboolean gst_int8_stream_take_event (GstInt8Stream *stream, GstEvent *event, GError **error);
 
 G_END_DECLS

@@ -219,8 +219,9 @@ tool_preprocess (const ToolOptions *o, const EngineModel *model, EnginePreproces
 
 /* --- The engine ----------------------------------------------------------------------------- */
 
-gboolean
-tool_table_path (const ToolOptions *o, const char **path, GError **error)
+/* The one --table; NULL for none. FALSE where there are several. */
+static gboolean
+table_path (const ToolOptions *o, const char **path, GError **error)
 {
   *path = o->tables ? o->tables[0] : NULL;
   if (*path && o->tables[1])
@@ -228,8 +229,8 @@ tool_table_path (const ToolOptions *o, const char **path, GError **error)
   return TRUE;
 }
 
-gboolean
-tool_precision (const char *name, EnginePrecision *precision, GError **error)
+static gboolean
+read_precision (const char *name, EnginePrecision *precision, GError **error)
 {
   for (int i = 0; i < ENGINE_PRECISION_COUNT; i++)
     if (g_strcmp0 (name, engine_precision_name (i)) == 0) {
@@ -269,8 +270,8 @@ tool_request (const ToolOptions *o, const char *precision, const EngineModel *mo
       .layer_precision = o->layer_precision,
       .strict = o->strict,
       .force = o->force};
-  if (!tool_table_path (o, &request->table, error) ||
-      !tool_precision (precision, &request->precision, error) ||
+  if (!table_path (o, &request->table, error) ||
+      !read_precision (precision, &request->precision, error) ||
       !tool_ranges (o, &request->ranges, error))
     return FALSE;
   if (!model && !o->preprocess)

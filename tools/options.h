@@ -61,9 +61,6 @@ gboolean tool_is_model (const ToolOptions *options, const char *path);
 /* As the elements read the same: what is not said is as in their preset `auto`. */
 gboolean tool_preprocess (const ToolOptions *options, const EngineModel *model,
     EnginePreprocess *preprocess, GError **error);
-/* The one --table; NULL for none. FALSE where there are several. */
-gboolean tool_table_path (const ToolOptions *options, const char **path, GError **error);
-gboolean tool_precision (const char *name, EnginePrecision *precision, GError **error);
 gboolean tool_ranges (const ToolOptions *options, EngineRanges *ranges, GError **error);
 KernelBackend *tool_backend_open (const ToolOptions *options, GError **error);
 
