@@ -76,8 +76,6 @@ parse (int *argc, char ***argv, Options *o, GError **error)
 typedef struct {
   EngineCalibrator *calibrator;
   ToolInput *input;
-  gint64 max;
-  guint done;
 } Calibration;
 
 static gboolean
@@ -85,23 +83,18 @@ push (const ToolSample *sample, gpointer data, GError **error)
 {
   Calibration *c = data;
 
-  if (!tool_input_write (c->input, sample, engine_calibrator_input (c->calibrator), error) ||
-      !engine_calibrator_push (c->calibrator, error))
-    return FALSE;
-  c->done++;
-  if (c->max > 0)
-    tool_progress (c->done, (guint) c->max, sample->name, NULL);
-  return TRUE;
+  return tool_input_write (c->input, sample, engine_calibrator_input (c->calibrator), error) &&
+         engine_calibrator_push (c->calibrator, error);
 }
 
 /* Returns how many images it saw, or -1. */
 static gint64
-collect (const Options *o, EngineModel *model, const EnginePreprocess *preprocess,
-    CalibStatistics *statistics, GError **error)
+collect (const Options *o, const GPtrArray *paths, EngineModel *model,
+    const EnginePreprocess *preprocess, CalibStatistics *statistics, GError **error)
 {
-  ToolSamples samples = {.places = o->images, .skip = o->skip, .max = o->max};
+  ToolSamples samples = {.paths = paths, .skip = o->skip, .max = o->max};
   KernelBackend *backend = tool_backend_open (&o->network, error);
-  Calibration c = {.max = o->max};
+  Calibration c = {0};
   gint64 n = -1;
 
   engine_model_input (model, &samples.input);
@@ -125,13 +118,15 @@ tool_calibrate (int argc, char **argv, GError **error)
 {
   g_auto (Options) o = {.how = TOOL_TABLE_OPTIONS};
   g_autoptr (EngineModel) model = NULL;
+  g_autoptr (GPtrArray) paths = NULL;
   g_autoptr (CalibStatistics) statistics = NULL;
   g_autofree char *preprocess_sha256 = NULL;
   char tool[] = "gst-int8-1.0 calibrate " INT8_VERSION;
   EnginePreprocess preprocess;
   gint64 n;
 
-  if (!parse (&argc, &argv, &o, error) || !(model = tool_model_load (&o.network, error)) ||
+  if (!parse (&argc, &argv, &o, error) || !(paths = tool_images_find (o.images, error)) ||
+      !(model = tool_model_load (&o.network, error)) ||
       !tool_preprocess (&o.network, model, &preprocess, error))
     return FALSE;
   preprocess_sha256 = engine_preprocess_sha256 (&preprocess);
@@ -145,7 +140,7 @@ tool_calibrate (int argc, char **argv, GError **error)
     calib_statistics_keep_frames (statistics, (guint) o.keep);
   else if (o.table)
     calib_statistics_keep_in_memory (statistics, engine_calibration_frames (model));
-  n = collect (&o, model, &preprocess, statistics, error);
+  n = collect (&o, paths, model, &preprocess, statistics, error);
   if (n < 0 || (o.statistics && !calib_statistics_save (statistics, o.statistics, error)))
     return FALSE;
   if (o.statistics)

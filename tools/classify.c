@@ -182,9 +182,10 @@ static gboolean
 classify_all (const Options *o, char *const *images, GError **error)
 {
   g_auto (Classifier) c = {.options = o};
-  ToolSamples samples = {.places = images};
+  g_autoptr (GPtrArray) paths = tool_images_find (images, error);
+  ToolSamples samples = {.paths = paths, .silent = TRUE};
 
-  if (!open_classifier (&c, error))
+  if (!paths || !open_classifier (&c, error))
     return FALSE;
   engine_input (c.engine, &samples.input);
   return tool_samples_read (&samples, classify, &c, error) >= 0;

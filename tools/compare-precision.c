@@ -25,7 +25,7 @@ find_frames (Compare *compare, GError **error)
     return TRUE; /* collected on their way */
   compare->frames = engine_precision_frames (compare->model, compare->statistics, error);
   if (compare->frames && compare->max_frames > 0)
-    g_ptr_array_set_size (compare->frames, MIN (compare->frames->len, compare->max_frames));
+    g_ptr_array_set_size (compare->frames, (int) MIN (compare->frames->len, compare->max_frames));
   return compare->frames != NULL;
 }
 
@@ -37,6 +37,7 @@ compare_choose_precision (Compare *compare, const CompareCandidate *candidate, G
 
   build.table = candidate->table;
   build.bias = candidate->bias;
+  build.rules = compare->rules;
   if (!find_frames (compare, error))
     return FALSE;
   const EnginePrecisionOptions options = {.build = &build,

@@ -13,6 +13,7 @@ candidate_free (gpointer data)
   g_free (candidate->method);
   g_clear_pointer (&candidate->table, calib_table_free);
   engine_bias_free (candidate->bias);
+  engine_layer_rules_free (candidate->rules);
   calib_provenance_clear (&candidate->provenance);
   engine_comparison_free (candidate->comparison);
   engine_unref (candidate->engine);
@@ -35,8 +36,8 @@ compare_clear (Compare *compare)
 
 /* --- Candidates ----------------------------------------------------------------------------- */
 
-/* Takes table and bias. */
-static void
+/* Takes table and bias. Rules are those of all candidates. */
+static CompareCandidate *
 add_candidate (Compare *compare, const char *label, const char *method, CalibTable *table,
     EngineBias *bias, const CalibProvenance *provenance)
 {
@@ -48,6 +49,7 @@ add_candidate (Compare *compare, const char *label, const char *method, CalibTab
   candidate->method = g_strdup (method);
   candidate->table = table;
   candidate->bias = bias;
+  candidate->rules = compare->rules ? engine_layer_rules_copy (compare->rules) : NULL;
   candidate->provenance = (CalibProvenance){
       .model_sha256 = g_strdup (provenance->model_sha256),
       .preprocess_sha256 = g_strdup (provenance->preprocess_sha256),
@@ -56,6 +58,26 @@ add_candidate (Compare *compare, const char *label, const char *method, CalibTab
       .frames = provenance->frames,
   };
   g_ptr_array_add (compare->candidates, candidate);
+  return candidate;
+}
+
+/* The rules beside the table, before those of all candidates. */
+static gboolean
+add_chosen_rules (CompareCandidate *candidate, GError **error)
+{
+  g_autofree char *path = engine_layer_rules_path (candidate->label);
+  g_autoptr (EngineLayerRules) rules = engine_layer_rules_load (path, error);
+
+  if (!rules) {
+    g_prefix_error (error,
+        "--precision mixed, whose rules --precision-target chooses and writes: ");
+    return FALSE;
+  }
+  if (candidate->rules)
+    engine_layer_rules_append (rules, candidate->rules);
+  engine_layer_rules_free (candidate->rules);
+  candidate->rules = g_steal_pointer (&rules);
+  return TRUE;
 }
 
 /* What is not known is not compared. */
@@ -98,10 +120,13 @@ compare_add_table (Compare *compare, const char *path, GError **error)
     g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
   }
-  const gboolean ok = check_provenance (compare, path, &provenance, error);
-  if (ok)
-    add_candidate (compare, path, NULL, g_steal_pointer (&table), g_steal_pointer (&bias),
-        &provenance);
+  gboolean ok = check_provenance (compare, path, &provenance, error);
+  if (ok) {
+    CompareCandidate *candidate = add_candidate (compare, path, NULL, g_steal_pointer (&table),
+        g_steal_pointer (&bias), &provenance);
+
+    ok = !compare->mixed || add_chosen_rules (candidate, error);
+  }
   calib_provenance_clear (&provenance);
   return ok;
 }
@@ -189,6 +214,8 @@ options_of (const Compare *compare, const CompareCandidate *candidate)
 
   options.table = candidate->table;
   options.bias = candidate->bias;
+  options.rules = candidate->rules;
+  options.precision = options.rules ? ENGINE_PRECISION_MIXED : ENGINE_PRECISION_INT8;
   return options;
 }
 
@@ -211,31 +238,20 @@ prepare (Compare *compare, Engine *exact, CompareCandidate *candidate, GError **
 
 typedef struct {
   Compare *compare;
-  EnginePreprocessor *preprocessor;
-  KernelQueue *queue;
+  ToolInput *input;
   gsize values;
-  guint done, total;
 } Frames;
 
 static gboolean
-push_frame (const EngineImage *image, const char *path, gpointer data, GError **error)
+push_sample (const ToolSample *sample, gpointer data, GError **error)
 {
-  Frames *frames = data;
+  const Frames *frames = data;
   const GPtrArray *candidates = frames->compare->candidates;
   const CompareCandidate *first = g_ptr_array_index (candidates, 0);
   float *tensor = engine_comparison_input (first->comparison);
-  const char *failure;
 
-  if (!engine_preprocessor_run (frames->preprocessor, image, NULL, frames->queue, tensor, error)) {
-    g_prefix_error (error, "'%s': ", path);
+  if (!tool_input_write (frames->input, sample, tensor, error))
     return FALSE;
-  }
-  failure = frames->compare->backend->queue_wait (frames->queue);
-  if (failure) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' failed: %s",
-        frames->compare->backend->name, failure);
-    return FALSE;
-  }
   if (compare_has_target (frames->compare))
     compare_collect_frame (frames->compare, tensor, frames->values);
   for (guint i = 0; i < candidates->len; i++) {
@@ -247,37 +263,24 @@ push_frame (const EngineImage *image, const char *path, gpointer data, GError **
     if (!engine_comparison_push (comparison, error))
       return FALSE;
   }
-  frames->done++;
-  tool_progress (MIN (frames->done, frames->total), frames->total, path, NULL);
   return TRUE;
 }
 
 static gboolean
 run_images (Compare *compare, GError **error)
 {
-  EngineInputInfo input;
-  gboolean ok;
+  ToolSamples samples = {.paths = compare->images,
+      .skip = compare->skip,
+      .max = compare->max_frames};
+  const EngineInputInfo *input = &samples.input;
 
-  engine_model_input (compare->model, &input);
-  g_autoptr (EnginePreprocessor) preprocessor = engine_preprocessor_new (&compare->preprocess,
-      input.channels, input.height, input.width, ENGINE_TYPE_F32, 1, 0, compare->backend, error);
-  if (!preprocessor)
-    return FALSE;
+  engine_model_input (compare->model, &samples.input);
+  g_autoptr (ToolInput) writer =
+      tool_input_new (&compare->preprocess, input, ENGINE_TYPE_F32, 1, 0, compare->backend, error);
   Frames frames = {.compare = compare,
-      .preprocessor = preprocessor,
-      .queue = compare->backend->queue_new (compare->backend, compare->threads),
-      .values = (gsize) input.height * input.width * input.channels,
-      .total = compare->max_frames > 0 ? MIN (compare->max_frames, compare->images->len)
-                                       : compare->images->len};
-  if (!frames.queue) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_BACKEND, "back end '%s' could not make a queue",
-        compare->backend->name);
-    return FALSE;
-  }
-  ok = tool_images_read (compare->images, compare->max_frames, push_frame, &frames, error);
-  g_clear_pointer (&preprocessor, engine_preprocessor_free);
-  compare->backend->queue_free (frames.queue);
-  return ok;
+      .input = writer,
+      .values = (gsize) input->height * input->width * input->channels};
+  return writer && tool_samples_read (&samples, push_sample, &frames, error) >= 0;
 }
 
 /* The frames that the statistics keep. */
@@ -285,7 +288,7 @@ static gboolean
 run_kept (Compare *compare, GError **error)
 {
   const guint kept = calib_statistics_n_kept (compare->statistics);
-  const guint n = compare->max_frames > 0 ? MIN (compare->max_frames, kept) : kept;
+  const guint n = compare->max_frames > 0 ? (guint) MIN (compare->max_frames, kept) : kept;
 
   for (guint f = 0; f < n; f++) {
     for (guint i = 0; i < compare->candidates->len; i++) {

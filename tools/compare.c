@@ -8,7 +8,8 @@ typedef struct {
   ToolOptions network; /* its tables: those to compare */
   char **images;
   char *statistics, *methods, *html, *json, *bias;
-  int max_frames, alone, top;
+  gint64 skip, max_frames;
+  int alone, top;
   double percentile;
   EnginePrecisionTarget target;
 } Options;
@@ -39,14 +40,13 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &o->percentile, "For percentile; default 99.99",
           "P"},
       {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images,
-          "Picture, video, folder, or list (*.txt, a path a line); repeatable; default: the frames "
-          "that the statistics keep",
-          "PATH"},
+          TOOL_SAMPLES_HELP "; default: the frames that the statistics keep", "PATH"},
       {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &o->bias,
           "For a table, <table>.bias unless off. For --method fast (default), off, or full: on the frames "
           "that the statistics keep",
           "HOW"},
-      {"max-frames", 'n', 0, G_OPTION_ARG_INT, &o->max_frames, "Default: all", "N"},
+      {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
+      {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max_frames, "Default: all", "N"},
       {"alone", 0, 0, G_OPTION_ARG_INT, &o->alone,
           "Also quantise each layer alone, on so many frames; default 8, 0: do not", "N"},
       {"precision-target", 0, 0, G_OPTION_ARG_DOUBLE, &o->target.top1,
@@ -61,21 +61,55 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {NULL},
   };
   const ToolSyntax syntax = {.arguments = "[MODEL]",
-      .summary = "Runs pictures through an INT8 network and its FP32 one and tells what quantisation costs:\n"
-                 "agreement, SQNR and divergence of the network, the layers by the damage they do, and\n"
-                 "overrides that would help. --table may be given several times, to compare tables.",
+      .summary =
+          "Runs pictures through an INT8 network and its FP32 one and tells what quantisation costs:\n"
+          "agreement, SQNR and divergence of the network, the layers by the damage they do, and\n"
+          "overrides that would help. --table may be given several times, to compare tables; --precision\n"
+          "is int8 (the default) or mixed.",
       .entries = entries,
-      .shared = TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_BACKEND | TOOL_THREADS};
+      .shared =
+          TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_PRECISION | TOOL_BACKEND | TOOL_THREADS};
 
   return tool_parse (argc, argv, &syntax, &o->network, error) &&
          tool_take_model (&o->network, *argc, *argv, error);
 }
 
 static gboolean
-check (const Options *o, GError **error)
+is_mixed (const Options *o)
+{
+  return g_strcmp0 (o->network.precision, "mixed") == 0;
+}
+
+static gboolean
+check_precision (const Options *o, GError **error)
 {
   char **tables = o->network.tables;
+  const gboolean chooses = o->target.top1 > 0 || o->target.sqnr > 0;
 
+  if (o->network.precision && !is_mixed (o) && !g_str_equal (o->network.precision, "int8"))
+    return tool_usage (error,
+        "--precision is int8 or mixed, not %s: FP32 is what both are compared with",
+        o->network.precision);
+  if (is_mixed (o) && (o->methods || !tables))
+    return tool_usage (error, "--precision mixed takes the rules in <table>.precision: it needs "
+                              "--table, and no --method");
+  if (!(o->target.top1 >= 0 && o->target.top1 <= 1 && o->target.sqnr >= 0))
+    return tool_usage (error,
+        "--precision-target is a share of frames, 0 to 1, and --precision-target-sqnr is not below 0 dB");
+  if (chooses && (o->methods || !tables || tables[1]))
+    return tool_usage (error,
+        "layers are chosen for one table, and written beside it: --precision-target needs one "
+        "--table, and no --method");
+  if (chooses && is_mixed (o))
+    return tool_usage (error,
+        "--precision-target makes the rules that --precision mixed reads: one of "
+        "them at a time; --layer-precision @FILE has rules obeyed");
+  return TRUE;
+}
+
+static gboolean
+check (const Options *o, GError **error)
+{
   if (o->methods && !o->statistics)
     return tool_usage (error, "--method makes tables from statistics: --statistics is needed");
   if (!o->images && !o->statistics)
@@ -83,17 +117,11 @@ check (const Options *o, GError **error)
   if (o->bias && !g_str_equal (o->bias, "fast") && !g_str_equal (o->bias, "full") &&
       !g_str_equal (o->bias, "off"))
     return tool_usage (error, "--bias-correction is fast, full or off, not %s", o->bias);
-  if (!(o->target.top1 >= 0 && o->target.top1 <= 1 && o->target.sqnr >= 0))
-    return tool_usage (error,
-        "--precision-target is a share of frames, 0 to 1, and --precision-target-sqnr is not below 0 dB");
-  if ((o->target.top1 > 0 || o->target.sqnr > 0) &&
-      (o->methods || !tables || tables[1]))
-    return tool_usage (error,
-        "layers are chosen for one table, and written beside it: --precision-target needs one "
-        "--table, and no --method");
-  if (o->max_frames < 0 || o->alone < 0 || o->top < 0)
-    return tool_usage (error, "--max-frames, --alone and --top must not be below 0");
-  return TRUE;
+  if (o->skip < 0 || o->max_frames < 0 || o->alone < 0 || o->top < 0)
+    return tool_usage (error, "--skip, --max-frames, --alone and --top must not be below 0");
+  if (o->skip > 0 && !o->images)
+    return tool_usage (error, "--skip is for --images");
+  return check_precision (o, error);
 }
 
 static gboolean
@@ -102,8 +130,7 @@ read_inputs (Compare *compare, const Options *o, GError **error)
   const ToolOptions *network = &o->network;
 
   compare->model = tool_model_load (network, error);
-  if (!compare->model ||
-      !tool_preprocess (network, compare->model, &compare->preprocess, error) ||
+  if (!compare->model || !tool_preprocess (network, compare->model, &compare->preprocess, error) ||
       !tool_ranges (network, &compare->build.ranges, error))
     return FALSE;
   if (o->images && !(compare->images = tool_images_find (o->images, error)))
@@ -130,8 +157,9 @@ add_candidates (Compare *compare, const Options *o, GError **error)
 
   if (engine_model_is_quantised (compare->model)) {
     if (tables || o->methods || o->network.dynamic_ranges)
-      return tool_usage (error, "%s is quantised already, and its own scales are compared: it takes no "
-                                "--table, --method or --dynamic-ranges",
+      return tool_usage (error,
+          "%s is quantised already, and its own scales are compared: it takes no "
+          "--table, --method or --dynamic-ranges",
           compare->model_path);
     compare_add_own (compare);
     return TRUE;
@@ -187,13 +215,13 @@ tool_compare (int argc, char **argv, GError **error)
   compare.no_bias = g_strcmp0 (o.bias, "off") == 0;
   compare.full_bias = g_strcmp0 (o.bias, "full") == 0;
   compare.threads = o.network.threads;
+  compare.mixed = is_mixed (&o);
+  compare.skip = o.skip;
   compare.max_frames = o.max_frames;
   compare.alone = o.alone;
   compare.target = o.target;
   if (!read_inputs (&compare, &o, error))
     return FALSE;
-  compare.build.precision = compare.rules ? ENGINE_PRECISION_MIXED : ENGINE_PRECISION_INT8;
-  compare.build.rules = compare.rules;
   compare.build.dynamic_ranges = compare.dynamic_ranges;
   compare.build.preprocess = &compare.preprocess;
   /* A model that is quantised already may hold weights that int8 cannot; that is told, no error. */

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "tools/images.h"
+#include "tools/samples.h"
 #include "tools/tool.h"
 
 /* One calibration: a table that was read, or made from statistics with a method. */
@@ -18,7 +18,8 @@ typedef struct {
   char *label;  /* "photos.table", "mse" */
   char *method; /* NULL: not known */
   CalibTable *table;
-  EngineBias *bias; /* or NULL */
+  EngineBias *bias;        /* or NULL */
+  EngineLayerRules *rules; /* or NULL */
   CalibProvenance provenance;
   Engine *engine;
   EngineComparison *comparison;
@@ -28,19 +29,21 @@ typedef struct {
   char *model_path;
   EngineModel *model;
   EnginePreprocess preprocess;
-  EngineBuildOptions build; /* without a table; refers to rules and dynamic_ranges */
-  EngineLayerRules *rules;
+  EngineBuildOptions build; /* without a table and rules; refers to dynamic_ranges */
+  EngineLayerRules *rules;  /* of all candidates, or NULL */
+  gboolean mixed;           /* before them those in <table>.precision */
   CalibDynamicRanges *dynamic_ranges;
   CalibStatistics *statistics; /* or NULL */
   double percentile;
-  gboolean no_bias; /* without the corrections of biases that go with a table */
+  gboolean no_bias;   /* without the corrections of biases that go with a table */
   gboolean full_bias; /* of methods: on the frames that the statistics keep */
   gboolean force;
   KernelBackend *backend;
   int threads;
-  guint max_frames, alone; /* alone: frames for each layer by itself; 0: not done */
-  GPtrArray *images;       /* paths; NULL: the frames that the statistics keep */
-  GPtrArray *candidates;   /* CompareCandidate */
+  gint64 skip, max_frames;
+  guint alone;                  /* frames for each layer by itself; 0: not done */
+  GPtrArray *images;            /* paths; NULL: the frames that the statistics keep */
+  GPtrArray *candidates;        /* CompareCandidate */
   EnginePrecisionTarget target; /* both 0: no layers are chosen */
   GPtrArray *frames;            /* const float *: for that, those of the images are collected */
 } Compare;

@@ -302,12 +302,14 @@ tool_evaluate (int argc, char **argv, GError **error)
 {
   g_auto (Options) o = {.within = -1, .at_least = -1};
   g_auto (Evaluation) e = {.options = &o};
+  g_autoptr (GPtrArray) paths = NULL;
   ToolSamples samples;
 
-  if (!parse (&argc, &argv, &o, error) || !add_runs (&e, error))
+  if (!parse (&argc, &argv, &o, error) || !(paths = tool_images_find (o.images, error)) ||
+      !add_runs (&e, error))
     return FALSE;
   e.labels = g_new (int, o.network.batch);
-  samples = (ToolSamples){.places = o.images, .labels = o.labels, .skip = o.skip, .max = o.max};
+  samples = (ToolSamples){.paths = paths, .labels = o.labels, .skip = o.skip, .max = o.max};
   engine_input (e.runs[0].engine, &samples.input);
   if (tool_samples_read (&samples, push, &e, error) < 0 || !run_batch (&e, error))
     return FALSE;

@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "tools/idx.h"
-#include "tools/images.h"
+#include "tools/tool.h"
 
-#define BATCH_HEADER 16
+#define BATCH_HEADER   16
+#define PROGRESS_STEPS 1000
 
 typedef struct {
   const ToolSamples *request;
@@ -15,6 +16,8 @@ typedef struct {
   gpointer data;
   gint64 index, shown; /* index: of the next image, those that are skipped counted */
   const char *path;
+  guint file;   /* its number */
+  double share; /* of it that is shown with the next image; 0: not known */
   Idx idx_labels;
   GArray *ordered;   /* int, of lines of text */
   GHashTable *named; /* name of a file to label */
@@ -184,6 +187,19 @@ find_label (const Reader *reader, int *label, GError **error)
   return BAD ("'%s' has no label of image %" G_GINT64_FORMAT ", '%s'", labels, reader->index, base);
 }
 
+/* Files count alike, whatever is in them: how many images that is nobody knows before. */
+static void
+tell_progress (const Reader *reader)
+{
+  const ToolSamples *request = reader->request;
+  double done = (reader->file + reader->share) / request->paths->len;
+
+  if (request->max > 0)
+    done = MAX (done, (double) reader->shown / (double) request->max);
+  if (!request->silent)
+    tool_progress ((guint) (done * PROGRESS_STEPS), PROGRESS_STEPS + 1, reader->path, NULL);
+}
+
 static gboolean
 emit (Reader *reader, const EngineImage *image, const float *tensor, int label, GError **error)
 {
@@ -195,6 +211,7 @@ emit (Reader *reader, const EngineImage *image, const float *tensor, int label, 
     if (!find_label (reader, &sample.label, error) || !reader->show (&sample, reader->data, error))
       return FALSE;
     reader->shown++;
+    tell_progress (reader);
   }
   reader->index++;
   return TRUE;
@@ -225,6 +242,7 @@ show_idx (Reader *reader, GError **error)
             .height = idx.height,
             .step = 1}}};
 
+    reader->share = (i + 1.0) / idx.n;
     ok = emit (reader, &image, NULL, -1, error);
   }
   idx_clear (&idx);
@@ -260,6 +278,7 @@ show_batch (Reader *reader, const BatchFile *batch, GError **error)
       label_bits = GUINT32_FROM_LE (label_bits);
       memcpy (&label, &label_bits, sizeof label);
     }
+    reader->share = (i + 1.0) / batch->n;
     if (!emit (reader, NULL, tensor, label >= 0 && label < 1e6f ? (int) label : -1, error))
       return FALSE;
   }
@@ -289,11 +308,9 @@ gint64
 tool_samples_read (const ToolSamples *samples, ToolSampleFn show, gpointer data, GError **error)
 {
   g_auto (Reader) reader = {.request = samples, .show = show, .data = data};
-  g_autoptr (GPtrArray) paths = tool_images_find (samples->places, error);
+  const GPtrArray *paths = samples->paths;
   BatchFile ignored;
 
-  if (!paths)
-    return -1;
   if (samples->labels) {
     const Kind kind = kind_of (samples->labels, &ignored, error);
 
@@ -307,9 +324,13 @@ tool_samples_read (const ToolSamples *samples, ToolSampleFn show, gpointer data,
   }
   for (guint i = 0; i < paths->len && !is_done (&reader); i++) {
     reader.path = g_ptr_array_index (paths, i);
+    reader.file = i;
+    reader.share = 0;
     if (!show_file (&reader, error))
       return -1;
   }
+  if (reader.shown > 0 && !samples->silent)
+    tool_progress (1, 1, reader.path, NULL); /* ends the line */
   if (reader.shown == 0)
     BAD ("%" G_GINT64_FORMAT " images were found, and %" G_GINT64_FORMAT
          " are skipped: none is left",

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "engine/engine.h"
+#include "tools/images.h"
 
 #define TOOL_SAMPLES_HELP                                                                           \
   "Picture, video, IDX file (may be gzipped), batch file of preprocessed images as TensorRT's "      \
@@ -22,17 +22,18 @@ typedef struct {
 typedef gboolean (*ToolSampleFn) (const ToolSample *sample, gpointer data, GError **error);
 
 typedef struct {
-  /* Places as tool_images_find() takes them. A file is, by its content,
+  /* What tool_images_find() has found. A file is, by its content,
    *   an IDX file   bytes of rank 3, gzipped or not
    *   a batch file  four int32 n c h w, the floats of n images [c h w], and n floats that are labels, which
    *                 may be left out; all little-endian
    *   a picture or a video otherwise */
-  char *const *places;
+  const GPtrArray *paths;
   /* An IDX file of labels; or text with a label a line, in the order of the images, or a file's name and
    * its label. NULL: those of batch files. */
   const char *labels;
   gint64 skip, max; /* images; max 0: all */
   EngineInputInfo input;
+  gboolean silent; /* without tool_progress() */
 } ToolSamples;
 
 /* Returns how many were shown, or -1. */
