@@ -172,9 +172,17 @@ split_entry (const char *text, gsize n, guint32 *word, const char **cause)
   return NULL;
 }
 
+/* A scale of 2^-95 and more has eight digits: a last line with fewer, and without its end, is what is left
+ * of a file that was cut off there. */
 static gboolean
-parse_line (CalibTable **table, const char *text, gsize n, guint line, const char *name,
-    GError **error)
+is_cut (guint32 word, gboolean ended)
+{
+  return !ended && word != 0 && word < 0x10000000;
+}
+
+static gboolean
+parse_line (CalibTable **table, const char *text, gsize n, gboolean ended, guint line,
+    const char *name, GError **error)
 {
   guint32 word;
   const char *cause;
@@ -202,6 +210,8 @@ parse_line (CalibTable **table, const char *text, gsize n, guint line, const cha
   }
   if (!colon)
     return fail (error, name, line, cause);
+  if (is_cut (word, ended))
+    return fail (error, name, line, "the file ends within this line: copy it, or calibrate, again");
   set_word (*table, g_strndup (text, colon - text), word);
   return TRUE;
 }
@@ -216,7 +226,7 @@ calib_table_parse (const char *text, gsize size, const char *name, GError **erro
   while (at < end) {
     const char *feed = memchr (at, '\n', end - at);
     const char *stop = feed ? feed : end;
-    if (!parse_line (&table, at, stop - at, ++line, name, error))
+    if (!parse_line (&table, at, stop - at, feed != NULL, ++line, name, error))
       return NULL;
     at = feed ? feed + 1 : end;
   }

@@ -111,7 +111,7 @@ test_headers (void)
 static void
 test_liberal_reading (void)
 {
-  static const char *const texts[] = {"H\na: 1\nb: 2\n", "H\na: 1\nb: 2", "H\r\na: 1\r\nb: 2\r\n",
+  static const char *const texts[] = {"H\na: 1\nb: 2\n", "H\r\na: 1\r\nb: 2\r\n",
       "\n\nH\n\na: 1\n\n\nb: 2\n\n", "\xef\xbb\xbfH\na: 1\nb: 2\n", "H\na: 1 \nb: 2\t\n",
       "H\na: 7\nb: 2\na: 1\n"};
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
@@ -124,6 +124,10 @@ test_liberal_reading (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (CalibTable) header_only = parse ("H", &error);
   CHECK_OK (header_only && calib_table_n_entries (header_only) == 0, error);
+  g_autoptr (CalibTable) unended = parse ("H\na: 0\nb: 3c010a14", &error);
+  CHECK_OK (unended && calib_table_n_entries (unended) == 2, error);
+  g_autoptr (CalibTable) zero = parse ("H\na: 3c010a14\nb: 0", &error);
+  CHECK_OK (zero && calib_table_n_entries (zero) == 2, error);
 }
 
 static void
@@ -145,6 +149,8 @@ test_refused (void)
       {"H\na: 123456789\n", "line 2: the number after the last `: ` has more than 8"},
       {"H\n: 1\n", "line 2: there is no name"},
       {"H\nbinary\n", "line 2: expected"},
+      {"H\na: 3c010a14\nb: 3c010a1", "line 3: the file ends within this line"},
+      {"H\na: 3c010a14\nb: 3", "line 3: the file ends within this line"},
   };
   g_autoptr (GError) error = NULL;
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
