@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-#define MAX_TOPS 4
+#define MAX_TOPS  4
+#define NOT_GIVEN (-G_MAXDOUBLE)
 
 typedef struct {
   ToolOptions network; /* its precision: a list */
@@ -65,14 +66,20 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Evaluation, evaluation_clear)
 /* --- Options -------------------------------------------------------------------------------- */
 
 static gboolean
+is_percentage (double x)
+{
+  return x == NOT_GIVEN || (x >= 0 && x <= 100);
+}
+
+static gboolean
 check (const Options *o, GError **error)
 {
   if (!o->images)
     return tool_usage (error, "--images is needed");
   if (o->skip < 0 || o->max < 0)
     return tool_usage (error, "--skip and --max-frames must not be below 0");
-  if (!(o->at_least <= 100))
-    return tool_usage (error, "--at-least is a percentage");
+  if (!is_percentage (o->at_least) || !is_percentage (o->within))
+    return tool_usage (error, "--at-least and --within are from 0 to 100");
   return TRUE;
 }
 
@@ -115,9 +122,10 @@ read_tops (Evaluation *e, const char *text, int n_classes, GError **error)
   g_auto (GStrv) words = g_strsplit (text ? text : n_classes > 5 ? "1,5" : "1", ",", -1);
 
   for (int i = 0; words[i]; i++) {
-    const gint64 top = g_ascii_strtoll (words[i], NULL, 10);
+    gint64 top;
 
-    if (top < 1 || top > n_classes || e->n_tops == MAX_TOPS)
+    if (e->n_tops == MAX_TOPS ||
+        !g_ascii_string_to_signed (words[i], 10, 1, n_classes, &top, NULL))
       return tool_usage (error, "--top is up to %d numbers from 1 to %d, not %s", MAX_TOPS,
           n_classes, text);
     e->tops[e->n_tops++] = (int) top;
@@ -174,6 +182,8 @@ add_runs (Evaluation *e, GError **error)
   for (int i = 0; names[i]; i++)
     if (!add_run (e, model, names[i], error))
       return FALSE;
+  if (e->n_runs == 1 && e->options->within != NOT_GIVEN)
+    return tool_usage (error, "--within compares precisions: --precision needs two, as fp32,int8");
   return e->n_runs > 0 || tool_usage (error, "--precision is empty");
 }
 
@@ -300,7 +310,7 @@ judge (const Evaluation *e, GError **error)
 gboolean
 tool_evaluate (int argc, char **argv, GError **error)
 {
-  g_auto (Options) o = {.within = -1, .at_least = -1};
+  g_auto (Options) o = {.within = NOT_GIVEN, .at_least = NOT_GIVEN};
   g_auto (Evaluation) e = {.options = &o};
   g_autoptr (GPtrArray) paths = NULL;
   ToolSamples samples;

@@ -13,17 +13,23 @@ read_all (const char *path, GError **error)
     return NULL;
 
   g_autoptr (GOutputStream) memory = g_memory_output_stream_new_resizable ();
+  g_autoptr (GInputStream) buffered = g_buffered_input_stream_new (G_INPUT_STREAM (raw));
   g_autoptr (GInputStream) stream = NULL;
-  if (g_str_has_suffix (path, ".gz")) {
+  gsize n = 0;
+  if (g_buffered_input_stream_fill (G_BUFFERED_INPUT_STREAM (buffered), 2, NULL, error) < 0)
+    return NULL;
+  const guint8 *begin =
+      g_buffered_input_stream_peek_buffer (G_BUFFERED_INPUT_STREAM (buffered), &n);
+  if (n >= 2 && begin[0] == 0x1f && begin[1] == 0x8b) {
     g_autoptr (GConverter) gunzip =
         G_CONVERTER (g_zlib_decompressor_new (G_ZLIB_COMPRESSOR_FORMAT_GZIP));
-    stream = g_converter_input_stream_new (G_INPUT_STREAM (raw), gunzip);
+    stream = g_converter_input_stream_new (buffered, gunzip);
   } else {
-    stream = g_object_ref (G_INPUT_STREAM (raw));
+    stream = g_object_ref (buffered);
   }
   if (g_output_stream_splice (memory, stream, G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET, NULL, error) <
       0) {
-    g_prefix_error (error, "%s: ", path);
+    g_prefix_error (error, "%s cannot be read to its end: ", path);
     return NULL;
   }
   return g_memory_output_stream_steal_as_bytes (G_MEMORY_OUTPUT_STREAM (memory));

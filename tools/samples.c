@@ -105,8 +105,9 @@ read_text_labels (Reader *reader, GError **error)
 typedef enum { PICTURE, IDX, BATCH, UNREADABLE } Kind;
 
 typedef struct {
-  gint32 n, c, h, w;
+  gint32 n, c, h, w; /* n 0: no batch file's */
   gboolean labels;
+  guint64 size;
 } BatchFile;
 
 /* By its length: the format has no magic number. */
@@ -122,7 +123,7 @@ is_batch (const guint8 *header, guint64 size, BatchFile *batch)
     if (dims[i] < 1 || dims[i] > 65536)
       return FALSE;
   }
-  *batch = (BatchFile){dims[0], dims[1], dims[2], dims[3], FALSE};
+  *batch = (BatchFile){dims[0], dims[1], dims[2], dims[3], FALSE, size};
   images = (guint64) dims[0] * dims[1]; /* below 2^32, and the sides below 2^32 */
   if (images > size || (guint64) dims[2] * dims[3] > size / images)
     return FALSE;
@@ -140,6 +141,7 @@ kind_of (const char *path, BatchFile *batch, GError **error)
   guint8 header[BATCH_HEADER] = {0};
   gsize n;
 
+  batch->n = 0;
   if (stream)
     info = g_file_input_stream_query_info (stream, G_FILE_ATTRIBUTE_STANDARD_SIZE, NULL, error);
   if (!info ||
@@ -285,6 +287,16 @@ show_batch (Reader *reader, const BatchFile *batch, GError **error)
   return TRUE;
 }
 
+/* Images of the model's size are announced, but the file has another length. */
+static gboolean
+is_cut_batch (const Reader *reader, const BatchFile *batch)
+{
+  const EngineInputInfo *input = &reader->request->input;
+
+  return batch->n > 0 && batch->c == input->channels && batch->h == input->height &&
+         batch->w == input->width;
+}
+
 static gboolean
 show_file (Reader *reader, GError **error)
 {
@@ -297,6 +309,10 @@ show_file (Reader *reader, GError **error)
   case BATCH:
     return show_batch (reader, &batch, error);
   case PICTURE:
+    if (is_cut_batch (reader, &batch))
+      return BAD ("'%s' begins as a batch file of %d images of %d x %d x %d, but has %" G_GUINT64_FORMAT
+                  " bytes: it was cut off, or something follows; write it again",
+          reader->path, batch.n, batch.c, batch.h, batch.w, batch.size);
     g_ptr_array_add (one, (gpointer) reader->path);
     return tool_images_read (one, 0, show_picture, reader, error);
   default:
