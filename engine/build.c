@@ -336,8 +336,8 @@ check_options (const EngineModel *model, const EngineBuildOptions *options, GErr
   if (engine_precision_is_int8 (options->precision) && !explicit && !options->table &&
       !options->dynamic_ranges) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RANGE,
-        "INT8 needs a calibration table or dynamic ranges: make a table with int8calib, or choose "
-        "precision fp32");
+        "INT8 needs a calibration table or dynamic ranges: make a table with int8calib or "
+        "gst-int8-1.0 calibrate, or choose precision fp32");
     return FALSE;
   }
   if (options->preprocess) {

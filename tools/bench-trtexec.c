@@ -5,7 +5,6 @@
  */
 #include "tools/bench.h"
 
-#include <math.h>
 #include <string.h>
 
 /* trtexec's defaults, where one of its options is given. */
@@ -145,7 +144,7 @@ static gboolean
 is_used (const BenchTrtexec *t, const BenchSettings *s)
 {
   return t->onnx || t->load || t->precisions || t->types || t->constraints ||
-         !isnan (t->duration) || !isnan (t->warm_up) || t->iterations != G_MININT || s->int8 ||
+         t->duration != -G_MAXDOUBLE || t->warm_up != -G_MAXDOUBLE || t->iterations != G_MININT || s->int8 ||
          s->fp16 || s->best || t->calib || s->save || s->print_output || s->export_profile ||
          s->export_layers || s->export_output;
 }
@@ -163,7 +162,8 @@ choose_path (const BenchTrtexec *t, const char *argument, BenchSettings *s, GErr
   if (!o->model)
     o->model = g_strdup (t->onnx ? t->onnx : t->load ? t->load : argument);
   if (t->onnx && !tool_is_model (o, t->onnx))
-    return tool_usage (error, "--onnx %s: the name of a model ends in .onnx", t->onnx);
+    return tool_usage (error, "--onnx %s: the name of a model ends in .onnx; an engine file is for --loadEngine",
+        t->onnx);
   if (t->load && tool_is_model (o, t->load))
     return tool_usage (error, "--loadEngine %s is a model: --onnx", t->load);
   if (s->save && !tool_is_model (o, o->model))
@@ -206,7 +206,7 @@ choose_batch (BenchSettings *s, GError **error)
 
   if (g_strv_length (words) == 4 &&
       !g_ascii_string_to_unsigned (words[0], 10, 1, G_MAXINT, &batch, NULL))
-    return tool_usage (error, "--shapes %s: the batch must be above 0", shape);
+    return tool_usage (error, "--shapes %s: the batch, %s, is no number above 0", shape, words[0]);
   if (o->batch_given && g_strv_length (words) == 4 && batch != 1 && (int) batch != o->batch)
     return tool_usage (error, "--shapes %s and --batch %d contradict each other", shape, o->batch);
   if (!o->batch_given)
@@ -291,9 +291,9 @@ bench_trtexec_apply (const BenchTrtexec *t, const char *argument, BenchSettings 
   }
   if (t->iterations != G_MININT)
     s->iterations = t->iterations;
-  if (!isnan (t->warm_up))
+  if (t->warm_up != -G_MAXDOUBLE)
     s->warm_up = 1e-3 * t->warm_up;
-  if (!isnan (t->duration))
+  if (t->duration != -G_MAXDOUBLE)
     s->seconds = t->duration;
   s->profile = s->print_profile || s->export_profile;
   return TRUE;

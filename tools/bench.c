@@ -2,8 +2,9 @@
 /* bench.c: how fast an engine is on this machine. */
 #include "tools/bench.h"
 
-#include <math.h>
 #include <string.h>
+
+#define MAX_SECONDS (366 * 24 * 3600.0)
 
 static int
 compare_doubles (const void *a, const void *b)
@@ -185,13 +186,21 @@ parse (int *argc, char ***argv, BenchTrtexec *trtexec, BenchSettings *s, GError 
 static gboolean
 check_settings (const BenchSettings *s, GError **error)
 {
-  if (!(s->seconds >= 0) || !(s->warm_up >= 0) || s->iterations < 1)
-    return tool_usage (error, "--seconds, --duration and --warmUp must not be below 0, and "
-                              "--iterations must be above");
+  const char *const outputs[] = {s->json, s->save, s->export_profile, s->export_layers,
+      s->export_output};
+
+  if (!(s->seconds >= 0 && s->seconds <= MAX_SECONDS && s->warm_up >= 0 &&
+          s->warm_up <= MAX_SECONDS) ||
+      s->iterations < 1)
+    return tool_usage (error, "--seconds, --duration and --warmUp are from 0 to a year, and "
+                              "--iterations must be above 0");
   if (s->sort && !s->print_profile)
     return tool_usage (error, "--sort needs --profile");
   if (s->sort && !g_str_equal (s->sort, "network") && !g_str_equal (s->sort, "time"))
     return tool_usage (error, "--sort is network or time, not %s", s->sort);
+  for (gsize i = 0; i < G_N_ELEMENTS (outputs); i++)
+    if (!tool_check_output (&s->network, outputs[i], error))
+      return FALSE;
   return TRUE;
 }
 
@@ -266,7 +275,7 @@ gboolean
 tool_bench (int argc, char **argv, GError **error)
 {
   BenchSettings settings = {.seconds = 3, .iterations = 1};
-  BenchTrtexec trtexec = {.duration = NAN, .warm_up = NAN, .iterations = G_MININT};
+  BenchTrtexec trtexec = {.duration = -G_MAXDOUBLE, .warm_up = -G_MAXDOUBLE, .iterations = G_MININT};
   gboolean ok = parse (&argc, &argv, &trtexec, &settings, error);
 
   if (ok && argc > 2)

@@ -53,7 +53,7 @@ typedef struct {
 /* trtexec's options as they were given. */
 typedef struct {
   char *onnx, *load, *calib, *precisions, *types, *constraints;
-  double duration, warm_up; /* seconds, ms; NAN: not given */
+  double duration, warm_up; /* seconds, ms; -G_MAXDOUBLE: not given */
   int iterations;           /* G_MININT: not given */
 } BenchTrtexec;
 

@@ -40,8 +40,14 @@ parse (Arguments *a, int argc, char **argv, GError **error)
     return FALSE;
   if (!a->output && !a->tensors)
     return tool_usage (error, "nothing to write: --output or --write-tensors is needed");
-  return tool_check_output (a->output, a->network.model, error) &&
-         tool_check_output (a->tensors, a->network.model, error);
+  return tool_check_output (&a->network, a->output, error) &&
+         tool_check_tensors (&a->network, a->tensors, error);
+}
+
+gboolean
+tool_check_tensors (const ToolOptions *options, const char *to, GError **error)
+{
+  return g_strcmp0 (to, "-") == 0 || tool_check_output (options, to, error);
 }
 
 gboolean

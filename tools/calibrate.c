@@ -34,8 +34,10 @@ check (Options *o, GError **error)
     return tool_usage (error, "--keep-frames is for --statistics");
   if (o->skip < 0 || o->max < 0 || o->keep < 0)
     return tool_usage (error, "--skip, --max-frames and --keep-frames must not be below 0");
-  return tool_check_output (o->table, o->network.model, error) &&
-         tool_check_output (o->statistics, o->network.model, error) &&
+  if (g_strcmp0 (o->table, o->statistics) == 0)
+    return tool_usage (error, "--table and --statistics are two files, not one");
+  return tool_check_output (&o->network, o->table, error) &&
+         tool_check_output (&o->network, o->statistics, error) &&
          tool_table_options_check (&o->how, error);
 }
 

@@ -80,7 +80,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
   if (o->top < 1)
     return tool_usage (error, "--top must be above 0");
   take_ranges (&o->network);
-  return TRUE;
+  return tool_check_tensors (&o->network, o->tensors, error);
 }
 
 /* --- The network ---------------------------------------------------------------------------- */

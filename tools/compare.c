@@ -121,7 +121,10 @@ check (const Options *o, GError **error)
     return tool_usage (error, "--skip, --max-frames, --alone and --top must not be below 0");
   if (o->skip > 0 && !o->images)
     return tool_usage (error, "--skip is for --images");
-  return check_precision (o, error);
+  return check_precision (o, error) && tool_check_output (&o->network, o->html, error) &&
+         tool_check_differs (o->html, o->statistics, error) &&
+         tool_check_output (&o->network, o->json, error) &&
+         tool_check_differs (o->json, o->statistics, error);
 }
 
 static gboolean

@@ -61,7 +61,7 @@ parse (Arguments *a, int argc, char **argv, GError **error)
     return tool_usage (error, "--output is needed");
   if (a->options.batch < 0)
     return tool_usage (error, "--batch must not be below 0");
-  return tool_check_output (a->output, a->network.model, error) &&
+  return tool_check_output (&a->network, a->output, error) &&
          (!a->target || parse_target (a->target, &a->options.target, error));
 }
 

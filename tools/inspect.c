@@ -160,7 +160,11 @@ inspect (const ToolOptions *options, const char *path, const char *kind, gboolea
   if (dot && !kinds[k].is_graph)
     return tool_usage (error, "--dot is for models and engines; %s is taken for a %s (see --as)",
         path, kinds[k].kind);
-  return kinds[k].print (options, path, dot, error);
+  if (kinds[k].print (options, path, dot, error))
+    return TRUE;
+  if (!kind && kinds[k].suffix[0] == '\0' && (*error)->domain == CALIB_ERROR)
+    g_prefix_error (error, "%s is taken for a table by its name (see --as), but ", path);
+  return FALSE;
 }
 
 gboolean

@@ -2,9 +2,11 @@
 /* options.c: the options that commands share, and what they say to the engine. */
 #include "tools/tool.h"
 
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void
 tool_options_clear (ToolOptions *o)
@@ -155,7 +157,7 @@ tool_take_model (ToolOptions *o, int argc, char **argv, GError **error)
 }
 
 gboolean
-tool_check_output (const char *output, const char *input, GError **error)
+tool_check_differs (const char *output, const char *input, GError **error)
 {
   GStatBuf a, b;
 
@@ -164,6 +166,45 @@ tool_check_output (const char *output, const char *input, GError **error)
     return TRUE;
   return tool_usage (error, "%s would be written over %s, which is read: name another file", output,
       input);
+}
+
+static gboolean
+differs_from_inputs (const ToolOptions *o, const char *output, GError **error)
+{
+  const char *const inputs[] = {o->model, o->proto, o->dynamic_ranges,
+      o->layer_precision && o->layer_precision[0] == '@' ? o->layer_precision + 1 : NULL};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (inputs); i++)
+    if (!tool_check_differs (output, inputs[i], error))
+      return FALSE;
+  for (guint i = 0; o->tables && o->tables[i]; i++)
+    if (!tool_check_differs (output, o->tables[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+/* What would be said only when all is computed. A link is written where it points to. */
+static gboolean
+has_folder (const char *output, GError **error)
+{
+  char *real = realpath (output, NULL);
+  g_autofree char *folder = g_path_get_dirname (real ? real : output);
+
+  free (real);
+  if (g_access (folder, W_OK | X_OK) == 0)
+    return TRUE;
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errno), "cannot write '%s': %s; %s",
+      output, g_strerror (errno),
+      g_file_test (folder, G_FILE_TEST_IS_DIR) ? "choose a folder that you may write to"
+                                               : "make the folder first");
+  return FALSE;
+}
+
+gboolean
+tool_check_output (const ToolOptions *options, const char *output, GError **error)
+{
+  return !output ||
+         ((!options || differs_from_inputs (options, output, error)) && has_folder (output, error));
 }
 
 /* --- The model ------------------------------------------------------------------------------ */

@@ -47,8 +47,11 @@ gboolean tool_parse (int *argc, char ***argv, const ToolSyntax *syntax, ToolOpti
 /* For commands that take nothing else than a model as argument: the one that is left is the model. */
 gboolean tool_take_model (ToolOptions *options, int argc, char **argv, GError **error);
 
-/* Nothing is written over what is read. Paths, or NULL. */
-gboolean tool_check_output (const char *output, const char *input, GError **error);
+/* Before anything is computed: a file can be written there, and is none of those that the options say to
+ * read. options, output: or NULL. */
+gboolean tool_check_output (const ToolOptions *options, const char *output, GError **error);
+/* That it is not this file either. Paths, or NULL. */
+gboolean tool_check_differs (const char *output, const char *input, GError **error);
 
 /* --- What they say ---------------------------------------------------------------------------- */
 

@@ -33,7 +33,7 @@ tool_merge (int argc, char **argv, GError **error)
     return FALSE;
   if (argc < 2 || !output)
     return tool_usage (error, "--output and at least one statistics file are needed");
-  if (!check_different (argc - 1, argv + 1, error))
+  if (!check_different (argc - 1, argv + 1, error) || !tool_check_output (NULL, output, error))
     return FALSE;
 
   g_autoptr (CalibStatistics) sum = calib_statistics_load (argv[1], error);

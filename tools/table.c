@@ -43,8 +43,8 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
   if (!options->statistics || !options->output)
     return tool_usage (error, "--statistics and --output are needed");
   options->table.threads = options->network.threads;
-  return tool_check_output (options->output, options->network.model, error) &&
-         tool_check_output (options->output, options->statistics, error) &&
+  return tool_check_output (&options->network, options->output, error) &&
+         tool_check_differs (options->output, options->statistics, error) &&
          tool_table_options_check (&options->table, error);
 }
 

@@ -22,6 +22,8 @@ void tool_progress (guint done, guint total, const char *what, gpointer data);
 /* The names of all tensors that ranges by hand can have, one a line; to "-": standard output. */
 #define TOOL_WRITE_TENSORS_HELP                                                                    \
   "Write the names of all tensors, one a line, as --dynamic-ranges has them (- is standard output)"
+/* As tool_check_output(). */
+gboolean tool_check_tensors (const ToolOptions *options, const char *to, GError **error);
 gboolean tool_write_tensors (const ToolOptions *options, const char *to, GError **error);
 
 gboolean tool_calibrate (int argc, char **argv, GError **error);
