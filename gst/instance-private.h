@@ -4,7 +4,8 @@
  *
  *   instance.c       who is in it, and the register of those with an id
  *   instance-load.c  the thread that makes networks, the first and those that replace it
- *   instance-run.c   jobs, batches, and who runs them
+ *   instance-run.c   jobs, and who waits for them
+ *   instance-batch.c pictures into batches, and batches through the network
  *
  * `lock` guards everything that changes and is never held while anything is called that may block or
  * call back. It may be taken under an element's own lock, never the other way round.
@@ -100,8 +101,19 @@ void gst_int8_instance_load_cancel (GstInt8Instance *instance);
 void gst_int8_instance_load_join (GstInt8Instance *instance);
 
 /* run, lock held */
-void gst_int8_instance_exchange_locked (GstInt8Instance *instance); /* if it can be done now */
 void gst_int8_instance_wake_all_locked (GstInt8Instance *instance);
+/* What the caller leaves undone is for one who sleeps. */
+void gst_int8_instance_pass_on_locked (GstInt8Instance *instance);
+/* Whether the member has pictures that are not yet taken. */
+void gst_int8_member_set_active_locked (GstInt8Member *member, gboolean active);
+
+/* batch, lock held */
+void gst_int8_instance_exchange_locked (GstInt8Instance *instance); /* if it can be done now */
+/* A batch that is due, or one to be waited for. */
+gboolean gst_int8_instance_has_work_locked (GstInt8Instance *instance);
+/* Takes one step of what there is to do, for whomever it is; FALSE when there is nothing. The lock is given
+ * back in between. */
+gboolean gst_int8_instance_work_locked (GstInt8Instance *instance, gboolean may_start);
 
 /* The first member's element speaks for the network's guard. lock held */
 void gst_int8_instance_set_speaker_locked (GstInt8Instance *instance, GstInt8Network *network);
