@@ -89,6 +89,8 @@ struct _GstInt8Member {
   gboolean is_active, is_waiting;
   guint n_under_way; /* pictures taken and not ended */
   gboolean woken;
+  gint64 waits_since; /* for somebody who knows the model; 0: it never did */
+  gboolean complained;
   gboolean announced; /* its element has posted what the network is */
 };
 

@@ -4,6 +4,9 @@
 
 #define GST_CAT_DEFAULT gst_int8_infer_debug
 
+/* How long frames wait for somebody who has a model before a warning says so. */
+#define PATIENCE (5 * G_TIME_SPAN_SECOND)
+
 /* --- Who is woken, lock held ----------------------------------------------------------------- */
 
 static void
@@ -88,6 +91,47 @@ hurry_locked (GstInt8Member *member)
     (*(GstInt8Job **) gst_queue_array_peek_nth_struct (member->jobs, i))->due = 0;
 }
 
+/* When it is time to say that nobody has said what the network is; G_MAXINT64: never. lock held */
+static gint64
+complaint_due_locked (GstInt8Member *member)
+{
+  if (member->instance->n_lanes > 0 || member->complained)
+    return G_MAXINT64;
+  if (member->waits_since == 0)
+    member->waits_since = g_get_monotonic_time ();
+  return member->waits_since + PATIENCE;
+}
+
+/* lock held, given back in between */
+static void
+complain_locked (GstInt8Member *member)
+{
+  GstInt8Instance *instance = member->instance;
+
+  member->complained = TRUE;
+  g_mutex_unlock (&instance->lock);
+  GST_ELEMENT_WARNING (member->element, RESOURCE, SETTINGS,
+      ("no element with instance-id \"%s\" has a model yet: frames have been waiting for %d s, and go on waiting "
+       "until one starts",
+          instance->id, (int) (PATIENCE / G_TIME_SPAN_SECOND)),
+      ("set \"model\" on one of them, in this process; is the id spelt alike?"));
+  g_mutex_lock (&instance->lock);
+}
+
+/* Until there is something to do, or to say. lock held, given back in between */
+static void
+rest_locked (GstInt8Member *member, const GstInt8Job *job)
+{
+  const gint64 now = g_get_monotonic_time (), complaint = complaint_due_locked (member);
+  /* Once its time has come, who frees a lane wakes it. */
+  const gint64 due = job->n_taken < job->n_pictures && job->due > now ? job->due : G_MAXINT64;
+
+  if (complaint <= now)
+    complain_locked (member);
+  else
+    sleep_locked (member, MIN (due, complaint));
+}
+
 GstInt8JobState
 gst_int8_member_wait (GstInt8Member *member, const GstInt8Job *job, gboolean urgent)
 {
@@ -106,10 +150,7 @@ gst_int8_member_wait (GstInt8Member *member, const GstInt8Job *job, gboolean urg
       state = GST_INT8_JOB_WOKEN;
     if (state != GST_INT8_JOB_DONE)
       break;
-    /* Once its time has come, who frees a lane wakes it. */
-    sleep_locked (member, job->n_taken < job->n_pictures && job->due > g_get_monotonic_time ()
-                              ? job->due
-                              : G_MAXINT64);
+    rest_locked (member, job);
   }
   member->woken = FALSE;
   gst_int8_instance_pass_on_locked (instance);

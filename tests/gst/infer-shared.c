@@ -53,6 +53,38 @@ GST_START_TEST (test_batches_of_all)
 }
 GST_END_TEST;
 
+/* Nobody has a model: that is said, once by each, and the frames get their results from who comes after all. */
+GST_START_TEST (test_no_model)
+{
+  TestElement waiting[2] = {infer_new ("int8infer instance-id=b model=\"\""),
+      infer_new ("int8infer instance-id=b model=\"\" async=true")};
+  TestElement other;
+
+  for (guint i = 0; i < 2; i++)
+    test_push (&waiting[i], 7);
+  for (guint i = 0; i < 2; i++) {
+    GstMessage *message =
+        gst_bus_timed_pop_filtered (waiting[i].bus, 20 * GST_SECOND, GST_MESSAGE_WARNING);
+    GError *error;
+
+    fail_unless (message != NULL);
+    gst_message_parse_warning (message, &error, NULL);
+    fail_unless (strstr (error->message, "with instance-id \"b\" has a model yet") != NULL);
+    g_error_free (error);
+    gst_message_unref (message);
+  }
+  test_push (&waiting[0], 8);
+  other = infer_new ("int8infer instance-id=b");
+  test_check_next (&waiting[0], 7);
+  test_check_next (&waiting[0], 8);
+  test_element_free (&other);
+  for (guint i = 0; i < 2; i++) {
+    fail_unless (gst_bus_pop_filtered (waiting[i].bus, GST_MESSAGE_WARNING) == NULL);
+    test_element_free (&waiting[i]);
+  }
+}
+GST_END_TEST;
+
 /* A frame waits for others no longer than batch-timeout, and the latency query says so. */
 GST_START_TEST (test_timeout)
 {
@@ -299,6 +331,7 @@ make_suite (void)
   suite_add_tcase (suite, tcase);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_batches_of_all);
+  tcase_add_test (tcase, test_no_model);
   tcase_add_test (tcase, test_timeout);
   tcase_add_test (tcase, test_end_is_urgent);
   tcase_add_test (tcase, test_one_is_held_up);
