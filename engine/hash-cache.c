@@ -35,14 +35,16 @@ identity_of (const char *path, time_t *modified)
       (long) st.st_mtim.tv_nsec);
 }
 
-/* The name of a model's group. With options it is another model: the shape, and the identity of "proto", follow. */
+/* The name of a model's group. With options it is another model: the shape, and the identity of "proto", follow.
+ * A shape may name a tensor, whose name may have brackets in it, which that of a group may not. */
 static char *
 identity_with (const char *path, const EngineModelOptions *options, time_t *modified)
 {
   g_autofree char *model = identity_of (path, modified), *proto = NULL;
 
   if (model && options && options->shape) {
-    char *shaped = g_strconcat (model, " shape ", options->shape, NULL);
+    g_autofree char *shape = g_uri_escape_string (options->shape, ";:,", FALSE);
+    char *shaped = g_strconcat (model, " shape ", shape, NULL);
 
     g_free (model);
     model = shaped;

@@ -3,6 +3,7 @@
  * request-key.c: the key of a request is made of contents, and the hash of a model is remembered only as
  * long as it is sure to hold.
  */
+#include "tests/engine/onnx-text.h"
 #include "tests/engine/request.h"
 
 static char *
@@ -190,6 +191,26 @@ test_external_data_is_watched (void)
   CHECK (!g_str_equal (changed, first));
 }
 
+/* The input's name stands in the shape, and that in the name of a group, which must not hold brackets. */
+static void
+test_shape_is_remembered (void)
+{
+  begin ();
+  g_autofree char *onnx = path_of ("brackets.onnx");
+  const EngineRequest request = {.model = onnx,
+      .model_options = {.shape = "x[0]:1x3x8x8"},
+      .precision = ENGINE_PRECISION_FP32};
+  g_autoptr (GByteArray) bytes = onnx_text ("opset 13; input x[0] ? 3 ? ?; floats w 4 3 3 3; "
+                                            "Conv x[0] w -> c; GlobalAveragePool c -> p; "
+                                            "Flatten p -> y; output y");
+
+  CHECK (g_file_set_contents (onnx, (const char *) bytes->data, bytes->len, NULL));
+  set_age (onnx, 100);
+  g_autofree char *first = key (&request), *remembered = memory (), *again = key (&request);
+  CHECK (strstr (remembered, "sha256=") != NULL);
+  CHECK_STR (again, first);
+}
+
 static void
 test_fresh_model_is_not_remembered (void)
 {
@@ -224,6 +245,7 @@ main (void)
   RUN (test_key_of_rules_and_ranges);
   RUN (test_hash_is_remembered);
   RUN (test_external_data_is_watched);
+  RUN (test_shape_is_remembered);
   RUN (test_fresh_model_is_not_remembered);
   RUN (test_damaged_memory);
   return request_done ();
