@@ -2,6 +2,8 @@
 /* draw.c: see draw.h. */
 #include "gst/draw.h"
 
+#include "gst/meta.h"
+
 #define LINES_A_FRAME 24.0
 #define SIZES_A_FRAME 16.0 /* its width: a panel and what is beside it */
 #define LEAST_SIZE    10.0
@@ -123,31 +125,30 @@ draw_panel (GstInt8Draw *draw, double x, double y, const GstStructure *fields)
 
 /* One line above the rectangle, or inside where there is no room; farther left where it would leave the frame. */
 static void
-draw_object (GstInt8Draw *draw, const GstStructure *fields)
+draw_object (GstInt8Draw *draw, const GstStructure *fields, const EngineRect *rect)
 {
   const char *label = gst_structure_get_string (fields, "label");
   const double line = 1.2 * draw->size;
   g_autofree char *text = NULL;
-  int x = 0, y = 0, width = 0, height = 0, text_width;
+  int text_width;
   double confidence = 0, top, left, box;
   guint64 id;
 
-  gst_structure_get (fields, "x", G_TYPE_INT, &x, "y", G_TYPE_INT, &y, "width", G_TYPE_INT, &width,
-      "height", G_TYPE_INT, &height, "confidence", G_TYPE_DOUBLE, &confidence, NULL);
+  gst_structure_get_double (fields, "confidence", &confidence);
   text = gst_structure_get_uint64 (fields, "object_id", &id)
              ? g_strdup_printf ("%s %.2f  #%" G_GUINT64_FORMAT, label, confidence, id)
              : g_strdup_printf ("%s %.2f", label, confidence);
   set_colour (draw, label, 1);
   cairo_set_line_width (draw->cairo, MAX (draw->size / 8, 1));
-  cairo_rectangle (draw->cairo, x, y, width, height);
+  cairo_rectangle (draw->cairo, rect->x, rect->y, rect->width, rect->height);
   cairo_stroke (draw->cairo);
 
   pango_layout_set_width (draw->layout, -1);
   pango_layout_set_text (draw->layout, text, -1);
   pango_layout_get_pixel_size (draw->layout, &text_width, NULL);
   box = text_width + draw->size * PADDING;
-  top = y >= line ? y - line : y;
-  left = MAX (MIN (x, draw->width - box), 0);
+  top = rect->y >= line ? rect->y - line : rect->y;
+  left = MAX (MIN (rect->x, draw->width - box), 0);
   cairo_rectangle (draw->cairo, left, top, box, line);
   cairo_fill (draw->cairo);
   cairo_set_source_rgb (draw->cairo, 0, 0, 0);
@@ -158,8 +159,10 @@ draw_object (GstInt8Draw *draw, const GstStructure *fields)
 void
 gst_int8_draw_result (GstInt8Draw *draw, const GstStructure *fields)
 {
-  if (gst_structure_has_field (fields, "object_class")) {
-    draw_object (draw, fields);
+  EngineRect rect;
+
+  if (gst_int8_meta_get_rect (fields, (int) draw->width, (int) draw->height, &rect)) {
+    draw_object (draw, fields, &rect);
   } else {
     const GValue *labels = gst_structure_get_value (fields, "labels");
 

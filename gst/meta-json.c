@@ -118,13 +118,6 @@ add_named_attribute (GString *text, const GstInt8MetaJsonFrame *frame, const GPt
 
 /* --- Objects --------------------------------------------------------------------------------- */
 
-static EngineRect
-get_rect (const GstStructure *fields)
-{
-  return (EngineRect){get_int (fields, "x"), get_int (fields, "y"), get_int (fields, "width"),
-      get_int (fields, "height")};
-}
-
 /* -1: the frame itself. */
 static int
 get_region (const GstStructure *fields)
@@ -134,10 +127,12 @@ get_region (const GstStructure *fields)
 
 /* Regions that nobody has numbered have the same number. */
 static gboolean
-is_same (const GstStructure *a, const GstStructure *b)
+is_same (const GstInt8MetaJsonFrame *frame, const GstStructure *a, const GstStructure *b)
 {
-  const EngineRect ra = get_rect (a), rb = get_rect (b);
+  EngineRect ra, rb;
 
+  gst_int8_meta_get_rect (a, frame->width, frame->height, &ra);
+  gst_int8_meta_get_rect (b, frame->width, frame->height, &rb);
   return get_region (a) == get_region (b) && ra.x == rb.x && ra.y == rb.y && ra.width == rb.width &&
          ra.height == rb.height &&
          g_strcmp0 (gst_structure_get_string (a, "object_class"),
@@ -179,12 +174,13 @@ add_detection (GString *text, const GstInt8MetaJsonFrame *frame, const GstStruct
 static void
 add_place (GString *text, const GstInt8MetaJsonFrame *frame, const GstStructure *fields)
 {
-  const gboolean is_object = gst_structure_has_field (fields, "object_class");
-  const EngineRect rect =
-      is_object ? get_rect (fields) : (EngineRect){0, 0, frame->width, frame->height};
+  EngineRect rect;
+  const gboolean is_object = gst_int8_meta_get_rect (fields, frame->width, frame->height, &rect);
   const char *type = is_object ? gst_structure_get_string (fields, "object_class") : "";
   guint64 id;
 
+  if (!is_object)
+    rect = (EngineRect){0, 0, frame->width, frame->height};
   gst_int8_json_int (text, "x", rect.x);
   gst_int8_json_int (text, "y", rect.y);
   gst_int8_json_int (text, "w", rect.width);
@@ -201,12 +197,12 @@ add_place (GString *text, const GstInt8MetaJsonFrame *frame, const GstStructure 
 
 /* Results of one object are together: in their order, but that those of others come later. */
 static void
-group (GPtrArray *results)
+group (GPtrArray *results, const GstInt8MetaJsonFrame *frame)
 {
   for (guint first = 0, end; first < results->len; first = end) {
     end = first + 1;
     for (guint i = end; i < results->len; i++)
-      if (is_same (results->pdata[first], results->pdata[i])) {
+      if (is_same (frame, results->pdata[first], results->pdata[i])) {
         gpointer moved = results->pdata[i];
 
         memmove (&results->pdata[end + 1], &results->pdata[end],
@@ -223,7 +219,8 @@ add_objects (GString *text, const GPtrArray *results, const GstInt8MetaJsonFrame
   for (guint first = 0, i; first < results->len; first = i) {
     gst_int8_json_begin (text, NULL, '{');
     add_place (text, frame, results->pdata[first]);
-    for (i = first; i < results->len && is_same (results->pdata[first], results->pdata[i]); i++)
+    for (i = first; i < results->len && is_same (frame, results->pdata[first], results->pdata[i]);
+         i++)
       add_named_attribute (text, frame, results, first, i);
     gst_int8_json_end (text, '}');
   }
@@ -261,7 +258,7 @@ gst_int8_meta_to_json (GString *text, GPtrArray *results, GstBuffer *buffer,
     g_ptr_array_add (results, (gpointer) fields);
   if (results->len == 0 && !empty)
     return FALSE;
-  group (results);
+  group (results, frame);
   gst_int8_json_begin (text, NULL, '{');
   add_objects (text, results, frame);
   add_frame (text, frame, buffer);

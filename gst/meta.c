@@ -97,12 +97,14 @@ set_arrays (GstStructure *structure, const GstInt8Result *result)
 }
 
 static void
-set_object (GstStructure *structure, const GstInt8Object *object)
+set_object (GstStructure *structure, const GstInt8Result *result)
 {
+  const GstInt8Object *object = result->object;
   const EngineRect *rect = &object->rect;
 
   gst_structure_set (structure, "x", G_TYPE_INT, rect->x, "y", G_TYPE_INT, rect->y, "width",
-      G_TYPE_INT, rect->width, "height", G_TYPE_INT, rect->height, NULL);
+      G_TYPE_INT, rect->width, "height", G_TYPE_INT, rect->height, "frame_width", G_TYPE_INT,
+      (int) result->width, "frame_height", G_TYPE_INT, (int) result->height, NULL);
   set_string (structure, "object_class", object->type);
   gst_structure_set (structure, "region_id", G_TYPE_INT,
       object->region ? object->region->id : (int) object->detection, NULL);
@@ -121,7 +123,7 @@ set_all (GstStructure *structure, const GstInt8Result *result)
   set_arrays (structure, result);
   set_names (structure, result);
   if (result->object)
-    set_object (structure, result->object);
+    set_object (structure, result);
 }
 
 static void
@@ -213,6 +215,32 @@ gst_int8_meta_next (GstBuffer *buffer, gpointer *state)
         gst_custom_meta_has_name ((GstCustomMeta *) meta, GST_INT8_CLASSIFICATION_META))
       return gst_custom_meta_get_structure ((GstCustomMeta *) meta);
   return NULL;
+}
+
+/* As GstVideoRegionOfInterestMeta, which is scaled with its frame, does it. */
+static int
+scale (int x, int to, int from)
+{
+  return to > 0 && from > 0 ? (int) ((gint64) x * to / from) : x;
+}
+
+gboolean
+gst_int8_meta_get_rect (const GstStructure *fields, int width, int height, EngineRect *rect)
+{
+  int frame_width = 0, frame_height = 0;
+
+  *rect = (EngineRect){0};
+  if (!gst_structure_has_field (fields, "object_class"))
+    return FALSE;
+  gst_structure_get (fields, "x", G_TYPE_INT, &rect->x, "y", G_TYPE_INT, &rect->y, "width",
+      G_TYPE_INT, &rect->width, "height", G_TYPE_INT, &rect->height, NULL);
+  gst_structure_get (fields, "frame_width", G_TYPE_INT, &frame_width, "frame_height", G_TYPE_INT,
+      &frame_height, NULL);
+  rect->x = scale (rect->x, width, frame_width);
+  rect->y = scale (rect->y, height, frame_height);
+  rect->width = scale (rect->width, width, frame_width);
+  rect->height = scale (rect->height, height, frame_height);
+  return TRUE;
 }
 
 GstMessage *

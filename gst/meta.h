@@ -12,9 +12,9 @@
  *             labels (array of string), label_ids (array of int), confidences (array of double),
  *             model_name, attribute_name (string)
  *           of an older frame (async) also result_timestamp (guint64), as in the region's params,
- *           and of an object: x, y, width, height, region_id (int), object_class (string), object_id
- *           (guint64, where a tracker has given one), object_confidence (double) and object_label_id (int)
- *           where the detector has said them
+ *           and of an object: x, y, width, height in a frame of frame_width x frame_height, region_id (int),
+ *           object_class (string), object_id (guint64, where a tracker has given one), object_confidence
+ *           (double) and object_label_id (int) where the detector has said them
  *
  *   analytics (GStreamer >= 1.24) GstAnalyticsClsMtd of the buffer's GstAnalyticsRelationMeta: the labels
  *           as quarks and the confidences, best first. That of a frame has no relations; that of an
@@ -76,6 +76,11 @@ void gst_int8_meta_attach_tensor (GstBuffer *buffer, float *values, guint n, gbo
 
 /* The next custom metadata on a buffer, as gst_buffer_iterate_meta() goes on: its fields, or NULL. */
 const GstStructure *gst_int8_meta_next (GstBuffer *buffer, gpointer *state);
+
+/* Where an object of a result is in a frame that has this size now (0: it is not known), since elements that
+ * scale frames leave custom metadata as it is. FALSE: the result is of the frame itself. */
+gboolean gst_int8_meta_get_rect (const GstStructure *fields, int width, int height,
+    EngineRect *rect);
 
 /* The element message "int8-classification": the fields of the custom metadata, and the times of the
  * buffer: timestamp, duration, running-time, stream-time (guint64; GST_CLOCK_TIME_NONE where

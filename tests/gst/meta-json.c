@@ -103,6 +103,29 @@ GST_START_TEST (test_objects)
 }
 GST_END_TEST;
 
+/* Frames that are scaled in between: pixels are those of the frame that int8metajson sees. */
+GST_START_TEST (test_scaled)
+{
+  g_auto (GStrv) lines = lines_of (
+      "int8infer instance-id=j process-mode=objects attribute-name=a ! videoscale ! video/x-raw,width=240,height=45 ! "
+      "int8infer instance-id=j process-mode=objects attribute-name=b",
+      "", 1);
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonArray *objects = json_object_get_array_member (parse (parser, lines[0]), "objects");
+  JsonObject *object = json_array_get_object_element (objects, 0), *box;
+
+  fail_unless_equals_int (json_array_get_length (objects), 2);
+  fail_unless (json_object_has_member (object, "a") && json_object_has_member (object, "b"));
+  fail_unless_equals_int (json_object_get_int_member (object, "x"), 60);
+  fail_unless_equals_int (json_object_get_int_member (object, "w"), 120);
+  fail_unless_equals_int (json_object_get_int_member (object, "h"), 15);
+  box = json_object_get_object_member (json_object_get_object_member (object, "detection"),
+      "bounding_box");
+  fail_unless (json_object_get_double_member (box, "x_min") == 0.25);
+  fail_unless (json_object_get_double_member (box, "x_max") == 0.75);
+}
+GST_END_TEST;
+
 /* Whole frames; empty ones only where they are wanted; append keeps what was there. */
 GST_START_TEST (test_frames)
 {
@@ -317,6 +340,7 @@ make_suite (void)
   suite_add_tcase (suite, tcase);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_objects);
+  tcase_add_test (tcase, test_scaled);
   tcase_add_test (tcase, test_frames);
   tcase_add_test (tcase, test_several);
   tcase_add_test (tcase, test_odd_values);

@@ -81,7 +81,8 @@ GST_START_TEST (test_nothing_to_draw)
 }
 GST_END_TEST;
 
-/* A frame's panel is at the top left; an object's line above it, its rectangle around it. */
+/* A frame's panel is at the top left; an object's line above it, its rectangle around it, also where the frame
+ * was scaled since. */
 GST_START_TEST (test_where_it_is)
 {
   GstHarness *h = overlay_new (640, 480);
@@ -96,8 +97,9 @@ GST_START_TEST (test_where_it_is)
   gst_buffer_unref (out);
 
   buffer = grey_frame (640, 480, 64);
-  add_result (buffer, ", x=300, y=200, width=100, height=80, object_class=(string)car, "
-                      "object_id=(guint64)4");
+  add_result (buffer,
+      ", x=150, y=400, width=50, height=160, object_class=(string)car, frame_width=320, "
+      "frame_height=960, object_id=(guint64)4");
   out = gst_harness_push_and_pull (h, buffer);
   fail_unless (changed (out, stride, 298, 175, 60, 24) > 800);         /* the line of text */
   fail_unless (changed (out, stride, 297, 198, 106, 4) > 150);         /* the upper edge */
