@@ -202,7 +202,8 @@ calib_dynamic_ranges_save (const CalibDynamicRanges *ranges, const char *path, G
   g_autofree char *text =
       calib_format_write (CALIB_FORMAT_RANGES, ranges, NULL, &size, &note, error);
   if (!text) {
-    g_prefix_error (error, "%s: ", path);
+    g_autofree char *shown = g_filename_display_name (path);
+    g_prefix_error (error, "%s: ", shown);
     return FALSE;
   }
   return calib_file_replace (path, text, size, error);

@@ -37,8 +37,9 @@ calib_provenance_save (const CalibProvenance *p, const char *method, const char 
 {
   g_autofree char *path = side_path (table_path);
   if (p->frames > G_MAXINT64) {
+    g_autofree char *shown = g_filename_display_name (path);
     g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
-        "%s: %" G_GUINT64_FORMAT " frames are more than JSON can say", path, p->frames);
+        "%s: %" G_GUINT64_FORMAT " frames are more than JSON can say", shown, p->frames);
     return FALSE;
   }
 

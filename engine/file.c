@@ -236,9 +236,9 @@ identity (int fd)
 }
 
 /* Opened once, so that all checks see one file whatever the name means later. name receives what
- * engines of the file are called (live.h), or NULL. */
+ * engines of the file are called (live.h), or NULL. shown: the path, for people. */
 static GMappedFile *
-map (const char *path, char **name, EngineFileState *state, GError **error)
+map (const char *path, const char *shown, char **name, EngineFileState *state, GError **error)
 {
   const int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   const int saved = errno;
@@ -247,7 +247,7 @@ map (const char *path, char **name, EngineFileState *state, GError **error)
   if (fd < 0) {
     *state = saved == ENOENT || saved == ENOTDIR ? ENGINE_FILE_ABSENT : ENGINE_FILE_UNREADABLE;
     g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
-        "cannot open engine file '%s': %s", path, g_strerror (saved));
+        "cannot open engine file '%s': %s", shown, g_strerror (saved));
     return NULL;
   }
   *state = ENGINE_FILE_UNREADABLE;
@@ -255,7 +255,7 @@ map (const char *path, char **name, EngineFileState *state, GError **error)
   mapped = g_mapped_file_new_from_fd (fd, FALSE, error);
   close (fd);
   if (!mapped)
-    g_prefix_error (error, "engine file '%s': ", path);
+    g_prefix_error (error, "engine file '%s': ", shown);
   return mapped;
 }
 
@@ -263,7 +263,7 @@ Engine *
 engine_file_read (const char *path, EngineFileState *state, GError **error)
 {
   g_autofree char *shown = g_filename_display_name (path), *name = NULL;
-  GMappedFile *mapped = map (path, &name, state, error);
+  GMappedFile *mapped = map (path, shown, &name, state, error);
   g_autoptr (GBytes) contents = NULL;
   Engine *engine = mapped && name ? engine_live_find (name) : NULL;
 
@@ -288,10 +288,12 @@ engine_load (const char *path, const char *key, GError **error)
   if (!engine)
     return NULL;
   if (key && !g_str_equal (engine->provenance.key, key)) {
+    g_autofree char *shown = g_filename_display_name (path);
+
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
         "engine file '%s' was built from another model, table, preprocessing or version; build it "
         "anew",
-        path);
+        shown);
     return NULL;
   }
   return g_steal_pointer (&engine);
@@ -303,6 +305,7 @@ engine_load (const char *path, const char *key, GError **error)
 static gboolean
 may_replace (const char *path, GError **error)
 {
+  g_autofree char *shown = g_filename_display_name (path);
   char start[sizeof magic];
   const int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   ssize_t n;
@@ -312,7 +315,7 @@ may_replace (const char *path, GError **error)
   if (fd < 0) {
     const int saved = errno;
     g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
-        "cannot look at what is at '%s': %s", path, g_strerror (saved));
+        "cannot look at what is at '%s': %s", shown, g_strerror (saved));
     return FALSE;
   }
   do
@@ -323,7 +326,7 @@ may_replace (const char *path, GError **error)
     return TRUE;
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_FILE,
       "'%s' is no engine file of gst-int8 and is not overwritten; remove it or give another path",
-      path);
+      shown);
   return FALSE;
 }
 

@@ -229,7 +229,7 @@ engine_layer_rules_parse (const char *text, GError **error)
 EngineLayerRules *
 engine_layer_rules_load (const char *path, GError **error)
 {
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *shown = g_filename_display_name (path);
   EngineLayerRules *rules;
   gsize size;
 
@@ -239,12 +239,12 @@ engine_layer_rules_load (const char *path, GError **error)
   }
   if (memchr (text, 0, size)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
-        "'%s' has a zero byte in it: it is no file of layer rules", path);
+        "'%s' has a zero byte in it: it is no file of layer rules", shown);
     return NULL;
   }
   rules = engine_layer_rules_parse (text, error);
   if (!rules)
-    g_prefix_error (error, "%s: ", path);
+    g_prefix_error (error, "%s: ", shown);
   return rules;
 }
 

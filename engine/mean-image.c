@@ -175,14 +175,15 @@ intern (EngineMeanImage *image)
 const EngineMeanImage *
 engine_mean_image_read (const char *path, GError **error)
 {
-  g_autoptr (FILE) file = fopen (path, "rb");
+  g_autofree char *shown = g_filename_display_name (path);
+  g_autoptr (FILE) file = fopen (path, "rbe");
   EngineMeanImage image = {0};
 
   if (!file) {
-    read_failed (path, error);
+    read_failed (shown, error);
     return NULL;
   }
-  if (!read_header (file, path, &image, error) || !read_pixels (file, path, &image, error)) {
+  if (!read_header (file, shown, &image, error) || !read_pixels (file, shown, &image, error)) {
     g_free (image.pixels);
     return NULL;
   }

@@ -27,19 +27,19 @@ engine_model_load (const char *path, GError **error)
 EngineModel *
 engine_model_load_with (const char *path, const EngineModelOptions *options, GError **error)
 {
-  g_autofree char *sha256 = NULL;
+  g_autofree char *sha256 = NULL, *shown = g_filename_display_name (path);
   g_autoptr (EngineGraph) graph = engine_onnx_import_with (path, options, &sha256, error);
   EngineModel *model;
 
   if (!graph)
     return NULL;
   if (!engine_passes_float (graph, error)) {
-    g_prefix_error (error, "model \"%s\": ", path);
+    g_prefix_error (error, "model \"%s\": ", shown);
     return NULL;
   }
   model = g_new (EngineModel, 1);
   g_atomic_ref_count_init (&model->references);
-  model->path = g_strdup (path);
+  model->path = g_steal_pointer (&shown);
   model->sha256 = g_steal_pointer (&sha256);
   model->graph = g_steal_pointer (&graph);
   return model;

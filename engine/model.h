@@ -9,7 +9,7 @@
 
 struct _EngineModel {
   gatomicrefcount references;
-  char *path;         /* as given to engine_model_load() */
+  char *path;         /* given to engine_model_load(); as messages show it */
   char *sha256;       /* hex, of the file and its external data */
   EngineGraph *graph; /* after the float passes; the input is the first value of graph->inputs */
 };

@@ -53,6 +53,7 @@ static gboolean
 read_bias (EngineRequestInputs *inputs, const EngineRequest *request, char **note, GError **error)
 {
   g_autofree char *path = request->table ? engine_bias_path (request->table) : NULL, *text = NULL;
+  g_autofree char *shown = path ? g_filename_display_name (path) : NULL;
   g_autoptr (GError) local = NULL;
   gsize size;
 
@@ -61,15 +62,15 @@ read_bias (EngineRequestInputs *inputs, const EngineRequest *request, char **not
   text = read_text (path, "bias correction", &size, &inputs->wanted.bias, error);
   if (!text)
     return FALSE;
-  inputs->bias = engine_bias_parse (text, inputs->wanted.table, path, &local);
+  inputs->bias = engine_bias_parse (text, inputs->wanted.table, shown, &local);
   if (!inputs->bias && request->force &&
       g_error_matches (local, ENGINE_ERROR, ENGINE_ERROR_MISMATCH)) {
     *note =
         g_strdup_printf ("bias correction '%s' was made with another table, and is used all the "
                          "same",
-            path);
+            shown);
     g_clear_error (&local);
-    inputs->bias = engine_bias_parse (text, NULL, path, &local);
+    inputs->bias = engine_bias_parse (text, NULL, shown, &local);
   }
   if (local)
     g_propagate_error (error, g_steal_pointer (&local));
@@ -97,7 +98,7 @@ static gboolean
 read_chosen_rules (EngineLayerRules *rules, const EngineRequest *request, GError **error)
 {
   g_autoptr (EngineLayerRules) chosen = NULL;
-  g_autofree char *path = NULL;
+  g_autofree char *path = NULL, *shown = NULL, *table = NULL;
 
   if (!request->table) {
     g_set_error_literal (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
@@ -106,20 +107,22 @@ read_chosen_rules (EngineLayerRules *rules, const EngineRequest *request, GError
     return FALSE;
   }
   path = engine_layer_rules_path (request->table);
+  shown = g_filename_display_name (path);
+  table = g_filename_display_name (request->table);
   if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES,
         "mixed precision needs layer rules in '%s', and there is no such file: gst-int8-1.0 compare "
         "MODEL --table %s --images FOLDER --precision-target 0.99 chooses them and writes it (so does "
         "int8calib precision-target=0.99), or write one with a line 'LAYER:fp32' for each layer that "
         "is to stay in floats",
-        path, request->table);
+        shown, table);
     return FALSE;
   }
   chosen = engine_layer_rules_load (path, error);
   if (!chosen)
     return FALSE;
   if (engine_layer_rules_n_entries (chosen) == 0) {
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES, "'%s' has no layer rule in it", path);
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RULES, "'%s' has no layer rule in it", shown);
     return FALSE;
   }
   engine_layer_rules_append (rules, chosen);
@@ -241,7 +244,7 @@ engine_request_inputs_check (const EngineRequestInputs *inputs, const EngineRequ
 {
   CalibProvenance provenance = {0};
   g_autoptr (GError) local = NULL;
-  g_autofree char *preprocess = NULL;
+  g_autofree char *preprocess = NULL, *table = NULL;
   const char *differs = NULL;
 
   if (!inputs->table)
@@ -262,13 +265,14 @@ engine_request_inputs_check (const EngineRequestInputs *inputs, const EngineRequ
   calib_provenance_clear (&provenance);
   if (!differs)
     return TRUE;
+  table = g_filename_display_name (request->table);
   if (request->force) {
     *note = g_strdup_printf ("calibration table '%s' was made for %s, and is used all the same",
-        request->table, differs);
+        table, differs);
     return TRUE;
   }
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
       "calibration table '%s' was made for %s, says '%s.json'; calibrate again, or force its use (force-table=true, --force)",
-      request->table, differs, request->table);
+      table, differs, table);
   return FALSE;
 }

@@ -188,7 +188,7 @@ make (Obtain *o, const char *reason, GError **error)
     return NULL;
   if (!g_str_equal (o->inputs.model->sha256, o->inputs.wanted.model)) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
-        "model '%s' changed while it was read; try again", o->request->model);
+        "model '%s' changed while it was read; try again", o->inputs.model->path);
     return NULL;
   }
   engine =

@@ -239,6 +239,15 @@ gst_int8_calib_post_convergence (GstInt8Calib *self)
 
 /* --- Done ------------------------------------------------------------------------------------ */
 
+/* Strings of fields are UTF-8, which paths need not be. */
+static void
+add_path (GstStructure *fields, const char *name, const char *path)
+{
+  g_autofree char *shown = g_filename_display_name (path);
+
+  gst_structure_set (fields, name, G_TYPE_STRING, shown, NULL);
+}
+
 /* "int8-calibration-done": skipped (gboolean: the table was there), table and statistics (string,
  * where written), frames (guint64: in the statistics, with those continued and merged), tensors (guint:
  * entries of the table), method (string; of auto the chosen one), ranking (string, with auto: all
@@ -270,9 +279,9 @@ gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome
   if (self->precision)
     gst_structure_set (fields, "precision", G_TYPE_STRING, self->precision, NULL);
   if (self->run.table)
-    gst_structure_set (fields, "table", G_TYPE_STRING, self->run.table, NULL);
+    add_path (fields, "table", self->run.table);
   if (self->run.statistics && !outcome->skipped)
-    gst_structure_set (fields, "statistics", G_TYPE_STRING, self->run.statistics, NULL);
+    add_path (fields, "statistics", self->run.statistics);
   GST_INFO_OBJECT (self, "%" GST_PTR_FORMAT, fields);
   gst_element_post_message (GST_ELEMENT (self),
       gst_message_new_element (GST_OBJECT (self), fields));

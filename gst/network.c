@@ -136,8 +136,11 @@ gst_int8_network_post (GstElement *element, const GstInt8Network *network,
 
   if (report->built && report->reason)
     gst_structure_set (fields, "reason", G_TYPE_STRING, report->reason, NULL);
-  if (report->path)
-    gst_structure_set (fields, "path", G_TYPE_STRING, report->path, NULL);
+  if (report->path) {
+    g_autofree char *shown = g_filename_display_name (report->path); /* fields are UTF-8 */
+
+    gst_structure_set (fields, "path", G_TYPE_STRING, shown, NULL);
+  }
   set_lines (fields, "inferred", report->build.inferred);
   set_lines (fields, "obeyed", report->build.obeyed);
   set_lines (fields, "refused", report->build.refused);

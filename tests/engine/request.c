@@ -342,6 +342,52 @@ test_bad_requests (void)
   CHECK_INT (files_in (cache, ".engine"), ==, 0);
 }
 
+static void
+check_message (const EngineRequest *request, const char *text)
+{
+  g_auto (Outcome) refused = obtain (request);
+
+  CHECK (refused.error && strstr (refused.error->message, text));
+  CHECK (refused.error && g_utf8_validate (refused.error->message, -1, NULL));
+}
+
+/* Paths are bytes, messages are UTF-8: bindings of GLib to other languages insist on it. */
+static void
+test_paths_of_any_bytes (void)
+{
+  begin ();
+  g_autofree char *onnx = path_of ("a b \xff.onnx"), *engine = path_of ("a b \xff.engine");
+  g_autofree char *other = path_of ("a b \xff"), *bias = g_strconcat (other, ".bias", NULL);
+  g_autofree char *missing = path_of ("\xff.table"), *bytes = NULL;
+  EngineRequest request = request_for (engine);
+  gsize size;
+
+  CHECK (g_file_get_contents (model, &bytes, &size, NULL));
+  CHECK (g_file_set_contents (onnx, bytes, size, NULL));
+  write_table (other, 0.01f);
+  request.model = onnx;
+  request.table = other;
+  {
+    g_auto (Outcome) built = obtain (&request);
+    check_built (&built, "no engine yet");
+    CHECK_STR (built.report.path, engine);
+  }
+  write_file (engine, "something else");
+  {
+    g_auto (Outcome) warned = obtain (&request);
+    CHECK (warned.engine != NULL);
+    CHECK (strstr (warned.report.warning, "it is no engine file of gst-int8"));
+    CHECK (g_utf8_validate (warned.report.warning, -1, NULL));
+  }
+  request.precision = ENGINE_PRECISION_MIXED;
+  check_message (&request, ".precision");
+  request.precision = ENGINE_PRECISION_INT8;
+  write_file (bias, "nothing of ours");
+  check_message (&request, ".bias");
+  request.table = missing;
+  check_message (&request, "No such file");
+}
+
 /* --- Many at once, and cancelled ------------------------------------------------------------ */
 
 static gpointer
@@ -411,6 +457,7 @@ main (void)
   RUN (test_table_of_another_model);
   RUN (test_output_is_no_vector);
   RUN (test_bad_requests);
+  RUN (test_paths_of_any_bytes);
   RUN (test_one_builds_for_all);
   RUN (test_cancelled);
   return request_done ();
