@@ -53,5 +53,11 @@ engine_onnx_import_arg_max (EngineOnnx *onnx, const EngineOnnxNode *node, GError
 gboolean
 engine_onnx_import_top_k (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
+  gint64 largest;
+
+  if (!engine_onnx_int (node, "largest", 1, &largest, error))
+    return FALSE;
+  if (!largest)
+    return ENGINE_ONNX_UNSUPPORTED ("the smallest are the best; the largest can be done");
   return import_choice (onnx, node, -1, error);
 }

@@ -311,6 +311,9 @@ int engine_onnx_add_shuffle (EngineOnnx *onnx, const EngineOnnxNode *node, int v
 /* onnx/move.c: `size` elements from `start` on along an axis of a graph value. Named like output i. */
 int engine_onnx_add_slice (EngineOnnx *onnx, const EngineOnnxNode *node, guint i, int value,
     int axis, int start, int size, GError **error);
+/* `count` elements from `from` on in steps, all within the axis. */
+int engine_onnx_add_strided_slice (EngineOnnx *onnx, const EngineOnnxNode *node, int value,
+    int axis, gint64 from, gint64 step, gint64 count, GError **error);
 
 /* Output 0 has its features in the last axis. TRUE. */
 gboolean engine_onnx_mark_features (EngineOnnx *onnx, const EngineOnnxNode *node);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* onnx/layernorm.c: LayerNormalization over the last axis. */
+/* onnx/layernorm.c: LayerNormalization over the last axis, or the last ones as one. */
 #include "engine/onnx/import.h"
+#include "engine/onnx/levels.h"
 
 static int
 vector (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *k, int c,
@@ -50,31 +51,78 @@ engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxV
          (channels || engine_onnx_mark_features (onnx, node));
 }
 
-gboolean
-engine_onnx_import_layer_normalization (EngineOnnx *onnx, const EngineOnnxNode *node,
-    GError **error)
+static gboolean
+over_last (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
   EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
   const EngineOnnxConstant *scale = x ? engine_onnx_floats (onnx, node, 1, error) : NULL;
   const EngineOnnxConstant *shift = NULL;
-  gint64 attribute;
   float epsilon;
-  int axis;
 
-  if (!scale || !engine_onnx_int (node, "axis", -1, &attribute, error) ||
-      !engine_onnx_float (node, "epsilon", 1e-5f, &epsilon, error) ||
-      !engine_onnx_axis (node, attribute, x->rank, &axis, error))
+  if (!scale || !engine_onnx_float (node, "epsilon", 1e-5f, &epsilon, error))
     return FALSE;
   if (engine_onnx_has_input (node, 2)) {
     shift = engine_onnx_floats (onnx, node, 2, error);
     if (!shift)
       return FALSE;
   }
+  return engine_onnx_layernorm (onnx, node, x, x->rank - 1, scale, shift, epsilon, error);
+}
+
+/* output = input with these dims */
+static gboolean
+reshape (EngineOnnx *onnx, const EngineOnnxNode *node, const char *input, int rank,
+    const gint64 *dims, const char *output, GError **error)
+{
+  const gint64 n = rank;
+  const char *inputs[2] = {input, engine_onnx_between (onnx)};
+  gint64 *shape;
+  EngineOnnxConstant *constant = engine_onnx_new_integers (onnx, 1, &n, &shape, error);
+
+  if (!constant)
+    return FALSE;
+  for (int i = 0; i < rank; i++)
+    shape[i] = dims[i];
+  engine_onnx_new_value (onnx, inputs[1])->constant = constant;
+  return engine_onnx_import_as (onnx, node, engine_onnx_import_reshape, inputs, 2, output, error);
+}
+
+/* The axes from one on become one, and come back. */
+static gboolean
+over_several (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *x, int axis,
+    GError **error)
+{
+  const char *flat = engine_onnx_between (onnx), *normal = engine_onnx_between (onnx);
+  const char *inputs[3] = {flat};
+  gint64 before[ENGINE_MAX_RANK] = {0}, after[ENGINE_MAX_RANK] = {0}; /* 0: as it was */
+
+  before[axis] = -1;
+  for (int i = axis; i < x->rank; i++)
+    after[i] = x->dims[i];
+  for (gsize i = 1; i < node->proto->n_input; i++)
+    inputs[i] = node->proto->input[i];
+  return reshape (onnx, node, node->proto->input[0], axis + 1, before, flat, error) &&
+         engine_onnx_import_as (onnx, node, over_last, inputs, node->proto->n_input, normal,
+             error) &&
+         reshape (onnx, node, normal, x->rank, after, node->proto->output[0], error);
+}
+
+gboolean
+engine_onnx_import_layer_normalization (EngineOnnx *onnx, const EngineOnnxNode *node,
+    GError **error)
+{
+  const EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  gint64 attribute;
+  int axis;
+
+  if (!x || !engine_onnx_int (node, "axis", -1, &attribute, error) ||
+      !engine_onnx_axis (node, attribute, x->rank, &axis, error))
+    return FALSE;
   for (gsize i = 1; i < node->proto->n_output; i++)
     if (node->proto->output[i][0])
       return ENGINE_ONNX_UNSUPPORTED ("it gives mean or deviation: export the model for inference");
-  if (axis != x->rank - 1)
-    return ENGINE_ONNX_UNSUPPORTED ("from axis %d of %d on; the last alone can be done", axis,
-        x->rank);
-  return engine_onnx_layernorm (onnx, node, x, axis, scale, shift, epsilon, error);
+  if (axis <= x->batch_axis && axis != x->rank - 1)
+    return ENGINE_ONNX_UNSUPPORTED ("it goes over the images of a batch; other axes can be done");
+  return axis == x->rank - 1 ? over_last (onnx, node, error)
+                             : over_several (onnx, node, x, axis, error);
 }

@@ -218,22 +218,28 @@ add_resized (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int axis, 
   return engine_onnx_infer (onnx, node, pad, error);
 }
 
-/* Every step-th element of a graph value's axis: one of `step` columns, once the axis is rows of so many.
- * `of` is the axis in the cut. */
-static int
-add_strided_slice (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int axis,
-    const Cut *cut, int of, GError **error)
+/* One of `step` columns, once the axis is rows of so many. */
+int
+engine_onnx_add_strided_slice (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int axis,
+    gint64 from, gint64 step, gint64 count, GError **error)
 {
   const EngineValue x = *engine_graph_value (onnx->graph, value);
-  const gint64 step = cut->step[of], count = cut->count[of];
   int dims[ENGINE_MAX_RANK + 1];
 
-  if (x.rank == ENGINE_MAX_RANK || cut->from[of] >= step || step * count >= 2 * ENGINE_MAX_DIM) {
-    ENGINE_ONNX_UNSUPPORTED ("elements from %" G_GINT64_FORMAT " on in steps of %" G_GINT64_FORMAT
-                             ", of %d axes; up to %d axes, from the first step, can be done",
-        cut->from[of], step, x.rank, ENGINE_MAX_RANK - 1);
+  if (step == 1)
+    return engine_onnx_add_slice (onnx, node, 0, value, axis, from, count, error);
+  if (x.rank == ENGINE_MAX_RANK || step > ENGINE_MAX_DIM || step * count >= 2 * ENGINE_MAX_DIM) {
+    ENGINE_ONNX_UNSUPPORTED ("%" G_GINT64_FORMAT " elements in steps of %" G_GINT64_FORMAT
+                             ", of %d axes; up to %d axes can be done",
+        count, step, x.rank, ENGINE_MAX_RANK - 1);
     return ENGINE_NONE;
   }
+  if (from >= step) {
+    value = engine_onnx_add_slice (onnx, node, 0, value, axis, from, x.dims[axis] - from, error);
+    from = 0;
+  }
+  if (value == ENGINE_NONE)
+    return ENGINE_NONE;
   value = add_resized (onnx, node, value, axis, step * count, error);
   memcpy (dims, x.dims, axis * sizeof (int));
   dims[axis] = count;
@@ -241,7 +247,7 @@ add_strided_slice (EngineOnnx *onnx, const EngineOnnxNode *node, int value, int 
   memcpy (dims + axis + 2, x.dims + axis + 1, (x.rank - axis - 1) * sizeof (int));
   value = engine_onnx_add_reshape (onnx, node, 0, value, x.rank + 1, dims, error);
   if (value != ENGINE_NONE)
-    value = engine_onnx_add_slice (onnx, node, 0, value, axis + 1, cut->from[of], 1, error);
+    value = engine_onnx_add_slice (onnx, node, 0, value, axis + 1, from, 1, error);
   memcpy (dims, x.dims, sizeof x.dims);
   dims[axis] = count;
   return engine_onnx_add_reshape (onnx, node, 0, value, x.rank, dims, error);
@@ -277,11 +283,8 @@ engine_onnx_import_slice (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
       return ENGINE_ONNX_UNSUPPORTED ("axis %d with step %" G_GINT64_FORMAT
                                       "; axes other than the batch, forwards, can be done",
           i, cut.step[i]);
-    value = cut.step[i] == 1
-                ? engine_onnx_add_slice (onnx, node, 0, value, engine_onnx_stored_axis (x, storage, i),
-                      cut.from[i], cut.count[i], error)
-                : add_strided_slice (onnx, node, value, engine_onnx_stored_axis (x, storage, i),
-                      &cut, i, error);
+    value = engine_onnx_add_strided_slice (onnx, node, value,
+        engine_onnx_stored_axis (x, storage, i), cut.from[i], cut.step[i], cut.count[i], error);
     if (value == ENGINE_NONE)
       return FALSE;
     whole = FALSE;

@@ -264,15 +264,18 @@ import_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, GError
 {
   EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
   g_autofree gint64 *axes = NULL;
-  gint64 keep;
+  gint64 keep, none;
   int n;
 
   if (!x || !engine_onnx_int (node, "keepdims", 1, &keep, error) ||
+      !engine_onnx_int (node, "noop_with_empty_axes", 0, &none, error) ||
       !engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error))
     return FALSE;
   if (x->constant)
     return reduce_constant (onnx, node, x->constant, axes, n, op == ENGINE_OP_MAXPOOL, keep != 0,
         error);
+  if (n < 1 && none)
+    return engine_onnx_define_alias (onnx, node, x);
   return reduce_activation (onnx, node, op, x, axes, n, keep != 0, error);
 }
 

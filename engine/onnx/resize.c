@@ -164,10 +164,36 @@ resize_axis (EngineOnnx *onnx, const EngineOnnxNode *node, const Filter *filter,
 
 /* --- The node's part ------------------------------------------------------------------------- */
 
-/* One factor, or size, for each of four axes; n 0 where the input is not there or empty. */
+/* The axes that factors or sizes are of: all four, or, since opset 18, those that an attribute lists. */
+typedef struct {
+  int n, axis[4];
+} Axes;
+
 static gboolean
-read_four (EngineOnnx *onnx, const EngineOnnxNode *node, guint input, double values[4], int *n,
-    GError **error)
+read_axes (const EngineOnnxNode *node, Axes *axes, GError **error)
+{
+  const gint64 *list;
+  int n;
+
+  *axes = (Axes){4, {0, 1, 2, 3}};
+  if (!engine_onnx_ints (node, "axes", &list, &n, error))
+    return FALSE;
+  if (n < 0)
+    return TRUE;
+  if (n < 1 || n > 4)
+    return ENGINE_ONNX_REFUSE ("%d axes of 4", n);
+  axes->n = n;
+  for (int i = 0; i < n; i++)
+    if (!engine_onnx_axis (node, list[i], 4, &axes->axis[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+/* One factor, or size, for each of the axes; others stay as they are. n 0 where the input is not there or
+ * empty. */
+static gboolean
+read_numbers (EngineOnnx *onnx, const EngineOnnxNode *node, guint input, const Axes *axes,
+    double values[4], int *n, GError **error)
 {
   const EngineOnnxValue *value;
 
@@ -181,12 +207,27 @@ read_four (EngineOnnx *onnx, const EngineOnnxNode *node, guint input, double val
     return ENGINE_ONNX_UNSUPPORTED ("a size that is computed from the image");
   if (value->constant->n == 0)
     return TRUE;
-  if (value->constant->n != 4)
-    return ENGINE_ONNX_UNSUPPORTED ("scales or sizes of %" G_GINT64_FORMAT " axes; 4 can be done",
-        value->constant->n);
+  if (value->constant->n != axes->n)
+    return ENGINE_ONNX_UNSUPPORTED ("scales or sizes of %" G_GINT64_FORMAT " axes; %d can be done",
+        value->constant->n, axes->n);
+  for (int i = 0; i < axes->n; i++)
+    values[axes->axis[i]] = value->constant->f ? engine_onnx_f (value->constant, i)
+                                               : (double) engine_onnx_i (value->constant, i);
+  *n = axes->n;
+  return TRUE;
+}
+
+/* As Upsample has them before opset 9. */
+static gboolean
+read_scales_attribute (const EngineOnnxNode *node, double values[4], int *n, GError **error)
+{
+  const EngineOnnx__AttributeProto *scales = engine_onnx_attribute (node, "scales");
+
+  if (scales->n_floats != 4)
+    return ENGINE_ONNX_REFUSE ("scales of %" G_GSIZE_FORMAT " axes; 4 can be done",
+        scales->n_floats);
   for (int i = 0; i < 4; i++)
-    values[i] = value->constant->f ? engine_onnx_f (value->constant, i)
-                                   : (double) engine_onnx_i (value->constant, i);
+    values[i] = scales->floats[i];
   *n = 4;
   return TRUE;
 }
@@ -196,14 +237,19 @@ static gboolean
 read_target (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxValue *x, guint scales,
     guint sizes, int out[4], double scale[4], GError **error)
 {
-  double given[4], wanted[4];
-  int n_scales, n_sizes;
+  double given[4] = {1, 1, 1, 1}, wanted[4];
+  int n_scales, n_sizes = 0;
+  Axes axes;
 
-  if (!read_four (onnx, node, scales, given, &n_scales, error) ||
-      (sizes && !read_four (onnx, node, sizes, wanted, &n_sizes, error)))
+  wanted[0] = x->dims[0] * (double) onnx->batch;
+  for (int i = 1; i < 4; i++)
+    wanted[i] = x->dims[i];
+  if (!read_axes (node, &axes, error) ||
+      !(engine_onnx_attribute (node, "scales")
+              ? read_scales_attribute (node, given, &n_scales, error)
+              : read_numbers (onnx, node, scales, &axes, given, &n_scales, error)) ||
+      (sizes && !read_numbers (onnx, node, sizes, &axes, wanted, &n_sizes, error)))
     return FALSE;
-  if (!sizes)
-    n_sizes = 0;
   if (!n_scales == !n_sizes)
     return ENGINE_ONNX_REFUSE ("either scales or sizes are needed");
   for (int i = 0; i < 4; i++) {
@@ -262,7 +308,8 @@ engine_onnx_import_resize (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
       "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn", NULL};
   static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
       "ceil", NULL};
-  g_autofree char *mode = NULL, *coordinate = NULL, *rounding = NULL;
+  static const char *const policies[] = {"stretch", NULL};
+  g_autofree char *mode = NULL, *coordinate = NULL, *rounding = NULL, *policy = NULL;
   gint64 exclude, antialias;
   float a;
 
@@ -272,12 +319,14 @@ engine_onnx_import_resize (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
       !engine_onnx_string (node, "coordinate_transformation_mode", "half_pixel", &coordinate,
           error) ||
       !engine_onnx_string (node, "nearest_mode", "round_prefer_floor", &rounding, error) ||
+      !engine_onnx_string (node, "keep_aspect_ratio_policy", "stretch", &policy, error) ||
       !engine_onnx_float (node, "cubic_coeff_a", -0.75f, &a, error) ||
       !engine_onnx_int (node, "exclude_outside", 0, &exclude, error) ||
       !engine_onnx_int (node, "antialias", 0, &antialias, error) ||
       !check_word (node, "mode", mode, modes, error) ||
       !check_word (node, "coordinate_transformation_mode", coordinate, coordinates, error) ||
-      !check_word (node, "nearest_mode", rounding, roundings, error))
+      !check_word (node, "nearest_mode", rounding, roundings, error) ||
+      !check_word (node, "keep_aspect_ratio_policy", policy, policies, error))
     return FALSE;
   if (exclude || antialias)
     return ENGINE_ONNX_UNSUPPORTED ("exclude_outside or antialias");
@@ -292,8 +341,5 @@ engine_onnx_import_upsample (EngineOnnx *onnx, const EngineOnnxNode *node, GErro
   if (!engine_onnx_string (node, "mode", "nearest", &mode, error) ||
       !check_word (node, "mode", mode, modes, error))
     return FALSE;
-  if (!engine_onnx_has_input (node, 1))
-    return ENGINE_ONNX_UNSUPPORTED (
-        "scales as an attribute; export the model with opset 9 or newer");
   return resize (onnx, node, &(Filter){mode, "asymmetric", "floor", -0.75f}, 1, 0, error);
 }

@@ -308,11 +308,14 @@ engine_onnx_import_scatter_nd (EngineOnnx *onnx, const EngineOnnxNode *node, GEr
   const EngineOnnxConstant *x = constant_input (onnx, node, 0, error);
   const EngineOnnxConstant *indices = x ? engine_onnx_integers (onnx, node, 1, error) : NULL;
   const EngineOnnxConstant *updates = indices ? constant_input (onnx, node, 2, error) : NULL;
+  g_autofree char *reduction = NULL;
   gint64 depth, rows, width = 1;
   EngineOnnxResult result;
 
-  if (!updates)
+  if (!updates || !engine_onnx_string (node, "reduction", "none", &reduction, error))
     return FALSE;
+  if (strcmp (reduction, "none") != 0)
+    return ENGINE_ONNX_UNSUPPORTED ("reduction \"%.16s\"; none can be done", reduction);
   depth = indices->rank > 0 ? indices->dims[indices->rank - 1] : 0;
   if (depth < 1 || depth > x->rank || !x->f != !updates->f)
     return ENGINE_ONNX_REFUSE ("data, indices and updates do not fit");

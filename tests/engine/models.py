@@ -492,6 +492,9 @@ def attention():
                  weights("gamma", 3), weights("beta", 3)]
     model("layernorm", tokens + [node("LayerNormalization", "t gamma beta", "y", epsilon=1e-5)],
           [constants[0]] + constants[3:], opset=17)
+    model("layernorm-axes", [node("LayerNormalization", "x gamma beta", "n", axis=1),
+                             node("LayerNormalization", "n gains", "y", axis=-2)],
+          [weights("gamma", 3, 6, 5), weights("beta", 3, 6, 5), weights("gains", 6, 5)], opset=17)
     model("layernorm-chain", tokens + chain, constants)
     model("layernorm-alone", tokens + chain[:6] + [node("Div", "d sd", "y")], constants[:3])
     mean = dict(axes=[1], keepdims=1)
@@ -546,6 +549,7 @@ def main():
     models_more.spelled_out(model, node, const)
     models_more.spread(model, node, const, weights)
     models_more.norms(model, node, const, weights)
+    models_more.gathered(model, node, const)
     models_more.sizes(model, node, const)
     models_more.other_numbers(model, node, weights)
     models_more.transposed(model, node, const, weights)

@@ -99,6 +99,15 @@ def norms(model, node, const, weights):
                       node("GlobalLpPool", "p", "y", p=1)], opset=18)
 
 
+def gathered(model, node, const):
+    """Indices that are no range: reversed and repeated, and the patches of an unfold."""
+    model("gather-order", [node("Gather", "x channels", "c", axis=1), node("Gather", "c columns", "y", axis=-1)],
+          [const("channels", [2, 0, 0, -1, 1]), const("columns", [4, 3, 0, 2, 4])])
+    model("gather-patches", [node("Gather", "x rows", "r", axis=2), node("Gather", "r columns", "c", axis=4),
+                             node("Transpose", "c", "t", perm=[0, 1, 2, 4, 3, 5]), node("Reshape", "t s", "y")],
+          [const("rows", [[0, 2, 4], [1, 3, 5]]), const("columns", [[0, 2], [1, 3], [2, 4]]), const("s", [0, 18, 6])])
+
+
 def sizes(model, node, const):
     f = np.float32
     model("resize-nearest", [node("Resize", "x  scales", "y", coordinate_transformation_mode="asymmetric",
@@ -108,7 +117,12 @@ def sizes(model, node, const):
                                   coordinate_transformation_mode="align_corners")],
           [const("sizes", [1, 3, 11, 5])])
     model("resize-cubic", [node("Resize", "x  scales", "y", mode="cubic")], [const("scales", [1, 1, 1.5, 2], f)])
+    model("resize-axes", [node("Resize", "x  scales", "r", mode="linear", axes=[-1]),
+                          node("Resize", "r   sizes", "y", axes=[3, 2])],
+          [const("scales", [2], f), const("sizes", [5, 9])], opset=18)
     model("upsample", [node("Upsample", "x scales", "y")], [const("scales", [1, 1, 2, 2], f)], opset=9)
+    model("upsample-attribute", [node("Upsample", "x", "u", scales=[1.0, 1.0, 2.0, 3.0]),
+                                 node("Upsample", "u", "y", mode="linear", scales=[1.0, 1.0, 1.5, 1.0])], opset=7)
     model("depth-to-space", [node("Concat", "x x x x", "c", axis=1),
                              node("DepthToSpace", "c", "d", blocksize=2),
                              node("DepthToSpace", "c", "e", blocksize=2, mode="CRD"), node("Sub", "d e", "y")])
