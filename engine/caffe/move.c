@@ -99,17 +99,17 @@ engine_caffe_import_slice (EngineCaffe *caffe, const EngineCaffeLayer *layer, GE
   memcpy (dims, x->dims, sizeof dims);
   for (gsize i = 0; i < n; i++) {
     const gint64 to = slice_end (param, i, n, x->dims[axis]), of_axis = axis;
-    const char *name = engine_caffe_top (caffe, layer, i);
+    const char *name = engine_caffe_top (caffe, layer, i), *starts, *ends, *axes;
 
     if (to <= from || to > x->dims[axis])
       return ENGINE_CAFFE_REFUSE ("slice point %" G_GINT64_FORMAT " after %" G_GINT64_FORMAT
                                   " of %" G_GINT64_FORMAT,
           to, from, x->dims[axis]);
     dims[axis] = to - from;
-    engine_caffe_node (caffe, layer, "Slice", name, x->name,
-        engine_caffe_integers (caffe, layer, "starts", 1, &from),
-        engine_caffe_integers (caffe, layer, "ends", 1, &to),
-        engine_caffe_integers (caffe, layer, "axes", 1, &of_axis), NULL);
+    starts = engine_caffe_integers (caffe, layer, "starts", 1, &from);
+    ends = engine_caffe_integers (caffe, layer, "ends", 1, &to);
+    axes = engine_caffe_integers (caffe, layer, "axes", 1, &of_axis);
+    engine_caffe_node (caffe, layer, "Slice", name, x->name, starts, ends, axes, NULL);
     if (!engine_caffe_define (caffe, layer, i, name, x->rank, dims, error))
       return FALSE;
     from = to;

@@ -119,7 +119,8 @@ gsize engine_caffe_n_weights (const EngineCaffe *caffe, const EngineCaffeLayer *
 /* Blob i of the layer, which must have these dims, up to ones in front. */
 const float *engine_caffe_weights (EngineCaffe *caffe, const EngineCaffeLayer *layer, gsize i,
     int rank, const gint64 *dims, GError **error);
-/* Names of constants. Data is used where it lies, or copied. */
+/* Names of constants. Data is used where it lies, or copied. Their order is that of the calls, so each is a
+ * statement of its own: compilers evaluate arguments in orders of their own. */
 const char *engine_caffe_floats (EngineCaffe *caffe, const EngineCaffeLayer *layer,
     const char *what, int rank, const gint64 *dims, const float *data);
 const char *engine_caffe_scalar (EngineCaffe *caffe, const EngineCaffeLayer *layer,

@@ -28,8 +28,8 @@ engine_caffe_import_batch_norm (EngineCaffe *caffe, const EngineCaffeLayer *laye
   const EngineCaffeValue *x = layer->bottoms[0];
   const gint64 c = x->rank > 1 ? x->dims[1] : 1, one = 1;
   const float *mean, *variance = NULL, *factor = NULL;
+  const char *name, *ones, *zeros, *means, *variances;
   EngineOnnx__NodeProto *node;
-  const char *name;
 
   if (param && param->has_use_global_stats && !param->use_global_stats)
     return ENGINE_CAFFE_UNSUPPORTED (
@@ -44,11 +44,12 @@ engine_caffe_import_batch_norm (EngineCaffe *caffe, const EngineCaffeLayer *laye
   const double scale = factor[0] == 0 ? 0 : 1.0 / factor[0];
 
   name = engine_caffe_top (caffe, layer, 0);
-  node = engine_caffe_node (caffe, layer, "BatchNormalization", name, x->name,
-      channels (caffe, layer, "scale", NULL, 0, 1, c),
-      channels (caffe, layer, "shift", NULL, 0, 0, c),
-      channels (caffe, layer, "mean", mean, scale, 0, c),
-      channels (caffe, layer, "variance", variance, scale, 0, c), NULL);
+  ones = channels (caffe, layer, "scale", NULL, 0, 1, c);
+  zeros = channels (caffe, layer, "shift", NULL, 0, 0, c);
+  means = channels (caffe, layer, "mean", mean, scale, 0, c);
+  variances = channels (caffe, layer, "variance", variance, scale, 0, c);
+  node = engine_caffe_node (caffe, layer, "BatchNormalization", name, x->name, ones, zeros, means,
+      variances, NULL);
   engine_onnx_writer_float (caffe->writer, node, "epsilon", param ? param->eps : 1e-5f);
   return engine_caffe_define_same (caffe, layer, name, error);
 }

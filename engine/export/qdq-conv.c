@@ -310,15 +310,16 @@ exact_layer (const Conv *c, gboolean gemm, const char *result)
   const gboolean s8 = c->out->type == ENGINE_TYPE_S8;
   const EngineQuant *y = &c->out->quant;
   g_autofree double *ms = g_new (double, oc), *bs = g_new (double, oc);
-  const char *t;
+  const char *sum, *factors, *addends, *t;
 
   for (int k = 0; k < oc; k++) {
     ms[k] = m[k];
     bs[k] = (b ? b[k] : 0) + (double) m[k] * c->in->quant.zero * sum_of_levels (c, k);
   }
-  t = engine_export_fma (c->x, output, integer_sum (c, gemm),
-      engine_export_doubles (c->x, output, ms, oc, n_spatial),
-      engine_export_doubles (c->x, output, bs, oc, n_spatial), s8 ? NULL : result);
+  sum = integer_sum (c, gemm);
+  factors = engine_export_doubles (c->x, output, ms, oc, n_spatial);
+  addends = engine_export_doubles (c->x, output, bs, oc, n_spatial);
+  t = engine_export_fma (c->x, output, sum, factors, addends, s8 ? NULL : result);
   if (!s8)
     return t;
   if (r != ENGINE_NONE) {

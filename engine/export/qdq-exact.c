@@ -3,6 +3,9 @@
  * export/qdq-exact.c: layers in ops of integers and doubles that round where our engine rounds, and
  * nowhere else (docs/NUMERICS.md). A product of an int32 and a float is exact in double, and the sum is
  * rounded at 2^-53 before it becomes a float: fmaf, but for one case in 2^29.
+ *
+ * Whatever adds to the file is a statement of its own: compilers evaluate arguments in orders of their own,
+ * and would number names differently.
  */
 #include "engine/export/qdq.h"
 
@@ -62,17 +65,20 @@ static const char *
 less (EngineExport *x, int value, const char *levels, int number)
 {
   const char *shifted = engine_export_name (x, value, "_shifted");
+  const char *cast = engine_export_cast (x, value, levels, ENGINE_ONNX_DOUBLE, NULL);
+  const char *by = scalar (x, value, number);
 
-  engine_export_op (x, "Sub", engine_export_cast (x, value, levels, ENGINE_ONNX_DOUBLE, NULL),
-      scalar (x, value, number), shifted);
+  engine_export_op (x, "Sub", cast, by, shifted);
   return shifted;
 }
 
 const char *
 engine_export_fma_levels (EngineExport *x, int value, const char *levels, float m, const char *t)
 {
-  return engine_export_fma (x, value, less (x, value, levels, 128), scalar (x, value, m),
-      engine_export_cast (x, value, t, ENGINE_ONNX_DOUBLE, NULL), NULL);
+  const char *addend = engine_export_cast (x, value, t, ENGINE_ONNX_DOUBLE, NULL);
+  const char *shifted = less (x, value, levels, 128), *factor = scalar (x, value, m);
+
+  return engine_export_fma (x, value, shifted, factor, addend, NULL);
 }
 
 const char *
@@ -104,18 +110,21 @@ engine_export_exact_binary (EngineExport *x, const EngineNode *node, const char 
     return NULL;
   if (node->op == ENGINE_OP_ADD) {
     const EngineQuantSum sum = engine_quant_sum (x1, x2, &y->quant);
+    const char *shifted = less (x, node->output, u2, 128);
+    const char *m2 = scalar (x, node->output, sum.m2), *b2 = scalar (x, node->output, sum.b);
 
-    t = engine_export_fma (x, node->output, less (x, node->output, u2, 128),
-        scalar (x, node->output, sum.m2), scalar (x, node->output, sum.b), NULL);
+    t = engine_export_fma (x, node->output, shifted, m2, b2, NULL);
     t = engine_export_fma_levels (x, node->output, u1, sum.m1, t);
   } else {
     const char *product = engine_export_name (x, node->output, "_levels");
+    const char *shifted1 = less (x, node->output, u1, x1->zero + 128);
+    const char *shifted2 = less (x, node->output, u2, x2->zero + 128);
+    const float m = (float) ((double) x1->scale / y->quant.scale * x2->scale);
+    const char *factor = scalar (x, node->output, m);
+    const char *zero = scalar (x, node->output, y->quant.zero);
 
-    engine_export_op (x, "Mul", less (x, node->output, u1, x1->zero + 128),
-        less (x, node->output, u2, x2->zero + 128), product);
-    t = engine_export_fma (x, node->output, product,
-        scalar (x, node->output, (float) ((double) x1->scale / y->quant.scale * x2->scale)),
-        scalar (x, node->output, y->quant.zero), NULL);
+    engine_export_op (x, "Mul", shifted1, shifted2, product);
+    t = engine_export_fma (x, node->output, product, factor, zero, NULL);
   }
   return engine_export_requantised (x, node->output, t,
       engine_quant_level (&y->quant, node->binary.lo),
@@ -130,7 +139,8 @@ engine_export_exact_average (EngineExport *x, const EngineNode *node, const Engi
 {
   const EngineValue *in = engine_graph_value (x->graph, node->inputs[0]);
   const EngineValue *y = engine_graph_value (x->graph, node->output);
-  const char *levels = engine_export_levels (x, form->tensor), *sum, *t;
+  const char *levels = engine_export_levels (x, form->tensor);
+  const char *sum, *shifted, *along, *factor, *addend, *t;
   const gboolean s8 = y->type == ENGINE_TYPE_S8;
   const int axes[2] = {2, 3}, pixels = node->pool.kh * node->pool.kw;
   float m, b;
@@ -140,11 +150,12 @@ engine_export_exact_average (EngineExport *x, const EngineNode *node, const Engi
   kernel_requant_average (in->quant.scale / (s8 ? (double) y->quant.scale : 1), pixels, pixels,
       in->quant.zero, s8 ? y->quant.zero : 0, &m, &b);
   sum = engine_export_name (x, node->output, "_sum");
-  engine_export_op (x, "ReduceSum", less (x, node->output, levels, 128),
-      engine_export_int64s (x, engine_export_name (x, node->output, "_axes"), axes,
-          form->n_spatial),
-      sum);
-  t = engine_export_fma (x, node->output, sum, scalar (x, node->output, m),
-      scalar (x, node->output, b), s8 ? NULL : result);
+  shifted = less (x, node->output, levels, 128);
+  along = engine_export_int64s (x, engine_export_name (x, node->output, "_axes"), axes,
+      form->n_spatial);
+  engine_export_op (x, "ReduceSum", shifted, along, sum);
+  factor = scalar (x, node->output, m);
+  addend = scalar (x, node->output, b);
+  t = engine_export_fma (x, node->output, sum, factor, addend, s8 ? NULL : result);
   return s8 ? engine_export_requantised (x, node->output, t, -128, 127) : t;
 }
