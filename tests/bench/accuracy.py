@@ -1,83 +1,85 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What INT8 costs real networks: ours, ONNX Runtime's and NNCF's, calibrated and judged on the same frames.
+"""What INT8 costs real networks: ours, ONNX Runtime's and NNCF's, calibrated and judged on the same pictures.
 
     accuracy.py [options] TOOL RUN_INT8
 
-TOOL is gst-int8-1.0, RUN_INT8 the program built from tests/engine/run-int8.c. Every fifth frame calibrates
-(at most --calibrate of them), all others judge (at most --judge). Everybody gets the same float tensors.
-All are compared with the logits of the float network in ONNX Runtime without graph optimisation:
+TOOL is gst-int8-1.0, RUN_INT8 the program built from tests/engine/run-int8.c. The networks and the 500 pictures of
+each are those of tests/engine/data-models.py, prepared as the network was trained. Every fifth picture (100)
+calibrates, the 400 others judge; so five times, every picture calibrating once, and the means are printed. All are
+compared with the logits of the float network in ONNX Runtime without graph optimisation:
 
     dB   10 log10 (sum y^2 / sum (y - yq)^2) over all logits of all frames
-    %    frames with the float network's class
+    %    frames with the float network's class; bold where the best is not better by two standard errors (of the
+         differences, picture by picture)
 
-Networks that end in a softmax are cut before it, for everybody. Contenders, each with its default options where
-nothing else is said:
+A softmax at the end is cut off for everybody. Contenders, each with its default options where nothing else is said:
 
-    ours            the defaults: gst-int8-1.0 table --method auto on as many of the frames that calibrate as are kept
-                    by default (50 of 224x224, all of small ones), bias correction fast, equalisation, full ranges
+    ours            what a user gets: `gst-int8-1.0 calibrate` on the pictures, and the engine that int8infer builds
+                    with the same preprocessing
     ORT MinMax ...  ONNX Runtime's quantize_static after quant_pre_process: QDQ, uint8 activations, int8
                     weights per channel; Entropy with 2048 bins (its default of 128 is no histogram)
     NNCF            nncf.quantize of OpenVINO's model, run by OpenVINO
 
+ONNX Runtime and NNCF (quantisers.py) get the pictures as floats, as they take them. Their logits can be kept
+(--cache): they change with the pictures, the network and their versions only. ONNX Runtime's histograms take up to
+7 GB in every job.
+
 Exits 1 where one of our own engines does not run, never because somebody is better; 77 where a package or the data
-are missing (pip install onnx onnxruntime openvino nncf pillow).
+are missing (pip install -r tests/bench/requirements.txt, and pillow).
 """
 
 import argparse
-import contextlib
+import concurrent.futures
 import functools
 import importlib.util
-import io
 import logging
 import os
 import subprocess
 import sys
 import tempfile
+import time
+from typing import NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-METHODS = ["auto", "mse", "mse-relative", "minmax", "entropy2", "entropy", "percentile", "entropy2-trt", "legacy"]
 
 try:
     import numpy as np
-    import onnx
-    import onnx.version_converter
-    import onnxruntime
-    import openvino
-    import nncf
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    import accuracy_chart
+    import quantisers
 except ImportError as missing:
     print(f"SKIP {missing}: pip install onnx onnxruntime openvino nncf pillow, and have that python3 first in PATH")
     print("0 passed, 0 failed, 1 skipped")
     sys.exit(77)
 
-quantize_module = sys.modules["onnxruntime.quantization.quantize"]  # the package has a function of that name
 
-
-def load(name, path):
+def load(name, *path):
     spec = importlib.util.spec_from_file_location(name, os.path.join(ROOT, *path))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-compare_qdq = load("compare_qdq", ["tests", "engine", "compare-qdq.py"])  # its networks, frames and preprocessing
+models = load("data_models", "tests", "engine", "data-models.py")  # networks, pictures, preparations
+FOLDS = models.FOLDS
 
 
-def photos_of_lines(data, count, size):
-    """Photos in the shape of a line of text, 192x48, for the classifier of text direction."""
-    from PIL import Image
-    images, labels = compare_qdq.photos(data, count, 192)
-    return np.stack([np.asarray(Image.fromarray(i).resize((192, 48), Image.BILINEAR)) for i in images]), labels
+def row_of(file):
+    return next(row for row in models.ROWS if row.file == file)
 
 
-NETWORKS = compare_qdq.DATA_NETWORKS + [
-    ("PP-OCR direction", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", photos_of_lines,
-     compare_qdq.affine([0.5], [0.5], True)),
-]
+NETWORKS = {
+    "SqueezeNet 1.0": row_of("squeezenet1.0_fp32.onnx"),
+    "ShuffleNetV2 x1.0": row_of("shufflenetv2_fp32_op12.onnx"),
+    "MobileNetV2 1.0": row_of("mobilenetv2_fp32_op12.onnx"),
+    "PP-OCR direction": row_of("ch_ppocr_mobile_v2.0_cls_infer.onnx"),
+    "ResNet-20, CIFAR-10": row_of("resnet20_cifar10.onnx"),
+    "WinML, CIFAR-10": row_of("winml_ImageClassifier_cifar10.onnx"),
+    "mnist-8": row_of("mnist-8.onnx"),
+    "LeNet, MNIST": models.Row("../mnist/mnist_lenet.onnx", models.mnist, models.UNIT, None),
+}
 LEFT_OUT = {
-    "SqueezeNet_fp16.onnx": "float16, not imported",
+    "SqueezeNet_fp16.onnx": "the weights of SqueezeNet 1.0, rounded",
     "mnist-1.onnx": "opset 1; the network of mnist-8",
     "mnist_pytorch.onnx": "its input is no image",
     "light_*.onnx": "constant weights, no classes to agree on",
@@ -86,232 +88,224 @@ LEFT_OUT = {
 }
 
 
-# --- Models ---------------------------------------------------------------------------------------
+# --- Networks and pictures ------------------------------------------------------------------------
 
 
-def prepare_model(path, shape, out):
-    """One image [1 c h w], and no softmax at the end: names of what is cut with it."""
-    model = onnx.load(path)
-    graph = model.graph
-    nodes = {name: node for node in graph.node for name in node.output}
-    last, cut = nodes[graph.output[0].name], []
-    while last.op_type in ("Softmax", "Identity") or (cut and last.op_type in ("Reshape", "Flatten")):
-        if last.op_type == "Softmax" or cut or nodes[last.input[0]].op_type == "Softmax":
-            cut.append(last)
-            last = nodes[last.input[0]]
-        else:
-            break
-    if cut:
-        for node in cut:
-            graph.node.remove(node)
-        del graph.output[:]
-        graph.output.append(onnx.helper.make_empty_tensor_value_info(last.output[0]))
-        graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-    constants = {tensor.name for tensor in graph.initializer}
-    image = next(value for value in graph.input if value.name not in constants)
-    for dim, size in zip(image.type.tensor_type.shape.dim, shape):
-        dim.dim_value = size
-    if not cut:
-        graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
-    model = onnx.shape_inference.infer_shapes(model)
-    onnx.save(model, out)
+@functools.lru_cache(maxsize=1)
+def pictures(title, data):
+    """The bytes, and the same as floats [n c h w]."""
+    row = NETWORKS[title]
+    images, _ = row.frames(data, models.FRAME_COUNT)
+    return images, np.ascontiguousarray(row.preparation.floats(images).transpose(0, 3, 1, 2))
 
 
-# --- Contenders: a function of a prepared model and frames [n c h w], that gives logits of others ------
+def model_path(title, data):
+    return os.path.join(data, "models", NETWORKS[title].file)
 
 
-def run_onnx(path, frames, optimise=True):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads, options.inter_op_num_threads = 2, 1
-    if not optimise:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.stack([session.run(None, {name: x[None]})[0].reshape(-1) for x in frames])
+def judging(number, count):
+    return np.arange(count) % FOLDS != number
 
 
-class Reader(quantization.CalibrationDataReader):
-    def __init__(self, path, frames):
-        name = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()[0].name
-        self.feeds = iter([{name: x[None]} for x in frames])
-
-    def get_next(self):
-        return next(self.feeds, None)
+# --- Ours -----------------------------------------------------------------------------------------
 
 
-def quantise_ort(method, prepared, calibrating, out, per_channel):
-    plain = quantize_module.create_calibrator
-
-    def with_bins(*arguments, extra_options, **more):
-        return plain(*arguments, extra_options={**extra_options, "num_bins": 2048}, **more)
-
-    if method == "Entropy":
-        quantize_module.create_calibrator = with_bins
-    try:
-        quantization.quantize_static(
-            prepared, out, Reader(prepared, calibrating), quant_format=quantization.QuantFormat.QDQ,
-            per_channel=per_channel, activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            calibrate_method=getattr(quantization.CalibrationMethod, method))
-    finally:
-        quantize_module.create_calibrator = plain
+class Way(NamedTuple):
+    options: tuple  # of gst-int8-1.0 calibrate
+    ranges: str = "full"
+    as_auto: bool = False  # with the method that auto takes
 
 
-def ort(method, path, calibrating, judging, folder):
-    prepared, out = os.path.join(folder, "ort-prepared.onnx"), os.path.join(folder, f"ort-{method}.onnx")
-    model = onnx.load(path)
-    if model.opset_import[0].version < 13:  # of which scales per channel are
-        path = os.path.join(folder, "opset13.onnx")
-        onnx.save(onnx.version_converter.convert_version(model, 13), path)
-    try:
-        quant_pre_process(path, prepared)
-    except AssertionError:  # its symbolic shapes do not know every op of older opsets; ONNX's do
-        quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    try:
-        quantise_ort(method, prepared, calibrating, out, True)
-    except ValueError as error:  # of its adjustment of biases, which takes one scale for granted
-        print(f"NOTE {method}: scales per channel fail in its quantiser ({error}): per tensor", file=sys.__stdout__)
-        quantise_ort(method, prepared, calibrating, out, False)
-    return run_onnx(out, judging)
-
-
-def nncf_default(path, calibrating, judging, folder):
-    core = openvino.Core()
-    model = nncf.quantize(core.read_model(path), nncf.Dataset([x[None] for x in calibrating]),
-                          subset_size=len(calibrating))
-    # float32 where it is not int8: bfloat16, which OpenVINO would take on some machines, is less accurate
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2})
-    return np.stack([compiled(x[None])[0].reshape(-1).copy() for x in judging])
-
-
-PEERS = {
-    "ORT MinMax": functools.partial(ort, "MinMax"),
-    "ORT Entropy": functools.partial(ort, "Entropy"),
-    "ORT Percentile": functools.partial(ort, "Percentile"),
-    "NNCF": nncf_default,
+AUTO = "ours"
+METHODS = {name: Way(("--method", name)) for name in
+           ("mse", "mse-relative", "minmax", "entropy2", "percentile", "entropy2-trt", "legacy")}
+CHANGES = {
+    "bias correction off": Way(("--bias-correction", "off"), as_auto=True),
+    "bias correction full": Way(("--bias-correction", "full"), as_auto=True),
+    "equalisation off": Way(("--equalise", "off"), as_auto=True),
+    "ranges symmetric": Way((), "symmetric", as_auto=True),
 }
 
 
 class Ours:
-    def __init__(self, options):
-        self.tool, self.run_int8 = options.tool, options.run_int8
+    """One fold of one network: pictures in files, calibrated as users do."""
 
-    def feed(self, *arguments, frames):
-        images = np.ascontiguousarray(frames.transpose(0, 2, 3, 1), np.float32)
-        return subprocess.run([self.run_int8, *arguments], input=images.tobytes(), stdout=subprocess.PIPE,
-                              check=True).stdout
+    def __init__(self, options, title, number, model, folder):
+        images, floats = pictures(title, options.data)
+        self.options, self.model, self.folder = options, model, folder
+        self.properties = NETWORKS[title].preparation.properties(images.shape[-1])
+        self.images = models.write_list(folder, "calibrate.txt",
+                                        models.write_pictures(images[~judging(number, len(images))], folder))
+        self.frames = np.ascontiguousarray(floats[judging(number, len(floats))].transpose(0, 2, 3, 1))
 
-    def statistics(self, path, calibrating, folder):
-        for command in ("statistics", "statistics-trt"):
-            self.feed(command, path, os.path.join(folder, command), frames=calibrating)
+    def calibrate(self, name, *how):
+        """The table, and the method that was taken."""
+        table = os.path.join(self.folder, name.replace(" ", "-") + ".table")
+        said = models.program(self.options.tool, "calibrate", self.model, "-i", self.images, "-t", table, "-p",
+                              self.properties, "--threads", "1", *how)
+        return table, said.decode().splitlines()[-1].split(", ")[1]
 
-    def logits(self, path, method, judging, folder, correction="fast", ranges="full"):
-        table = os.path.join(folder, f"{method}-{correction}.table")
-        stats = os.path.join(folder, "statistics-trt" if method in ("entropy2-trt", "legacy") else "statistics")
-        said = subprocess.run([self.tool, "table", "--statistics", stats, "--model", path, "--method", method, "-o", table,
-                               "--bias-correction", correction], check=True, stdout=subprocess.PIPE, text=True).stdout
-        if method == "auto":
-            print(f"NOTE auto took {said.splitlines()[2].split()[0]}", flush=True)
-        return np.frombuffer(self.feed("run", path, table, ranges, frames=judging), np.float32).reshape(
-            len(judging), -1)
+    def logits(self, table, ranges="full"):
+        result = subprocess.run([self.options.run_int8, "run", self.model, table, ranges], input=self.frames.tobytes(),
+                                stdout=subprocess.PIPE, check=True, env={**os.environ, "PREPROCESS": self.properties})
+        return np.frombuffer(result.stdout, np.float32).reshape(len(self.frames), -1)
+
+    def all(self, ways):
+        """Logits by name, and the method that auto took."""
+        table, method = self.calibrate("auto")
+        found = {AUTO: self.logits(table)}
+        for name, way in ways.items():
+            how = (*(("--method", method) if way.as_auto else ()), *way.options)
+            found[name] = self.logits(self.calibrate(name, *how)[0], way.ranges)
+        return found, method
 
 
 # --- Judging --------------------------------------------------------------------------------------
 
 
+class Score(NamedTuple):
+    sqnr: float
+    same: np.ndarray  # of every frame that judged
+
+
 def score(exact, judged):
     noise = np.sum((exact.astype(np.float64) - judged) ** 2)
     signal = np.sum(exact.astype(np.float64) ** 2)
-    return (10 * np.log10(signal / noise) if noise else np.inf,
-            100 * np.mean(exact.argmax(1) == judged.argmax(1)))
+    return Score(10 * np.log10(signal / noise) if noise else np.inf, exact.argmax(1) == judged.argmax(1))
 
 
-def cells(scores):
-    """The best of a row is bold, dB and % apart."""
-    best = [max(round(s[i], 1) for s in scores if s) for i in (0, 1)]
-    return " | ".join(" / ".join(f"**{v:.1f}**" if round(v, 1) == b else f"{v:.1f}" for v, b in zip(s, best))
-                      if s else "fails" for s in scores)
-
-
-def quietly(call, *arguments):
-    """The libraries print progress and advice; it is shown where they fail."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            return call(*arguments)
-    except Exception:
-        print(said.getvalue()[-2000:], file=sys.stderr)
-        raise
-
-
-def peer_score(peer, path, exact, calibrating, judging, folder):
-    """None where it cannot do this network, which is its row's result and not ours to repair."""
-    try:
-        return score(exact, quietly(PEERS[peer], path, calibrating, judging, folder))
-    except Exception as error:  # the libraries have exceptions of their own
-        print(f"NOTE {peer} fails: {str(error).splitlines()[0]}", flush=True)
-        return None
-
-
-def one_network(name, file, frames, prepare, options, ours):
-    height = compare_qdq.Comparison.height(os.path.join(options.data, file))
-    images, _ = frames(options.data, options.calibrate * 5 + options.judge, height)
-    x = np.ascontiguousarray(prepare(images).transpose(0, 3, 1, 2))
-    chosen = np.zeros(len(x), bool)
-    chosen[::5] = True
-    calibrating, judging = x[chosen][:options.calibrate], x[~chosen][:options.judge]
+def one_fold(title, number, options):
+    """Scores by contender, and the method that auto took."""
+    _, floats = pictures(title, options.data)
+    judges = judging(number, len(floats))
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.onnx")
-        prepare_model(os.path.join(options.data, file), [1, *x.shape[1:]], path)
-        exact = run_onnx(path, judging, optimise=False)
-        ours.statistics(path, calibrating, folder)
-        methods = [score(exact, ours.logits(path, m, judging, folder)) for m in METHODS]
-        variants = [score(exact, ours.logits(path, "mse", judging, folder, c, r))
-                    for c, r in (("off", "full"), ("full", "full"), ("fast", "symmetric"))]
-        peers = [peer_score(p, path, exact, calibrating, judging, folder) for p in options.peers]
-    counts = f"{len(calibrating)} + {len(judging)}"
-    return (f"| {name} | {counts} | {cells(methods[:1] + peers)} |",
-            f"| {name} | {cells(methods + variants)} |")
+        quantisers.prepare_model(model_path(title, options.data), [1, *floats.shape[1:]], path)
+        exact = quantisers.run_onnx(path, floats[judges], optimise=False)
+        logits, method = {}, ""
+        if options.ours:
+            logits, method = Ours(options, title, number, path, folder).all(options.ways)
+        for peer in options.peers:
+            logits[peer] = quantisers.cached(options.cache, peer, path, floats[~judges], floats[judges], folder)
+    return {name: None if values is None else score(exact, values) for name, values in logits.items()}, method
 
 
-def main():
+class Mean(NamedTuple):
+    sqnr: float
+    same: np.ndarray  # share of every picture, over the folds that it judged in
+
+    @property
+    def percent(self):
+        return 100 * np.mean(self.same)
+
+
+def mean_of(scores, folds):
+    """None where a fold failed. Every picture judges equally often where all folds are there."""
+    if any(s is None for s in scores):
+        return None
+    count = len(scores[0].same) * FOLDS // (FOLDS - 1)
+    hits, times = np.zeros(count), np.zeros(count)
+    for number, s in zip(folds, scores):
+        hits[judging(number, count)] += s.same
+        times[judging(number, count)] += 1
+    return Mean(float(np.mean([s.sqnr for s in scores])), hits[times > 0] / times[times > 0])
+
+
+def as_good(mean, best):
+    lead = best.same - mean.same
+    return lead.mean() <= 2 * lead.std() / np.sqrt(len(lead))
+
+
+def cells(means):
+    there = [m for m in means if m]
+    top, best = max(round(m.sqnr, 1) for m in there), max(there, key=lambda m: m.percent)
+
+    def cell(m):
+        bold = ["**" if b else "" for b in (round(m.sqnr, 1) == top, as_good(m, best))]
+        return f"{bold[0]}{m.sqnr:.1f}{bold[0]} / {bold[1]}{m.percent:.1f}{bold[1]}"
+
+    return " | ".join(cell(m) if m else "fails" for m in means)
+
+
+# --- All of them ------------------------------------------------------------------------------------
+
+
+def table(title, columns, rows):
+    print(f"\n{title}\n\n| network | {' | '.join(columns)} |\n" + "|---" * (1 + len(columns)) + "|")
+    for name, means in rows.items():
+        print(f"| {name} | {cells([means[c] for c in columns])} |")
+
+
+def collect(options, pool):
+    """Means by network and contender, the methods that auto took, and how many networks failed or were skipped."""
+    folds = range(options.folds)
+    wanted = [title for title in NETWORKS if options.only in title]
+    jobs = {title: [] for title in wanted}
+    for number in folds:
+        for title in wanted:
+            jobs[title].append(pool.submit(one_fold, title, number, options))
+    rows, methods, skipped, failed = {}, {}, 0, 0
+    for title, running in jobs.items():
+        try:
+            results = [job.result() for job in running]
+        except FileNotFoundError as missing:
+            print(f"SKIP {title}: {missing}", flush=True)
+            skipped += 1
+            continue
+        except (RuntimeError, subprocess.CalledProcessError, ValueError) as error:
+            print(f"FAIL {title}: {error}", flush=True)
+            failed += 1
+            continue
+        rows[title] = {name: mean_of([scores[name] for scores, _ in results], folds) for name in results[0][0]}
+        methods[title] = ", ".join(dict.fromkeys(method for _, method in results))
+        print(f"{title} ({methods[title]}): " + cells(list(rows[title].values())), flush=True)
+    return rows, methods, skipped, failed
+
+
+def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tool", metavar="TOOL")
     parser.add_argument("run_int8", metavar="RUN_INT8")
     parser.add_argument("--data", default=os.environ.get("INT8_TEST_DATA", os.path.join(ROOT, "..", "shared", "data")),
                         help="networks and frames (default: INT8_TEST_DATA)")
     parser.add_argument("--only", default="", help="networks with this in their name")
-    parser.add_argument("--peers", default=",".join(PEERS), type=lambda text: [p for p in text.split(",") if p],
-                        help="of the others, these (default: %(default)s)")
-    parser.add_argument("--calibrate", type=int, default=100, help="at most so many frames (default: %(default)s)")
-    parser.add_argument("--judge", type=int, default=1000, help="at most so many frames (default: %(default)s)")
+    parser.add_argument("--peers", default=",".join(p for p in quantisers.PEERS if p not in quantisers.SLOW),
+                        type=lambda text: [p for p in text.split(",") if p],
+                        help=f"of the others, these (default: %(default)s; slow: {', '.join(quantisers.SLOW)})")
+    parser.add_argument("--ours", default="all", choices=("all", "defaults", "none"),
+                        help="all methods and changes of the defaults, or these only (default: %(default)s)")
+    parser.add_argument("--cache", metavar="FOLDER", help="keeps the logits of the others there")
+    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), metavar="N",
+                        help="calibrate on the first N fifths only (default: %(default)s)")
+    parser.add_argument("--svg", metavar="FILE", help="draws the first table (docs/accuracy.svg)")
+    parser.add_argument("--jobs", type=int, default=2, help="folds at once (default: %(default)s)")
     options = parser.parse_args()
-    unknown = [p for p in options.peers if p not in PEERS]
+    unknown = [p for p in options.peers if p not in quantisers.PEERS]
     if unknown:
-        parser.error(f"no peer {unknown[0]}: take some of {', '.join(PEERS)}")
+        parser.error(f"no peer {unknown[0]}: take some of {', '.join(quantisers.PEERS)}")
+    options.ways = {**METHODS, **CHANGES} if options.ours == "all" else {}
+    options.ours = options.ours != "none"
+    if options.cache:
+        os.makedirs(options.cache, exist_ok=True)
+    return options
+
+
+def main():
+    options = parse()
     logging.disable(logging.WARNING)
-    print(f"ONNX Runtime {onnxruntime.__version__}, OpenVINO {openvino.__version__.split('-')[0]}, "
-          f"NNCF {nncf.__version__}, onnx {onnx.__version__}\n")
-    rows, skipped, failed = [], 0, 0
-    for network in NETWORKS:
-        if options.only not in network[0]:
-            continue
-        try:
-            rows.append(one_network(*network, options, Ours(options)))
-            print(*rows[-1], sep="\n", flush=True)
-        except FileNotFoundError as missing:
-            print(f"SKIP {network[0]}: {missing}", flush=True)
-            skipped += 1
-        except (subprocess.CalledProcessError, ValueError) as error:
-            print(f"FAIL {network[0]}: {error}", flush=True)
-            failed += 1
-    print(f"\ndB / %. calibrating + judging frames.\n\n| network | frames | ours | {' | '.join(options.peers)} |")
-    print("|---" * (3 + len(options.peers)) + "|")
-    print("\n".join(row[0] for row in rows))
-    titles = METHODS + ["mse, bias off", "mse, bias full", "mse, symmetric"]
-    print(f"\nOurs, by method:\n\n| network | {' | '.join(titles)} |\n" + "|---" * (1 + len(titles)) + "|")
-    print("\n".join(row[1] for row in rows))
+    print(quantisers.VERSIONS, flush=True)
+    with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
+        rows, methods, skipped, failed = collect(options, pool)
+    ours = [AUTO] if options.ours else []
+    table("dB / %", ours + options.peers, rows)
+    if options.ways:
+        table("Ours, by method", ours + list(METHODS), rows)
+        table("Ours, one thing changed", ours + list(CHANGES), rows)
+        print("\nMethods taken: " + "; ".join(f"{title}: {taken}" for title, taken in methods.items()))
+    if options.svg and rows:
+        with open(options.svg, "w", encoding="utf-8") as file:
+            file.write(accuracy_chart.svg(rows, f"{models.FRAME_COUNT} pictures, of which every fifth calibrates, in "
+                                                f"turns; {time.strftime('%Y-%m-%d')}, {quantisers.VERSIONS}"))
     print("\nLeft out: " + "; ".join(f"{file} ({why})" for file, why in LEFT_OUT.items()))
     print(f"{len(rows)} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0 if rows else 77

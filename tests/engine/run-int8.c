@@ -5,12 +5,12 @@
  *
  *   run-int8 calibrate MODEL.onnx TABLE < images                      method mse
  *   run-int8 statistics MODEL.onnx FILE.int8stats < images            as int8calib method=auto
- *   run-int8 statistics-trt MODEL.onnx FILE.int8stats < images        with TensorRT's histograms, too
  *   run-int8 run MODEL.onnx TABLE full|symmetric < images > outputs   TABLE "-" is none
  *   run-int8 float MODEL.onnx < images > outputs                      FP32
  *
- * SHAPE in the environment is EngineModelOptions.shape. float32, images as [h w c], one after the
- * other until the end of the input.
+ * SHAPE in the environment is EngineModelOptions.shape; PREPROCESS says what the floats were made
+ * with, by properties as the elements have them, and gives INT8 the input's exact range. float32,
+ * images as [h w c], one after the other until the end of the input.
  */
 #include <stdio.h>
 #include <string.h>
@@ -87,10 +87,10 @@ calibrate (const char *path, const char *table_path, GError **error)
 }
 
 static gboolean
-collect (const char *path, const char *statistics_path, CalibHistogramFlags flags, GError **error)
+collect (const char *path, const char *statistics_path, GError **error)
 {
   g_autoptr (EngineModel) model = load (path, error);
-  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, flags);
+  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
 
   if (model)
     calib_statistics_keep_frames (statistics, engine_calibration_frames (model));
@@ -148,18 +148,40 @@ run_all (const Runner *r, GError **error)
   return TRUE;
 }
 
+/* PREPROCESS; *given is NULL where it is not set. */
 static gboolean
-run (const char *model, const char *table, EnginePrecision precision, EngineRanges ranges,
+read_preprocess (EnginePreprocess *preprocess, const EnginePreprocess **given, GError **error)
+{
+  const char *text = g_getenv ("PREPROCESS");
+
+  *given = text ? preprocess : NULL;
+  engine_preprocess_preset (preprocess, "raw");
+  return !text || engine_preprocess_parse (preprocess, text, error);
+}
+
+static Engine *
+obtain (const char *model, const char *table, EnginePrecision precision, EngineRanges ranges,
     GError **error)
 {
-  const EngineRequest request = {.model = model,
+  EnginePreprocess preprocess;
+  EngineRequest request = {.model = model,
       .model_options = model_options (),
       .table = table,
       .no_cache = TRUE,
       .force = TRUE,
       .precision = precision,
       .ranges = ranges};
-  g_autoptr (Engine) engine = engine_obtain (&request, NULL, NULL, NULL, NULL, NULL, error);
+
+  return read_preprocess (&preprocess, &request.preprocess, error)
+             ? engine_obtain (&request, NULL, NULL, NULL, NULL, NULL, error)
+             : NULL;
+}
+
+static gboolean
+run (const char *model, const char *table, EnginePrecision precision, EngineRanges ranges,
+    GError **error)
+{
+  g_autoptr (Engine) engine = obtain (model, table, precision, ranges, error);
   KernelBackend *backend = engine ? engine_backend_open ("cpu", error) : NULL;
   g_autoptr (EngineExec) exec = backend ? engine_exec_new (engine, backend, BATCH, 0, error) : NULL;
   EngineInputInfo info;
@@ -189,9 +211,7 @@ main (int argc, char **argv)
   if (argc == 4 && strcmp (argv[1], "calibrate") == 0) {
     ok = calibrate (argv[2], argv[3], &error);
   } else if (argc == 4 && strcmp (argv[1], "statistics") == 0) {
-    ok = collect (argv[2], argv[3], CALIB_HISTOGRAM_DEFAULT, &error);
-  } else if (argc == 4 && strcmp (argv[1], "statistics-trt") == 0) {
-    ok = collect (argv[2], argv[3], CALIB_HISTOGRAM_TENSORRT, &error);
+    ok = collect (argv[2], argv[3], &error);
   } else if (argc == 5 && strcmp (argv[1], "run") == 0 &&
              (strcmp (argv[4], "full") == 0 || strcmp (argv[4], "symmetric") == 0)) {
     ok = run (argv[2], strcmp (argv[3], "-") == 0 ? NULL : argv[3], ENGINE_PRECISION_INT8,
@@ -200,7 +220,7 @@ main (int argc, char **argv)
     ok = run (argv[2], NULL, ENGINE_PRECISION_FP32, ENGINE_RANGES_FULL, &error);
   } else {
     fprintf (stderr, "usage: run-int8 calibrate MODEL TABLE < images\n"
-                     "       run-int8 statistics[-trt] MODEL FILE < images\n"
+                     "       run-int8 statistics MODEL FILE < images\n"
                      "       run-int8 run MODEL TABLE|- full|symmetric < images > outputs\n"
                      "       run-int8 float MODEL < images > outputs\n");
     return 2;
