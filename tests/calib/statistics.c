@@ -3,6 +3,7 @@
  * statistics.c: statistics by tensor name, their merging and their file.
  */
 #include "tests/calib/make-statistics.h"
+#include "tests/sanitized.h"
 
 #include <sys/resource.h>
 
@@ -323,7 +324,7 @@ static void
 test_memory_is_bounded (void)
 {
   const guint8 bytes[] = {0xff, 0xff, 0xff, 0xff, 0x07, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-#ifndef __SANITIZE_ADDRESS__ /* which reserves more address space than that */
+#if !SANITIZED_ADDRESS /* which reserves more address space than that */
   struct rlimit before, limit;
   CHECK_INT (getrlimit (RLIMIT_AS, &before), ==, 0);
   limit = before;
@@ -332,7 +333,7 @@ test_memory_is_bounded (void)
 #endif
   CalibReader r = {bytes, bytes + sizeof bytes, FALSE};
   CHECK (calib_histogram_read (&r, 0) == NULL);
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED_ADDRESS
   CHECK_INT (setrlimit (RLIMIT_AS, &before), ==, 0);
 #endif
 }

@@ -5,12 +5,13 @@
  */
 #include "tests/check.h"
 #include "tests/engine/net.h"
+#include "tests/sanitized.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdatomic.h>
 
-#if defined __SANITIZE_ADDRESS__ || !defined __GLIBC__
+#if SANITIZED_ADDRESS || !defined __GLIBC__
 
 int
 main (void)

@@ -13,6 +13,7 @@
 #include "engine/onnx/onnx.h"
 #include "tests/check.h"
 #include "tests/engine/onnx-text.h"
+#include "tests/sanitized.h"
 
 static GBytes *
 model_bytes (const char *text)
@@ -132,12 +133,6 @@ packed_dims (int times)
   return bytes;
 }
 
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED TRUE
-#else
-#define SANITIZED FALSE
-#endif
-
 static void
 test_memory (void)
 {
@@ -156,7 +151,7 @@ test_memory (void)
        "output y",
           "are allowed"},
   };
-  if (SANITIZED)
+  if (SANITIZED_ADDRESS)
     SKIP ("the sanitizer's own memory is counted too");
 
   g_autoptr (GBytes) tensors = repeated_field (5, "", 0, 1000000);

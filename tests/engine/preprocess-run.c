@@ -3,6 +3,7 @@
  * preprocess-run.c: values of the input tensor, what a frame costs, and pictures that cannot be.
  */
 #include "tests/engine/picture.h"
+#include "tests/sanitized.h"
 
 #include <errno.h>
 #include <math.h>
@@ -14,7 +15,7 @@
  * AddressSanitizer. */
 static _Thread_local guint64 allocations;
 
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED_ADDRESS
 /* <sanitizer/allocator_interface.h>, which GCC's packages do not always hold. */
 extern int __sanitizer_install_malloc_and_free_hooks (void (*on_malloc) (const volatile void *,
                                                           size_t),
@@ -483,7 +484,7 @@ tests (void)
 int
 main (void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED_ADDRESS
   __sanitizer_install_malloc_and_free_hooks (count_malloc, count_free);
 #endif
   return picture_main (tests);

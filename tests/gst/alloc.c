@@ -5,13 +5,14 @@
  * GstStructure in it) is counted apart and printed; the project's own code must ask for nothing.
  */
 #include "tests/gst/common.h"
+#include "tests/sanitized.h"
 
 #include <errno.h>
 #include <execinfo.h>
 #include <stdio.h>
 #include <string.h>
 
-#if !defined(__GLIBC__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if !defined(__GLIBC__) || SANITIZED_ADDRESS || SANITIZED_THREAD
 
 int
 main (void)

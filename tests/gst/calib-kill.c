@@ -8,6 +8,7 @@
  */
 #include "calib/calib.h"
 #include "tests/check.h"
+#include "tests/sanitized.h"
 
 #include <gio/gio.h>
 #include <gst/gst.h>
@@ -20,7 +21,7 @@
 #define FRAMES   60 /* frames of a run, which then writes its table */
 #define WAY      5  /* frames that may be under way: four slots and the network */
 /* Microseconds that a child lives, of which it needs 0.2 seconds to begin, with a sanitizer 1 to 2. */
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED_ADDRESS
 #define LONGEST 5000000
 #else
 #define LONGEST 700000

@@ -4,12 +4,13 @@
  */
 #include "kernels/kernels.h"
 #include "tests/check.h"
+#include "tests/sanitized.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED_ADDRESS
 /* A request that no memory can serve is a part of the test, not an error. */
 const char *__asan_default_options (void) __attribute__ ((visibility ("default")));
 

@@ -5,6 +5,7 @@
  */
 #include "kernels/cpu/pool.h"
 #include "tests/check.h"
+#include "tests/sanitized.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -286,7 +287,7 @@ child (KernelPool *pool)
   kernel_pool_run (pool, watched_task, &watch, 9);
   if (atomic_load (&watch.done) != 9 || atomic_load (&watch.helped) != 0)
     return 1;
-#ifndef __SANITIZE_THREAD__ /* which starts no threads behind a fork */
+#if !SANITIZED_THREAD /* which starts no threads behind a fork */
   KernelPool *other = kernel_pool_new (4);
   if (!other)
     return 2;
