@@ -226,6 +226,19 @@ render_objects (GstInt8Calib *self, GstBuffer *buffer, GError **error)
   return result;
 }
 
+/* A place in the stream where there is no frame, which int8infer lets pass, too. */
+static gboolean
+skip_gap (GstInt8Calib *self, GstBuffer *buffer)
+{
+  if (!GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP) || gst_buffer_get_size (buffer) > 0)
+    return FALSE;
+  g_mutex_lock (&self->lock);
+  self->sampler.counts.seen++;
+  self->sampler.counts.empty++;
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
 GstFlowReturn
 gst_int8_calib_render (GstBaseSink *sink, GstBuffer *buffer)
 {
@@ -240,6 +253,8 @@ gst_int8_calib_render (GstBaseSink *sink, GstBuffer *buffer)
   }
   if (!self->upstream_known)
     ask_upstream (self);
+  if (skip_gap (self, buffer))
+    return GST_FLOW_OK;
   g_mutex_lock (&self->lock);
   wanted = gst_int8_sampler_is_wanted (&self->sampler, GST_BUFFER_PTS (buffer));
   g_mutex_unlock (&self->lock);

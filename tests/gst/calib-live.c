@@ -232,6 +232,32 @@ GST_START_TEST (test_counts)
 }
 GST_END_TEST;
 
+/* Places without a frame are counted, and are no error. */
+GST_START_TEST (test_gaps)
+{
+  TestCalib c = test_calib_new ("int8calib max-frames=4");
+  GstStructure *done, *stats = NULL;
+
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  test_calib_play (&c);
+  for (guint i = 0; i < 8; i++) {
+    GstBuffer *buffer = i % 2 ? test_small_frame (i) : gst_buffer_new ();
+
+    if (i % 2 == 0)
+      GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
+    fail_unless_equals_int (gst_harness_push (c.h, buffer), GST_FLOW_OK);
+  }
+  done = test_calib_done (&c);
+  gst_structure_free (done);
+  g_object_get (c.element, "calib-stats", &stats, NULL);
+  fail_unless_equals_uint64 (test_field (stats, "seen"), 8);
+  fail_unless_equals_uint64 (test_field (stats, "taken"), 4);
+  fail_unless_equals_uint64 (test_field (stats, "skipped-empty"), 4);
+  gst_structure_free (stats);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
 /* The same frame again and again is one; different ones are many. */
 GST_START_TEST (test_effective_frames)
 {
@@ -427,6 +453,7 @@ make_suite (void)
   tcase_add_test (tcase, test_auto_stop_needs_parts);
   tcase_add_test (tcase, test_scene_change);
   tcase_add_test (tcase, test_counts);
+  tcase_add_test (tcase, test_gaps);
   tcase_add_loop_test (tcase, test_effective_frames, 0, 2);
   tcase_add_test (tcase, test_faster_than_the_worker);
   tcase_add_loop_test (tcase, test_objects, 0, 2);
