@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * onnx/matmul.c: products of two activations, as attention has them: MatMul and Einsum. Those with
- * weights are in onnx/conv.c.
- */
+/* onnx/matmul.c: products of two activations, as attention has them. Those with weights: onnx/conv.c. */
 #include "engine/onnx/import.h"
 
 #include <string.h>
@@ -95,69 +92,4 @@ engine_onnx_matmul_activations (EngineOnnx *onnx, const EngineOnnxNode *node, En
     return define (onnx, node, value);
   }
   return define (onnx, node, add_matmul (onnx, node, inputs, FALSE, error));
-}
-
-/* --- Einsum --------------------------------------------------------------------------------- */
-
-/* The labels of both operands and of the result, without blanks. */
-static gboolean
-read_equation (const char *equation, char labels[3][ENGINE_MAX_RANK + 1])
-{
-  int part = 0, n = 0;
-
-  for (const char *c = equation; *c; c++) {
-    if (*c == ' ')
-      continue;
-    if ((*c == ',' && part == 0) || (*c == '-' && c[1] == '>' && part == 1)) {
-      labels[part++][n] = '\0';
-      n = 0;
-      c += *c == '-';
-    } else if (g_ascii_isalpha (*c) && n < ENGINE_MAX_RANK) {
-      labels[part][n++] = *c;
-    } else {
-      return FALSE;
-    }
-  }
-  labels[part][n] = '\0';
-  return part == 2;
-}
-
-/* Whether it is [.. i k], [.. k j] or [.. j k] -> [.. i j]. */
-static gboolean
-is_matmul (char labels[3][ENGINE_MAX_RANK + 1], gboolean *transposed)
-{
-  const char *a = labels[0], *b = labels[1], *y = labels[2];
-  const gsize rank = strlen (a), n = rank - 2;
-  gsize k;
-
-  if (rank < 3 || strlen (b) != rank || strlen (y) != rank || strncmp (a, b, n) != 0 ||
-      strncmp (a, y, n) != 0)
-    return FALSE;
-  *transposed = b[n + 1] == a[n + 1];
-  k = *transposed ? n + 1 : n;
-  return b[k] == a[n + 1] && y[n] == a[n] && y[n + 1] == b[*transposed ? n : n + 1] &&
-         y[n] != y[n + 1] && a[n + 1] != y[n] && a[n + 1] != y[n + 1];
-}
-
-gboolean
-engine_onnx_import_einsum (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
-{
-  EngineOnnxValue *a = engine_onnx_activation (onnx, node, 0, error);
-  EngineOnnxValue *b = a ? engine_onnx_activation (onnx, node, 1, error) : NULL;
-  char labels[3][ENGINE_MAX_RANK + 1];
-  g_autofree char *equation = NULL;
-  gboolean transposed;
-  int inputs[2];
-
-  if (!b || !engine_onnx_string (node, "equation", "", &equation, error))
-    return FALSE;
-  if (!read_equation (equation, labels) || !is_matmul (labels, &transposed))
-    return ENGINE_ONNX_UNSUPPORTED (
-        "equation \"%.64s\"; products of matrices, as bhik,bhkj->bhij or bhik,bhjk->bhij, can be done",
-        equation);
-  if ((int) strlen (labels[0]) != a->rank || (int) strlen (labels[1]) != b->rank)
-    return ENGINE_ONNX_REFUSE ("equation \"%.64s\" for inputs of %d and %d axes", equation, a->rank,
-        b->rank);
-  return both_stored (onnx, node, a, b, inputs, error) &&
-         define (onnx, node, add_matmul (onnx, node, inputs, transposed, error));
 }

@@ -475,6 +475,14 @@ def attention():
                               node("Softmax", "s2", "a", axis=-1),
                               node("Einsum", "a k", "y", equation="bij,bjd->bid")],
           [const("s", [1, 3, 30]), weights("w", 3, 4), weights("v", 3, 4)])
+    # as Keras has it: layers to and from heads, which are the third axis
+    model("einsum-heads", tokens + [
+        node("Einsum", "t wq", "q", equation="abc,cde->abde"), node("Einsum", "t wk", "k", equation="abc,cde->abde"),
+        node("Einsum", "k q", "s2", equation="aecd,abcd->acbe"), node("Softmax", "s2", "p", axis=-1),
+        node("Einsum", "p k", "o", equation="acbe,aecd->abcd"), node("Einsum", "o wo", "y", equation="abcd,cde->abe")],
+          [const("s", [1, 3, 30]), weights("wq", 3, 2, 4), weights("wk", 3, 2, 4), weights("wo", 2, 4, 5)])
+    model("einsum-columns", [node("Einsum", "w x", "c", equation="ck,bkhw->bchw"),
+                             node("Einsum", "c x", "y", equation="bcdi,bkdj->bjcik")], [weights("w", 4, 3)])
     model("shared-keys", tokens + [
         node("MatMul", "t w", "q"), node("Reshape", "q two", "q2"),
         node("Transpose", "q2", "q4", perm=[0, 2, 1, 3]), node("MatMul", "t v", "k"),
