@@ -100,13 +100,14 @@ gst_int8_calib_stats (GstInt8Calib *self)
 
 /* "; skipped 20 (16 by interval, 4 similar), dropped 3" */
 static void
-append_counts (GString *text, const GstInt8SamplerCounts *c)
+append_counts (const GstInt8Calib *self, GString *text, const GstInt8SamplerCounts *c)
 {
+  const gboolean objects = self->run.objects.mode == GST_INT8_PROCESS_OBJECTS;
   const struct {
     guint64 n;
     const char *why;
   } skipped[] = {{c->interval, "by interval"}, {c->gap, "by min-gap"}, {c->similar, "similar"},
-      {c->empty, "without an object"}};
+      {c->empty, objects ? "without an object" : "empty"}};
   const guint64 all = c->interval + c->gap + c->similar + c->empty;
   const char *before = " (";
 
@@ -154,7 +155,7 @@ gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int perc
     g_string_append_printf (text, ", as good as %.0f independent %s", effective,
         effective < 1.5 ? "one" : "ones");
   }
-  append_counts (text, &s.counts);
+  append_counts (self, text, &s.counts);
   append_convergence (text, &s.convergence);
   add_counts (fields, &s);
   add_convergence (fields, &s.convergence);
@@ -175,12 +176,14 @@ gst_int8_calib_nothing (GstInt8Calib *self)
   if (s.counts.seen == 0) {
     g_string_append (text, "the stream ended before its first frame: ");
   } else {
-    g_string_append_printf (text, "%" G_GUINT64_FORMAT " frames came and none was taken", s.counts.seen);
-    append_counts (text, &s.counts);
+    g_string_append_printf (text, "%" G_GUINT64_FORMAT " frames came and none was taken",
+        s.counts.seen);
+    append_counts (self, text, &s.counts);
     g_string_append (text, ": ");
   }
   g_string_append_printf (text, "nothing was calibrated, and %s was not written", file);
-  if (s.counts.seen > 0 && s.counts.empty == s.counts.seen)
+  if (s.counts.seen > 0 && s.counts.empty == s.counts.seen &&
+      self->run.objects.mode == GST_INT8_PROCESS_OBJECTS)
     g_string_append (text,
         ". process-mode=objects takes what a detector before it has marked: put one there, or see "
         "object-class and the sizes of objects that are wanted");
