@@ -89,7 +89,7 @@ gst_int8_config_preprocess (const GstInt8Config *config, int channels, EnginePre
          set_number (preprocess, "scale-factor", config->scale_factor, error) &&
          set_text (preprocess, "mean-file", given (config->mean_file), error) && /* before mean */
          set_text (preprocess, "mean", given (config->mean), error) &&
-         set_text (preprocess, "std", config->std, error) &&
+         set_text (preprocess, "std", given (config->std), error) &&
          set_text (preprocess, "resize-mode", resize_mode_value (config->resize_mode), error) &&
          set_number (preprocess, "crop-ratio", config->crop_ratio, error) &&
          set_text (preprocess, "scaling", scaling_value (config->scaling), error) &&

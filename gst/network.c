@@ -354,7 +354,7 @@ gst_int8_network_new (GstElement *element, const GstInt8NetworkSettings *setting
   g_autoptr (GstInt8Network) network = g_new0 (GstInt8Network, 1);
   EnginePreprocess preprocess;
 
-  if (!load_labels (element, network, settings->labels, 0, error) ||
+  if (!load_labels (element, network, given (settings->labels), 0, error) ||
       !resolve_preprocess (settings, &preprocess, error))
     return NULL;
   network->engine = obtain_for_all (element, settings, &preprocess, devices, n_devices, cancellable,
@@ -364,8 +364,8 @@ gst_int8_network_new (GstElement *element, const GstInt8NetworkSettings *setting
   for (guint i = 0; i < n_devices; i++)
     if (!make_runners (network, settings, &preprocess, &devices[i], error))
       return NULL;
-  if (!load_labels (element, network, settings->labels, (guint) engine_n_classes (network->engine),
-          error))
+  if (!load_labels (element, network, given (settings->labels),
+          (guint) engine_n_classes (network->engine), error))
     return NULL;
   network->model_name = model_name (settings->config.model);
   make_guard (element, network, settings, &preprocess, &devices[0]);

@@ -62,6 +62,31 @@ GST_START_TEST (test_settings)
 }
 GST_END_TEST;
 
+/* An empty text is no text: every property is as if it were not set. */
+GST_START_TEST (test_empty_texts)
+{
+  static const char *const needed[] = {"name", "model", "calibration-table", NULL};
+  GstBus *bus;
+  GstElement *element = infer (&bus);
+  GParamSpec **specs;
+  GstStructure *message;
+  guint n;
+
+  specs = g_object_class_list_properties (G_OBJECT_GET_CLASS (element), &n);
+  for (guint i = 0; i < n; i++)
+    if (specs[i]->value_type == G_TYPE_STRING && !g_strv_contains (needed, specs[i]->name))
+      g_object_set (element, specs[i]->name, "", NULL);
+  g_free (specs);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_SUCCESS);
+  message = test_wait_message (bus, "int8-engine", 20);
+  fail_unless (message != NULL);
+  gst_structure_free (message);
+  test_expect_no_error (bus);
+  finish (element, bus);
+}
+GST_END_TEST;
+
 /* Makes bad_file() or names a file that is not there, for the property. */
 static const struct {
   const char *property, *name, *contents, *text;
@@ -335,6 +360,7 @@ make_suite (void)
   tcase_set_timeout (tcase, 60);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_loop_test (tcase, test_settings, 0, 4);
+  tcase_add_test (tcase, test_empty_texts);
   tcase_add_loop_test (tcase, test_bad_files, 0, G_N_ELEMENTS (bad_files));
   tcase_add_test (tcase, test_mismatch);
   tcase_add_loop_test (tcase, test_preprocessing, 0, 3);
