@@ -181,12 +181,13 @@ def one_fold(title, number, options):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.onnx")
         quantisers.prepare_model(model_path(title, options.data), [1, *floats.shape[1:]], path)
-        exact = quantisers.run_onnx(path, floats[judges], optimise=False)
+        frames = path, floats[~judges], floats[judges], folder
+        exact = quantisers.cached(options.cache, "float", quantisers.floats, *frames)
         logits, method = {}, ""
         if options.ours:
             logits, method = Ours(options, title, number, path, folder).all(options.ways)
         for peer in options.peers:
-            logits[peer] = quantisers.cached(options.cache, peer, path, floats[~judges], floats[judges], folder)
+            logits[peer] = quantisers.cached(options.cache, peer, quantisers.PEERS[peer], *frames)
     return {name: None if values is None else score(exact, values) for name, values in logits.items()}, method
 
 
@@ -240,10 +241,7 @@ def collect(options, pool):
     """Means by network and contender, the methods that auto took, and how many networks failed or were skipped."""
     folds = range(options.folds)
     wanted = [title for title in NETWORKS if options.only in title]
-    jobs = {title: [] for title in wanted}
-    for number in folds:
-        for title in wanted:
-            jobs[title].append(pool.submit(one_fold, title, number, options))
+    jobs = {title: [pool.submit(one_fold, title, number, options) for number in folds] for title in wanted}
     rows, methods, skipped, failed = {}, {}, 0, 0
     for title, running in jobs.items():
         try:

@@ -118,6 +118,11 @@ def nncf_default(path, calibrating, frames, _folder):
     return np.stack([compiled(x[None])[0].reshape(-1).copy() for x in frames])
 
 
+def floats(path, _calibrating, frames, _folder):
+    """The network itself, as it is in its file."""
+    return run_onnx(path, frames, optimise=False)
+
+
 PEERS = {
     "ORT MinMax": functools.partial(ort, "MinMax"),
     "ORT Entropy": functools.partial(ort, "Entropy"),
@@ -138,9 +143,10 @@ def quietly(call, *arguments):
         raise
 
 
-def cached(folder, peer, path, calibrating, frames, work):
-    """None where it cannot do this network, which is its row's result and not ours to repair."""
-    digest = hashlib.sha256(f"{peer}, {VERSIONS}".encode())
+def cached(folder, name, call, path, calibrating, frames, work):
+    """Its logits, kept in the folder, if one is given. None where it cannot do this network, which is its row's result
+    and not ours to repair."""
+    digest = hashlib.sha256(f"{name}, {VERSIONS}".encode())
     with open(path, "rb") as file:
         digest.update(file.read())
     digest.update(calibrating.tobytes())
@@ -149,9 +155,9 @@ def cached(folder, peer, path, calibrating, frames, work):
     if os.path.exists(kept):
         return np.load(kept)
     try:
-        logits = quietly(PEERS[peer], path, calibrating, frames, work)
+        logits = quietly(call, path, calibrating, frames, work)
     except Exception as error:  # the libraries have exceptions of their own
-        print(f"NOTE {peer} fails: {str(error).splitlines()[0]}", flush=True)
+        print(f"NOTE {name} fails: {str(error).splitlines()[0]}", flush=True)
         return None
     if kept:
         np.save(kept, logits)
