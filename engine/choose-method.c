@@ -5,6 +5,7 @@
  * keep.
  */
 #include "engine/compare/private.h"
+#include "engine/point.h"
 
 #include <math.h>
 #include <string.h>
@@ -233,6 +234,7 @@ char *
 engine_calibration_ranking_text (const GArray *ranking)
 {
   GString *text = g_string_new ("method         divergence  top-1 agreement  logit SQNR");
+  G_GNUC_UNUSED g_auto (EnginePoint) point = engine_point ();
 
   for (guint i = 0; i < ranking->len; i++) {
     const EngineMethodScore *row = &g_array_index (ranking, EngineMethodScore, i);

@@ -76,8 +76,6 @@ EngineLayerRules *engine_precision_rules (const EngineModel *model, const Engine
 GPtrArray *engine_precision_frames (const EngineModel *model, const CalibStatistics *statistics,
     GError **error);
 
-/* "top-1 agreement of at least 99.5 % (50 of 50 frames)" */
-char *engine_precision_target_text (const EnginePrecisionTarget *target, guint64 frames);
 /* What was reached, in a sentence. */
 char *engine_precision_choice_summary (const EnginePrecisionChoice *choice);
 /* The steps and the ranking for people, lines. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* precision-choice.c: what choose-precision.c has found: for people, and as a file of layer rules. */
 #include "engine/choose-precision.h"
+#include "engine/point.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,8 +67,9 @@ engine_precision_frames (const EngineModel *model, const CalibStatistics *statis
 
 /* --- For people ----------------------------------------------------------------------------- */
 
-char *
-engine_precision_target_text (const EnginePrecisionTarget *target, guint64 frames)
+/* "top-1 agreement of at least 99.5 % (50 of 50 frames)" */
+static char *
+describe_target (const EnginePrecisionTarget *target, guint64 frames)
 {
   GString *text = g_string_new (NULL);
 
@@ -86,7 +88,8 @@ char *
 engine_precision_choice_summary (const EnginePrecisionChoice *choice)
 {
   const EngineAgreementScore *before = &choice->before, *after = &choice->after;
-  g_autofree char *target = engine_precision_target_text (&choice->target, before->frames);
+  G_GNUC_UNUSED g_auto (EnginePoint) point = engine_point ();
+  g_autofree char *target = describe_target (&choice->target, before->frames);
 
   if (choice->met && choice->n_fp32 == 0)
     return g_strdup_printf ("%s: int8 meets it (%.2f %%, %.2f dB), and no layer is given back",
@@ -125,6 +128,7 @@ char *
 engine_precision_choice_text (const EnginePrecisionChoice *choice)
 {
   GString *text = g_string_new (NULL);
+  G_GNUC_UNUSED g_auto (EnginePoint) point = engine_point ();
   guint64 all = 0;
 
   append_steps (text, choice);

@@ -7,6 +7,7 @@
 #include "engine/choose-precision.h"
 
 #include <glib/gstdio.h>
+#include <locale.h>
 #include <string.h>
 
 #include "engine/model.h"
@@ -253,6 +254,35 @@ test_same_everywhere (void)
   }
 }
 
+/* The text is a part of a file. */
+static void
+test_any_locale (void)
+{
+  static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE"};
+  int n_convs;
+  g_autoptr (EngineModel) model = chain_model (1, &n_convs);
+  g_autoptr (CalibTable) table = net_calibrate (model->graph, 1, 8);
+  g_autoptr (GPtrArray) frames = noise (model, FRAMES);
+  const EngineBuildOptions build = {.table = table};
+  g_autoptr (EnginePrecisionChoice) choice =
+      choose (model, &build, frames, (EnginePrecisionTarget){.sqnr = 45});
+  g_autofree char *text = engine_precision_choice_text (choice);
+  g_autofree char *summary = engine_precision_choice_summary (choice);
+  guint i = 0;
+
+  while (i < G_N_ELEMENTS (locales) && !setlocale (LC_ALL, locales[i]))
+    i++;
+  if (i == G_N_ELEMENTS (locales))
+    SKIP ("no locale with a comma for a point is installed");
+  g_autofree char *text_there = engine_precision_choice_text (choice);
+  g_autofree char *summary_there = engine_precision_choice_summary (choice);
+  g_autofree char *number = g_strdup_printf ("%.1f", 0.5);
+  setlocale (LC_ALL, "C");
+  CHECK_STR (text_there, text);
+  CHECK_STR (summary_there, summary);
+  CHECK_STR (number, "0,5"); /* which the two left as it was */
+}
+
 /* --- The ends ------------------------------------------------------------------------------- */
 
 static void
@@ -412,6 +442,7 @@ main (void)
   RUN (test_random_networks);
   RUN (test_all_given_back);
   RUN (test_same_everywhere);
+  RUN (test_any_locale);
   RUN (test_already_met);
   RUN (test_not_met);
   RUN (test_progress_and_cancelling);
