@@ -61,15 +61,11 @@ gst_int8_object_settings_filter (const GstInt8ObjectSettings *settings, GstInt8R
 /* --- Properties ------------------------------------------------------------------------------ */
 
 static void
-install_side (GObjectClass *klass, guint id, const char *name, const char *nick, const char *none,
+install_side (GObjectClass *klass, guint id, const char *name, const char *nick, const char *blurb,
     GParamFlags flags)
 {
-  g_autofree char *blurb = g_strdup_printf (
-      "process-mode=objects: in pixels of the frame, of the part inside it (0 = %s)", none);
-
   g_object_class_install_property (klass, id,
-      g_param_spec_uint (name, nick, blurb, 0, ENGINE_MAX_SIDE, 0,
-          (flags & ~(GParamFlags) G_PARAM_STATIC_BLURB)));
+      g_param_spec_uint (name, nick, blurb, 0, ENGINE_MAX_SIDE, 0, flags));
 }
 
 static void
@@ -107,13 +103,17 @@ gst_int8_objects_install (GObjectClass *klass, guint first, gboolean tracking, G
           "process-mode=objects: only objects of these classes, separated by ';' (unset = all)",
           NULL, flags));
   install_side (klass, first + OBJECT_MIN_WIDTH, "object-min-width", "Least width of objects",
-      "any", flags);
+      "process-mode=objects: narrower ones are left out; in pixels of the frame, of the part inside it (0 = none are)",
+      flags);
   install_side (klass, first + OBJECT_MIN_HEIGHT, "object-min-height", "Least height of objects",
-      "any", flags);
+      "process-mode=objects: lower ones are left out; in pixels of the frame, of the part inside it (0 = none are)",
+      flags);
   install_side (klass, first + OBJECT_MAX_WIDTH, "object-max-width", "Greatest width of objects",
-      "any", flags);
+      "process-mode=objects: wider ones are left out; in pixels of the frame, of the part inside it (0 = none are)",
+      flags);
   install_side (klass, first + OBJECT_MAX_HEIGHT, "object-max-height", "Greatest height of objects",
-      "any", flags);
+      "process-mode=objects: higher ones are left out; in pixels of the frame, of the part inside it (0 = none are)",
+      flags);
   if (tracking)
     install_tracking (klass, first, flags);
 }
