@@ -8,6 +8,7 @@
 #include "engine/live.h"
 #include "engine/model.h"
 #include "engine/pass/pass.h"
+#include "engine/point.h"
 
 #include <math.h>
 
@@ -227,6 +228,7 @@ engine_dump (const Engine *engine)
 void
 engine_report_add (GPtrArray **list, const char *format, ...)
 {
+  G_GNUC_UNUSED g_auto (EnginePoint) point = engine_point (); /* engine files keep these lines */
   va_list args;
 
   if (!*list)

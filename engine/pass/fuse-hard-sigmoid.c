@@ -50,8 +50,9 @@ fuse (EngineGraph *graph, int index)
   engine_rewrite_scale_affine (graph, after, h);
   /* The values in between are h times smaller than the model's of that name. */
   for (const EngineNode *node = clip; node; node = node == clip ? mul : NULL) {
-    g_autofree char *name =
-        g_strdup_printf ("%s/%g", engine_graph_value (graph, node->output)->name, h);
+    char number[G_ASCII_DTOSTR_BUF_SIZE];
+    g_autofree char *name = g_strconcat (engine_graph_value (graph, node->output)->name, "/",
+        g_ascii_formatd (number, sizeof number, "%g", h), NULL);
 
     engine_graph_rename (graph, node->output, name);
   }

@@ -2,6 +2,7 @@
 /*
  * hand-ranges.c: ranges by hand go before the table's, whatever shares its bytes with whom.
  */
+#include "tests/comma.h"
 #include "tests/engine/quantised.h"
 
 static Result
@@ -117,6 +118,20 @@ test_conflict (void)
   CHECK (strict.error && strstr (strict.error->message, "range of conv9 matches nothing"));
 }
 
+/* The engine's file keeps what is said. */
+static void
+test_conflict_in_any_locale (void)
+{
+  if (!comma_begin ())
+    SKIP (COMMA_MISSING);
+  g_auto (Result) r = quantise_hand (chain (), CHAIN, "conv2: 0 1.5\nmaxpool3: 0 2",
+      (EngineBuildOptions){.ranges = ENGINE_RANGES_FULL});
+  comma_end ();
+  check_lines (r.report.refused,
+      "range of conv2: 0..1.5 by hand becomes 0..2, for the same bytes have "
+      "another range by hand\n");
+}
+
 /* conv1, conv2 -> concat3 -> conv4 */
 static Result
 quantise_concat (const char *table, const char *hand)
@@ -193,6 +208,7 @@ main (void)
   RUN (test_hand_wins);
   RUN (test_without_table);
   RUN (test_conflict);
+  RUN (test_conflict_in_any_locale);
   RUN (test_concat);
   RUN (test_same_as_table);
   return check_done ();

@@ -3,6 +3,7 @@
  */
 #include <math.h>
 
+#include "tests/comma.h"
 #include "tests/engine/make-graph.h"
 
 #define RELU KERNEL_UNARY_CLIP, 0, INFINITY
@@ -168,6 +169,26 @@ test_hard_sigmoid (void)
                      "div6 = unary (mean) hard-sigmoid 0.166666672 0.5 f32 [1 1 1 2]\n"
                      "y = mul (x, div6) f32 [1 4 4 2]\n"
                      "output y\n");
+}
+
+/* The new name is one of the table's, and no other in another country. */
+static void
+test_name_in_any_locale (void)
+{
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  int v = make_input (graph, "x", DIMS (1, 4, 4, 2));
+
+  v = make_affine (graph, "plus", v, 1, 0, 0.25f, 0);
+  v = make_unary (graph, "clip", v, KERNEL_UNARY_CLIP, 0, 0.5f);
+  make_output (graph, make_affine (graph, "times2", v, 2, 0, 0, 0));
+  if (!comma_begin ())
+    SKIP (COMMA_MISSING);
+  make_run_pass (graph, engine_pass_fuse_hard_sigmoid);
+  comma_end ();
+  CHECK_DUMP (graph, "x = input f32 [1 4 4 2]\n"
+                     "clip/0.5 = unary (x) hard-sigmoid 2 0.5 f32 [1 4 4 2]\n"
+                     "times2 = affine (clip/0.5, [2], [2]) f32 [1 4 4 2]\n"
+                     "output times2\n");
 }
 
 /* Without a factor behind it, the clip stays what calibration knows by its name. */
@@ -496,6 +517,7 @@ main (void)
   RUN (test_affine_of_rank_5);
   RUN (test_hard_swish);
   RUN (test_hard_sigmoid);
+  RUN (test_name_in_any_locale);
   RUN (test_clip_without_factor);
   RUN (test_clip_too_low);
   RUN (test_silu);

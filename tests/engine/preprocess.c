@@ -4,8 +4,8 @@
  */
 #include "engine/preprocess.h"
 #include "tests/check.h"
+#include "tests/comma.h"
 
-#include <locale.h>
 #include <math.h>
 
 static void
@@ -91,18 +91,14 @@ test_canonical (void)
 static void
 test_locale (void)
 {
-  static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8"};
-  const char *found = NULL;
   EnginePreprocess p;
 
-  for (gsize i = 0; !found && i < G_N_ELEMENTS (names); i++)
-    found = setlocale (LC_NUMERIC, names[i]);
-  if (!found)
-    SKIP ("no locale with a decimal comma is installed");
+  if (!comma_begin ())
+    SKIP (COMMA_MISSING);
   engine_preprocess_preset (&p, "imagenet");
   CHECK (engine_preprocess_set (&p, "mean", "0.5", NULL));
   g_autofree char *text = engine_preprocess_to_string (&p);
-  setlocale (LC_NUMERIC, "C");
+  comma_end ();
   CHECK (strstr (text, "mean=0.5 std=0.229,0.224,0.225") != NULL);
 }
 
