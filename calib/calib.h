@@ -134,7 +134,9 @@ CalibHistogramFlags calib_method_flags (CalibMethod method);
 /* How the levels will be spent (NUMERICS): mse looks at the error of that very grid. */
 typedef enum {
   CALIB_RANGE_SYMMETRIC, /* 255 levels over [-T, T] */
-  CALIB_RANGE_FULL       /* 256 levels over [0, T]: the tensor is never negative */
+  CALIB_RANGE_FULL,      /* 256 levels over [0, T]: the tensor is never negative */
+  CALIB_RANGE_WITHIN     /* 256 levels over the part of [-T, T] within [lo, hi], 255 where that is
+                            symmetric; minmax, percentile and mse* see values clamped to [lo, hi] */
 } CalibRange;
 
 typedef struct {
@@ -142,10 +144,11 @@ typedef struct {
   double percentile; /* in (0, 100]; only CALIB_METHOD_PERCENTILE; e.g. 99.99 */
   CalibRange range;
   double quantile; /* in (0, 1]; only CALIB_METHOD_LEGACY; 0 stands for 0.999999 */
+  float lo, hi;    /* lo <= hi; only CALIB_RANGE_WITHIN; -INFINITY and INFINITY for no limit */
 } CalibThresholdOptions;
 
 typedef struct {
-  float threshold; /* T: real values are clipped to [-T, T] or [0, T]. 0 for an all-zero tensor */
+  float threshold; /* T: real values are clipped to what `range` makes of it. 0 for an all-zero tensor */
   guint bin;    /* entropy*: m, the first of the best bins; legacy: k, the bins below T; else 0 */
   double score; /* entropy*: the divergence, infinite where there are too few bins to tell (T is
                       then max |x|, or near it); mse*: the mean (weighted) squared error; else 0 */

@@ -59,36 +59,71 @@ find_weights (const CalibHistogram *h, gboolean relative, double *weight)
     weight[j] = relative ? 1 / (1 + (j + 0.5) * (j + 0.5) / (RELATIVE * squares)) : 1;
 }
 
-float
-calib_mse_search (const CalibHistogram *h, CalibRange range, gboolean relative, double *mse)
-{
-  const double max_abs = calib_histogram_max_abs (h);
-  const double r = ldexp (max_abs, -h->exponent);
-  const double limit = range == CALIB_RANGE_FULL ? 255 : 127;
-  const int used = MIN (CALIB_BINS, (int) r + 1);
-  g_autofree double *count = g_new (double, CALIB_BINS), *weight = g_new (double, CALIB_BINS);
-  double clipped = 0; /* the error of values that no threshold changes */
+/* Counts by magnitude, the grid's two sides apart. */
+typedef struct {
+  double *count;
+  int n;        /* bins, a multiple of 4; 0: nothing there */
+  double limit; /* of the tensor on this side, in bins */
+} Side;
 
-  find_weights (h, relative, weight);
+static double
+side_within (const Side *side, double t)
+{
+  return fmin (side->limit, t);
+}
+
+/* For T = t, in bins. The grid is the one that the engine's builder makes of such a range. */
+static double
+error_of (const Side sides[2], double t)
+{
+  const double above = side_within (&sides[0], t), below = side_within (&sides[1], t);
+  const double s = above == below ? above / 127 : (above + below) / 255;
+  double error = 0;
+
+  for (int i = 0; i < 2; i++)
+    if (sides[i].n > 0)
+      error += error_of_half (sides[i].count, sides[i].n, s, rint (side_within (&sides[i], t) / s));
+  return error;
+}
+
+/* Weighted counts. On a grid that is the same on both sides negative values count as positive ones. */
+static void
+fill_sides (const CalibHistogram *h, const double *weight, Side sides[2])
+{
+  const double r = ldexp (calib_histogram_max_abs (h), -h->exponent);
+  const int used = (MIN (CALIB_BINS, (int) r + 1) + 3) & ~3;
+  const gboolean same = sides[0].limit == sides[1].limit;
+
   for (int j = 0; j < CALIB_BINS; j++) {
     const double negative = weight[j] * (double) h->bins[CALIB_BINS + j];
 
-    count[j] = weight[j] * (double) h->bins[j];
-    if (range == CALIB_RANGE_FULL)
-      clipped += negative * (j * (j + 1.0) + 1.0 / 3);
-    else
-      count[j] += negative;
+    sides[0].count[j] = weight[j] * (double) h->bins[j] + (same ? negative : 0);
+    sides[1].count[j] = same ? 0 : negative;
   }
+  sides[0].n = used;
+  sides[1].n = same || h->min >= 0 ? 0 : used;
+}
 
+float
+calib_mse_search (const CalibHistogram *h, double lo, double hi, gboolean relative, double *mse)
+{
+  const double r = ldexp (calib_histogram_max_abs (h), -h->exponent);
+  g_autofree double *above = g_new (double, CALIB_BINS), *below = g_new (double, CALIB_BINS);
+  g_autofree double *weight = g_new (double, CALIB_BINS);
+  Side sides[2] = {{.count = above, .limit = ldexp (fmax (hi, 0), -h->exponent)},
+      {.count = below, .limit = ldexp (fmax (-lo, 0), -h->exponent)}};
   double best = INFINITY, threshold = r;
+
+  find_weights (h, relative, weight);
+  fill_sides (h, weight, sides);
   for (int c = 0; c <= CANDIDATES; c++) {
     const double t = r * pow (0.25, c / 200.0);
-    const double error = error_of_half (count, (used + 3) & ~3, t / limit, limit);
+    const double error = error_of (sides, t);
     if (error < best) {
       best = error;
       threshold = t;
     }
   }
-  *mse = ldexp ((best + clipped) / (double) calib_histogram_n_finite (h), 2 * h->exponent);
+  *mse = ldexp (best / (double) calib_histogram_n_finite (h), 2 * h->exponent);
   return (float) ldexp (threshold, h->exponent);
 }

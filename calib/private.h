@@ -168,8 +168,9 @@ void calib_trt_add (CalibTrtHistogram *trt, const float *x, gsize n);
 void calib_entropy_rebin (const CalibHistogram *histogram, double bins[CALIB_TRT_BINS]);
 /* m of docs/CALIBRATION.md, 128..2048, and its divergence. bins[0] is overwritten. */
 guint calib_entropy_search (double bins[CALIB_TRT_BINS], double *divergence);
-/* T with the least mean squared error, `relative` as in mse-relative; at least one value is not zero. */
-float calib_mse_search (const CalibHistogram *histogram, CalibRange range, gboolean relative,
+/* T with the least mean squared error on the part of [-T, T] within [lo, hi], `relative` as in
+ * mse-relative; at least one value is not zero. */
+float calib_mse_search (const CalibHistogram *histogram, double lo, double hi, gboolean relative,
     double *mse);
 
 /* --- One histogram in a file: histogram-bytes.c --------------------------------------------- */

@@ -142,20 +142,70 @@ check (const CalibHistogram *h, const CalibThresholdOptions *options, GError **e
   return TRUE;
 }
 
-gboolean
-calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
-    CalibThreshold *threshold, GError **error)
+/* Where the grid of the options ends, whatever T. */
+static void
+find_limits (const CalibThresholdOptions *options, float *lo, float *hi)
+{
+  const gboolean within = options->range == CALIB_RANGE_WITHIN;
+
+  *lo = within ? options->lo : options->range == CALIB_RANGE_FULL ? 0 : -INFINITY;
+  *hi = within ? options->hi : INFINITY;
+}
+
+/* The methods of TensorRT see values as they are. */
+static gboolean
+sees_limits (CalibMethod method)
+{
+  return method == CALIB_METHOD_MINMAX || method == CALIB_METHOD_PERCENTILE ||
+         method == CALIB_METHOD_MSE || method == CALIB_METHOD_MSE_RELATIVE;
+}
+
+static void
+count_clamped (CalibHistogram *to, double x, guint64 n, float lo, float hi)
+{
+  const double y = CLAMP (x, lo, hi);
+  const int bin = MIN ((int) ldexp (fabs (y), -to->exponent), CALIB_BINS - 1);
+
+  if (y == 0)
+    to->n_zero += n;
+  else
+    to->bins[y < 0 ? CALIB_BINS + bin : bin] += n;
+}
+
+/* The histogram of the values clamped to [lo, hi], without channels and in the same bins; NULL where that
+ * changes no value. A bin counts as its middle. */
+static CalibHistogram *
+clamp_histogram (const CalibHistogram *h, float lo, float hi)
+{
+  CalibHistogram *clamped;
+
+  if (lo <= h->min && hi >= h->max)
+    return NULL;
+  clamped = calib_histogram_new (0, CALIB_HISTOGRAM_DEFAULT);
+  clamped->n = h->n;
+  clamped->n_nonfinite = h->n_nonfinite;
+  clamped->min = CLAMP (h->min, lo, hi);
+  clamped->max = CLAMP (h->max, lo, hi);
+  clamped->exponent = h->exponent;
+  count_clamped (clamped, 0, h->n_zero, lo, hi);
+  for (int j = 0; j < CALIB_BINS; j++) {
+    const double middle = ldexp (j + 0.5, h->exponent);
+
+    count_clamped (clamped, middle, h->bins[j], lo, hi);
+    count_clamped (clamped, -middle, h->bins[CALIB_BINS + j], lo, hi);
+  }
+  return clamped;
+}
+
+/* Of a histogram with values that are not zero. */
+static void
+find_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
+    CalibThreshold *threshold)
 {
   double bins[CALIB_TRT_BINS];
+  float lo, hi;
 
-  g_return_val_if_fail ((guint) options->method < CALIB_METHOD_COUNT, FALSE);
-  if (!check (h, options, error))
-    return FALSE;
-
-  *threshold = (CalibThreshold){0};
-  if (calib_histogram_n_binned (h) == 0)
-    return TRUE;
-
+  find_limits (options, &lo, &hi);
   switch (options->method) {
   case CALIB_METHOD_ENTROPY2:
   case CALIB_METHOD_ENTROPY:
@@ -178,7 +228,7 @@ calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
     break;
   case CALIB_METHOD_MSE:
   case CALIB_METHOD_MSE_RELATIVE:
-    threshold->threshold = calib_mse_search (h, options->range,
+    threshold->threshold = calib_mse_search (h, lo, hi,
         options->method == CALIB_METHOD_MSE_RELATIVE, &threshold->score);
     break;
   case CALIB_METHOD_MINMAX:
@@ -186,5 +236,26 @@ calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
     threshold->threshold = calib_histogram_max_abs (h);
     break;
   }
+}
+
+gboolean
+calib_threshold (const CalibHistogram *h, const CalibThresholdOptions *options,
+    CalibThreshold *threshold, GError **error)
+{
+  g_autoptr (CalibHistogram) clamped = NULL;
+
+  g_return_val_if_fail ((guint) options->method < CALIB_METHOD_COUNT, FALSE);
+  g_return_val_if_fail (options->range != CALIB_RANGE_WITHIN || options->lo <= options->hi, FALSE);
+  if (!check (h, options, error))
+    return FALSE;
+
+  *threshold = (CalibThreshold){0};
+  if (calib_histogram_n_binned (h) == 0)
+    return TRUE;
+  if (options->range == CALIB_RANGE_WITHIN && sees_limits (options->method))
+    clamped = clamp_histogram (h, options->lo, options->hi);
+  if (clamped && calib_histogram_n_binned (clamped) == 0)
+    return TRUE; /* nothing but zeros is seen */
+  find_threshold (clamped ? clamped : h, options, threshold);
   return TRUE;
 }

@@ -388,6 +388,102 @@ test_mse (void)
   check_mse (outlier, CALIB_RANGE_FULL, "an outlier");
 }
 
+/* Within no limits the grid is symmetric, from 0 on it is full. */
+static void
+test_within_and_the_others (void)
+{
+  g_autofree float *x = g_new (float, 4000);
+
+  for (guint shape = 0; shape < N_SHAPES; shape++) {
+    g_autoptr (CalibHistogram) h = make_shape (shape, 0, 4000, x);
+
+    for (guint m = 0; m < CALIB_METHOD_COUNT; m++) {
+      CalibThresholdOptions options = {.method = m, .percentile = 99.9};
+      CalibThreshold symmetric, within;
+
+      if (calib_method_flags (m) & CALIB_HISTOGRAM_TENSORRT)
+        continue;
+      CHECK (calib_threshold (h, &options, &symmetric, NULL));
+      options.range = CALIB_RANGE_WITHIN;
+      options.lo = -INFINITY;
+      options.hi = INFINITY;
+      CHECK (calib_threshold (h, &options, &within, NULL));
+      CHECK (within.threshold == symmetric.threshold && within.score == symmetric.score);
+    }
+  }
+}
+
+/* Values beyond the limits count as if they lay there, but for TensorRT's objective. */
+static void
+test_within_clamps (void)
+{
+  g_autoptr (CalibHistogram) wide = calib_histogram_new (0, 0);
+  g_autoptr (CalibHistogram) clamped = calib_histogram_new (0, 0);
+  g_autofree float *x = g_new (float, 4000);
+  Random r = {7};
+
+  for (guint i = 0; i < 4000; i++)
+    x[i] = 2 * (float) random_normal (&r) - 2;
+  x[0] = 12; /* both have the bins of it */
+  calib_histogram_add (wide, x, 4000);
+  for (guint i = 0; i < 4000; i++)
+    x[i] = MAX (x[i], -3);
+  calib_histogram_add (clamped, x, 4000);
+  for (guint m = 0; m < CALIB_METHOD_COUNT; m++) {
+    const CalibThresholdOptions plain = {.method = m, .percentile = 99.9};
+    const CalibThresholdOptions within = {.method = m,
+        .percentile = 99.9,
+        .range = CALIB_RANGE_WITHIN,
+        .lo = -3,
+        .hi = INFINITY};
+    const gboolean entropy = m == CALIB_METHOD_ENTROPY || m == CALIB_METHOD_ENTROPY2;
+    CalibThreshold a, b;
+
+    if (calib_method_flags (m) & CALIB_HISTOGRAM_TENSORRT)
+      continue;
+    CHECK (calib_threshold (wide, &within, &a, NULL));
+    CHECK (calib_threshold (entropy ? wide : clamped, entropy ? &plain : &within, &b, NULL));
+    CHECK (a.threshold == b.threshold && a.score == b.score);
+  }
+}
+
+/* 256 levels from -3 on: no T is better than the one found, by trying. */
+static void
+test_mse_within (void)
+{
+  g_autoptr (CalibHistogram) h = calib_histogram_new (0, 0);
+  const CalibThresholdOptions options = {.method = CALIB_METHOD_MSE,
+      .range = CALIB_RANGE_WITHIN,
+      .lo = -3,
+      .hi = INFINITY};
+  g_autofree float *x = g_new (float, 4000);
+  double best = INFINITY, best_t = 0;
+  CalibThreshold t;
+  Random r = {8};
+
+  for (guint i = 0; i < 4000; i++)
+    x[i] = (float) fmax (2 * random_normal (&r) + 1, -3);
+  calib_histogram_add (h, x, 4000);
+  CHECK (calib_threshold (h, &options, &t, NULL));
+  for (int c = 0; c <= 200; c++) {
+    const double top = calib_histogram_max_abs (h) * pow (0.25, c / 200.0);
+    const double s = (top + fmin (top, 3)) / 255, lowest = -rint (fmin (top, 3) / s);
+    double error = 0;
+
+    for (guint i = 0; i < 4000; i++) {
+      const double level = CLAMP (rint (x[i] / s), lowest, rint (top / s));
+
+      error += (x[i] - s * level) * (x[i] - s * level) / 4000;
+    }
+    if (error < best) {
+      best = error;
+      best_t = top;
+    }
+  }
+  CHECK (fabs (t.score / best - 1) < 0.05);
+  CHECK (fabs (t.threshold / best_t - 1) < 0.05);
+}
+
 static float
 threshold_by (const CalibHistogram *h, CalibMethod method)
 {
@@ -583,6 +679,9 @@ main (void)
   RUN (test_percentile);
   RUN (test_percentile_is_decimal);
   RUN (test_mse);
+  RUN (test_within_and_the_others);
+  RUN (test_within_clamps);
+  RUN (test_mse_within);
   RUN (test_mse_relative);
   RUN (test_legacy);
   RUN (test_entropy_is_entropy2);
