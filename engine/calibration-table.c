@@ -41,7 +41,6 @@ own_scales (const Thresholds *t, GError **error)
     CalibThresholdOptions options = t->options;
     const CalibHistogram *histogram;
     CalibThreshold threshold;
-    float lo, hi;
 
     scale[v] = NAN;
     if (!has_own_range (t, v))
@@ -53,8 +52,8 @@ own_scales (const Thresholds *t, GError **error)
           name);
       return NULL;
     }
-    engine_graph_bounds (graph, v, &lo, &hi);
-    options.range = lo >= 0 ? CALIB_RANGE_FULL : CALIB_RANGE_SYMMETRIC;
+    options.range = CALIB_RANGE_WITHIN;
+    engine_graph_useful (graph, v, &options.lo, &options.hi);
     if (!calib_threshold (histogram, &options, &threshold, error)) {
       g_prefix_error (error, "tensor '%s': ", name);
       return NULL;

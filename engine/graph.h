@@ -215,6 +215,10 @@ void engine_graph_compact (EngineGraph *graph);
  * when nothing is known. Quantisation derives `full` and `affine` from it. */
 void engine_graph_bounds (const EngineGraph *graph, int value, float *lo, float *hi);
 
+/* The same, cut to what its readers tell apart (a hard swish nothing below -3): clamped to it, the value
+ * gives the same outputs. */
+void engine_graph_useful (const EngineGraph *graph, int value, float *lo, float *hi);
+
 /* One stable line per node; constants by shape. For tests and `gst-int8-1.0 inspect`. */
 char *engine_graph_dump (const EngineGraph *graph);
 /* Adds the line of one. */

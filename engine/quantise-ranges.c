@@ -138,7 +138,8 @@ join_hand (Ranges *r)
 }
 
 /* What a value adds to the range of its group, `range` being all that the group may have: cut to what
- * the value can be. Bytes that only pass through add nothing to where they came from. */
+ * the value can be, and, unless that is by hand, to what its readers tell apart. Bytes that only pass
+ * through add nothing to where they came from. */
 static Interval
 value_interval (const Ranges *r, int value, Interval range)
 {
@@ -153,8 +154,10 @@ value_interval (const Ranges *r, int value, Interval range)
     return (Interval){0, 0};
   if (op == ENGINE_OP_PAD)
     lo = hi = engine_graph_node (r->graph, producer)->pad.value;
-  else
+  else if (r->by_hand[value])
     engine_graph_bounds (r->graph, value, &lo, &hi);
+  else
+    engine_graph_useful (r->graph, value, &lo, &hi);
   return (Interval){CLAMP (lo, range.lo, 0), CLAMP (hi, 0, range.hi)};
 }
 
@@ -297,7 +300,7 @@ check_ranges (const Ranges *r, GError **error)
 
 /* --- Residuals ------------------------------------------------------------------------------ */
 
-/* Groups whose scale is nobody's to change. */
+/* Groups whose scale is nobody's to change (to be freed). */
 static gboolean *
 find_fixed (const Ranges *r)
 {
@@ -313,10 +316,8 @@ find_fixed (const Ranges *r)
  * denominator (quantise-snap.c). From the last layer to the first, for a sum is often the next one's
  * residual. As it is without layer rules, which change no range. */
 static void
-relate_residuals (const Ranges *r, EngineQuant *quant)
+relate_residuals (const Ranges *r, gboolean *fixed, EngineQuant *quant)
 {
-  g_autofree gboolean *fixed = find_fixed (r);
-
   for (int i = r->graph->nodes->len - 1; i >= 0; i--) {
     const EngineNode *node = engine_graph_node (r->graph, i);
     const int residual = node->op == ENGINE_OP_CONV ? node->inputs[ENGINE_CONV_R] : ENGINE_NONE;
@@ -340,6 +341,8 @@ relate_residuals (const Ranges *r, EngineQuant *quant)
 static gboolean
 find_ranges (Ranges *r, EngineQuant *quant, GError **error)
 {
+  g_autofree gboolean *fixed = NULL;
+
   read_table (r);
   offer_input_range (r);
   read_hand (r);
@@ -350,14 +353,17 @@ find_ranges (Ranges *r, EngineQuant *quant, GError **error)
     return FALSE;
   cut_groups (r);
   centre_operands (r);
+  fixed = find_fixed (r);
   for (guint v = 0; v < r->graph->values->len; v++) {
     const Interval range = r->of_group[r->group[v]];
 
-    quant[v] = r->needed[v] || r->plain[v] ? engine_quant_from_range (range.lo, range.hi)
-                                           : (EngineQuant){0};
+    quant[v] = (EngineQuant){0};
+    if (r->needed[v] || r->plain[v])
+      quant[v] = fixed[r->group[v]] ? engine_quant_from_range (range.lo, range.hi)
+                                    : engine_quant_covering (range.lo, range.hi);
   }
   if (r->context->options->ranges == ENGINE_RANGES_FULL)
-    relate_residuals (r, quant);
+    relate_residuals (r, fixed, quant);
   for (guint v = 0; v < r->graph->values->len; v++)
     if (!r->needed[v])
       quant[v] = (EngineQuant){0};

@@ -134,6 +134,20 @@ engine_quant_from_range (double lo, double hi)
 }
 
 EngineQuant
+engine_quant_covering (double lo, double hi)
+{
+  EngineQuant quant = engine_quant_from_range (lo, hi);
+
+  if (quant.range != ENGINE_RANGE_AFFINE || hi <= 0)
+    return quant;
+  const double below = fmin (ceil (255 * -lo / (hi - lo)), 254); /* levels */
+
+  quant.scale = (float) fmax (-lo / below, hi / (255 - below));
+  quant.zero = (int) below - 128;
+  return quant;
+}
+
+EngineQuant
 engine_quant_widened (const EngineQuant *quant, double scale)
 {
   EngineQuant wide = *quant;

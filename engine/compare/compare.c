@@ -171,6 +171,7 @@ add_pair (EngineComparison *comparison, GArray *pairs, int value)
       .zero = judged->quant.zero,
       .factors = judged->factors ? g_bytes_get_data (judged->factors, NULL) : NULL,
       .alone_logits = NAN};
+  engine_graph_useful (comparison->exact->graph, value, &pair.lo, &pair.hi);
   if (!comparison->clips_only)
     pair.exact = g_new (float, pair.elements);
   engine_tensor_sums_init (&pair.sums, pair.channels);

@@ -30,6 +30,7 @@ typedef struct {
   float scale;
   int zero;
   const float *factors; /* as EngineTap has them; the judged engine's */
+  float lo, hi;         /* engine_graph_useful(): values count as if clamped to it */
   EngineTensorSums sums;
   EngineTensorSums alone; /* of the network in which only this layer is int8; n = 0: not run */
   double alone_logits;    /* SQNR of its logits */

@@ -22,10 +22,11 @@ engine_tensor_sums_clear (EngineTensorSums *sums)
   *sums = (EngineTensorSums){0};
 }
 
-/* The part that int8 and float have in common. */
+/* The part that int8 and float have in common: of values as their readers see them. */
 static inline double
-add_value (EngineTensorSums *sums, double y, double judged)
+add_value (EngineTensorSums *sums, const EngineTensorPair *pair, double exact, double seen)
 {
+  const double y = CLAMP (exact, pair->lo, pair->hi), judged = CLAMP (seen, pair->lo, pair->hi);
   const double e = y - judged;
 
   sums->signal += y * y;
@@ -38,17 +39,17 @@ add_value (EngineTensorSums *sums, double y, double judged)
 }
 
 static void
-add_float (EngineTensorSums *sums, const float *exact, const float *x, gsize n)
+add_float (EngineTensorSums *sums, const EngineTensorPair *pair, const float *x)
 {
-  for (gsize i = 0; i < n; i++)
-    add_value (sums, exact[i], x[i]);
+  for (gsize i = 0; i < pair->elements; i++)
+    add_value (sums, pair, pair->exact[i], x[i]);
 }
 
 static void
-add_halves (EngineTensorSums *sums, const float *exact, const KernelHalf *x, gsize n)
+add_halves (EngineTensorSums *sums, const EngineTensorPair *pair, const KernelHalf *x)
 {
-  for (gsize i = 0; i < n; i++)
-    add_value (sums, exact[i], kernel_half_to_f32 (x[i]));
+  for (gsize i = 0; i < pair->elements; i++)
+    add_value (sums, pair, pair->exact[i], kernel_half_to_f32 (x[i]));
 }
 
 static void
@@ -62,9 +63,9 @@ add_int8 (EngineTensorSums *sums, const EngineTensorPair *pair, const EngineTap 
   for (gsize row = 0; row < pair->elements; row += pair->channels)
     for (guint k = 0; k < pair->channels; k++) {
       const gsize i = row + k;
-      const double y = exact[i];
+      const double y = CLAMP (exact[i], pair->lo, pair->hi);
       const double factor = tap->factors ? (double) tap->factors[k] : 1;
-      const double noise = add_value (sums, y, (q[i] - tap->zero) * scale * factor);
+      const double noise = add_value (sums, pair, y, (q[i] - tap->zero) * scale * factor);
 
       sums->seen[(guint8) q[i]] = 1;
       sums->channels[k] |= (y != 0 ? CHANNEL_EXACT : 0) | (q[i] != tap->zero ? CHANNEL_JUDGED : 0);
@@ -80,9 +81,9 @@ engine_tensor_sums_add (EngineTensorSums *sums, const EngineTensorPair *pair, co
 {
   sums->n += pair->elements;
   if (tap->type == ENGINE_TYPE_F32)
-    add_float (sums, pair->exact, tap->x, pair->elements);
+    add_float (sums, pair, tap->x);
   else if (tap->type == ENGINE_TYPE_F16)
-    add_halves (sums, pair->exact, tap->x, pair->elements);
+    add_halves (sums, pair, tap->x);
   else
     add_int8 (sums, pair, tap);
 }
@@ -96,7 +97,7 @@ add_clips_by_channel (EngineTensorSums *sums, const EngineTensorPair *pair, cons
 
   for (gsize row = 0; row < pair->elements; row += pair->channels)
     for (guint k = 0; k < pair->channels; k++) {
-      const double y = exact[row + k];
+      const double y = CLAMP (exact[row + k], pair->lo, pair->hi);
 
       sums->saturated += y > highest * pair->factors[k] || y < lowest * pair->factors[k];
       if (fabs (y) > sums->largest)
@@ -113,6 +114,7 @@ engine_tensor_sums_add_clips (EngineTensorSums *sums, const EngineTensorPair *pa
 {
   const float lowest = pair->int8 ? (float) ((-128.5 - pair->zero) * pair->scale) : -INFINITY;
   const float highest = pair->int8 ? (float) ((127.5 - pair->zero) * pair->scale) : INFINITY;
+  const float lo = pair->lo, hi = pair->hi;
   const gsize whole = pair->elements - pair->elements % LANES;
   float largest[LANES] = {0};
   guint beyond[LANES] = {0};
@@ -123,14 +125,16 @@ engine_tensor_sums_add_clips (EngineTensorSums *sums, const EngineTensorPair *pa
   }
   for (gsize i = 0; i < whole; i += LANES)
     for (int k = 0; k < LANES; k++) {
-      const float y = exact[i + k], size = fabsf (y);
+      const float y = CLAMP (exact[i + k], lo, hi), size = fabsf (y);
 
       beyond[k] += (y > highest) + (y < lowest);
       largest[k] = size > largest[k] ? size : largest[k];
     }
   for (gsize i = whole; i < pair->elements; i++) {
-    beyond[0] += (exact[i] > highest) + (exact[i] < lowest);
-    largest[0] = fabsf (exact[i]) > largest[0] ? fabsf (exact[i]) : largest[0];
+    const float y = CLAMP (exact[i], lo, hi), size = fabsf (y);
+
+    beyond[0] += (y > highest) + (y < lowest);
+    largest[0] = size > largest[0] ? size : largest[0];
   }
   for (int k = 0; k < LANES; k++) {
     sums->saturated += beyond[k];

@@ -26,7 +26,8 @@ round_half (Rounding *sum, const EngineReportTensor *tensor, const EngineReportR
   for (int j = 0; j < CALIB_BINS; j++) {
     if (bins[j] == 0)
       continue;
-    const double x = (negative ? -(j + 0.5) : j + 0.5) * width;
+    const double middle = (negative ? -(j + 0.5) : j + 0.5) * width;
+    const double x = CLAMP (middle, tensor->lowest, tensor->highest);
     const double e = x - engine_quant_real (quant, engine_quant_level (quant, x));
 
     sum->signal += (double) bins[j] * x * x;
@@ -61,7 +62,7 @@ add_threshold (EngineReportTensor *tensor, char *label, double threshold, Engine
       .lo = symmetric ? -threshold : CLAMP (tensor->lowest, -threshold, 0),
       .hi = symmetric ? threshold : CLAMP (tensor->highest, 0, threshold),
       .in_use = in_use};
-  const EngineQuant quant = engine_quant_from_range (range.lo, range.hi);
+  const EngineQuant quant = engine_quant_covering (range.lo, range.hi);
 
   add_range (tensor, range, &quant);
 }
@@ -96,7 +97,9 @@ add_method (EngineReportTensor *tensor, CalibMethod method, double percentile, E
 {
   const CalibThresholdOptions options = {.method = method,
       .percentile = percentile,
-      .range = tensor->lowest >= 0 ? CALIB_RANGE_FULL : CALIB_RANGE_SYMMETRIC};
+      .range = CALIB_RANGE_WITHIN,
+      .lo = tensor->lowest,
+      .hi = tensor->highest};
   char text[G_ASCII_DTOSTR_BUF_SIZE];
   CalibThreshold threshold;
   char *label;
@@ -153,7 +156,7 @@ tensor_new (const EngineReport *report, int value)
   tensor->name = name;
   tensor->histogram = histogram;
   calib_histogram_summary (histogram, &tensor->summary);
-  engine_graph_bounds (graph, value, &tensor->lowest, &tensor->highest);
+  engine_graph_useful (graph, value, &tensor->lowest, &tensor->highest);
   tensor->ranges = g_array_new (FALSE, FALSE, sizeof (EngineReportRange));
   g_array_set_clear_func (tensor->ranges, range_clear);
   add_range_in_use (tensor, report);

@@ -292,6 +292,78 @@ test_bounds_of_a_lattice (void)
   check_bounds (graph, v, -1, 1);
 }
 
+/* --- What matters ---------------------------------------------------------------------------- */
+
+static void
+check_useful (const EngineGraph *graph, int value, float lo, float hi)
+{
+  float got_lo, got_hi;
+
+  engine_graph_useful (graph, value, &got_lo, &got_hi);
+  if (got_lo != lo || got_hi != hi)
+    CHECK_FAIL ("%s: %g..%g, expected %g..%g", name_of (graph, value), got_lo, got_hi, lo, hi);
+}
+
+/* Of what only this function reads. */
+static void
+check_reader (KernelUnary reader, float alpha, float beta, float lo, float hi)
+{
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  const int x = make_input (graph, "x", DIMS (1, 4));
+
+  make_output (graph, make_unary (graph, "reader", x, reader, alpha, beta));
+  check_useful (graph, x, lo, hi);
+}
+
+static void
+test_useful_by_reader (void)
+{
+  check_reader (KERNEL_UNARY_HARD_SWISH, 0, 0, -3, INFINITY);
+  check_reader (KERNEL_UNARY_CLIP, -1, 6, -1, 6);
+  check_reader (RELU, 0, INFINITY);
+  check_reader (KERNEL_UNARY_HARD_SIGMOID, 0.25f, 0.5f, -2, 2);
+  check_reader (KERNEL_UNARY_HARD_SIGMOID, -0.25f, 0.5f, -2, 2);
+  check_reader (KERNEL_UNARY_HARD_SIGMOID, 0.25f, 2, -8, -4);
+  check_reader (KERNEL_UNARY_HARD_SIGMOID, 0, 0.5f, -INFINITY, INFINITY);
+  /* never quite constant, and not continuous */
+  check_reader (KERNEL_UNARY_SILU, 0, 0, -INFINITY, INFINITY);
+  check_reader (KERNEL_UNARY_SIGMOID, 0, 0, -INFINITY, INFINITY);
+  check_reader (KERNEL_UNARY_THRESHOLD, 1, 0, -INFINITY, INFINITY);
+}
+
+static void
+test_useful_by_all_readers (void)
+{
+  g_autoptr (EngineGraph) graph = engine_graph_new ();
+  const int x = make_input (graph, "x", DIMS (1, 4, 4, 3));
+  const int a = make_conv (graph, "a", x, 3, 1, 0), b = make_conv (graph, "b", x, 3, 1, 0);
+  const int c = make_conv (graph, "c", x, 3, 1, 0), d = make_conv (graph, "d", x, 3, 1, 0);
+  const int clip = make_unary (graph, "clip", c, KERNEL_UNARY_CLIP, -8, 2);
+  const int pool = make_pool (graph, ENGINE_OP_MAXPOOL, "pool", a, 1, 1, 0);
+  const int concat = make_concat (graph, "concat", pool, b, 3);
+  const int swish = make_unary (graph, "swish", concat, KERNEL_UNARY_HARD_SWISH, 0, 0);
+  const int gate = make_unary (graph, "gate", b, KERNEL_UNARY_HARD_SIGMOID, 0.125f, 0.5f);
+  const int of_clip = make_unary (graph, "of_clip", clip, KERNEL_UNARY_HARD_SWISH, 0, 0);
+  const int of_d = make_unary (graph, "of_d", d, KERNEL_UNARY_HARD_SWISH, 0, 0);
+  const int product = make_binary (graph, ENGINE_OP_MUL, "product", d, of_d);
+
+  make_output (graph, swish);
+  make_output (graph, gate);
+  make_output (graph, of_clip);
+  make_output (graph, product);
+  check_useful (graph, a, -3, INFINITY); /* through the pool and the concat */
+  check_useful (graph, pool, -3, INFINITY);
+  check_useful (graph, concat, -3, INFINITY);
+  check_useful (graph, b, -4, INFINITY); /* two readers, and what either sees */
+  check_useful (graph, clip, -3, 2);     /* what it can be, of what is seen */
+  check_useful (graph, c, -8, 2);
+  check_useful (graph, d, -INFINITY, INFINITY); /* the product sees all */
+  check_useful (graph, swish, -0.375f, INFINITY);
+  make_output (graph, a);
+  check_useful (graph, a, -INFINITY, INFINITY);
+  check_useful (graph, pool, -3, INFINITY);
+}
+
 /* --- Verifier -------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -576,6 +648,8 @@ main (void)
   RUN (test_shape_errors);
   RUN (test_bounds);
   RUN (test_bounds_of_a_lattice);
+  RUN (test_useful_by_reader);
+  RUN (test_useful_by_all_readers);
   RUN (test_verifier);
   RUN (test_dump_pass);
   return check_done ();

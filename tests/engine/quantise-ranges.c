@@ -41,6 +41,56 @@ test_ends_are_levels (void)
   }
 }
 
+/* Both ends lie within, and the step is no wider than that takes. */
+static void
+test_covering (void)
+{
+  const double ends[][2] = {{-3, 5}, {-3, 0.001}, {-0.001, 3}, {-0.2785, 6}, {-1e-9, 6},
+      {-6, 1e-9}};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ends); i++) {
+    const double lo = ends[i][0], hi = ends[i][1];
+    const EngineQuant quant = engine_quant_covering (lo, hi);
+
+    CHECK (quant.range == ENGINE_RANGE_AFFINE && quant.zero > -128 && quant.zero < 127);
+    CHECK (engine_quant_real (&quant, -128) <= lo * (1 - 1e-6));
+    CHECK (engine_quant_real (&quant, 127) >= hi * (1 - 1e-6));
+    CHECK (quant.scale <= (hi - lo) / 253.99);
+  }
+  for (int i = 0; i < 2; i++) { /* nothing to cover */
+    const EngineQuant covering = engine_quant_covering (i ? -2 : 0, 2);
+    const EngineQuant plain = engine_quant_from_range (i ? -2 : 0, 2);
+
+    CHECK (covering.scale == plain.scale && covering.zero == plain.zero);
+  }
+}
+
+/* What only a hard swish reads is cut at -3, where that is a level: unless it is by hand. */
+static void
+test_cut_to_what_is_seen (void)
+{
+  for (int symmetric = 0; symmetric < 2; symmetric++) {
+    const EngineBuildOptions options = {.ranges = (EngineRanges) symmetric};
+    g_autoptr (Net) net = net_new (1);
+    const int a = net_conv (net, net_input (net, 4, 4, 1), (NetConv){.oc = 2});
+    const int b = net_unary (net, net_pool (net, ENGINE_OP_MAXPOOL, a, 2, 2, 0),
+        KERNEL_UNARY_HARD_SWISH, 0, 0);
+    const int c = net_unary (net, net_conv (net, b, (NetConv){.oc = 2}), KERNEL_UNARY_HARD_SIGMOID,
+        0.2f, 0.5f);
+    g_auto (Result) r = quantise_with (net_finish (net, net_dense (net, c, 3)),
+        "input 1, conv1 5, maxpool2 5, unary3 5, conv4 2, unary5 1, conv6 1", &options);
+
+    if (symmetric) {
+      check_quant (&r, "conv1", ENGINE_RANGE_SYMMETRIC, 5.0 / 127, 0);
+      continue;
+    }
+    check_quant (&r, "conv1", ENGINE_RANGE_AFFINE, 5.0 / 159, 96 - 128);
+    check_quant (&r, "maxpool2", ENGINE_RANGE_AFFINE, 5.0 / 159, 96 - 128);
+    CHECK (engine_quant_real (&value (&r, "conv1")->quant, -128) <= -3);
+    check_quant (&r, "conv4", ENGINE_RANGE_SYMMETRIC, 2.0 / 127, 0); /* all of it is within +-2.5 */
+  }
+}
+
 static void
 test_full_affine_symmetric (void)
 {
@@ -64,7 +114,7 @@ test_full_affine_symmetric (void)
     check_quant (&r, "conv1", ENGINE_RANGE_FULL, 2.0 / 255, -128);
     check_quant (&r, "unary2", ENGINE_RANGE_FULL, 2.0 / 255, -128);
     check_quant (&r, "conv3", ENGINE_RANGE_SYMMETRIC, 4.0 / 127, 0);
-    check_quant (&r, "unary4", ENGINE_RANGE_AFFINE, 4.2784646 / 255, -111);
+    check_quant (&r, "unary4", ENGINE_RANGE_AFFINE, 4.0 / 238, -111);
     check_quant (&r, "unary5", ENGINE_RANGE_FULL, 1.0 / 255, -128); /* a sigmoid ends at 1 */
   }
 }
@@ -229,6 +279,8 @@ main (void)
 {
   RUN (test_range_kinds);
   RUN (test_ends_are_levels);
+  RUN (test_covering);
+  RUN (test_cut_to_what_is_seen);
   RUN (test_full_affine_symmetric);
   RUN (test_input_is_exact);
   RUN (test_input_symmetric);

@@ -4,6 +4,7 @@
  */
 #include "tests/engine/quantised.h"
 
+#include "engine/quant.h"
 #include "engine/quantise.h"
 
 /* --- The end of the network ----------------------------------------------------------------- */
@@ -164,7 +165,7 @@ test_tables (void)
     const EngineQuant *from = &value (&r, "conv1")->quant, *to = &value (&r, "unary2")->quant;
 
     for (int level = -128; level < 128; level++) {
-      const double real = kernel_unary (kind, alpha, beta, level * (double) from->scale);
+      const double real = kernel_unary (kind, alpha, beta, engine_quant_real (from, level));
       const double expected =
           isnan (real) ? -128 : CLAMP (rint (real / to->scale + to->zero), -128, 127);
 
