@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "gst/meta-json.h"
+#include "gst/meta.h"
 #include "gst/mqtt-element.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_int8_meta_json_debug);
@@ -48,6 +49,7 @@ struct _GstInt8MetaJson {
   GPtrArray *results; /* the same */
   GstVideoInfo info;
   gboolean has_info;
+  gboolean warned; /* of results that it does not read */
 };
 
 G_DEFINE_FINAL_TYPE (GstInt8MetaJson, gst_int8_meta_json, GST_TYPE_BASE_TRANSFORM)
@@ -137,7 +139,7 @@ start (GstBaseTransform *base)
   self->run_source = is_given (self->source) ? g_strdup (self->source) : NULL;
   self->run_tags = is_given (self->tags) ? g_strdup (self->tags) : NULL;
   GST_OBJECT_UNLOCK (self);
-  self->has_info = FALSE;
+  self->has_info = self->warned = FALSE;
   self->drain = values.drain;
   ok = check_tags (self) && gst_int8_mqtt_start (&values, GST_ELEMENT (self), &mqtt);
   gst_int8_mqtt_values_clear (&values);
@@ -193,8 +195,12 @@ transform_ip (GstBaseTransform *base, GstBuffer *buffer)
       .segment = &base->segment,
       .source = self->run_source,
       .tags = self->run_tags};
+  const gboolean has_line =
+      gst_int8_meta_to_json (self->line, self->results, buffer, &frame, self->run_empty);
 
-  if (!gst_int8_meta_to_json (self->line, self->results, buffer, &frame, self->run_empty))
+  if (self->results->len == 0)
+    gst_int8_meta_warn_of_others (GST_ELEMENT (self), buffer, &self->warned);
+  if (!has_line)
     return GST_FLOW_OK;
   if (self->mqtt)
     gst_int8_mqtt_send (self->mqtt, g_strndup (self->line->str, self->line->len));

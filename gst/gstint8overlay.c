@@ -33,6 +33,8 @@ struct _GstInt8Overlay {
   /* object lock */
   char *font;
   double scale;
+  /* the streaming thread's */
+  gboolean warned; /* of results that it does not read */
 };
 
 G_DEFINE_FINAL_TYPE (GstInt8Overlay, gst_int8_overlay, GST_TYPE_VIDEO_FILTER)
@@ -79,8 +81,10 @@ transform_frame_ip (GstVideoFilter *filter, GstVideoFrame *frame)
   cairo_surface_t *surface;
   gpointer state = NULL;
 
-  if (!gst_int8_meta_next (frame->buffer, &state))
+  if (!gst_int8_meta_next (frame->buffer, &state)) {
+    gst_int8_meta_warn_of_others (GST_ELEMENT (self), frame->buffer, &self->warned);
     return GST_FLOW_OK;
+  }
   surface = cairo_image_surface_create_for_data (GST_VIDEO_FRAME_PLANE_DATA (frame, 0),
       has_alpha ? CAIRO_FORMAT_ARGB32 : CAIRO_FORMAT_RGB24, GST_VIDEO_FRAME_WIDTH (frame),
       GST_VIDEO_FRAME_HEIGHT (frame), GST_VIDEO_FRAME_PLANE_STRIDE (frame, 0));

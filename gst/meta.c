@@ -217,6 +217,47 @@ gst_int8_meta_next (GstBuffer *buffer, gpointer *state)
   return NULL;
 }
 
+static gboolean
+has_roi (GstBuffer *buffer)
+{
+  gpointer state = NULL;
+  GstMeta *meta;
+
+  while ((meta = gst_buffer_iterate_meta_filtered (buffer, &state,
+              GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE)))
+    if (gst_video_region_of_interest_meta_get_param ((GstVideoRegionOfInterestMeta *) meta,
+            "classification"))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+has_analytics (GstBuffer *buffer)
+{
+#ifdef HAVE_GST_ANALYTICS
+  GstAnalyticsRelationMeta *relations = gst_buffer_get_analytics_relation_meta (buffer);
+  GstAnalyticsClsMtd classes;
+  gpointer state = NULL;
+
+  return relations && gst_analytics_relation_meta_iterate (relations, &state,
+                          gst_analytics_cls_mtd_get_mtd_type (), &classes);
+#else
+  return FALSE;
+#endif
+}
+
+void
+gst_int8_meta_warn_of_others (GstElement *element, GstBuffer *buffer, gboolean *warned)
+{
+  if (*warned || !(has_roi (buffer) || has_analytics (buffer)))
+    return;
+  *warned = TRUE;
+  GST_ELEMENT_WARNING (element, STREAM, FORMAT,
+      ("frames have classifications, but none as " GST_INT8_CLASSIFICATION_META
+       ", which is what is read here: set metadata=auto, both or custom of int8infer"),
+      (NULL));
+}
+
 /* As GstVideoRegionOfInterestMeta, which is scaled with its frame, does it. */
 static int
 scale (int x, int to, int from)

@@ -77,6 +77,9 @@ void gst_int8_meta_attach_tensor (GstBuffer *buffer, float *values, guint n, gbo
 /* The next custom metadata on a buffer, as gst_buffer_iterate_meta() goes on: its fields, or NULL. */
 const GstStructure *gst_int8_meta_next (GstBuffer *buffer, gpointer *state);
 
+/* For an element that has found none: where there are results of another kind it posts a warning, once. */
+void gst_int8_meta_warn_of_others (GstElement *element, GstBuffer *buffer, gboolean *warned);
+
 /* Where an object of a result is in a frame that has this size now (0: it is not known), since elements that
  * scale frames leave custom metadata as it is. FALSE: the result is of the frame itself. */
 gboolean gst_int8_meta_get_rect (const GstStructure *fields, int width, int height,

@@ -126,6 +126,38 @@ GST_START_TEST (test_scaled)
 }
 GST_END_TEST;
 
+/* Results that only others read are not passed over in silence. */
+GST_START_TEST (test_other_metadata)
+{
+  static const char *const kinds[] = {"roi", "both", "none"};
+  g_autofree char *launch =
+      g_strdup_printf ("int8infer metadata=%s model=%s calibration-table=%s ! "
+                       "int8metajson location=%s ! int8overlay",
+          kinds[__i__], test_model (), test_table (), test_path ("results.json"));
+  GstHarness *h = gst_harness_new_parse (launch);
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  guint warnings = 0;
+  GstMessage *message;
+
+  gst_element_set_bus (h->element, bus);
+  gst_harness_set_src_caps (h, test_caps (GST_VIDEO_FORMAT_BGRx, WIDTH, HEIGHT));
+  for (guint i = 0; i < 3; i++)
+    gst_buffer_unref (
+        gst_harness_push_and_pull (h, test_frame (GST_VIDEO_FORMAT_BGRx, WIDTH, HEIGHT, i)));
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING))) {
+    g_autoptr (GError) warning = NULL;
+
+    gst_message_parse_warning (message, &warning, NULL);
+    fail_unless (strstr (warning->message, "metadata=auto") != NULL, "%s", warning->message);
+    gst_message_unref (message);
+    warnings++;
+  }
+  fail_unless_equals_int (warnings, __i__ == 0 ? 2 : 0);
+  gst_element_set_bus (h->element, NULL);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
 /* Whole frames; empty ones only where they are wanted; append keeps what was there. */
 GST_START_TEST (test_frames)
 {
@@ -341,6 +373,7 @@ make_suite (void)
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_objects);
   tcase_add_test (tcase, test_scaled);
+  tcase_add_loop_test (tcase, test_other_metadata, 0, 3);
   tcase_add_test (tcase, test_frames);
   tcase_add_test (tcase, test_several);
   tcase_add_test (tcase, test_odd_values);
