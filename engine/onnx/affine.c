@@ -2,6 +2,25 @@
 /* onnx/affine.c: a scale and a shift for each element of the last axis. */
 #include "engine/onnx/import.h"
 
+/* AFFINE takes 2 to 4 axes: others are made so many for it. */
+static int
+add (EngineOnnx *onnx, const EngineOnnxNode *node, int inputs[3], GError **error)
+{
+  const EngineValue x = *engine_graph_value (onnx->graph, inputs[0]);
+  const gboolean fits = x.rank >= 2 && x.rank <= 4;
+  const int c = x.rank > 1 ? x.dims[x.rank - 1] : 1;
+  int y;
+
+  if (!fits)
+    inputs[0] = engine_onnx_add_reshape (onnx, node, 0, inputs[0], 3,
+        (int[]){x.dims[0], (int) (engine_value_elements (&x) / c / x.dims[0]), c}, error);
+  if (inputs[0] == ENGINE_NONE)
+    return ENGINE_NONE;
+  y = engine_onnx_infer (onnx, node, engine_onnx_add (onnx, node, ENGINE_OP_AFFINE, 0, inputs, 3),
+      error);
+  return fits ? y : engine_onnx_add_reshape (onnx, node, 0, y, x.rank, x.dims, error);
+}
+
 int
 engine_onnx_add_affine (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, float *scale,
     float *shift, GError **error)
@@ -27,8 +46,7 @@ engine_onnx_add_affine (EngineOnnx *onnx, const EngineOnnxNode *node, int stored
   inputs[2] = engine_onnx_add_floats (onnx, node, "shift", 1, &c, shift, error);
   if (inputs[2] == ENGINE_NONE)
     return ENGINE_NONE;
-  return engine_onnx_infer (onnx, node,
-      engine_onnx_add (onnx, node, ENGINE_OP_AFFINE, 0, inputs, 3), error);
+  return add (onnx, node, inputs, error);
 }
 
 int

@@ -4,6 +4,7 @@
  * normalisation is; of two activations, the second may have one value per channel.
  */
 #include <math.h>
+#include <string.h>
 
 #include "engine/onnx/levels.h"
 
@@ -115,6 +116,44 @@ is_affine (const EngineOnnxValue *x, const EngineOnnxConstant *constant)
                                      engine_onnx_may_be_channels_last (x)));
 }
 
+/* Whether the constant has more elements along an axis of which x has one. */
+static gboolean
+widens (const EngineOnnxValue *x, const EngineOnnxConstant *constant)
+{
+  for (int i = 0; i < constant->rank && constant->rank <= x->rank; i++) {
+    const int axis = x->rank - constant->rank + i;
+
+    if (constant->dims[i] > 1 && x->dims[axis] == 1 && axis != x->batch_axis)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Then x is repeated before. */
+static gboolean
+with_wide_constant (EngineOnnx *onnx, const EngineOnnxNode *node, char op,
+    const EngineOnnxConstant *constant, gboolean reversed, GError **error)
+{
+  const EngineOnnxImportFn import = op == '+'   ? engine_onnx_import_add
+                                    : op == '-' ? engine_onnx_import_sub
+                                    : op == '*' ? engine_onnx_import_mul
+                                                : engine_onnx_import_div;
+  const char *inputs[2] = {node->proto->input[0], node->proto->input[1]};
+  const char *expand[2] = {inputs[reversed], engine_onnx_between (onnx)};
+  const gint64 rank = constant->rank;
+  gint64 *shape;
+  EngineOnnxConstant *dims = engine_onnx_new_integers (onnx, 1, &rank, &shape, error);
+
+  if (!dims)
+    return FALSE;
+  memcpy (shape, constant->dims, rank * sizeof *shape);
+  engine_onnx_new_value (onnx, expand[1])->constant = dims;
+  inputs[reversed] = engine_onnx_between (onnx);
+  return engine_onnx_import_as (onnx, node, engine_onnx_import_expand, expand, 2, inputs[reversed],
+             error) &&
+         engine_onnx_import_as (onnx, node, import, inputs, 2, node->proto->output[0], error);
+}
+
 static gboolean
 with_constant (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnnxValue *x,
     const EngineOnnxConstant *constant, gboolean reversed, GError **error)
@@ -123,6 +162,8 @@ with_constant (EngineOnnx *onnx, const EngineOnnxNode *node, char op, EngineOnnx
   float *scale, *shift;
   int axis, c;
 
+  if (constant->f && widens (x, constant))
+    return with_wide_constant (onnx, node, op, constant, reversed, error);
   if (!constant->f)
     return ENGINE_ONNX_REFUSE ("integers and floats");
   if (!is_affine (x, constant) && (!reversed || op == '+' || op == '*'))

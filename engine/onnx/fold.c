@@ -5,6 +5,7 @@
  */
 #include "engine/onnx/fold.h"
 
+#include <math.h>
 #include <string.h>
 
 gboolean
@@ -166,12 +167,37 @@ engine_onnx_import_shape (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
 
+static gboolean
+range_of_floats (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  float v[3]; /* start, limit, delta */
+  EngineOnnxResult result;
+
+  for (int i = 0; i < 3; i++)
+    if (!engine_onnx_scalar (onnx, node, i, &v[i], error))
+      return FALSE;
+  const double steps = ceil (((double) v[1] - v[0]) / v[2]);
+  if (!(fabs (steps) <= ENGINE_ONNX_MAX_INTEGERS))
+    return ENGINE_ONNX_REFUSE ("%g elements", steps);
+  const gint64 n = MAX ((gint64) steps, 0);
+  if (!engine_onnx_result_new (onnx, &result, TRUE, 1, &n, error))
+    return FALSE;
+  for (gint64 i = 0; i < n; i++)
+    result.f[i] = v[0] + i * v[2];
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
 gboolean
 engine_onnx_import_range (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
+  const EngineOnnxValue *start = engine_onnx_input (onnx, node, 0, error);
   gint64 v[3], n; /* start, limit, delta */
   EngineOnnxResult result;
 
+  if (!start)
+    return FALSE;
+  if (start->constant && start->constant->f)
+    return range_of_floats (onnx, node, error);
   for (int i = 0; i < 3; i++) {
     const EngineOnnxConstant *constant = engine_onnx_integers (onnx, node, i, error);
 

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "engine/onnx/fold.h"
+#include "engine/onnx/levels.h"
 
 int
 engine_onnx_add_unary (EngineOnnx *onnx, const EngineOnnxNode *node, int stored, KernelUnary kind,
@@ -81,10 +82,30 @@ engine_onnx_import_relu (EngineOnnx *onnx, const EngineOnnxNode *node, GError **
   return engine_onnx_unary (onnx, node, KERNEL_UNARY_CLIP, 0, INFINITY, error);
 }
 
-/* --- Of constants only: sizes that are computed ----------------------------------------------- */
+/* TensorFlow's op, which tf2onnx leaves as it is, in GELU: 1 + erf (-x), as GELU's chain has it. */
+gboolean
+engine_onnx_import_erfc (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  const char *x = node->proto->input[0];
+  const char *negative = engine_onnx_between (onnx);
+  const char *inputs[2] = {engine_onnx_between (onnx), engine_onnx_between (onnx)};
+  float *one;
+  EngineOnnxConstant *constant = engine_onnx_new_floats (onnx, 0, NULL, FALSE, &one, error);
+
+  if (!constant)
+    return FALSE;
+  one[0] = 1;
+  engine_onnx_new_value (onnx, inputs[1])->constant = constant;
+  return engine_onnx_import_as (onnx, node, engine_onnx_import_neg, &x, 1, negative, error) &&
+         engine_onnx_import_as (onnx, node, engine_onnx_import_erf, &negative, 1, inputs[0], error) &&
+         engine_onnx_import_as (onnx, node, engine_onnx_import_add, inputs, 2,
+             node->proto->output[0], error);
+}
+
+/* --- Of constants only: sizes and positions that are computed ---------------------------------- */
 
 static gboolean
-round_constant (EngineOnnx *onnx, const EngineOnnxNode *node, double (*round) (double),
+of_constant (EngineOnnx *onnx, const EngineOnnxNode *node, double (*function) (double),
     GError **error)
 {
   const EngineOnnxConstant *x = engine_onnx_floats (onnx, node, 0, error);
@@ -93,26 +114,38 @@ round_constant (EngineOnnx *onnx, const EngineOnnxNode *node, double (*round) (d
   if (!x || !engine_onnx_result_new (onnx, &result, TRUE, x->rank, x->dims, error))
     return FALSE;
   for (gint64 i = 0; i < x->n; i++)
-    result.f[i] = round (engine_onnx_f (x, i));
+    result.f[i] = function (engine_onnx_f (x, i));
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
 
 gboolean
 engine_onnx_import_ceil (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  return round_constant (onnx, node, ceil, error);
+  return of_constant (onnx, node, ceil, error);
 }
 
 gboolean
 engine_onnx_import_floor (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  return round_constant (onnx, node, floor, error);
+  return of_constant (onnx, node, floor, error);
 }
 
 gboolean
 engine_onnx_import_round (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  return round_constant (onnx, node, rint, error);
+  return of_constant (onnx, node, rint, error);
+}
+
+gboolean
+engine_onnx_import_sin (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return of_constant (onnx, node, sin, error);
+}
+
+gboolean
+engine_onnx_import_cos (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  return of_constant (onnx, node, cos, error);
 }
 
 /* --- With parameters ------------------------------------------------------------------------- */

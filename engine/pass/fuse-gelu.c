@@ -33,18 +33,22 @@ uniform_of (const EngineGraph *graph, int value, float *scale, float *shift)
              : NULL;
 }
 
-/* Whether value is factor * x; factor 1 where it is x itself. */
+/* Whether value is factor * x, by up to two affines; factor 1 where it is x itself. */
 static gboolean
 is_multiple (const EngineGraph *graph, int value, int x, float *factor)
 {
-  const EngineNode *affine;
-  float shift;
+  float scale, shift;
 
   *factor = 1;
-  if (value == x)
-    return TRUE;
-  affine = uniform_of (graph, value, factor, &shift);
-  return affine && affine->inputs[0] == x && shift == 0;
+  for (int i = 0; i < 2 && value != x; i++) {
+    const EngineNode *affine = uniform_of (graph, value, &scale, &shift);
+
+    if (!affine || shift != 0)
+      return FALSE;
+    *factor *= scale;
+    value = affine->inputs[0];
+  }
+  return value == x;
 }
 
 static gboolean

@@ -36,6 +36,10 @@ def spelled_out(model, node, const):
     model("gelu-half-first", [node("Mul", "x half", "h"), node("Mul", "x r", "s"), node("Erf", "s", "e"),
                               node("Add", "e one", "g"), node("Mul", "h g", "y")],
           [const("r", 0.70710678, f), const("one", 1, f), const("half", 0.5, f)])
+    # as tf2onnx leaves Keras': neither ONNX nor ONNX Runtime has Erfc
+    model("gelu-erfc", [node("Mul", "x half", "h"), node("Mul", "x r", "s"), node("Erfc", "s", "e"),
+                        node("Mul", "h e", "y")],
+          [const("r", -0.70710678, f), const("half", 0.5, f)], golden="gelu-half-first")
     model("gelu-tanh-powers", [node("Pow", "x three", "c"), node("Mul", "c k", "s"), node("Add", "x s", "a"),
                                node("Mul", "a r", "t"), node("Tanh", "t", "h"), node("Add", "h one", "g"),
                                node("Mul", "x g", "p"), node("Mul", "p half", "y")],
@@ -97,6 +101,26 @@ def norms(model, node, const, weights):
                       node("Sub", "l s", "y")], [const("axes", [2, 3])], opset=18)
     model("lp-pool", [node("LpPool", "x", "p", kernel_shape=[2, 3], strides=[2, 1], p=2),
                       node("GlobalLpPool", "p", "y", p=1)], opset=18)
+
+
+def positions(model, node, const, weights):
+    """Constants that a small network would compute: of running sums, of angles; and sums that they widen."""
+    f = np.float32
+    model("positions", [node("CumSum", "mask one", "a", exclusive=1), node("CumSum", "mask zero", "b", reverse=1),
+                        node("Add", "a b", "p"), node("Range", "start limit step", "w"), node("Mul", "p w", "q"),
+                        node("Sin", "q", "s"), node("Cos", "q", "c"), node("Mul", "s c", "m"), node("Add", "x m", "t"),
+                        node("Shape", "x", "dims"), node("Slice", "dims two end", "hw"),
+                        node("ReduceProd", "hw", "n", keepdims=0), node("Cast", "n", "nf", to=1),
+                        node("ReduceProd", "gains", "g", axes=[1]), node("Mul", "g nf", "k"), node("Mul", "t k", "y")],
+          [const("mask", np.arange(30).reshape(6, 5) % 3 / 4, f), const("one", 1), const("zero", [0]),
+           const("start", 0.25, f), const("limit", 1.5, f), const("step", 0.25, f), const("two", [2]), const("end", [4]),
+           weights("gains", 3, 2, 1)], opset=13)
+    model("wide-constants", [node("ReduceMean", "x", "m", axes=[1, 3]), node("Mul", "rows m", "r"), node("Sub", "r column", "s"),
+                             node("Reshape", "x five", "v"), node("Sub", "v w", "d"), node("Sub", "d v", "e"),
+                             node("ReduceSum", "e", "t", axes=[1, 2, 3, 4], keepdims=0), node("Flatten", "t", "u"),
+                             node("Reshape", "s flat", "z"), node("Add", "z u", "y")],
+          [weights("rows", 3, 1, 5), weights("column", 1, 6, 1), const("five", [0, 3, 2, 3, 5]), weights("w", 3, 1, 1, 5),
+           const("flat", [0, 90])], opset=11)
 
 
 def gathered(model, node, const):

@@ -738,6 +738,20 @@ test_constants (void)
 {
   CHECK_CASES ({"input x 1 3 8 8; int i = 0; Gather x i -> y; output y", UNSUPPORTED,
                    "it takes images out of a batch"},
+      {"input x 1 3 8 8; int a = 1; CumSum x a -> y; output y", UNSUPPORTED, "computed from the image"},
+      {"input x 1 3 8 8; ReduceProd x -> y axes=[1]; output y", UNSUPPORTED, "computed from the image"},
+      {"input x 1 3 8 8; Sin x -> y; output y", UNSUPPORTED, "input 0 (\"x\") is computed from the image"},
+      {"input x 1 3 8 8; floats c 3; int a = 1; CumSum c a -> d; Add x d -> y; output y", MODEL, "axis 1"},
+      {"input x 1 3 8 8; floats c 3; ints a = 0 0; CumSum c a -> d; Add x d -> y; output y", MODEL,
+          "2 axes; one is needed"},
+      {"input x 1 3 8 8; floats c 3; ReduceProd c -> d axes=[2]; Add x d -> y; output y", MODEL, "axis 2"},
+      {"input x 1 3 8 8; floats a 1 = 0; floats b 1 = 5; Range a b a -> r; Add x r -> y; output y", MODEL,
+          "inf elements"},
+      {"input x 1 3 8 8; floats a 1 = 0; floats b 1 = 1e30; floats c 1; Range a b c -> r; Add x r -> y; "
+       "output y",
+          MODEL, "1e+30 elements"},
+      {"input x 1 3 8 1; floats k 5 1 3; Mul x k -> y; output y", UNSUPPORTED,
+          "axis 1 becomes 5 from 3"},
       {"input x 1 3 8 8; ints i = 0 3; Gather x i -> y axis=1; output y", MODEL,
           "index 3 of an axis of size 3"},
       {"input x 1 3 8 8; ints i = -9223372036854775807 9223372036854775807; Gather x i -> y axis=1; "
