@@ -131,7 +131,9 @@ calib_provenance_load (const char *table_path, CalibProvenance *p, GError **erro
   *p = (CalibProvenance){0};
   g_autofree char *text = calib_file_read (path, MAX_FILE_SIZE, "provenance file", &size, &local);
   if (!text) {
-    if (!g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    /* A table whose name has no room for .json has none. */
+    if (!g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
+        !g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG))
       g_propagate_error (error, g_steal_pointer (&local));
     return FALSE;
   }

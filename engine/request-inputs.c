@@ -57,11 +57,17 @@ read_bias (EngineRequestInputs *inputs, const EngineRequest *request, char **not
   g_autoptr (GError) local = NULL;
   gsize size;
 
-  if (!path || !g_file_test (path, G_FILE_TEST_EXISTS))
+  if (!path)
     return TRUE;
-  text = read_text (path, "bias correction", &size, &inputs->wanted.bias, error);
-  if (!text)
+  text = read_text (path, "bias correction", &size, &inputs->wanted.bias, &local);
+  /* That of an older table may be removed at any time; one of a name that is too long cannot be. */
+  if (g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+      g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG))
+    return TRUE;
+  if (!text) {
+    g_propagate_error (error, g_steal_pointer (&local));
     return FALSE;
+  }
   inputs->bias = engine_bias_parse (text, inputs->wanted.table, shown, &local);
   if (!inputs->bias && request->force &&
       g_error_matches (local, ENGINE_ERROR, ENGINE_ERROR_MISMATCH)) {

@@ -5,6 +5,7 @@
  */
 #include "tests/engine/request.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -351,6 +352,21 @@ check_message (const EngineRequest *request, const char *text)
   CHECK (refused.error && g_utf8_validate (refused.error->message, -1, NULL));
 }
 
+/* Beside a table of the longest name nothing else can lie. */
+static void
+test_longest_name (void)
+{
+  begin ();
+  g_autofree char *name = g_strnfill (NAME_MAX, 't'), *longest = path_of (name);
+  EngineRequest request = request_for (NULL);
+
+  write_table (table, 0.01f);
+  CHECK_INT (g_rename (table, longest), ==, 0);
+  request.table = longest;
+  g_auto (Outcome) built = obtain (&request);
+  check_built (&built, "no engine yet");
+}
+
 /* Paths are bytes, messages are UTF-8: bindings of GLib to other languages insist on it. */
 static void
 test_paths_of_any_bytes (void)
@@ -457,6 +473,7 @@ main (void)
   RUN (test_table_of_another_model);
   RUN (test_output_is_no_vector);
   RUN (test_bad_requests);
+  RUN (test_longest_name);
   RUN (test_paths_of_any_bytes);
   RUN (test_one_builds_for_all);
   RUN (test_cancelled);
