@@ -223,8 +223,9 @@ calib_format_parse (CalibFormat format, const char *text, gsize size, const char
   return NULL;
 }
 
-const char *
-calib_format_name_problem (CalibFormat format, const char *name)
+/* Why the name cannot stand in a file of the format, or NULL. */
+static const char *
+name_problem (CalibFormat format, const char *name)
 {
   const gsize n = strlen (name);
 
@@ -254,7 +255,7 @@ check_names (CalibFormat format, const CalibDynamicRanges *ranges, GError **erro
 {
   for (guint i = 0; i < calib_dynamic_ranges_n_entries (ranges); i++) {
     const char *name = calib_dynamic_ranges_entry (ranges, i, NULL, NULL);
-    const char *problem = calib_format_name_problem (format, name);
+    const char *problem = name_problem (format, name);
 
     if (problem)
       return calib_format_fail (error, format_names[format], 0,

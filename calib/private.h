@@ -203,8 +203,6 @@ gboolean calib_format_lines (const char *text, gsize size, const char *name, Cal
 void calib_format_chomp (char *text);
 /* A finite number, and nothing else, of decimal digits. */
 gboolean calib_format_read_number (const char *text, double *number);
-/* Why the name cannot stand in a file of the format, or NULL. */
-const char *calib_format_name_problem (CalibFormat format, const char *name);
 /* Sets the range, or fails if the tensor had another one further up. */
 gboolean calib_format_add (CalibDynamicRanges *ranges, const char *tensor, double lo, double hi,
     const char *name, guint line, GError **error);

@@ -17,9 +17,9 @@ struct _EngineAgreement {
 EngineAgreement *
 engine_agreement_new (guint n_classes, EngineScores scores)
 {
-  EngineAgreement *agreement = g_new0 (EngineAgreement, 1);
-
   g_return_val_if_fail (n_classes > 0, NULL);
+
+  EngineAgreement *agreement = g_new0 (EngineAgreement, 1);
 
   agreement->n = n_classes;
   agreement->scores = scores;

@@ -66,8 +66,9 @@ threads_of (KernelBackend *backend, KernelQueue *queue)
   return backend->queue_lanes ? (guint) backend->queue_lanes (queue) : 0;
 }
 
-char *
-engine_tactics_device (const EngineTactics *tactics)
+/* "cpu: AVX-512 VNNI, <CPU>, 4 threads, batch 16" */
+static char *
+describe_device (const EngineTactics *tactics)
 {
   return g_strdup_printf ("%s: %s, %s, %u thread%s, batch %u", tactics->backend,
       tactics->description, tactics->cpu, tactics->threads, tactics->threads == 1 ? "" : "s",
@@ -209,7 +210,7 @@ engine_tuned_for (const Engine *engine)
 
   for (guint i = 0; i < list->len; i++) {
     const EngineTactics *tactics = g_ptr_array_index (list, i);
-    g_autofree char *device = engine_tactics_device (tactics);
+    g_autofree char *device = describe_device (tactics);
     guint chosen = 0;
 
     for (guint k = 0; k < tactics->names->len; k++)

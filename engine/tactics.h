@@ -42,9 +42,6 @@ GPtrArray *engine_tactics_list (const Engine *engine);
 int *engine_tactics_resolve (const Engine *engine, KernelBackend *backend, KernelQueue *queue,
     int batch, gboolean *fits, char **note);
 
-/* "cpu: AVX-512 VNNI, <CPU>, 4 threads, batch 16" */
-char *engine_tactics_device (const EngineTactics *tactics);
-
 /* Whom ways are for: which there are may depend on the threads that a convolution has. */
 typedef struct {
   const EngineGraph *graph;

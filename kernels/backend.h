@@ -24,10 +24,8 @@ size_t kernel_conv_s8_pack_ref (const KernelConvShape *shape, int8_t zero_x, con
     void *packed);
 size_t kernel_conv_f32_pack_ref (const KernelConvShape *shape, const float *w, void *packed);
 size_t kernel_conv_f16_pack_ref (const KernelConvShape *shape, const float *w, void *packed);
-size_t kernel_conv_scratch_ref (const KernelConvShape *shape, KernelQueue *queue);
 size_t kernel_matmul_s8_scratch_ref (const KernelMatmul *args, KernelQueue *queue);
 size_t kernel_matmul_f32_scratch_ref (const KernelMatmul *args, KernelQueue *queue);
-const char *kernel_conv_tactic_ref (const KernelConvShape *shape, int tactic);
 
 #define KERNEL_OP(name, Args) void kernel_##name##_ref (const Args *args, KernelQueue *queue);
 #include "kernels/kernel-ops.inc"

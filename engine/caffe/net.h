@@ -115,7 +115,6 @@ void engine_caffe_reshape (EngineCaffe *caffe, const EngineCaffeLayer *layer, co
 
 /* Finds the layers of the caffemodel. */
 void engine_caffe_weights_open (EngineCaffe *caffe);
-gsize engine_caffe_n_weights (const EngineCaffe *caffe, const EngineCaffeLayer *layer);
 /* Blob i of the layer, which must have these dims, up to ones in front. */
 const float *engine_caffe_weights (EngineCaffe *caffe, const EngineCaffeLayer *layer, gsize i,
     int rank, const gint64 *dims, GError **error);

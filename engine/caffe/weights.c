@@ -36,14 +36,6 @@ engine_caffe_weights_open (EngineCaffe *caffe)
         weights->layer[i]->blobs);
 }
 
-gsize
-engine_caffe_n_weights (const EngineCaffe *caffe, const EngineCaffeLayer *layer)
-{
-  const EngineCaffeBlobs *found = g_hash_table_lookup (caffe->blobs, layer->name);
-
-  return found ? found->n : 0;
-}
-
 /* --- Shapes --------------------------------------------------------------------------------- */
 
 /* Without ones in front: a blob before `shape` always has four dims. */

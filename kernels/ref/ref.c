@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t
-kernel_conv_scratch_ref (const KernelConvShape *shape, KernelQueue *queue)
+static size_t
+conv_scratch (const KernelConvShape *shape, KernelQueue *queue)
 {
   return 0;
 }
 
-const char *
-kernel_conv_tactic_ref (const KernelConvShape *shape, int tactic)
+static const char *
+conv_tactic (const KernelConvShape *shape, int tactic)
 {
   return tactic == 0 ? "plain" : NULL;
 }
@@ -25,12 +25,12 @@ const KernelOps kernel_ops_ref = {
     .conv_s8_pack = kernel_conv_s8_pack_ref,
     .conv_f32_pack = kernel_conv_f32_pack_ref,
     .conv_f16_pack = kernel_conv_f16_pack_ref,
-    .conv_s8_scratch = kernel_conv_scratch_ref,
-    .conv_f32_scratch = kernel_conv_scratch_ref,
-    .conv_f16_scratch = kernel_conv_scratch_ref,
-    .conv_s8_tactic = kernel_conv_tactic_ref,
-    .conv_f32_tactic = kernel_conv_tactic_ref,
-    .conv_f16_tactic = kernel_conv_tactic_ref,
+    .conv_s8_scratch = conv_scratch,
+    .conv_f32_scratch = conv_scratch,
+    .conv_f16_scratch = conv_scratch,
+    .conv_s8_tactic = conv_tactic,
+    .conv_f32_tactic = conv_tactic,
+    .conv_f16_tactic = conv_tactic,
     .matmul_s8_scratch = kernel_matmul_s8_scratch_ref,
     .matmul_f32_scratch = kernel_matmul_f32_scratch_ref,
 #define KERNEL_OP(name, Args) .name = kernel_##name##_ref,
