@@ -345,6 +345,39 @@ test_mse_knows_what_is_never_negative (void)
   CHECK (entry (table, "conv8") == logits.threshold / 127.0f);
 }
 
+/* What only a hard swish reads counts from -3 on, but for TensorRT's methods. */
+static void
+test_thresholds_of_what_readers_see (void)
+{
+  g_autoptr (Net) net = net_new (3);
+  const float w[] = {10, -10}, b[] = {-5, 0};
+  const int x = net_conv_given (net, net_input (net, 4, 4, 1), 2, 1, 1, w, b);
+  const int y = net_unary (net, x, KERNEL_UNARY_HARD_SWISH, 0, 0);
+  g_autoptr (EngineModel) model = net_model (net_finish (net, net_dense (net, y, 3)));
+  g_autoptr (CalibStatistics) s = calibrate (model, ref, 2, 1, 8);
+  CalibSummary summary;
+
+  calib_histogram_summary (calib_statistics_lookup (s, "conv1"), &summary);
+  CHECK (summary.max > 3 && -summary.min > summary.max);
+  for (CalibMethod m = 0; m < CALIB_METHOD_COUNT; m++) {
+    const gboolean entropy = m == CALIB_METHOD_ENTROPY || m == CALIB_METHOD_ENTROPY2;
+    const CalibThresholdOptions options = {.method = m,
+        .percentile = 99.9,
+        .range = entropy ? CALIB_RANGE_SYMMETRIC : CALIB_RANGE_WITHIN,
+        .lo = -3,
+        .hi = INFINITY};
+    g_autoptr (CalibTable) table = NULL;
+    CalibThreshold expected;
+
+    if (calib_method_flags (m) != CALIB_HISTOGRAM_DEFAULT)
+      continue;
+    table = engine_calibration_table (model, s, m, 99.9, 8601, NULL);
+    CHECK (calib_threshold (calib_statistics_lookup (s, "conv1"), &options, &expected, NULL));
+    CHECK (table && entry (table, "conv1") == expected.threshold / 127.0f);
+    CHECK (m != CALIB_METHOD_MINMAX || expected.threshold == summary.max);
+  }
+}
+
 static void
 test_statistics_lack_tensors (void)
 {
@@ -424,6 +457,7 @@ main (void)
   RUN (test_entropy_shares_nothing);
   RUN (test_legacy_observes_all);
   RUN (test_mse_knows_what_is_never_negative);
+  RUN (test_thresholds_of_what_readers_see);
   RUN (test_statistics_lack_tensors);
   RUN (test_no_frames);
   RUN (test_table_fits_engine);

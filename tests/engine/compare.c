@@ -257,6 +257,37 @@ test_clips_only (void)
   }
 }
 
+/* To a hard swish -20 is -3: neither clipped, nor far from -3, nor large. */
+static void
+test_what_no_reader_tells_apart (void)
+{
+  g_autoptr (CalibTable) table = calib_table_new ("TRT-8601-MinMaxCalibration");
+  g_autoptr (Net) net = net_new (1);
+  const int x = net_conv_given (net, net_input (net, 2, 2, 1), 1, 1, 1, (float[]){1}, (float[]){0});
+  g_autoptr (EngineModel) model = model_of (
+      net_finish (net, net_dense (net, net_unary (net, x, KERNEL_UNARY_HARD_SWISH, 0, 0), 3)));
+  const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
+
+  calib_table_set (table, "input", 20.0f / 127);
+  calib_table_set (table, "conv1", 4.0f / 127);
+  calib_table_set (table, "unary2", 4.0f / 127);
+  g_autoptr (Engine) exact = build_float (model), judged = build (model, &options);
+  for (int clips_only = 0; clips_only < 2; clips_only++) {
+    g_autoptr (EngineComparison) comparison =
+        compare (exact, judged, cpu, (EngineCompareOptions){.clips_only = clips_only});
+    EngineTensorScore score;
+
+    push (comparison, (const float[]){-20, 3.5f, -6, 1}, 4);
+    engine_comparison_tensor (comparison, 1, &score);
+    CHECK_STR (score.name, "conv1");
+    CHECK (score.int8 && score.saturated == 0 && score.largest == 3.5);
+    CHECK (clips_only || (score.clip_noise == 0 && score.sqnr > 30 && score.cosine > 0.999));
+    push (comparison, (const float[]){-20, 5, -6, 1}, 4);
+    engine_comparison_tensor (comparison, 1, &score);
+    CHECK (score.saturated == 1.0 / 8 && score.largest == 5);
+  }
+}
+
 /* Halves lose what 11 bits lose. */
 static void
 test_halves (void)
@@ -407,6 +438,7 @@ main (void)
   RUN (test_any_backend_and_threads);
   RUN (test_network_only);
   RUN (test_clips_only);
+  RUN (test_what_no_reader_tells_apart);
   RUN (test_halves);
   RUN (test_kept_frames);
   RUN (test_input_bytes);
