@@ -9,7 +9,7 @@ COLOURS = {"ours": "#c0392b", "NNCF": "#2e6da4", "ORT Percentile": "#5a9e5a", "O
            "ORT Entropy": "#8a6d3b"}
 LABELS = {"ours": "gst-int8", "ORT Percentile": "ONNX Runtime, Percentile", "ORT MinMax": "ONNX Runtime, MinMax",
           "ORT Entropy": "ONNX Runtime, Entropy"}
-BAR, GAP, LEFT, HEIGHT = 16, 22, 46, 150
+BAR, GAP, LEFT, HEIGHT = 20, 22, 46, 150
 PANELS = [("Frames that change their class, percent; lower is better", lambda mean: 100 - mean.percent),
           ("SQNR of the logits, dB; higher is better", lambda mean: mean.sqnr)]
 
