@@ -108,12 +108,13 @@ device_names (const GstInt8Device *devices, guint n)
   return g_string_free (g_steal_pointer (&names), FALSE);
 }
 
-/* The element message "int8-engine": swapped (gboolean: while playing, in place of another), built (gboolean), reason (string; built only), path (string;
- * where the file could be kept), seconds (gdouble: from the start to the first frame's turn),
- * precision and backend (string), layers-int8, layers-fp32 (gint), tuned (gboolean: timed now), tactics
- * (string: whose choice they are). Arrays of string, where there are such: inferred (tensors
- * whose range came from another's), obeyed (layers with a rule of layer-precision), refused (what cannot
- * be had), unmatched (rules and ranges by hand that nothing has). */
+/* The element message "int8-engine": swapped (gboolean: while playing, in place of another), built
+ * (gboolean), reason (string; built only), path (string; where the file could be kept), seconds (gdouble:
+ * from the start to the first frame's turn), precision and backend (string), layers-int8, layers-fp16,
+ * layers-fp32 (gint), tuned (gboolean: timed now), tactics (string: whose choice they are). Arrays of
+ * string, where there are such: inferred (tensors whose range came from another's), obeyed (layers with a
+ * rule of layer-precision), refused (what cannot be had), unmatched (rules and ranges by hand that nothing
+ * has). */
 void
 gst_int8_network_post (GstElement *element, const GstInt8Network *network,
     const GstInt8Device *devices, guint n_devices)
