@@ -69,11 +69,11 @@ typedef enum {
   GST_INT8_JOB_FAILED /* there is no network: its message has been posted */
 } GstInt8JobState;
 
-/* Joins the instance of that id (NULL or "": one of its own). The first member whose settings name a model
- * says what the network is, with its devices and batch size, and it begins to load; members without a model wait for
- * that, which a warning says where it takes long. Settings that name another model are G_IO_ERROR_INVALID_ARGUMENT, and so are settings that
- * cannot be. The element posts the messages about the network; it is not
- * referenced. */
+/* Joins the instance of that id (NULL or "": one of its own). The first member whose settings name
+ * a model says what the network is, with its devices and batch size, and it begins to load; members
+ * without a model wait for that, which a warning says where it takes long. Settings that name
+ * another model are G_IO_ERROR_INVALID_ARGUMENT, and so are settings that cannot be. The element
+ * posts the messages about the network; it is not referenced. */
 GstInt8Member *gst_int8_instance_join (const char *id, GstElement *element,
     const GstInt8NetworkSettings *settings, const GstInt8Device *devices, guint n_devices,
     GError **error);
