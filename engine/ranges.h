@@ -33,8 +33,8 @@ int *engine_ranges_share_fixed (const EngineGraph *graph, float *scale, gboolean
  * == 0 full, anything else affine. An empty range stands for a tensor that is always 0 and gets
  * scale 1 / 127. */
 EngineQuant engine_quant_from_range (double lo, double hi);
-/* The same, but for affine ranges the scale is a little larger, so that both ends lie within: what is at a
- * level there is what all beyond it is. */
+/* The same, the step of an affine range a little wider: both ends lie within, so that what is clipped gets a
+ * level that is no nearer to 0 than the end. */
 EngineQuant engine_quant_covering (double lo, double hi);
 /* The same range with a larger scale: its lower end stays. */
 EngineQuant engine_quant_widened (const EngineQuant *quant, double scale);

@@ -52,7 +52,7 @@ typedef struct {
   const char *name;
   const CalibHistogram *histogram;
   CalibSummary summary;
-  float lowest, highest; /* what it can be: engine_graph_bounds() */
+  float lowest, highest; /* engine_graph_useful() */
   GArray *ranges;        /* EngineReportRange; that in use first, where there is one */
   gboolean is_suspect;   /* its histogram is shown at once: a link leads there */
 } EngineReportTensor;

@@ -227,14 +227,22 @@ test_shape_errors (void)
 
 /* --- Bounds ---------------------------------------------------------------------------------- */
 
+typedef void (*FindFn) (const EngineGraph *graph, int value, float *lo, float *hi);
+
 static void
-check_bounds (const EngineGraph *graph, int value, float lo, float hi)
+check_found (FindFn find, const EngineGraph *graph, int value, float lo, float hi)
 {
   float got_lo, got_hi;
 
-  engine_graph_bounds (graph, value, &got_lo, &got_hi);
+  find (graph, value, &got_lo, &got_hi);
   if (got_lo != lo || got_hi != hi)
     CHECK_FAIL ("%s: %g..%g, expected %g..%g", name_of (graph, value), got_lo, got_hi, lo, hi);
+}
+
+static void
+check_bounds (const EngineGraph *graph, int value, float lo, float hi)
+{
+  check_found (engine_graph_bounds, graph, value, lo, hi);
 }
 
 static void
@@ -297,11 +305,7 @@ test_bounds_of_a_lattice (void)
 static void
 check_useful (const EngineGraph *graph, int value, float lo, float hi)
 {
-  float got_lo, got_hi;
-
-  engine_graph_useful (graph, value, &got_lo, &got_hi);
-  if (got_lo != lo || got_hi != hi)
-    CHECK_FAIL ("%s: %g..%g, expected %g..%g", name_of (graph, value), got_lo, got_hi, lo, hi);
+  check_found (engine_graph_useful, graph, value, lo, hi);
 }
 
 /* Of what only this function reads. */
