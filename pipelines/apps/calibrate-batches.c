@@ -24,7 +24,7 @@ get_batch (guint8 *pictures, size_t size)
   return fread (pictures, size, BATCH, stdin);
 }
 
-/* push_buffer() waits while the element is behind (block=true), and fails once it has stopped. */
+/* push_buffer() waits while the element is behind (block=true), and fails once the stream has ended. */
 static gboolean
 push_picture (GstAppSrc *source, const guint8 *picture, size_t size)
 {
@@ -47,6 +47,15 @@ push_all (GstAppSrc *source, size_t size)
     }
   gst_app_src_end_of_stream (source);
   return pushed;
+}
+
+/* An element that fails takes no more pictures: nobody may wait for it. */
+static GstBusSyncReply
+end_after_error (GstBus *bus, GstMessage *message, gpointer source)
+{
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR)
+    gst_app_src_end_of_stream (source);
+  return GST_BUS_PASS;
 }
 
 /* int8calib writes the table at the end of the stream and says so before it passes the end on. */
@@ -99,7 +108,7 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   g_autoptr (GstElement) pipeline = NULL;
   GstVideoInfo info;
-  guint pushed;
+  guint pushed = 0;
   gboolean ok;
 
   gst_init (&argc, &argv);
@@ -120,8 +129,11 @@ main (int argc, char **argv)
   }
   g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
 
-  gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  pushed = push_all (GST_APP_SRC (source), GST_VIDEO_INFO_SIZE (&info));
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+
+  gst_bus_set_sync_handler (bus, end_after_error, source, NULL);
+  if (gst_element_set_state (pipeline, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE)
+    pushed = push_all (GST_APP_SRC (source), GST_VIDEO_INFO_SIZE (&info));
   ok = wait_for_table (pipeline);
   gst_element_set_state (pipeline, GST_STATE_NULL);
   if (ok && pushed == 0)
