@@ -387,7 +387,8 @@ engine_build (const EngineModel *model, const EngineBuildOptions *options,
   EngineGraph *graph;
   Engine *engine;
 
-  if (!check_options (model, options, error) || g_cancellable_set_error_if_cancelled (cancellable, error))
+  if (!check_options (model, options, error) ||
+      g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
 
   graph = build_graph (model, &context, error);

@@ -13,7 +13,11 @@
  *
  * Threads: EngineModel and Engine never change after they are made and are shared freely between
  * threads (atomic reference counts). engine_load() and engine_obtain() give the object that is there
- * already while somebody has the same file, or the engine of the same request. EngineExec and EngineCalibrator belong to one thread at a time.
+ * already while somebody has the same file, or the engine of the same request. EngineExec and
+ * EngineCalibrator belong to one thread at a time.
+ *
+ * A char * that a function returns is the caller's, for g_free(); a const char * lives as long as the
+ * object that was asked.
  */
 #pragma once
 
@@ -198,14 +202,13 @@ typedef struct {
 
 typedef struct {
   int layers_int8, layers_fp32, layers_fp16; /* nodes that compute; reshapes do not count */
-  /* Engine files keep what follows. */
-  /* char *, or NULL for none */
+  /* Of char *, or NULL for none. Engine files keep them. */
   GPtrArray *obeyed;    /* layers with a rule: "conv1: fp32 (conv*:fp32)" */
   GPtrArray *refused;   /* "softmax5: int8 (*:int8): there is no such kernel"; a range by hand that
                            had to be widened */
   GPtrArray *unmatched; /* rules and ranges by hand that no layer or tensor has: "rule convx:fp32" */
-  GPtrArray *inferred; /* char *, or NULL: tensors whose range came from another's, "pool1 <-
-                                   conv1", or that were always 0, "relu5 <- always 0, T = 1" */
+  GPtrArray *inferred;  /* tensors whose range came from another's, "pool1 <- conv1", or that were
+                           always 0, "relu5 <- always 0, T = 1" */
 } EngineBuildReport;
 void engine_build_report_clear (EngineBuildReport *report);
 
@@ -214,7 +217,10 @@ typedef void (*EngineProgressFn) (guint done, guint total, const char *what, gpo
 
 typedef struct _Engine Engine;
 
-/* report may be NULL, else zeroed; cleared by the caller. */
+/* report may be NULL, else zeroed; cleared by the caller. ENGINE_ERROR_RANGE where a tensor has no range, or
+ * one that leads beyond floats; _RULES and _UNSUPPORTED for options that contradict each other or the
+ * model, and _RULES for what strict makes an error; _MODEL for weights that are not finite; _MISMATCH for a
+ * bias of other layers. */
 Engine *engine_build (const EngineModel *model, const EngineBuildOptions *options,
     EngineBuildReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
     GError **error);
@@ -238,51 +244,6 @@ EngineType engine_input_type (const Engine *engine, float *scale, int *zero);
 const char *engine_output_name (const Engine *engine); /* of the first output */
 char *engine_dump (const Engine *engine);
 char *engine_dot (const Engine *engine); /* the same for Graphviz, coloured by precision */
-
-/* --- Q/DQ export ---------------------------------------------------------------------------- */
-
-/* Whose rules the file follows. All of them read standard ops between QuantizeLinear and
- * DequantizeLinear (opset 13, NCHW; weights int8 with one scale for each output channel, along axis
- * 0); they differ in what they turn into int8 kernels, and in what they refuse. docs/ACCURACY.md
- * tells what ONNX Runtime and OpenVINO make of it.
- *
- *   tensorrt     TensorRT 8 to 11. Activations are int8 with zero point 0: the engine's ranges must be
- *                symmetric. Biases are float: a DequantizeLinear of int32 is refused
- *                (github.com/onnx/onnx-tensorrt/issues/850, github.com/NVIDIA/TensorRT/issues/3360).
- *                Both inputs of an add are dequantised, and nothing is quantised between a
- *                convolution, its add and its activation, so that they become one kernel
- *                (docs.nvidia.com/deeplearning/tensorrt, "Explicit Quantization", and
- *                "Add Custom QDQ Insertion Case" of the TensorFlow-Quantization toolkit). All inputs
- *                of a concat have its scale, and so have what goes into and comes out of a max pool,
- *                reshape, transpose or slice: equal scales are one initialiser.
- *   onnxruntime  Activations are uint8. Biases are int32 at scale s_x s_w. Its int8 convolutions write
- *                int8 only: a sum that a residual is added to is quantised before, in a range outside
- *                which the residual makes no difference. It costs up to two bits there; `exact`
- *                leaves these convolutions to float kernels.
- *   openvino     Activations are uint8. Else as tensorrt, with any zero point. */
-typedef enum {
-  ENGINE_EXPORT_TENSORRT,
-  ENGINE_EXPORT_ONNXRUNTIME,
-  ENGINE_EXPORT_OPENVINO,
-  ENGINE_EXPORT_TARGET_COUNT
-} EngineExportTarget;
-const char *engine_export_target_name (EngineExportTarget target); /* "tensorrt" ... */
-
-typedef struct {
-  EngineExportTarget target;
-  gboolean exact; /* onnxruntime: rounded where our engine rounds and nowhere else; slow */
-  int batch;      /* of the input; 0: any, "N" */
-} EngineExportOptions;
-
-/* Writes what the INT8 engine executes as an ONNX file: batch norms folded, the tensors with the
- * names that the model had, levels of weights as they are. Images are float [n c h w], not quantised,
- * also where the model took [n h w c]. The file is replaced atomically. Its metadata says what it was
- * made of. */
-gboolean engine_export_qdq (const Engine *engine, const EngineExportOptions *options,
-    const char *path, GError **error);
-/* The same as bytes. */
-GBytes *engine_export_qdq_bytes (const Engine *engine, const EngineExportOptions *options,
-    GError **error);
 
 /* --- Engine file ---------------------------------------------------------------------------- */
 
@@ -321,11 +282,10 @@ char *engine_request_key (const EngineRequest *request, GError **error);
 typedef struct {
   gboolean built; /* else loaded */
   gboolean tuned; /* ways were timed now */
-  char
-      *reason; /* for people: why it was built: "no engine yet", "model changed", "calibration table
-                      changed", "the file is corrupt: ..."; NULL where it was loaded */
-  char *path;  /* where the engine file is; NULL when it could not be kept */
-  char *warning; /* something that was worked around, such as an unwritable folder; or NULL */
+  char *reason;   /* for people: why it was built: "no engine yet", "model changed", "calibration
+                     table changed", "the file is corrupt: ..."; NULL where it was loaded */
+  char *path;     /* where the engine file is; NULL when it could not be kept */
+  char *warning;  /* something that was worked around, such as an unwritable folder; or NULL */
   double seconds;
   EngineBuildReport build;
 } EngineRequestReport;
@@ -334,7 +294,9 @@ void engine_request_report_clear (EngineRequestReport *report);
 /* Loads the engine, or builds and saves it. on_build is called once before a build starts, with the
  * reason. A corrupt file of ours is rebuilt; a foreign file is left alone and the cache folder used,
  * and so is an unwritable place; report->warning says so. on_build is also called once before tuning
- * starts, where nothing was built. */
+ * starts, where nothing was built. report may be NULL, else zeroed; it is to be cleared after an error, too.
+ * Errors are those of the files, of engine_model_load_with(), engine_build() and engine_tune(), and
+ * ENGINE_ERROR_MISMATCH for a table of another model or preprocessing, unless forced. */
 typedef void (*EngineBuildStartFn) (const char *reason, gpointer data);
 Engine *engine_obtain (const EngineRequest *request, EngineRequestReport *report,
     EngineBuildStartFn on_build, EngineProgressFn progress, gpointer data,
@@ -343,14 +305,15 @@ Engine *engine_obtain (const EngineRequest *request, EngineRequestReport *report
 /* --- Execution ------------------------------------------------------------------------------ */
 
 /* The back end of a name (kernel_open()): one for all who have it open at the same time, so that they
- * share packed weights. */
+ * share packed weights. Thread-safe. ENGINE_ERROR_BACKEND says why it is not to be had. */
 KernelBackend *engine_backend_open (const char *name, GError **error);
 void engine_backend_close (KernelBackend *backend); /* NULL is fine */
 
 typedef struct _EngineExec EngineExec;
 
 /* Allocates everything for 1 .. max_batch images; nothing is allocated afterwards. The back end must
- * outlive it. threads: 0 for all CPUs. */
+ * outlive it. threads: 0 for all CPUs. ENGINE_ERROR_BACKEND names the kernel that is missing, or what the
+ * device says; ENGINE_ERROR_MEMORY how much is needed. */
 EngineExec *engine_exec_new (Engine *engine, KernelBackend *backend, int max_batch, int threads,
     GError **error);
 void engine_exec_free (EngineExec *exec);
@@ -442,4 +405,5 @@ G_END_DECLS
 
 #include "engine/bias.h"
 #include "engine/compare/compare.h"
+#include "engine/export/export.h"
 #include "engine/report/report.h"
