@@ -177,7 +177,8 @@ parse (int *argc, char ***argv, BenchTrtexec *trtexec, BenchSettings *s, GError 
       .entries = entries,
       .shared = TOOL_ALL,
       .more_heading = "As trtexec:",
-      .more = (const GOptionEntry *) (gpointer) more->data};
+      .more = (const GOptionEntry *) (gpointer) more->data,
+      .example = "--onnx=model.onnx --int8 --calib=calib.table --shapes=input:8x3x224x224"};
 
   return bench_trtexec_know (*argc, *argv, error) &&
          tool_parse (argc, argv, &syntax, &s->network, error);

@@ -33,7 +33,8 @@ parse (Arguments *a, int argc, char **argv, GError **error)
   const ToolSyntax syntax = {.arguments = "[MODEL]",
       .summary = "Builds an engine file, in int8 unless --precision says another.",
       .entries = entries,
-      .shared = TOOL_ALL};
+      .shared = TOOL_ALL,
+      .example = "model.onnx --table calib.table --output model.int8engine"};
 
   if (!tool_parse (&argc, &argv, &syntax, &a->network, error) ||
       !tool_take_model (&a->network, argc, argv, error))

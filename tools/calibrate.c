@@ -66,7 +66,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
   const ToolSyntax syntax = {.arguments = "[MODEL]",
       .summary = summary,
       .entries = entries,
-      .shared = TOOL_FILE | TOOL_MODEL | TOOL_BACKEND | TOOL_BATCH | TOOL_THREADS};
+      .shared = TOOL_FILE | TOOL_MODEL | TOOL_BACKEND | TOOL_BATCH | TOOL_THREADS,
+      .example = "model.onnx --images photos --max-frames 500 --table calib.table"};
 
   if (!tool_parse (argc, argv, &syntax, &o->network, error) ||
       !tool_take_model (&o->network, *argc, *argv, error))

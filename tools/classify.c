@@ -69,7 +69,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "table, ranges\nby hand (--ranges FILE is --dynamic-ranges FILE, as in sampleINT8API) or a "
           "quantised model, else in fp32.",
       .entries = entries,
-      .shared = TOOL_ALL & ~TOOL_BATCH};
+      .shared = TOOL_ALL & ~TOOL_BATCH,
+      .example = "cat.jpg --model model.onnx --table calib.table --labels labels.txt"};
 
   if (!tool_parse (argc, argv, &syntax, &o->network, error))
     return FALSE;

@@ -68,7 +68,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "is int8 (the default) or mixed.",
       .entries = entries,
       .shared =
-          TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_PRECISION | TOOL_BACKEND | TOOL_THREADS};
+          TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_PRECISION | TOOL_BACKEND | TOOL_THREADS,
+      .example = "model.onnx --table calib.table --images other-photos --html report.html"};
 
   return tool_parse (argc, argv, &syntax, &o->network, error) &&
          tool_take_model (&o->network, *argc, *argv, error);

@@ -215,8 +215,8 @@ tool_convert (int argc, char **argv, GError **error)
 {
   g_autofree char *names = list_formats ();
   g_autofree char *summary = g_strdup_printf (
-      "Converts calibration tables and files of ranges. FORMAT is one of %s. That of IN is told from "
-      "its contents, that of OUT from .json (onnxruntime-json), .flatbuffers "
+      "Converts calibration tables and files of ranges. FORMAT is one of\n%s.\nThat of IN is told from "
+      "its contents, that of OUT from .json (onnxruntime-json),\n.flatbuffers "
       "(onnxruntime-flatbuffers) or .txt (ranges).",
       names);
   Convert convert = {0};
@@ -229,7 +229,10 @@ tool_convert (int argc, char **argv, GError **error)
           "TEXT"},
       {NULL},
   };
-  const ToolSyntax syntax = {.arguments = "IN OUT", .summary = summary, .entries = entries};
+  const ToolSyntax syntax = {.arguments = "IN OUT",
+      .summary = summary,
+      .entries = entries,
+      .example = "calib.table ranges.txt"};
   gboolean ok = tool_parse (&argc, &argv, &syntax, NULL, error);
 
   if (ok && argc != 3)

@@ -110,7 +110,8 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "precision or in\nseveral: --precision fp32,int8 (the default with a table, ranges by hand or "
           "a quantised model; else fp32).",
       .entries = entries,
-      .shared = TOOL_ALL};
+      .shared = TOOL_ALL,
+      .example = "model.onnx --table calib.table --images photos --labels labels.txt --within 1"};
 
   return tool_parse (argc, argv, &syntax, &o->network, error) &&
          tool_take_model (&o->network, *argc, *argv, error) && check (o, error);

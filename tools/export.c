@@ -51,7 +51,8 @@ parse (Arguments *a, int argc, char **argv, GError **error)
           "and DQ) as an\nONNX file with QuantizeLinear and DequantizeLinear. Images go in as float, "
           "[n c h w].",
       .entries = entries,
-      .shared = TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_PRECISION};
+      .shared = TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_PRECISION,
+      .example = "model.onnx --table calib.table --for tensorrt --output model-int8.onnx"};
 
   a->options.target = ENGINE_EXPORT_ONNXRUNTIME;
   if (!tool_parse (&argc, &argv, &syntax, &a->network, error) ||

@@ -187,7 +187,8 @@ tool_inspect (int argc, char **argv, GError **error)
                  "is told from\nthe suffix: .onnx, .caffemodel and .prototxt, .int8engine, .int8stats; "
                  "anything else is a table.",
       .entries = entries,
-      .shared = TOOL_FILE};
+      .shared = TOOL_FILE,
+      .example = "--dot model.int8engine | dot -Tsvg >model.svg"};
 
   if (!tool_parse (&argc, &argv, &syntax, &options, error))
     return FALSE;

@@ -99,8 +99,9 @@ add_group (GOptionContext *context, const char *heading, const GOptionEntry *ent
 }
 
 static GOptionContext *
-make_context (const ToolSyntax *syntax, ToolOptions *options)
+make_context (const char *name, const ToolSyntax *syntax, ToolOptions *options)
 {
+  g_autofree char *example = g_strdup_printf ("Example:\n  %s %s", name, syntax->example);
   const GOptionEntry help[] = {
       {"help", 'h', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, (gpointer) print_help,
           "Show this text", NULL},
@@ -110,6 +111,7 @@ make_context (const ToolSyntax *syntax, ToolOptions *options)
 
   g_option_context_set_help_enabled (context, FALSE);
   g_option_context_set_summary (context, syntax->summary);
+  g_option_context_set_description (context, example);
   add_group (context, "Options:", syntax->entries);
   if (options)
     g_option_context_add_group (context, shared_group (options, syntax->shared));
@@ -134,7 +136,7 @@ gboolean
 tool_parse (int *argc, char ***argv, const ToolSyntax *syntax, ToolOptions *options, GError **error)
 {
   g_autofree char *name = g_strconcat ("gst-int8-1.0 ", (*argv)[0], NULL);
-  g_autoptr (GOptionContext) context = make_context (syntax, options);
+  g_autoptr (GOptionContext) context = make_context (name, syntax, options);
   g_autoptr (GError) failure = NULL;
 
   g_set_prgname (name);

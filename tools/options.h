@@ -38,6 +38,7 @@ typedef struct {
   ToolOptionSet shared;
   const char *more_heading; /* of a list of its own, or NULL */
   const GOptionEntry *more;
+  const char *example; /* what follows the command's name, for --help */
 } ToolSyntax;
 
 /* Parses argv; texts that are left stay in argv. options: NULL where nothing is shared. FALSE: error is a

@@ -27,7 +27,8 @@ tool_merge (int argc, char **argv, GError **error)
 
   const ToolSyntax syntax = {.arguments = "FILE...",
       .summary = "Merges statistics of one model and one preprocessing. One file is in memory at a time.",
-      .entries = entries};
+      .entries = entries,
+      .example = "camera1.int8stats camera2.int8stats --output both.int8stats"};
 
   if (!tool_parse (&argc, &argv, &syntax, NULL, error))
     return FALSE;

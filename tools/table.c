@@ -35,7 +35,8 @@ read_options (int argc, char **argv, TableOptions *options, GError **error)
   const ToolSyntax syntax = {.arguments = "[MODEL]",
       .summary = summary,
       .entries = entries,
-      .shared = TOOL_FILE | TOOL_MODEL | TOOL_THREADS};
+      .shared = TOOL_FILE | TOOL_MODEL | TOOL_THREADS,
+      .example = "model.onnx --statistics model.int8stats --method mse --output calib.table"};
 
   if (!tool_parse (&argc, &argv, &syntax, &options->network, error) ||
       !tool_take_model (&options->network, argc, argv, error))
