@@ -36,7 +36,8 @@ DEPENDS = 1e-3  # as in architectures.py
 KERAS = [("VGG16", 13, 64), ("ResNet50", 13, 96), ("ResNet50V2", 15, 96), ("InceptionV3", 12, 107),
          ("InceptionResNetV2", 13, 107), ("Xception", 14, 96), ("MobileNet", 11, 96), ("MobileNetV2", 13, 96),
          ("MobileNetV3Small", 15, 96), ("MobileNetV3Large", 13, 96), ("DenseNet121", 12, 96),
-         ("NASNetMobile", 13, 96), ("EfficientNetB0", 13, 96), ("EfficientNetV2B0", 17, 96)]
+         ("NASNetMobile", 13, 96), ("EfficientNetB0", 13, 96), ("EfficientNetV2B0", 17, 96),
+         ("ViT", 13, 64)]
 PADDLE = [("alexnet", 11, 224), ("vgg11", 9, 224), ("resnet18", 11, 96), ("resnet50", 13, 96),
           ("resnext50_32x4d", 11, 96), ("wide_resnet50_2", 12, 96), ("mobilenet_v1", 11, 96), ("mobilenet_v2", 13, 96),
           ("mobilenet_v3_small", 11, 96), ("mobilenet_v3_large", 15, 96), ("squeezenet1_0", 11, 96),
@@ -64,13 +65,27 @@ def images(side):
     return np.ascontiguousarray(coarse.repeat(8, 1).repeat(8, 2)[:, :side, :side], np.float32)
 
 
+def keras_vit(shape):
+    """A small one of Keras' own layers, whose attention is Einsums and whose GELU is TensorFlow's."""
+    from tensorflow.keras import Input, Model, layers
+
+    image = Input(shape)
+    x = layers.Reshape((-1, 48))(layers.Conv2D(48, 16, strides=16)(image))
+    for _ in range(2):
+        y = layers.LayerNormalization()(x)
+        x = layers.Add()([x, layers.MultiHeadAttention(3, 16)(y, y)])
+        y = layers.Dense(192, activation="gelu")(layers.LayerNormalization()(x))
+        x = layers.Add()([x, layers.Dense(48)(y)])
+    return Model(image, layers.Dense(10)(layers.GlobalAveragePooling1D()(x)))
+
+
 def keras(name, opset, x, path):
     import tensorflow as tf
     import tf2onnx
 
     options = {"weights": None, "input_shape": x.shape[1:], "classifier_activation": None}
     tf.keras.utils.set_random_seed(1)
-    model = getattr(tf.keras.applications, name)(**options)
+    model = keras_vit(x.shape[1:]) if name == "ViT" else getattr(tf.keras.applications, name)(**options)
     norms = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
     for layer in norms:
         layer.momentum = 0.0  # statistics are those of what follows
@@ -83,7 +98,7 @@ def keras(name, opset, x, path):
             layer.rate = 0.0
     if norms:
         model(x, training=True)
-    if name.startswith("EfficientNet"):  # constants of its preprocessing would be inputs of a function's export
+    if name.startswith(("EfficientNet", "ViT")):  # whose constants would be inputs of a function's export
         folder = path[:-len(".onnx")]
         model.export(folder, verbose=False)
         subprocess.run([sys.executable, "-m", "tf2onnx.convert", "--saved-model", folder, "--output", path,
