@@ -8,19 +8,24 @@
 #include <glib.h>
 #include <locale.h>
 
-/* Until the end of its scope, what this thread prints has a point: g_auto (EnginePoint) point = engine_point (); */
+/* Until the end of its scope, what this thread prints is as in the locale "C":
+ *     g_auto (EnginePoint) point = engine_point (); */
 typedef locale_t EnginePoint; /* the locale before */
 
 static inline EnginePoint
 engine_point (void)
 {
-  return uselocale (newlocale (LC_NUMERIC_MASK, "C", duplocale (uselocale ((locale_t) 0))));
+  static gsize plain;
+
+  if (g_once_init_enter (&plain))
+    g_once_init_leave (&plain, (gsize) newlocale (LC_ALL_MASK, "C", (locale_t) 0));
+  return uselocale ((locale_t) plain);
 }
 
 static inline void
 engine_point_end (EnginePoint before)
 {
-  freelocale (uselocale (before));
+  uselocale (before);
 }
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC (EnginePoint, engine_point_end, (EnginePoint) 0)
