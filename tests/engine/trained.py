@@ -16,7 +16,8 @@ measure exports them (FOLDER/NAME.onnx, opset 17, dynamic batch) and measures wh
 
     FP32     run-model against ONNX Runtime on 20 images: the largest difference relative to the largest output
     right    the labelled class, 10,000 test images: `gst-int8-1.0 evaluate`, FP32 and INT8
-    same     FP32's class, the first --judge of them, and the SQNR of the logits: `gst-int8-1.0 compare`
+    same     FP32's class, the first --judge of them; SQNR of the logits and mean divergence, in nats:
+             `gst-int8-1.0 compare`
     layers   in INT8 and in float: `gst-int8-1.0 build`
 
 after `gst-int8-1.0 calibrate` with its defaults on --calibrate training images. The peers are those of
@@ -280,13 +281,13 @@ def ours(tool, path, some, folder):
     with open(figures, encoding="utf-8") as file:
         compared = json.load(file)["calibrations"][0]
     columns = [*(f"{100 * float(right[precision]):.2f} %" for precision in ("fp32", "int8")),
-               cell(compared["top1"], compared["sqnr"]), " / ".join(layers.groups()),
+               cell(compared["top1"], compared["sqnr"], compared["kl-mean"]), " / ".join(layers.groups()),
                said.splitlines()[-1].split(", ")[1]]
     return columns, compared["top1"]
 
 
-def cell(same, sqnr):
-    return f"{100 * same:.2f} %, {sqnr:.1f} dB"
+def cell(same, sqnr, divergence):
+    return f"{100 * same:.2f} %, {sqnr:.1f} dB, {divergence:.4f}"
 
 
 def theirs(peer, options, path, exact, some, folder):
@@ -295,7 +296,9 @@ def theirs(peer, options, path, exact, some, folder):
     if logits is None:
         return "fails"
     noise = np.linalg.norm(exact.astype(np.float64) - logits)
-    return cell(np.mean(exact.argmax(1) == logits.argmax(1)), 20 * np.log10(np.linalg.norm(exact) / noise))
+    of_exact, of_logits = (F.log_softmax(torch.from_numpy(values), 1) for values in (exact, logits))
+    return cell(np.mean(exact.argmax(1) == logits.argmax(1)), 20 * np.log10(np.linalg.norm(exact) / noise),
+                F.kl_div(of_logits, of_exact, log_target=True, reduction="batchmean").item())
 
 
 def measure_one(name, options, some, folder):
