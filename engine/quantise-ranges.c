@@ -263,7 +263,7 @@ static gboolean
 refuse_missing (const Ranges *r, const GArray *missing, int n_needed, GError **error)
 {
   g_autoptr (GString) names = g_string_new (NULL);
-  const char *remedy = "calibrate this model with int8calib, or add the entries to the table";
+  const char *remedy = "calibrate this model, or add the entries to the table";
 
   for (guint i = 0; i < missing->len && i < MISSING_LISTED; i++)
     g_string_append_printf (names, "%s'%s'", i ? ", " : "",
@@ -273,7 +273,8 @@ refuse_missing (const Ranges *r, const GArray *missing, int n_needed, GError **e
   if (!r->context->options->table)
     remedy = "give them by hand, too, or give a calibration table";
   else if (missing->len * 2 > (guint) n_needed)
-    remedy = "the calibration table seems to belong to another model: make one with int8calib";
+    remedy = "the calibration table seems to belong to another model: make one of this model, by int8calib or "
+             "gst-int8-1.0 calibrate";
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_RANGE, "no range for %u of %d tensors: %s; %s",
       missing->len, n_needed, names->str, remedy);
   return FALSE;

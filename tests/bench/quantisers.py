@@ -99,7 +99,8 @@ def ort(method, path, calibrating, frames, folder):
         onnx.save(onnx.version_converter.convert_version(model, 13), path)
     try:
         quant_pre_process(path, prepared)
-    except AssertionError:  # its symbolic shapes do not know every op of older opsets; ONNX's do
+    except Exception as error:  # its symbolic shapes do not know every op of older opsets, nor Swin's; ONNX's do
+        print(f"NOTE {method}: without symbolic shapes, which fail ({error})", file=sys.__stdout__)
         quant_pre_process(path, prepared, skip_symbolic_shape=True)
     try:
         quantise_ort(method, prepared, calibrating, out, True)

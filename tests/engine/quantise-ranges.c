@@ -252,13 +252,12 @@ static void
 test_missing (void)
 {
   check_missing ("input 1, conv1 1, conv2 1, conv4 1, conv5 1, conv6 1",
-      "no range for 1 of 7 tensors: 'conv3'; calibrate this model with int8calib, or add the "
-      "entries "
-      "to the table");
+      "no range for 1 of 7 tensors: 'conv3'; calibrate this model, or add the entries to the "
+      "table");
   check_missing ("data 1, ip1 1",
-      "no range for 7 of 7 tensors: 'input', 'conv1', 'conv2', 'conv3', 'conv4' ...; the "
-      "calibration "
-      "table seems to belong to another model: make one with int8calib");
+      "no range for 7 of 7 tensors: 'input', 'conv1', 'conv2', 'conv3', 'conv4' ...; the calibration "
+      "table seems to belong to another model: make one of this model, by int8calib "
+      "or gst-int8-1.0 calibrate");
 }
 
 static void
