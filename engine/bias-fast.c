@@ -5,11 +5,13 @@
  *
  *   db[k] = sum over taps and channels of (W - s w_q) f E[x]
  *
- * on average, f being the share of outputs whose tap lies inside the picture. E[x] comes from the
+ * on average, f being the share of outputs whose tap lies inside the picture. Of channels with scales of
+ * their own, W times the factor is what becomes s w_q, and E[x] is divided by it. E[x] comes from the
  * channel means in the statistics. Behind a max pool it is not known (the mean of what comes out is not
  * that of what goes in), and such layers are left alone.
  */
 #include "engine/bias.h"
+#include "engine/equalise.h"
 #include "engine/model.h"
 #include "engine/quantise.h"
 #include "engine/ranges.h"
@@ -213,10 +215,25 @@ tap_shares (const EngineGraph *graph, const EngineNode *node)
   return shares;
 }
 
+/* What the weights of a dense convolution are multiplied by; NULL for nothing. */
+static const float *
+factors_of (const EngineGraph *graph, const EngineNode *node, const EngineBias *equalised)
+{
+  const int x = node->inputs[ENGINE_CONV_X];
+  float threshold;
+  guint channels;
+
+  return equalised && engine_equalise_is_dense (graph, x)
+             ? engine_bias_channels (equalised, engine_graph_value (graph, x)->name, &threshold,
+                   &channels)
+             : NULL;
+}
+
 /* What rounding the weights of every filter takes away, for inputs of these means. NULL where that is
  * not finite: the weights are not, and building says so. */
 static float *
-shifts_of (const EngineGraph *graph, const EngineNode *node, const double *means)
+shifts_of (const EngineGraph *graph, const EngineNode *node, const double *means,
+    const float *factors)
 {
   const EngineValue *weights = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
   const int oc = weights->dims[0], taps = weights->dims[1] * weights->dims[2];
@@ -226,7 +243,7 @@ shifts_of (const EngineGraph *graph, const EngineNode *node, const double *means
   g_autofree double *s_w = g_new (double, oc), *shares = tap_shares (graph, node);
   g_autofree float *shifts = g_new (float, oc);
 
-  engine_quantise_weights (weights, w_q, s_w);
+  engine_quantise_weights (weights, factors, w_q, s_w);
   for (int k = 0; k < oc; k++) {
     const double *x = means + k / per_group * ic;
     double sum = 0;
@@ -235,7 +252,7 @@ shifts_of (const EngineGraph *graph, const EngineNode *node, const double *means
       for (int c = 0; c < ic; c++) {
         const gint64 at = ((gint64) k * taps + t) * ic + c;
 
-        sum += (w[at] - s_w[k] * w_q[at]) * shares[t] * x[c];
+        sum += (w[at] - s_w[k] * w_q[at] / (factors ? (double) factors[c] : 1)) * shares[t] * x[c];
       }
     if (!isfinite ((float) sum))
       return NULL;
@@ -245,7 +262,8 @@ shifts_of (const EngineGraph *graph, const EngineNode *node, const double *means
 }
 
 EngineBias *
-engine_bias_fast (const EngineModel *model, const CalibStatistics *statistics)
+engine_bias_fast (const EngineModel *model, const CalibStatistics *statistics,
+    const EngineBias *equalised)
 {
   const EngineGraph *graph = model->graph;
   EngineBias *bias = engine_bias_new ();
@@ -261,10 +279,12 @@ engine_bias_fast (const EngineModel *model, const CalibStatistics *statistics)
     means = channel_means (&m, node->inputs[ENGINE_CONV_X]);
     if (!means)
       continue;
-    shifts = shifts_of (graph, node, means);
+    shifts = shifts_of (graph, node, means, factors_of (graph, node, equalised));
     if (shifts)
       engine_bias_set (bias, engine_graph_value (graph, node->output)->name, shifts,
           engine_graph_value (graph, node->inputs[ENGINE_CONV_W])->dims[0]);
   }
+  if (equalised)
+    engine_bias_copy_channels (bias, equalised);
   return bias;
 }

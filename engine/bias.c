@@ -146,6 +146,17 @@ engine_bias_copy_channels (EngineBias *bias, const EngineBias *from)
   }
 }
 
+void
+engine_bias_copy (EngineBias *bias, const EngineBias *from)
+{
+  for (guint i = 0; i < from->layers->len; i++) {
+    const Layer *layer = from->layers->pdata[i];
+
+    engine_bias_set (bias, layer->tensor, (const float *) layer->values->data, layer->values->len);
+  }
+  engine_bias_copy_channels (bias, from);
+}
+
 guint
 engine_bias_n_equalised (const EngineBias *bias)
 {

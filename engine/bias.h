@@ -18,8 +18,10 @@
 
 G_BEGIN_DECLS
 
-/* "fast": from the statistics alone, without frames (docs/CALIBRATION.md). */
-EngineBias *engine_bias_fast (const EngineModel *model, const CalibStatistics *statistics);
+/* "fast": from the statistics alone, without frames (docs/CALIBRATION.md). equalised: its scales by channel
+ * are the result's, too; or NULL. */
+EngineBias *engine_bias_fast (const EngineModel *model, const CalibStatistics *statistics,
+    const EngineBias *equalised);
 
 typedef struct {
   EngineRanges ranges;
@@ -41,15 +43,22 @@ GPtrArray *engine_bias_frames (const EngineModel *model, const CalibStatistics *
     GError **error);
 
 /* Channels with scales of their own, beside the corrections and in the same file: between a convolution
- * and the depthwise convolution that alone reads it, a channel's range is [-T, T] times its factor, above
- * 0 and at most 1. It costs nothing when running. Found on frames, with the method's T of the scaled
- * values; does nothing without frames, without such layers, and for methods that need TensorRT's
- * histograms. */
+ * and what reads it, a channel's range is [-T, T] times its factor, above 0 and at most 1. It costs nothing
+ * when running. Found on frames, with the method's T of the scaled values; does nothing without frames,
+ * without such layers, and for methods that need TensorRT's histograms.
+ *
+ * Before a depthwise convolution always; before dense ones, whose weights are multiplied by the factors,
+ * where the INT8 network of the table then loses less on frames that the factors are not from. That is tried
+ * with the fast correction, if any is wanted, and bias gets the one for the weights as they are then. */
 typedef struct {
   CalibMethod method;
   double percentile;
   const GPtrArray *frames; /* const float * */
   int threads;             /* 0 for all CPUs */
+  const CalibTable *table; /* of the method; NULL: before depthwise convolutions only */
+  EngineRanges ranges;
+  const EnginePreprocess *preprocess;
+  const CalibStatistics *statistics; /* for the correction; NULL: none is wanted */
 } EngineEqualiseOptions;
 gboolean engine_equalise (EngineBias *bias, const EngineModel *model,
     const EngineEqualiseOptions *options, KernelBackend *backend, GCancellable *cancellable,
@@ -60,6 +69,8 @@ void engine_bias_set_channels (EngineBias *bias, const char *tensor, float thres
 const float *engine_bias_channels (const EngineBias *bias, const char *tensor, float *threshold,
     guint *channels);
 void engine_bias_copy_channels (EngineBias *bias, const EngineBias *from);
+/* The corrections, too. */
+void engine_bias_copy (EngineBias *bias, const EngineBias *from);
 guint engine_bias_n_equalised (const EngineBias *bias);
 const char *engine_bias_equalised (const EngineBias *bias, guint tensor);
 

@@ -9,7 +9,7 @@
 
 /* Raised whenever the same model, table and options give other bytes than before: older engine
  * files are built anew. */
-#define ENGINE_BUILDER 5
+#define ENGINE_BUILDER 6
 
 /* What an engine was made of, to tell why another one is needed. Text, never NULL; "" where there
  * is none. */

@@ -30,7 +30,8 @@ typedef struct {
   KernelBackend *backend;
   GCancellable *cancellable;
   Engine *exact;
-  float *logits; /* of the FP32 network on every kept frame; NULL until one method has run */
+  guint n_frames; /* the first of those kept */
+  float *logits;  /* of the FP32 network on these; NULL until one method has run */
   double *divergences[CALIB_METHOD_COUNT]; /* of every frame, by method; NULL: not judged */
 } Trials;
 
@@ -48,17 +49,16 @@ build (const Trials *t, CalibMethod method, GError **error)
   return table ? engine_build (t->model, &options, NULL, NULL, NULL, t->cancellable, error) : NULL;
 }
 
-/* All kept frames; the FP32 network runs for the first method only. */
+/* The FP32 network runs for the first method only. */
 static gboolean
 push_frames (Trials *t, EngineComparison *comparison, GError **error)
 {
   const EngineTensorPair *pair = &comparison->pairs[comparison->logits];
-  const guint n = calib_statistics_n_kept (t->statistics);
   const gboolean known = t->logits != NULL;
 
   if (!known)
-    t->logits = g_new (float, n * pair->elements);
-  for (guint i = 0; i < n; i++) {
+    t->logits = g_new (float, t->n_frames * pair->elements);
+  for (guint i = 0; i < t->n_frames; i++) {
     float *logits = t->logits + i * pair->elements;
     gsize size;
 
@@ -73,7 +73,7 @@ push_frames (Trials *t, EngineComparison *comparison, GError **error)
   return TRUE;
 }
 
-/* One table by one method, on all kept frames. */
+/* One table by one method. */
 static gboolean
 judge (Trials *t, CalibMethod method, EngineMethodScore *score, GError **error)
 {
@@ -186,21 +186,37 @@ judge_all (Trials *t, GArray *ranking, GError **error)
   return TRUE;
 }
 
-/* 50 of 224x224, the size that docs/ACCURACY.md was measured with. Of small ones more cost nothing, and tell
- * methods apart that differ in one image of a thousand. */
-#define FRAMES_BYTES ((gsize) 29 << 20)
-#define FRAMES_LEAST 8
+/* 100 of 224x224, with which scales by channel are judged (equalise-gains.c). Of small ones more cost nothing,
+ * and tell methods apart that differ in one image of a thousand. */
+#define FRAMES_BYTES ((gsize) 60500 * 1000)
+#define FRAMES_LEAST 16
 #define FRAMES_MOST  500
+/* 50 of 224x224 tell methods apart. */
+#define RANKED_BYTES (FRAMES_BYTES / 2)
+#define RANKED_LEAST 8
 
-guint
-engine_calibration_frames (const EngineModel *model)
+static gsize
+frame_bytes (const EngineModel *model)
 {
   EngineInputInfo input;
 
   engine_model_input (model, &input);
-  const gsize size = sizeof (float) * input.height * input.width * input.channels;
+  return sizeof (float) * input.height * input.width * input.channels;
+}
 
-  return (guint) CLAMP (FRAMES_BYTES / size, FRAMES_LEAST, FRAMES_MOST);
+guint
+engine_calibration_frames (const EngineModel *model)
+{
+  return (guint) CLAMP (FRAMES_BYTES / frame_bytes (model), FRAMES_LEAST, FRAMES_MOST);
+}
+
+/* Of those kept, which are in the order of their hashes, so that the first are a sample, too. */
+static guint
+frames_to_rank_on (const EngineModel *model, const CalibStatistics *statistics)
+{
+  const gsize most = CLAMP (RANKED_BYTES / frame_bytes (model), RANKED_LEAST, FRAMES_MOST);
+
+  return (guint) MIN (most, calib_statistics_n_kept (statistics));
 }
 
 GArray *
@@ -209,11 +225,16 @@ engine_calibration_rank (const EngineModel *model, const CalibStatistics *statis
     GError **error)
 {
   const EngineBuildOptions fp32 = {.precision = ENGINE_PRECISION_FP32};
-  Trials t = {model, statistics, options, backend, cancellable, NULL, NULL, {NULL}};
+  Trials t = {.model = model,
+      .statistics = statistics,
+      .options = options,
+      .backend = backend,
+      .cancellable = cancellable,
+      .n_frames = frames_to_rank_on (model, statistics)};
   g_autoptr (GArray) ranking = g_array_new (FALSE, TRUE, sizeof (EngineMethodScore));
   gboolean ok;
 
-  if (calib_statistics_n_kept (statistics) == 0) {
+  if (t.n_frames == 0) {
     g_set_error_literal (error, CALIB_ERROR, CALIB_ERROR_EMPTY,
         "there is nothing to try the methods on, the statistics keep no frames: collect them with "
         "keep-frames=50 (int8calib; --keep-frames 50 of gst-int8-1.0 calibrate), or name a method");
@@ -241,7 +262,9 @@ engine_calibration_ranking_text (const GArray *ranking)
 
     g_string_append_printf (text, "\n%-13s  %10.6f  %13.2f %%  %7.2f dB%s",
         calib_method_name (row->method), row->score.kl_mean, 100 * row->score.top1, row->score.sqnr,
-        !row->best ? "" : i == 0 ? "  best" : "  as good");
+        !row->best ? ""
+        : i == 0   ? "  best"
+                   : "  as good");
   }
   return g_string_free (text, FALSE);
 }

@@ -6,7 +6,9 @@
  *   s_w[k] = max (max |W_k|, 0.01 max |W|, 8e-5) / 127
  *   w_q    = rint (W / s_w[k]), in [-127, 127]; those of a model that is quantised already are its own,
  *            s_w[k] with them
- *   m[k]   = s_x s_w[k] / s_y, of int8 outputs the fraction next to it (quantise-snap.c)
+ *   m[k]   = s_x s_w[k] / s_y, of int8 outputs the fraction next to it (quantise-snap.c); s_y times the
+ *            channel's factor where channels have scales of their own (equalise.h), and so s_x of what is
+ *            depthwise; what is dense has it in W
  *   b_q[k] = rint (bias[k] / (s_y m[k])), the int32 that other runtimes add to the sum
  *   b[k]   = (b_q[k] - zero_x sum (w_q)) m[k] - s_r zero_r / s_y + zero_y
  *
@@ -65,13 +67,27 @@ own_levels (const float *w, gsize n, float scale, gint8 *levels)
   return TRUE;
 }
 
+/* The weights of every input channel, the last axis, times its factor; NULL without factors. */
+static float *
+multiplied (const EngineValue *weights, const float *factors)
+{
+  const gsize size = engine_value_elements (weights);
+  const int ic = weights->dims[weights->rank - 1];
+  float *w = factors ? g_memdup2 (g_bytes_get_data (weights->data, NULL), size * sizeof *w) : NULL;
+
+  for (gsize i = 0; w && i < size; i++)
+    w[i] *= factors[i % ic];
+  return w;
+}
+
 int
-engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w)
+engine_quantise_weights (const EngineValue *weights, const float *factors, gint8 *w_q, double *s_w)
 {
   const gsize size = engine_value_elements (weights);
   const int oc = weights->dims[0];
   const gsize of_filter = size / oc;
-  const float *w = g_bytes_get_data (weights->data, NULL);
+  g_autofree float *w_f = multiplied (weights, factors);
+  const float *w = w_f ? w_f : g_bytes_get_data (weights->data, NULL);
   const double floor_scale = fmax (FLOOR_OF_LAYER * largest_magnitude (w, size), FLOOR);
   const float *own = weights->scales ? g_bytes_get_data (weights->scales, NULL) : NULL;
   int n_anew = 0;
@@ -125,11 +141,11 @@ floats (const EngineGraph *graph, int value)
                               : g_bytes_get_data (engine_graph_value (graph, value)->data, NULL);
 }
 
-/* Channels with scales of their own. What reads them is depthwise: its channel k reads theirs. */
-static double
-factor_of (const EngineValue *value, int channel)
+/* Of channels with scales of their own; NULL where they have none. */
+static const float *
+factors_of (const EngineValue *value)
 {
-  return value->factors ? ((const float *) g_bytes_get_data (value->factors, NULL))[channel] : 1;
+  return value->factors ? g_bytes_get_data (value->factors, NULL) : NULL;
 }
 
 typedef struct {
@@ -237,6 +253,8 @@ engine_quantise_conv (EngineGraph *graph, int i, gboolean stated, const float *c
   const float *w = floats (graph, node->inputs[ENGINE_CONV_W]);
   const float *bias = floats (graph, node->inputs[ENGINE_CONV_B]);
   const Folding f = folding_of (graph, node, stated);
+  const float *f_x = factors_of (x), *f_y = factors_of (y);
+  const gboolean dense = node->conv.groups == 1; /* else channel k reads channel k */
   g_autofree gint8 *w_q = g_malloc (size);
   g_autofree double *s_w = g_new (double, oc);
   g_autofree float *m = g_new (float, oc), *b = g_new (float, oc);
@@ -247,16 +265,16 @@ engine_quantise_conv (EngineGraph *graph, int i, gboolean stated, const float *c
         "layer '%s' has a weight or bias that is not finite; it cannot be INT8", node->name);
     return FALSE;
   }
-  n_anew = engine_quantise_weights (weights, w_q, s_w);
+  n_anew = engine_quantise_weights (weights, dense ? f_x : NULL, w_q, s_w);
   if (n_anew > 0)
     engine_report_add (&report->refused,
         "layer '%s': %d of %d filters have weights more than 128 levels from their zero point, which "
         "int8 does not hold; they are quantised anew",
         node->name, n_anew, oc);
   for (int k = 0; k < oc; k++) {
-    const Channel channel = {.s_x = f.s_x * factor_of (x, k),
+    const Channel channel = {.s_x = f.s_x * (f_x && !dense ? (double) f_x[k] : 1),
         .s_w = s_w[k],
-        .s_y = f.s_y * factor_of (y, k),
+        .s_y = f.s_y * (f_y ? (double) f_y[k] : 1),
         .bias = (bias ? (double) bias[k] : 0) + (correction ? correction[k] : 0),
         .sum = sum_of (w_q + k * of_filter, of_filter),
         .magnitude = magnitude_of (w_q + k * of_filter, of_filter)};

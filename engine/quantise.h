@@ -26,6 +26,20 @@ gboolean engine_quantise_reads_int8 (const EngineNode *node, EngineWork work, in
 /* Per value (to be freed): whether it is int8, or read as int8: a constant never. */
 gboolean *engine_quantise_needed (const EngineGraph *graph, const EngineWork *work);
 
+/* Channels with scales of their own. */
+typedef struct {
+  float *thresholds;     /* per value: T of the scaled values; NAN where there are no scales */
+  const float **factors; /* per value: the bias correction's, or NULL */
+  gboolean
+      *uncorrected; /* per node: its correction is for weights with factors, and they get none */
+} EngineQuantiseChannels;
+
+/* Those in the options' bias correction, where no layer rule and no range by hand is against it.
+ * channels is zeroed; cleared by the caller, also after FALSE: they are of another model. */
+gboolean engine_quantise_channels (const EngineGraph *graph, const EnginePassContext *context,
+    const EngineWork *work, EngineQuantiseChannels *channels, GError **error);
+void engine_quantise_channels_clear (EngineQuantiseChannels *channels);
+
 /* Scale and zero point of every value that is int8 or is turned into it, in order of the values;
  * quant[v].scale is 0 for the others. FALSE with ENGINE_ERROR_RANGE when ranges are missing.
  * needed[v]: whether value v will be int8. plain[v]: whether it would be without layer rules; such
@@ -40,9 +54,11 @@ gboolean engine_quantise_ranges (const EngineGraph *graph, const EnginePassConte
 gboolean engine_quantise_own_level (float weight, float scale, int *level);
 
 /* The int8 weights of a convolution, and the scale of each of its filters: the model's own where it has
- * quantised them. Returns how many filters of such a model need levels beyond int8 (uint8 far from its
- * zero point) and are quantised anew. */
-int engine_quantise_weights (const EngineValue *weights, gint8 *w_q, double *s_w);
+ * quantised them. factors: of every input channel, which its weights are multiplied by; or NULL. Returns how
+ * many filters of such a model need levels beyond int8 (uint8 far from its zero point) and are quantised
+ * anew. */
+int engine_quantise_weights (const EngineValue *weights, const float *factors, gint8 *w_q,
+    double *s_w);
 
 /* A convolution that writes floats cannot add or clamp: that becomes a node after it, which takes the
  * name that the table and the user know. */

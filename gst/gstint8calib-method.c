@@ -24,12 +24,17 @@ EngineBias *
 gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias, const CalibTable *table,
     GError **error)
 {
+  const gboolean corrects = self->run.bias_correction != GST_INT8_BIAS_CORRECTION_OFF;
   g_autoptr (EngineBias) taken = bias ? bias : engine_bias_new ();
   g_autoptr (GPtrArray) frames = engine_bias_frames (self->model, self->statistics, error);
   const EngineEqualiseOptions equalise = {.method = self->run.method,
       .percentile = self->run.percentile,
       .frames = frames,
-      .threads = (int) self->run.config.threads};
+      .threads = (int) self->run.config.threads,
+      .table = table,
+      .ranges = ENGINE_RANGES_FULL,
+      .preprocess = &self->preprocess,
+      .statistics = corrects ? self->statistics : NULL};
   const EngineBiasOptions full = {.ranges = ENGINE_RANGES_FULL,
       .preprocess = &self->preprocess,
       .frames = frames,
@@ -78,9 +83,10 @@ gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError
   self->run.method = g_array_index (ranking, EngineMethodScore, 0).method;
   g_free (self->ranking);
   self->ranking = engine_calibration_ranking_text (ranking);
-  text = g_strdup_printf ("method=auto took %s, by INT8 against FP32 on %u kept frames:\n%s",
-      calib_method_name (self->run.method), calib_statistics_n_kept (self->statistics),
-      self->ranking);
+  text = g_strdup_printf (
+      "method=auto took %s, by INT8 against FP32 on %" G_GUINT64_FORMAT " kept frames:\n%s",
+      calib_method_name (self->run.method),
+      g_array_index (ranking, EngineMethodScore, 0).score.frames, self->ranking);
   /* Twice: gst-launch shows the second. */
   GST_ELEMENT_INFO (self, STREAM, FAILED, ("%s", text), ("%s", text));
   return TRUE;

@@ -341,7 +341,7 @@ write_table (GstInt8Calib *self, guint *n_entries, GError **error)
 
   /* The fast one is for choosing the method, too: the full one takes a table. */
   if (self->run.bias_correction != GST_INT8_BIAS_CORRECTION_OFF)
-    bias = engine_bias_fast (self->model, self->statistics);
+    bias = engine_bias_fast (self->model, self->statistics, NULL);
   if (gst_int8_calib_choose_method (self, bias, error))
     table = engine_calibration_table (self->model, self->statistics, self->run.method,
         self->run.percentile, self->run.trt_version, error);

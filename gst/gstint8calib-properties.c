@@ -100,7 +100,7 @@ install_method (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_METHOD,
       g_param_spec_enum ("method", "Method",
           "How a range is chosen from a distribution. auto tries every method at the end on a sample of the "
-          "frames, at most 500 and about 30 MB, which stays in memory and is in no file, unless keep-frames "
+          "frames, at most 500 and about 60 MB, which stays in memory and is in no file, unless keep-frames "
           "says how many are. Without a frame to try them on it is mse, and a warning says so",
           gst_int8_calib_method_type (), GST_INT8_METHOD_AUTO, SETTABLE));
   g_object_class_install_property (klass, PROP_BIAS_CORRECTION,
@@ -112,7 +112,8 @@ install_method (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_EQUALISE,
       g_param_spec_boolean ("equalise", "Equalise",
           "Where frames are kept (method=auto, keep-frames), channels before depthwise convolutions get "
-          "scales of their own, in <table>.bias, too. It costs nothing when running",
+          "scales of their own, and before others where that helps, in <table>.bias, too. It costs nothing "
+          "when running",
           TRUE, SETTABLE));
   g_object_class_install_property (klass, PROP_PERCENTILE,
       g_param_spec_double ("percentile", "Percentile",

@@ -52,7 +52,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"stats", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &o->statistics, NULL, "FILE"},
       {"keep-frames", 0, 0, G_OPTION_ARG_INT, &o->keep,
           "Images that the statistics file keeps, for method auto and full bias correction later; without "
-          "it a sample of at most 500, about 30 MB, is in memory only",
+          "it a sample of at most 500, about 60 MB, is in memory only",
           "N"},
       TOOL_TABLE_ENTRIES (o->how),
       {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},

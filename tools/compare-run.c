@@ -148,7 +148,7 @@ bias_of_method (const Compare *compare, const CalibTable *table, GError **error)
   if (compare->no_bias)
     return NULL;
   if (!compare->full_bias)
-    return engine_bias_fast (compare->model, compare->statistics);
+    return engine_bias_fast (compare->model, compare->statistics, NULL);
   frames = engine_bias_frames (compare->model, compare->statistics, error);
   const EngineBiasOptions options = {.ranges = compare->build.ranges,
       .preprocess = &compare->preprocess,

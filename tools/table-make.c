@@ -77,6 +77,12 @@ is_auto (const ToolTableOptions *options)
   return g_strcmp0 (options->method_name, "auto") == 0;
 }
 
+static gboolean
+is_corrected (const ToolTableOptions *options)
+{
+  return g_strcmp0 (options->correction, "off") != 0;
+}
+
 gboolean
 tool_table_options_check (const ToolTableOptions *options, GError **error)
 {
@@ -129,8 +135,8 @@ choose_method (Making *m, const EngineBias *bias, GError **error)
     return FALSE;
   }
   m->method = g_array_index (ranking, EngineMethodScore, 0).method;
-  g_print ("INT8 against FP32 on %u kept frames:\n%s\n", calib_statistics_n_kept (m->statistics),
-      text);
+  g_print ("INT8 against FP32 on %" G_GUINT64_FORMAT " kept frames:\n%s\n",
+      g_array_index (ranking, EngineMethodScore, 0).score.frames, text);
   return TRUE;
 }
 
@@ -163,15 +169,18 @@ full_bias (const Making *m, const CalibTable *table, const EngineBias *equalised
   return bias;
 }
 
-/* --equalise, into bias. */
+/* --equalise, into bias, for tables that are used with full ranges. */
 static gboolean
-equalise (const Making *m, EngineBias *bias, GError **error)
+equalise (const Making *m, const CalibTable *table, EngineBias *bias, GError **error)
 {
   g_autoptr (GPtrArray) frames = engine_bias_frames (m->model, m->statistics, error);
   const EngineEqualiseOptions options = {.method = m->method,
       .percentile = m->options->percentile,
       .frames = frames,
-      .threads = m->options->threads};
+      .threads = m->options->threads,
+      .table = table,
+      .preprocess = m->preprocess,
+      .statistics = is_corrected (m->options) ? m->statistics : NULL};
   KernelBackend *backend = frames ? engine_backend_open ("cpu", error) : NULL;
   const gboolean ok = backend && engine_equalise (bias, m->model, &options, backend, NULL, error);
 
@@ -185,7 +194,7 @@ finish_bias (const Making *m, EngineBias *fast, const CalibTable *table, GError 
 {
   g_autoptr (EngineBias) bias = fast;
 
-  if (g_strcmp0 (m->options->equalise, "off") != 0 && !equalise (m, bias, error))
+  if (g_strcmp0 (m->options->equalise, "off") != 0 && !equalise (m, table, bias, error))
     return NULL;
   if (g_strcmp0 (m->options->correction, "full") != 0)
     return g_steal_pointer (&bias);
@@ -214,9 +223,9 @@ tool_table_make (const ToolTableOptions *options, const EngineModel *model,
     GError **error)
 {
   Making m = {options, model, statistics, preprocess, CALIB_METHOD_MSE};
-  g_autoptr (EngineBias) bias = g_strcmp0 (options->correction, "off") == 0
-                                    ? engine_bias_new ()
-                                    : engine_bias_fast (model, statistics);
+  g_autoptr (EngineBias) bias = is_corrected (options)
+                                    ? engine_bias_fast (model, statistics, NULL)
+                                    : engine_bias_new ();
   g_autoptr (CalibTable) table = NULL;
 
   if (!find_method (&m, bias, error))

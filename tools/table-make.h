@@ -28,7 +28,7 @@ typedef struct {
           "HOW"},                                                                                  \
       {"equalise", 0, 0, G_OPTION_ARG_STRING, &(options).equalise,                                 \
           "on (default): where frames are kept, channels before depthwise convolutions get "       \
-          "scales of their own, in <table>.bias too; or off",                                      \
+          "scales of their own, before others where that helps, in <table>.bias too; or off",      \
           "HOW"},                                                                                  \
   {                                                                                                \
     "trt-version", 0, 0, G_OPTION_ARG_INT, &(options).trt_version,                                 \

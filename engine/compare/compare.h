@@ -161,8 +161,9 @@ typedef struct {
   int threads;                        /* 0 for all CPUs */
 } EngineChooseOptions;
 
-/* How many frames it takes: of images that the model takes, as many as some 30 MB hold, 8 to 500; 50 of
- * 224x224 in three channels. */
+/* How many frames are worth keeping: of images that the model takes, as many as some 60 MB hold, 16 to 500;
+ * 100 of 224x224 in three channels. Methods are tried on the first of them, as many as half of that holds, 8 to
+ * 500: a sample of the kept ones. Scales by channel (bias.h) are found and judged on all. */
 guint engine_calibration_frames (const EngineModel *model);
 
 typedef struct {

@@ -22,8 +22,8 @@ typedef struct {
   EngineWork *work;      /* per node */
   gboolean *needed;      /* per value: it is int8, or read as int8 */
   EngineQuant *quant;    /* per value */
-  float *thresholds;     /* per value: of channels with scales of their own, else NAN */
-  int *twin;             /* per value: the same in the other type, ENGINE_NONE while not needed */
+  EngineQuantiseChannels channels;
+  int *twin; /* per value: the same in the other type, ENGINE_NONE while not needed */
 } Quantiser;
 
 /* --- Types ---------------------------------------------------------------------------------- */
@@ -42,50 +42,13 @@ is_float_input (const Quantiser *q, int value)
   return FALSE;
 }
 
-/* Values whose channels get scales of their own: where both convolutions are int8, and no range was
- * given by hand. What is clamped never gets a range beyond its clamp: up to it, every channel saturates
- * before. */
-static gboolean
-find_channels (Quantiser *q, GError **error)
-{
-  const EngineBias *bias = q->context->options->bias;
-  const CalibDynamicRanges *hand = q->context->options->dynamic_ranges;
-
-  for (int v = 0; v < q->n_values; v++) {
-    const EngineValue *value = engine_graph_value (q->graph, v);
-    const int reader = engine_equalise_reader (q->graph, v);
-    guint channels = 0;
-    float threshold;
-
-    q->thresholds[v] = NAN;
-    if (!bias || !engine_bias_channels (bias, value->name, &threshold, &channels) ||
-        reader == ENGINE_NONE || q->work[value->producer] != ENGINE_WORK_INT8 ||
-        q->work[reader] == ENGINE_WORK_FLOAT ||
-        (hand && calib_dynamic_ranges_lookup (hand, value->name, NULL, NULL)))
-      continue;
-    if ((int) channels != value->dims[value->rank - 1]) {
-      g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
-          "tensor '%s' has %d channels, and its bias correction scales for %u: that is of another model; "
-          "calibrate again",
-          value->name, value->dims[value->rank - 1], channels);
-      return FALSE;
-    }
-    q->thresholds[v] = fminf (threshold, engine_graph_node (q->graph, value->producer)->conv.hi);
-  }
-  return TRUE;
-}
-
 static void
 set_factors (const Quantiser *q, EngineValue *value, int v)
 {
-  float threshold;
-  guint channels;
+  const gsize channels = value->dims[value->rank - 1];
 
-  if (isnan (q->thresholds[v]))
-    return;
-  const float *factors =
-      engine_bias_channels (q->context->options->bias, value->name, &threshold, &channels);
-  value->factors = g_bytes_new (factors, channels * sizeof *factors);
+  if (q->channels.factors[v])
+    value->factors = g_bytes_new (q->channels.factors[v], channels * sizeof (float));
 }
 
 static void
@@ -218,8 +181,9 @@ find_correction (const Quantiser *q, int i, const float **correction, GError **e
   guint channels = oc;
 
   *correction =
-      bias ? engine_bias_lookup (bias, engine_graph_value (q->graph, node->output)->name, &channels)
-           : NULL;
+      bias && !q->channels.uncorrected[i]
+          ? engine_bias_lookup (bias, engine_graph_value (q->graph, node->output)->name, &channels)
+          : NULL;
   if (channels == oc)
     return TRUE;
   g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MISMATCH,
@@ -248,7 +212,9 @@ report_bias (const Quantiser *q)
     const char *name = engine_bias_equalised (bias, i);
     const int v = GPOINTER_TO_INT (g_hash_table_lookup (q->graph->names, name)) - 1;
 
-    if (v < 0 || engine_equalise_reader (q->graph, v) == ENGINE_NONE)
+    g_autoptr (GArray) readers = v < 0 ? NULL : engine_equalise_readers (q->graph, v);
+
+    if (!readers)
       engine_report_add (&q->context->report->unmatched, "scales of the channels of %s", name);
   }
 }
@@ -323,9 +289,9 @@ quantise (Quantiser *q, GError **error)
   q->needed = engine_quantise_needed (q->graph, q->work);
   plain = engine_quantise_needed (q->graph, plain_work);
   report_bias (q);
-  if (!find_channels (q, error) ||
-      !engine_quantise_ranges (q->graph, q->context, q->needed, plain, q->thresholds, q->quant,
-          error) ||
+  if (!engine_quantise_channels (q->graph, q->context, q->work, &q->channels, error) ||
+      !engine_quantise_ranges (q->graph, q->context, q->needed, plain, q->channels.thresholds,
+          q->quant, error) ||
       !engine_quantise_check_strict (q->context, error))
     return FALSE;
   set_types (q);
@@ -350,7 +316,6 @@ engine_pass_quantise (EngineGraph *graph, const EnginePassContext *context, GErr
       .n_values = n_values,
       .n_nodes = graph->nodes->len,
       .quant = g_new0 (EngineQuant, n_values),
-      .thresholds = g_new (float, n_values),
       .twin = g_new (int, n_values),
   };
 
@@ -367,7 +332,7 @@ engine_pass_quantise (EngineGraph *graph, const EnginePassContext *context, GErr
   g_free (q.work);
   g_free (q.needed);
   g_free (q.quant);
-  g_free (q.thresholds);
+  engine_quantise_channels_clear (&q.channels);
   g_free (q.twin);
   return ok;
 }

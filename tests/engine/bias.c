@@ -62,7 +62,7 @@ test_formula (void)
   guint channels = 0;
 
   observe (statistics, "input", 2, means);
-  g_autoptr (EngineBias) bias = engine_bias_fast (made, statistics);
+  g_autoptr (EngineBias) bias = engine_bias_fast (made, statistics, NULL);
   CHECK_INT (engine_bias_n_layers (bias), ==, 1);
   const float *found = engine_bias_lookup (bias, "conv1", &channels);
   CHECK (found != NULL);
@@ -107,7 +107,7 @@ test_means_pass (void)
   guint channels;
 
   observe (statistics, "input", 4, means);
-  g_autoptr (EngineBias) bias = engine_bias_fast (made, statistics);
+  g_autoptr (EngineBias) bias = engine_bias_fast (made, statistics, NULL);
   CHECK_INT (engine_bias_n_layers (bias), ==, 1);
   for (int i = 0; i < 6; i++)
     exact += (w[i] - rint (w[i] * 127) / 127) * order[i];
@@ -168,7 +168,7 @@ measure (guint32 seed, KernelBackend *cpu, double *without, double *with)
   }
   g_autoptr (CalibTable) ranges =
       engine_calibration_table (made, statistics, CALIB_METHOD_MINMAX, 0, 8601, NULL);
-  g_autoptr (EngineBias) bias = engine_bias_fast (made, statistics);
+  g_autoptr (EngineBias) bias = engine_bias_fast (made, statistics, NULL);
   EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32, .table = ranges};
 
   sum_outputs (made, &options, cpu, fp32);
@@ -371,11 +371,11 @@ test_request (void)
     CHECK (nowhere.report.build.unmatched != NULL);
     CHECK_STR (nowhere.report.build.unmatched->pdata[0], "bias correction of prob");
   }
-  save_channels ("conv1"); /* no depthwise convolution reads it */
+  save_channels ("ip2"); /* no convolution reads it */
   {
     g_auto (Outcome) nowhere = obtain (&request);
     CHECK (nowhere.report.build.unmatched != NULL);
-    CHECK_STR (nowhere.report.build.unmatched->pdata[0], "scales of the channels of conv1");
+    CHECK_STR (nowhere.report.build.unmatched->pdata[0], "scales of the channels of ip2");
   }
   CHECK (g_file_set_contents (beside, "gst-int8 bias correction 1\0", 28, NULL));
   {

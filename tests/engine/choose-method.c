@@ -130,7 +130,7 @@ test_every_method (void)
   g_autoptr (EngineModel) model = make_model ();
   g_autoptr (CalibStatistics) all = observe (model, CALIB_HISTOGRAM_TENSORRT, KEEP);
   g_autoptr (CalibStatistics) plain = observe (model, CALIB_HISTOGRAM_DEFAULT, KEEP);
-  g_autoptr (EngineBias) bias = engine_bias_fast (model, plain);
+  g_autoptr (EngineBias) bias = engine_bias_fast (model, plain, NULL);
 
   check_ranking (model, all, NULL, CALIB_METHOD_COUNT);
   check_ranking (model, plain, NULL, CALIB_METHOD_COUNT - 2);

@@ -263,7 +263,7 @@ test_weights (void)
   gint8 levels[9];
   double s_w[3];
 
-  CHECK_INT (engine_quantise_weights (&value, levels, s_w), ==, 2);
+  CHECK_INT (engine_quantise_weights (&value, NULL, levels, s_w), ==, 2);
   CHECK (memcmp (levels, expected, sizeof expected) == 0);
   CHECK (s_w[0] == (double) 0.1f);
   CHECK_INT (levels[4], ==, -127);
