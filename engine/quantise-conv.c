@@ -4,8 +4,8 @@
  * once (docs/NUMERICS.md):
  *
  *   s_w[k] = max (max |W_k|, 0.01 max |W|, 8e-5) / 127
- *   w_q    = rint (W / s_w[k]), in [-127, 127]; those of a model that is quantised already are its own,
- *            s_w[k] with them
+ *   w_q    = W / s_w[k] rounded so that errors cancel (quantise-balance.c), in [-127, 127]; those of a
+ *            model that is quantised already are its own, s_w[k] with them
  *   m[k]   = s_x s_w[k] / s_y, of int8 outputs the fraction next to it (quantise-snap.c); s_y times the
  *            channel's factor where channels have scales of their own (equalise.h), and so s_x of what is
  *            depthwise; what is dense has it in W
@@ -85,7 +85,7 @@ engine_quantise_weights (const EngineValue *weights, const float *factors, gint8
 {
   const gsize size = engine_value_elements (weights);
   const int oc = weights->dims[0];
-  const gsize of_filter = size / oc;
+  const gsize of_filter = size / oc, taps = (gsize) weights->dims[1] * weights->dims[2];
   g_autofree float *w_f = multiplied (weights, factors);
   const float *w = w_f ? w_f : g_bytes_get_data (weights->data, NULL);
   const double floor_scale = fmax (FLOOR_OF_LAYER * largest_magnitude (w, size), FLOOR);
@@ -101,6 +101,9 @@ engine_quantise_weights (const EngineValue *weights, const float *factors, gint8
     s_w[k] = fmax (largest_magnitude (w + k * of_filter, of_filter), floor_scale) / 127;
     for (gsize i = k * of_filter; i < (k + 1) * of_filter; i++)
       w_q[i] = (gint8) fmin (fmax (rint (w[i] / s_w[k]), -127), 127);
+    if (!own && of_filter > taps) /* few taps alone lose more than their sum gains */
+      engine_quantise_balance (w + k * of_filter, s_w[k], (int) taps, (int) (of_filter / taps),
+          w_q + k * of_filter);
   }
   return n_anew;
 }

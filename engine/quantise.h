@@ -60,6 +60,10 @@ gboolean engine_quantise_own_level (float weight, float scale, int *level);
 int engine_quantise_weights (const EngineValue *weights, const float *factors, gint8 *w_q,
     double *s_w);
 
+/* Moves the levels of a filter, w / scale rounded to the nearest, by one where that makes rounding errors cancel:
+ * within half a level over the taps of every channel, and over the filter as a whole. */
+void engine_quantise_balance (const float *w, double scale, int taps, int channels, gint8 *levels);
+
 /* A convolution that writes floats cannot add or clamp: that becomes a node after it, which takes the
  * name that the table and the user know. */
 void engine_quantise_split_end (EngineGraph *graph, int node);
