@@ -262,9 +262,7 @@ engine_calibration_ranking_text (const GArray *ranking)
 
     g_string_append_printf (text, "\n%-13s  %10.6f  %13.2f %%  %7.2f dB%s",
         calib_method_name (row->method), row->score.kl_mean, 100 * row->score.top1, row->score.sqnr,
-        !row->best ? ""
-        : i == 0   ? "  best"
-                   : "  as good");
+        !row->best ? "" : i == 0 ? "  best" : "  as good");
   }
   return g_string_free (text, FALSE);
 }

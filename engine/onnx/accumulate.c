@@ -53,20 +53,10 @@ read_axes (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstan
     gboolean marked[ENGINE_ONNX_MAX_RANK], GError **error)
 {
   g_autofree gint64 *axes = NULL;
-  gint64 none;
-  int n, axis;
+  int n;
 
-  if (!engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error) ||
-      !engine_onnx_int (node, "noop_with_empty_axes", 0, &none, error))
-    return FALSE;
-  for (int i = 0; i < x->rank; i++)
-    marked[i] = n < 1 && !none;
-  for (int i = 0; i < n; i++) {
-    if (!engine_onnx_axis (node, axes[i], x->rank, &axis, error))
-      return FALSE;
-    marked[axis] = TRUE;
-  }
-  return TRUE;
+  return engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error) &&
+         engine_onnx_mark_reduced (node, axes, n, x->rank, marked, error);
 }
 
 gboolean

@@ -209,6 +209,9 @@ gboolean engine_onnx_ints_or_input (EngineOnnx *onnx, const EngineOnnxNode *node
 /* Makes -rank .. rank - 1 to 0 .. rank - 1. */
 gboolean engine_onnx_axis (const EngineOnnxNode *node, gint64 axis, int rank, int *result,
     GError **error);
+/* Marks the axes of a reduction, over all where none is named unless `noop_with_empty_axes` says otherwise. */
+gboolean engine_onnx_mark_reduced (const EngineOnnxNode *node, const gint64 *axes, int n, int rank,
+    gboolean *marked, GError **error);
 
 /* --- onnx/value.c: reading and making values ------------------------------------------------- */
 

@@ -238,24 +238,33 @@ reduce_activation (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOp op, En
   return reduce (onnx, node, op, x, storage, stored, keep, error);
 }
 
-/* Of a constant: axes that are left out are all. */
-static gboolean
-reduce_constant (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *x,
-    const gint64 *axes, int n, gboolean max, gboolean keep, GError **error)
+gboolean
+engine_onnx_mark_reduced (const EngineOnnxNode *node, const gint64 *axes, int n, int rank,
+    gboolean *marked, GError **error)
 {
-  gboolean marked[ENGINE_ONNX_MAX_RANK] = {FALSE};
   gint64 none;
   int axis;
 
   if (!engine_onnx_int (node, "noop_with_empty_axes", 0, &none, error))
     return FALSE;
-  for (int i = 0; i < x->rank; i++)
+  for (int i = 0; i < rank; i++)
     marked[i] = n < 1 && !none;
   for (int i = 0; i < n; i++) {
-    if (!engine_onnx_axis (node, axes[i], x->rank, &axis, error))
+    if (!engine_onnx_axis (node, axes[i], rank, &axis, error))
       return FALSE;
     marked[axis] = TRUE;
   }
+  return TRUE;
+}
+
+static gboolean
+reduce_constant (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *x,
+    const gint64 *axes, int n, gboolean max, gboolean keep, GError **error)
+{
+  gboolean marked[ENGINE_ONNX_MAX_RANK];
+
+  if (!engine_onnx_mark_reduced (node, axes, n, x->rank, marked, error))
+    return FALSE;
   return engine_onnx_fold_reduce (onnx, node, x, marked, max, keep, error);
 }
 
