@@ -476,7 +476,7 @@ tower (guint top, guint bottom)
 GST_START_TEST (test_calibration)
 {
   g_autofree char *expected = test_expected_table (0, 12, CALIB_METHOD_MSE, 1), *got = NULL;
-  TestCalib c = test_calib_new ("int8calib process-mode=objects object-class=car");
+  TestCalib c = test_calib_new ("int8calib method=mse process-mode=objects object-class=car");
   GstStructure *done;
 
   g_object_set (c.element, "table", test_path ("objects.table"), NULL);
