@@ -270,8 +270,9 @@ def parse():
     parser.add_argument("--peers", default=",".join(p for p in quantisers.PEERS if p not in quantisers.SLOW),
                         type=lambda text: [p for p in text.split(",") if p],
                         help=f"of the others, these (default: %(default)s; slow: {', '.join(quantisers.SLOW)})")
-    parser.add_argument("--ours", default="all", choices=("all", "defaults", "none"),
-                        help="all methods and changes of the defaults, or these only (default: %(default)s)")
+    parser.add_argument("--ours", default="all", choices=("all", "changes", "defaults", "none"),
+                        help="the defaults, with every method and with one thing changed; with the latter; alone "
+                             "(default: %(default)s)")
     parser.add_argument("--cache", metavar="FOLDER", help="keeps the logits of the others there")
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), metavar="N",
                         help="calibrate on the first N fifths only (default: %(default)s)")
@@ -281,7 +282,7 @@ def parse():
     unknown = [p for p in options.peers if p not in quantisers.PEERS]
     if unknown:
         parser.error(f"no peer {unknown[0]}: take some of {', '.join(quantisers.PEERS)}")
-    options.ways = {**METHODS, **CHANGES} if options.ours == "all" else {}
+    options.ways = {"all": {**METHODS, **CHANGES}, "changes": CHANGES}.get(options.ours, {})
     options.ours = options.ours != "none"
     if options.cache:
         os.makedirs(options.cache, exist_ok=True)
@@ -296,9 +297,10 @@ def main():
         rows, methods, skipped, failed = collect(options, pool)
     ours = [AUTO] if options.ours else []
     table("dB / %", ours + options.peers, rows)
+    for title, ways in (("Ours, by method", METHODS), ("Ours, one thing changed", CHANGES)):
+        if ways.keys() <= options.ways.keys():
+            table(title, ours + list(ways), rows)
     if options.ways:
-        table("Ours, by method", ours + list(METHODS), rows)
-        table("Ours, one thing changed", ours + list(CHANGES), rows)
         print("\nMethods taken: " + "; ".join(f"{title}: {taken}" for title, taken in methods.items()))
     if options.svg and rows:
         with open(options.svg, "w", encoding="utf-8") as file:
