@@ -7,7 +7,8 @@
  *   gstint8infer-options.c     those that are not of the network
  *   gstint8infer-types.c       their enumerations
  *   gstint8infer-devices.c     where the network runs
- *   gstint8infer-stream.c      pads: the bounded queue between the sink pad and the task
+ *   gstint8infer-stream.c      pads
+ *   gstint8infer-queue.c       the bounded queue between the sink pad and the task
  *   gstint8infer-task.c        the task of the source pad: what comes next
  *   gstint8infer-entry.c       frames on their way through the network
  *   gstint8infer-async.c       frames that do not wait for their results
@@ -202,11 +203,18 @@ void gst_int8_infer_devices_close (GstInt8Infer *self);
 /* stream */
 void gst_int8_infer_pads_install (GstElementClass *klass);
 void gst_int8_infer_pads_init (GstInt8Infer *self);
-/* lock held: empties the queue; sticky events that must not get lost stay on the source pad. */
+
+/* queue, lock held. Something has changed, for whoever waits. */
+void gst_int8_infer_tell_locked (GstInt8Infer *self);
+/* Behind all others: a buffer or event, which it takes, or else a query, whose sender goes on waiting
+ * until it is done. */
+void gst_int8_infer_push_locked (GstInt8Infer *self, GstMiniObject *object,
+    GstInt8PendingQuery *pending);
+/* Empties the queue; sticky events that must not get lost stay on the source pad. */
 void gst_int8_infer_flush_locked (GstInt8Infer *self);
-/* lock held: wakes the senders of queued queries with FALSE. */
+/* Wakes the senders of queued queries with FALSE. */
 void gst_int8_infer_release_queries_locked (GstInt8Infer *self);
-/* lock held: downstream has returned EOS. Drops what it would refuse, up to an event that it would
+/* Downstream has returned EOS. Drops what it would refuse, up to an event that it would
  * not; upstream is told with its next buffer. */
 void gst_int8_infer_end_locked (GstInt8Infer *self);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gstint8infer-stream.c: the pads, and the bounded queue between them.
+ * gstint8infer-stream.c: the pads.
  *
  * Buffers, serialised events and serialised queries go through the queue in their order; everything
  * else passes at once. `result` is what the source pad last returned: upstream learns it with its
@@ -16,90 +16,23 @@ static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC,
     GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_INT8_FRAME_CAPS GST_INT8_BUNDLE_CAPS));
 
-/* --- Queue, lock held ------------------------------------------------------------------------ */
-
-/* Something has changed, for whoever waits. */
+/* A pad begins to pass data, or it ends and nobody waits any more. */
 static void
-tell_locked (GstInt8Infer *self)
+set_flowing (GstInt8Infer *self, gboolean flowing)
 {
-  g_cond_broadcast (&self->changed);
-  if (self->member && !self->async.thread) /* that one waits for results alone */
-    gst_int8_member_wake (self->member);
-}
-
-static void
-push_locked (GstInt8Infer *self, GstMiniObject *object, GstInt8PendingQuery *pending)
-{
-  GstInt8Item item = {.object = object, .pending = pending, .arrived = g_get_monotonic_time ()};
-
-  if (object && GST_IS_BUFFER (object))
-    item.n_frames = MAX (1, gst_int8_bundle_count (GST_BUFFER (object)));
-  gst_queue_array_push_tail_struct (self->items, &item);
-  self->n_frames += item.n_frames;
-  tell_locked (self);
+  g_mutex_lock (&self->lock);
+  self->result = flowing ? GST_FLOW_OK : GST_FLOW_FLUSHING;
+  self->eos = self->done = FALSE;
+  gst_int8_infer_tell_locked (self);
+  g_mutex_unlock (&self->lock);
 }
 
 static void
-release_locked (GstInt8Infer *self, GstInt8Item *item)
+empty_queue (GstInt8Infer *self)
 {
-  if (item->pending) {
-    item->pending->done = TRUE;
-    item->pending = NULL;
-    g_cond_broadcast (&self->changed);
-  }
-}
-
-void
-gst_int8_infer_release_queries_locked (GstInt8Infer *self)
-{
-  const guint n = gst_queue_array_get_length (self->items);
-
-  for (guint i = 0; i < n; i++)
-    release_locked (self, gst_queue_array_peek_nth_struct (self->items, i));
-}
-
-void
-gst_int8_infer_flush_locked (GstInt8Infer *self)
-{
-  GstInt8Item *item;
-
-  while ((item = gst_queue_array_pop_head_struct (self->items))) {
-    release_locked (self, item);
-    if (item->object && GST_IS_EVENT (item->object)) {
-      GstEvent *event = GST_EVENT (item->object);
-
-      /* Nobody would send these again. */
-      if (GST_EVENT_IS_STICKY (event) && GST_EVENT_TYPE (event) != GST_EVENT_SEGMENT &&
-          GST_EVENT_TYPE (event) != GST_EVENT_EOS) {
-        gst_pad_store_sticky_event (self->srcpad, event);
-        if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS)
-          gst_int8_infer_take_event (self, event, NULL); /* the next frame tells */
-      }
-    }
-    g_clear_pointer (&item->object, gst_mini_object_unref);
-  }
-  self->n_frames = 0;
-  g_cond_broadcast (&self->changed);
-}
-
-void
-gst_int8_infer_end_locked (GstInt8Infer *self)
-{
-  GstInt8Item *item;
-
-  while ((item = gst_queue_array_peek_head_struct (self->items))) {
-    if (item->object && GST_IS_EVENT (item->object) &&
-        (GST_EVENT_TYPE (item->object) == GST_EVENT_EOS ||
-            GST_EVENT_TYPE (item->object) == GST_EVENT_SEGMENT ||
-            GST_EVENT_TYPE (item->object) == GST_EVENT_STREAM_START))
-      return;
-    gst_queue_array_pop_head_struct (self->items);
-    release_locked (self, item);
-    self->n_frames -= item->n_frames;
-    g_clear_pointer (&item->object, gst_mini_object_unref);
-  }
-  self->done = TRUE;
-  g_cond_broadcast (&self->changed);
+  g_mutex_lock (&self->lock);
+  gst_int8_infer_flush_locked (self);
+  g_mutex_unlock (&self->lock);
 }
 
 static void
@@ -131,7 +64,7 @@ chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
     g_cond_wait (&self->changed, &self->lock);
   result = self->result == GST_FLOW_OK && self->done ? GST_FLOW_EOS : self->result;
   if (result == GST_FLOW_OK) {
-    push_locked (self, GST_MINI_OBJECT (buffer), NULL);
+    gst_int8_infer_push_locked (self, GST_MINI_OBJECT (buffer), NULL);
     buffer = NULL;
   }
   g_mutex_unlock (&self->lock);
@@ -145,15 +78,12 @@ flush_start (GstInt8Infer *self, GstEvent *event)
   gst_pad_push_event (self->srcpad, event);
   g_mutex_lock (&self->lock);
   self->result = GST_FLOW_FLUSHING;
-  tell_locked (self);
+  gst_int8_infer_tell_locked (self);
   g_mutex_unlock (&self->lock);
   /* Waits for the task: what it was working on is refused downstream. */
   gst_pad_pause_task (self->srcpad);
   gst_int8_infer_entries_drop (self);
-
-  g_mutex_lock (&self->lock);
-  gst_int8_infer_flush_locked (self);
-  g_mutex_unlock (&self->lock);
+  empty_queue (self);
   return GST_FLOW_OK;
 }
 
@@ -210,7 +140,7 @@ queue_event (GstInt8Infer *self, GstEvent *event)
     note_frame_duration_locked (self, event);
   if (type == GST_EVENT_EOS)
     self->eos = TRUE;
-  push_locked (self, GST_MINI_OBJECT (event), NULL);
+  gst_int8_infer_push_locked (self, GST_MINI_OBJECT (event), NULL);
   g_mutex_unlock (&self->lock);
   return GST_FLOW_OK;
 }
@@ -245,7 +175,7 @@ sink_query (GstPad *pad, GstObject *parent, GstQuery *query)
     return gst_pad_query_default (pad, parent, query);
   g_mutex_lock (&self->lock);
   if (self->result == GST_FLOW_OK) {
-    push_locked (self, NULL, &pending);
+    gst_int8_infer_push_locked (self, NULL, &pending);
     while (!pending.done)
       g_cond_wait (&self->changed, &self->lock);
   }
@@ -260,17 +190,11 @@ sink_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean ac
 
   if (mode != GST_PAD_MODE_PUSH)
     return FALSE;
-  g_mutex_lock (&self->lock);
-  self->result = active ? GST_FLOW_OK : GST_FLOW_FLUSHING;
-  self->eos = self->done = FALSE;
-  tell_locked (self);
-  g_mutex_unlock (&self->lock);
+  set_flowing (self, active);
   if (!active) {
     /* Upstream's thread has left once its stream lock can be had. */
     GST_PAD_STREAM_LOCK (pad);
-    g_mutex_lock (&self->lock);
-    gst_int8_infer_flush_locked (self);
-    g_mutex_unlock (&self->lock);
+    empty_queue (self);
     GST_PAD_STREAM_UNLOCK (pad);
   }
   return TRUE;
@@ -286,20 +210,14 @@ src_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean act
 
   if (mode != GST_PAD_MODE_PUSH)
     return FALSE;
-  g_mutex_lock (&self->lock);
-  self->result = active ? GST_FLOW_OK : GST_FLOW_FLUSHING;
-  self->eos = self->done = FALSE;
-  tell_locked (self);
-  g_mutex_unlock (&self->lock);
+  set_flowing (self, active);
   /* Not under the lock: making the task posts a message. */
   if (active) {
     start_task (self);
   } else {
     ok = gst_pad_stop_task (pad);
     gst_int8_infer_entries_drop (self);
-    g_mutex_lock (&self->lock);
-    gst_int8_infer_flush_locked (self);
-    g_mutex_unlock (&self->lock);
+    empty_queue (self);
   }
   return ok;
 }
