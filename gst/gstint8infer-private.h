@@ -147,7 +147,7 @@ struct _GstInt8Infer {
   GstInt8ObjectSettings objects;
   gboolean wants_async;
   gboolean objects_changed;  /* since the task last looked */
-  gboolean settings_changed; /* since the instance was last told */
+  GArray *changes;           /* of settings, since the instance was last told */
 
   GstInt8Cuda cuda;
   /* from READY on */
@@ -191,6 +191,10 @@ GType gst_int8_infer_metadata_type (void);
 /* properties */
 void gst_int8_infer_properties_install (GObjectClass *klass);
 void gst_int8_infer_properties_init (GstInt8Infer *self);
+/* What was set since the last call that a network can follow while playing, and what it does to settings (a
+ * GstInt8ChangeFn). */
+GArray *gst_int8_infer_take_changes (GstInt8Infer *self);
+void gst_int8_infer_apply_changes (GstInt8NetworkSettings *settings, gpointer changes);
 /* options: ids from 0. FALSE: not one of these. Under the object lock. */
 #define GST_INT8_INFER_N_OPTIONS 10
 void gst_int8_infer_options_install (GObjectClass *klass, guint first);

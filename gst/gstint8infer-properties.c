@@ -122,6 +122,62 @@ get_setting (const GstInt8NetworkSettings *settings, guint id, GValue *value)
   }
 }
 
+/* --- Changes ---------------------------------------------------------------------------------- */
+
+typedef struct {
+  guint id;
+  GValue value;
+} Change;
+
+static void
+change_clear (gpointer data)
+{
+  g_value_unset (&((Change *) data)->value);
+}
+
+static GArray *
+changes_new (void)
+{
+  GArray *changes = g_array_new (FALSE, FALSE, sizeof (Change));
+
+  g_array_set_clear_func (changes, change_clear);
+  return changes;
+}
+
+static void
+note_change (GArray *changes, guint id, const GValue *value)
+{
+  Change change = {.id = id};
+
+  g_value_init (&change.value, G_VALUE_TYPE (value));
+  g_value_copy (value, &change.value);
+  g_array_append_val (changes, change);
+}
+
+GArray *
+gst_int8_infer_take_changes (GstInt8Infer *self)
+{
+  GArray *taken;
+
+  GST_OBJECT_LOCK (self);
+  taken = self->changes;
+  self->changes = changes_new ();
+  GST_OBJECT_UNLOCK (self);
+  return taken;
+}
+
+void
+gst_int8_infer_apply_changes (GstInt8NetworkSettings *settings, gpointer changes)
+{
+  const GArray *array = changes;
+
+  for (guint i = 0; i < array->len; i++) {
+    const Change *change = &g_array_index (array, Change, i);
+
+    set_setting (settings, change->id, &change->value);
+  }
+}
+
 /* --- Both ------------------------------------------------------------------------------------ */
 
 /* Where the text of a property is that is the element's own and settled in READY; else NULL. */
@@ -163,7 +219,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     known = self->objects_changed = TRUE;
   if (!known && set_setting (&self->settings, id, value)) {
     known = TRUE;
-    self->settings_changed = self->settings_changed || (pspec->flags & GST_PARAM_MUTABLE_PLAYING);
+    if (pspec->flags & GST_PARAM_MUTABLE_PLAYING)
+      note_change (self->changes, id, value);
   }
   latency_changed = self->options.batch_timeout != timeout;
   GST_OBJECT_UNLOCK (self);
@@ -330,5 +387,6 @@ gst_int8_infer_properties_init (GstInt8Infer *self)
   self->settings.ranges = ENGINE_RANGES_FULL;
   self->settings.batch_size = DEFAULT_BATCH_SIZE;
   gst_int8_guard_settings_init (&self->settings.guard);
+  self->changes = changes_new ();
   gst_int8_infer_options_init (&self->options);
 }

@@ -174,15 +174,19 @@ set_context (GstElement *element, GstContext *context)
 }
 
 static void
-configure (GstInt8Infer *self)
+configure (GstInt8Infer *self, GArray *changes)
 {
-  g_auto (GstInt8NetworkSettings) settings = {0};
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
 
-  copy_settings (self, &settings);
   g_mutex_lock (&self->lock);
   if (self->member)
-    gst_int8_member_configure (self->member, &settings);
+    gst_int8_member_configure (self->member, gst_int8_infer_apply_changes, changes, &error);
   g_mutex_unlock (&self->lock);
+  if (!error)
+    return;
+  text = g_strdup_printf ("what was set has made no network: %s", error->message);
+  gst_int8_config_post_warning (GST_ELEMENT (self), error, text, NULL);
 }
 
 /* Comes once for all that one g_object_set() sets: one network is made for them. */
@@ -190,14 +194,10 @@ static void
 dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
 {
   GstInt8Infer *self = GST_INT8_INFER (object);
-  gboolean changed;
+  g_autoptr (GArray) changes = gst_int8_infer_take_changes (self);
 
-  GST_OBJECT_LOCK (self);
-  changed = self->settings_changed;
-  self->settings_changed = FALSE;
-  GST_OBJECT_UNLOCK (self);
-  if (changed)
-    configure (self);
+  if (changes->len > 0)
+    configure (self, changes);
   G_OBJECT_CLASS (gst_int8_infer_parent_class)->dispatch_properties_changed (object, n, pspecs);
 }
 
@@ -207,6 +207,7 @@ finalize (GObject *object)
   GstInt8Infer *self = GST_INT8_INFER (object);
 
   gst_int8_network_settings_clear (&self->settings);
+  g_array_unref (self->changes);
   g_free (self->instance_id);
   g_free (self->device_id);
   gst_int8_config_file_clear (&self->config_file);

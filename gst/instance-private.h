@@ -81,8 +81,10 @@ typedef struct {
 struct _GstInt8Member {
   GstInt8Instance *instance;
   GstElement *element;
-  guint batch_size; /* that its element asked for */
+  const GstInt8Device *devices; /* its element's */
+  guint n_devices;
   /* instance lock */
+  GstInt8NetworkSettings settings; /* what its element asks for */
   GCond changed;
   GstQueueArray *jobs; /* GstInt8Job *, with pictures that are not yet taken */
   GList turn, sleep;   /* in `active` and `waiting`; data is the member */

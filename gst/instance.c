@@ -25,7 +25,7 @@ gst_int8_member_batch_size (const GstInt8Member *member)
   guint batch_size;
 
   g_mutex_lock (&instance->lock);
-  batch_size = MAX (instance->batch_size, member->batch_size);
+  batch_size = MAX (instance->batch_size, member->settings.batch_size);
   g_mutex_unlock (&instance->lock);
   return batch_size;
 }
@@ -167,13 +167,16 @@ begin (GstInt8Instance *instance, const GstInt8NetworkSettings *settings,
 /* --- Members --------------------------------------------------------------------------------- */
 
 static GstInt8Member *
-member_new (GstInt8Instance *instance, GstElement *element, guint batch_size)
+member_new (GstInt8Instance *instance, GstElement *element, const GstInt8NetworkSettings *settings,
+    const GstInt8Device *devices, guint n_devices)
 {
   GstInt8Member *member = g_new0 (GstInt8Member, 1);
 
   member->instance = instance;
   member->element = element;
-  member->batch_size = batch_size;
+  member->devices = devices;
+  member->n_devices = n_devices;
+  gst_int8_network_settings_copy (settings, &member->settings);
   member->turn.data = member->sleep.data = member;
   member->jobs = gst_queue_array_new_for_struct (sizeof (GstInt8Job *), 16);
   g_cond_init (&member->changed);
@@ -207,9 +210,33 @@ remove_member (GstInt8Member *member)
   last = instance->members->len == 0;
   g_mutex_unlock (&instance->lock);
   gst_queue_array_free (member->jobs);
+  gst_int8_network_settings_clear (&member->settings);
   g_cond_clear (&member->changed);
   g_free (member);
   return last;
+}
+
+static gboolean
+names_model (const GstInt8NetworkSettings *settings)
+{
+  return settings->config.model && *settings->config.model;
+}
+
+/* lock held */
+static gboolean
+has_failed_locked (const GstInt8Instance *instance, GError **error)
+{
+  if (instance->load_state != GST_INT8_LOAD_FAILED)
+    return FALSE;
+  if (instance->id)
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "the network of instance-id \"%s\" could not be made, as the element said that came first; set its "
+        "pipeline to NULL, and all others with this instance-id",
+        instance->id);
+  else
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+        "the network could not be made; set the pipeline to NULL first");
+  return TRUE;
 }
 
 /* Whether an element may join: it says nothing of the model, or the same. */
@@ -220,14 +247,9 @@ is_alike (GstInt8Instance *instance, const GstInt8NetworkSettings *settings, GEr
   gboolean alike, failed;
 
   g_mutex_lock (&instance->lock);
-  failed = instance->load_state == GST_INT8_LOAD_FAILED;
-  alike = !model || !*model || g_strcmp0 (model, instance->settings.config.model) == 0;
-  if (failed)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "the network of instance-id \"%s\" could not be made, as the element said that came first; set its "
-        "pipeline to NULL, and all others with this instance-id",
-        instance->id);
-  else if (!alike)
+  failed = has_failed_locked (instance, error);
+  alike = !names_model (settings) || g_strcmp0 (model, instance->settings.config.model) == 0;
+  if (!failed && !alike)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
         "instance-id \"%s\" is of model %s, not %s: give other models other ids, or leave \"model\" unset to "
         "share what is there",
@@ -269,15 +291,15 @@ gst_int8_instance_join (const char *id, GstElement *element, const GstInt8Networ
     const GstInt8Device *devices, guint n_devices, GError **error)
 {
   const gboolean shared = id && *id;
-  const gboolean knows = settings->config.model && *settings->config.model;
+  const gboolean knows = names_model (settings);
   GstInt8Instance *instance;
   GstInt8Member *member;
-  gboolean ok, empty;
+  gboolean ok, empty = FALSE;
 
   g_mutex_lock (&register_lock);
   instance = find_or_add (shared ? id : NULL);
   /* Before it begins, so that there is somebody to speak for it. */
-  member = member_new (instance, element, settings->batch_size);
+  member = member_new (instance, element, settings, devices, n_devices);
   if (instance->n_lanes > 0)
     ok = is_alike (instance, settings, error);
   else if (knows || !shared)
@@ -316,26 +338,25 @@ gst_int8_member_leave (GstInt8Member *member)
   }
 }
 
-void
-gst_int8_member_configure (GstInt8Member *member, const GstInt8NetworkSettings *settings)
+gboolean
+gst_int8_member_configure (GstInt8Member *member, GstInt8ChangeFn change, gpointer data,
+    GError **error)
 {
   GstInt8Instance *instance = member->instance;
-  GstInt8NetworkSettings old = {0};
-  gboolean known;
+  gboolean known, ok;
 
+  g_mutex_lock (&register_lock);
   g_mutex_lock (&instance->lock);
+  change (&member->settings, data);
   known = instance->n_lanes > 0;
-  if (known) {
-    old = instance->settings;
-    gst_int8_network_settings_copy (settings, &instance->settings);
-  }
+  ok = !has_failed_locked (instance, error);
+  if (known && ok)
+    change (&instance->settings, data);
   g_mutex_unlock (&instance->lock);
-  if (!known) {
-    GST_WARNING_OBJECT (member->element,
-        "nobody with instance-id %s has a model yet; a model that is set now is taken from READY on",
-        instance->id);
-    return;
-  }
-  gst_int8_network_settings_clear (&old);
-  gst_int8_instance_load_again (instance);
+  if (known && ok)
+    gst_int8_instance_load_again (instance);
+  else if (ok && names_model (&member->settings))
+    ok = begin (instance, &member->settings, member->devices, member->n_devices, error);
+  g_mutex_unlock (&register_lock);
+  return ok;
 }

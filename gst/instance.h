@@ -73,15 +73,19 @@ typedef enum {
  * a model says what the network is, with its devices and batch size, and it begins to load; members
  * without a model wait for that, which a warning says where it takes long. Settings that name
  * another model are G_IO_ERROR_INVALID_ARGUMENT, and so are settings that cannot be. The element
- * posts the messages about the network; it is not referenced. */
+ * posts the messages about the network; neither it nor its devices are referenced. */
 GstInt8Member *gst_int8_instance_join (const char *id, GstElement *element,
     const GstInt8NetworkSettings *settings, const GstInt8Device *devices, guint n_devices,
     GError **error);
 /* No job may be under way. The last who leaves ends the instance; a build is cancelled and waited for. */
 void gst_int8_member_leave (GstInt8Member *member);
-/* Has a network made of these settings instead; batch-size and back ends stay as they are. Nothing is done
- * while nobody knows the model. */
-void gst_int8_member_configure (GstInt8Member *member, const GstInt8NetworkSettings *settings);
+/* Puts what has changed into settings; called under a lock. */
+typedef void (*GstInt8ChangeFn) (GstInt8NetworkSettings *settings, gpointer data);
+/* Has a network made of changed settings instead, for all; batch-size and back ends stay as they are. Where
+ * nobody has known the model so far and this member does now, it begins as in join(). FALSE: that cannot be,
+ * or there is no network that could be changed. */
+gboolean gst_int8_member_configure (GstInt8Member *member, GstInt8ChangeFn change, gpointer data,
+    GError **error);
 
 guint gst_int8_member_batch_size (const GstInt8Member *member);
 /* Batches that may be under way at the same time, on all devices. */

@@ -226,7 +226,7 @@ static GstInt8Member *
 join (GstElement *element)
 {
   const GstInt8NetworkSettings settings = {.config.model = (char *) "model", .batch_size = BATCH};
-  const GstInt8Device both[] = {{.backend = &devices[0]}, {.backend = &devices[1]}};
+  static const GstInt8Device both[] = {{.backend = &devices[0]}, {.backend = &devices[1]}};
 
   return gst_int8_instance_join ("batcher", element, &settings, both, G_N_ELEMENTS (both), NULL);
 }
@@ -287,17 +287,22 @@ run_client (gpointer data)
   return NULL;
 }
 
+static void
+change (GstInt8NetworkSettings *settings, gpointer data)
+{
+  settings->strict = !settings->strict;
+}
+
 /* Events that come in between, and other settings. */
 static gpointer
 run_disturber (gpointer data)
 {
-  const GstInt8NetworkSettings settings = {.config.model = (char *) "model", .batch_size = BATCH};
   Client *client = data;
 
   for (guint i = 0; !g_atomic_int_get (&client->stop); i++) {
     gst_int8_member_wake (client->member);
     if (i % 16 == 0)
-      gst_int8_member_configure (client->member, &settings);
+      gst_int8_member_configure (client->member, change, NULL, NULL);
     g_usleep (200);
   }
   return NULL;
@@ -307,7 +312,6 @@ run_disturber (gpointer data)
 static gpointer
 run_visitor (gpointer data)
 {
-  const GstInt8NetworkSettings settings = {.config.model = (char *) "model", .batch_size = BATCH};
   Client *client = data;
 
   for (guint round = 0; round < N_ROUNDS / 4; round++) {
@@ -317,7 +321,7 @@ run_visitor (gpointer data)
     client->member = join (client->element);
     gst_int8_member_batch_size (client->member);
     if (round % 4 == 0)
-      gst_int8_member_configure (client->member, &settings);
+      client->wrong += !gst_int8_member_configure (client->member, change, NULL, NULL);
     submit (client, &place, round);
     do
       state = gst_int8_member_wait (client->member, &place.job, TRUE);

@@ -85,6 +85,67 @@ GST_START_TEST (test_no_model)
 }
 GST_END_TEST;
 
+/* Nobody has a model until one of those that wait is given it. One that cannot be is said, and another may
+ * follow. */
+GST_START_TEST (test_model_later)
+{
+  TestElement waiting[2] = {infer_new ("int8infer instance-id=h model=\"\""),
+      infer_new ("int8infer instance-id=h model=\"\"")};
+
+  test_push (&waiting[0], 3);
+  test_push (&waiting[1], 4);
+  g_object_set (waiting[1].element, "calibration-table", test_table (), NULL);
+  g_object_set (waiting[1].element, "model", test_model (), "mean", "x", NULL);
+  test_expect_warning (waiting[1].bus, "what was set has made no network", "mean", NULL);
+  g_object_set (waiting[1].element, "mean", NULL, NULL);
+  for (guint i = 0; i < 2; i++) {
+    wait_for_engine (&waiting[i]);
+    test_check_next (&waiting[i], 3 + i);
+    test_expect_no_error (waiting[i].bus);
+    test_element_free (&waiting[i]);
+  }
+}
+GST_END_TEST;
+
+/* Where there can be no network any more, that is said. */
+GST_START_TEST (test_change_after_failure)
+{
+  TestElement test = infer_new ("int8infer model=/nonexistent.onnx precision=fp32");
+
+  test_expect_error (test.bus, "/nonexistent.onnx", NULL);
+  g_object_set (test.element, "model", test_model (), NULL);
+  test_expect_warning (test.bus, "set the pipeline to NULL first", NULL);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
+/* What one changes is changed for all, and nothing else is: not to the values that the one has which named no
+ * model, or came later with others. */
+GST_START_TEST (test_change_by_any)
+{
+  TestElement tests[] = {infer_new ("int8infer instance-id=i precision=fp32"),
+      infer_new ("int8infer instance-id=i model=\"\""), infer_new ("int8infer instance-id=i")};
+
+  fail_unless (
+      g_file_set_contents (test_path ("labels"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n", -1, NULL));
+  for (guint i = 0; i < 3; i++)
+    wait_for_engine (&tests[i]);
+  for (guint i = 1; i < 3; i++) {
+    g_object_set (tests[i].element, "labels", test_path ("labels"), NULL);
+    for (guint k = 0; k < 3; k++) {
+      GstStructure *message = test_wait_message (tests[k].bus, "int8-engine", 20);
+      gboolean swapped;
+
+      fail_unless (message && gst_structure_get_boolean (message, "swapped", &swapped) && swapped);
+      fail_unless_equals_string (gst_structure_get_string (message, "precision"), "fp32");
+      gst_structure_free (message);
+    }
+  }
+  for (guint i = 0; i < 3; i++)
+    test_element_free (&tests[i]);
+}
+GST_END_TEST;
+
 /* A frame waits for others no longer than batch-timeout, and the latency query says so. */
 GST_START_TEST (test_timeout)
 {
@@ -332,6 +393,9 @@ make_suite (void)
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_batches_of_all);
   tcase_add_test (tcase, test_no_model);
+  tcase_add_test (tcase, test_model_later);
+  tcase_add_test (tcase, test_change_after_failure);
+  tcase_add_test (tcase, test_change_by_any);
   tcase_add_test (tcase, test_timeout);
   tcase_add_test (tcase, test_end_is_urgent);
   tcase_add_test (tcase, test_one_is_held_up);
