@@ -166,3 +166,19 @@ gst_int8_config_post_warning (GstElement *element, const GError *error, const ch
 {
   post (element, GST_MESSAGE_WARNING, error, text, hint);
 }
+
+void
+gst_int8_config_warn_if_late (GstElement *element, const GParamSpec *pspec)
+{
+  gboolean late;
+
+  GST_OBJECT_LOCK (element);
+  /* A sink that waits for its first frame is in READY still. */
+  late = MAX (GST_STATE (element), GST_STATE_NEXT (element)) > GST_STATE_READY &&
+         !(pspec->flags & GST_PARAM_MUTABLE_PLAYING);
+  GST_OBJECT_UNLOCK (element);
+  if (late)
+    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
+        ("\"%s\" was set while the element plays: what runs goes on without it", pspec->name),
+        ("it counts from the next start on: set the element to NULL, then to PLAYING"));
+}

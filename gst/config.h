@@ -82,5 +82,8 @@ void gst_int8_config_post_error (GstElement *element, const GError *error, const
 /* The same as a warning, with a text of its own. */
 void gst_int8_config_post_warning (GstElement *element, const GError *error, const char *text,
     const char *hint);
+/* After a property was set: posts a warning where that says nothing to what runs already. Not under the object
+ * lock. */
+void gst_int8_config_warn_if_late (GstElement *element, const GParamSpec *pspec);
 
 G_END_DECLS

@@ -19,6 +19,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  gst_int8_config_warn_if_late (GST_ELEMENT (self), pspec);
 }
 
 static void

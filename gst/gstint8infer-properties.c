@@ -228,6 +228,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   if (latency_changed) /* the pipeline asks anew */
     gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+  gst_int8_config_warn_if_late (GST_ELEMENT (self), pspec);
 }
 
 static GstStructure *

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gst/config.h"
 #include "gst/meta-json.h"
 #include "gst/meta.h"
 #include "gst/mqtt-element.h"
@@ -236,6 +237,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   GST_OBJECT_UNLOCK (self);
+  gst_int8_config_warn_if_late (GST_ELEMENT (self), pspec);
 }
 
 static void

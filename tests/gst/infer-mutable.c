@@ -160,6 +160,48 @@ GST_START_TEST (test_setting)
 }
 GST_END_TEST;
 
+/* --- What nothing changes while playing ------------------------------------------------------- */
+
+static const char *const elements[] = {"int8infer precision=fp32", "int8calib", "int8metajson"};
+
+static void
+set_path (GstElement *element, const char *property, const char *path)
+{
+  if (g_object_class_find_property (G_OBJECT_GET_CLASS (element), property))
+    g_object_set (element, property, path, NULL);
+}
+
+/* Each is read when the element starts; later a warning says so. */
+GST_START_TEST (test_too_late)
+{
+  TestElement test = {.element = test_element_new (elements[__i__], &test.bus)};
+  GParamSpec **specs;
+  guint n, n_late = 0;
+
+  set_path (test.element, "model", test_model ());
+  set_path (test.element, "table", test_path ("late.table"));
+  set_path (test.element, "location", test_path ("late.json"));
+  fail_unless (gst_element_set_state (test.element, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE);
+  specs = g_object_class_list_properties (G_OBJECT_GET_CLASS (test.element), &n);
+  for (guint i = 0; i < n; i++) {
+    GValue value = G_VALUE_INIT;
+
+    if (specs[i]->owner_type != G_OBJECT_TYPE (test.element) ||
+        !(specs[i]->flags & G_PARAM_WRITABLE) || (specs[i]->flags & GST_PARAM_MUTABLE_PLAYING))
+      continue;
+    g_value_init (&value, specs[i]->value_type);
+    g_object_get_property (G_OBJECT (test.element), specs[i]->name, &value);
+    g_object_set_property (G_OBJECT (test.element), specs[i]->name, &value);
+    g_value_unset (&value);
+    test_expect_warning (test.bus, specs[i]->name, "what runs goes on without it", NULL);
+    n_late++;
+  }
+  fail_unless (n_late >= 7, "%u", n_late);
+  g_free (specs);
+  test_element_free (&test);
+}
+GST_END_TEST;
+
 /* --- What the next frame obeys ---------------------------------------------------------------- */
 
 GST_START_TEST (test_metadata)
@@ -346,6 +388,7 @@ make_suite (void)
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
   tcase_add_test (tcase, test_all_are_here);
   tcase_add_loop_test (tcase, test_setting, 0, G_N_ELEMENTS (properties));
+  tcase_add_loop_test (tcase, test_too_late, 0, G_N_ELEMENTS (elements));
   tcase_add_test (tcase, test_metadata);
   tcase_add_test (tcase, test_interval);
   tcase_add_loop_test (tcase, test_batch_timeout, 0, 2);
