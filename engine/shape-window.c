@@ -69,7 +69,7 @@ engine_shape_conv (const EngineGraph *graph, const EngineNode *node, EngineShape
   const EngineConvParams *p = &node->conv;
   const EngineShape x = engine_shape_of (graph, node->inputs[ENGINE_CONV_X]);
   const EngineShape w = engine_shape_of (graph, node->inputs[ENGINE_CONV_W]);
-  gint64 nhwc[4] = {0}, oh, ow;
+  gint64 nhwc[4] = {0}, oh = 0, ow = 0;
 
   if (!shape_nhwc (node, &x, nhwc, error))
     return FALSE;
@@ -100,7 +100,7 @@ engine_shape_pool (const EngineGraph *graph, const EngineNode *node, EngineShape
 {
   const EnginePoolParams *p = &node->pool;
   const EngineShape x = engine_shape_of (graph, node->inputs[0]);
-  gint64 nhwc[4] = {0}, oh, ow;
+  gint64 nhwc[4] = {0}, oh = 0, ow = 0;
 
   if (!shape_nhwc (node, &x, nhwc, error))
     return FALSE;
