@@ -32,15 +32,14 @@ append_float (GString *out, float x)
 static void
 append_type (GString *out, const EngineValue *value)
 {
-  static const char *const ranges[] = {"symmetric", "full", "affine"};
-
   g_string_append_printf (out, "%s ", engine_type_name (value->type));
   append_dims (out, value->dims, value->rank);
   if (value->type != ENGINE_TYPE_S8 || (value->data && value->quant.scale == 0))
     return;
   g_string_append (out, " scale ");
   append_float (out, value->quant.scale);
-  g_string_append_printf (out, " zero %d %s", value->quant.zero, ranges[value->quant.range]);
+  g_string_append_printf (out, " zero %d %s", value->quant.zero,
+      engine_range_name (value->quant.range));
 }
 
 static void

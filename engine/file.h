@@ -3,8 +3,9 @@
  * file.h: engine files, below engine_save() and engine_load(). Internal to engine/.
  *
  *   file         the container: header, checksums, mapping, atomic writing
- *   file-graph   the message: a graph and its provenance, in both directions
- *   file-node    the parameters of every op
+ *   file-pack    the message: a graph, its provenance and its tactics
+ *   file-unpack  the same from it
+ *   file-node    the parameters of every op, in both directions
  */
 #pragma once
 

@@ -39,6 +39,16 @@ engine_type_name (EngineType type)
   return names[type];
 }
 
+const char *
+engine_range_name (EngineRange range)
+{
+  static const char *const names[] = {[ENGINE_RANGE_SYMMETRIC] = "symmetric",
+      [ENGINE_RANGE_FULL] = "full",
+      [ENGINE_RANGE_AFFINE] = "affine"};
+
+  return names[range];
+}
+
 gint64
 engine_value_elements (const EngineValue *value)
 {

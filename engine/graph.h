@@ -37,7 +37,8 @@
 typedef enum {
   ENGINE_RANGE_SYMMETRIC, /* zero 0, scale T / 127 */
   ENGINE_RANGE_FULL,      /* zero -128, scale T / 255: never negative */
-  ENGINE_RANGE_AFFINE     /* lo <= 0 <= hi, scale (hi - lo) / 255 */
+  ENGINE_RANGE_AFFINE,    /* lo <= 0 <= hi, scale (hi - lo) / 255 */
+  ENGINE_RANGE_COUNT
 } EngineRange;
 
 typedef struct {
@@ -186,6 +187,7 @@ engine_graph_node (const EngineGraph *graph, int node)
 gint64 engine_value_elements (const EngineValue *value); /* of one image */
 gsize engine_type_size (EngineType type);
 const char *engine_type_name (EngineType type); /* "f32", "s8", "f16" */
+const char *engine_range_name (EngineRange range); /* "symmetric", "full", "affine" */
 const char *engine_op_name (EngineOp op);
 /* n h w c of a value of rank 2 to 4, as ENGINE_CONV_X says. */
 void engine_value_nhwc (const EngineValue *value, int nhwc[4]);
