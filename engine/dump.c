@@ -29,6 +29,14 @@ append_float (GString *out, float x)
   g_string_append (out, g_ascii_formatd (text, sizeof text, "%.9g", x));
 }
 
+/* " label x" */
+static void
+append_number (GString *out, const char *label, float x)
+{
+  g_string_append_printf (out, " %s ", label);
+  append_float (out, x);
+}
+
 static void
 append_type (GString *out, const EngineValue *value)
 {
@@ -36,8 +44,7 @@ append_type (GString *out, const EngineValue *value)
   append_dims (out, value->dims, value->rank);
   if (value->type != ENGINE_TYPE_S8 || (value->data && value->quant.scale == 0))
     return;
-  g_string_append (out, " scale ");
-  append_float (out, value->quant.scale);
+  append_number (out, "scale", value->quant.scale);
   g_string_append_printf (out, " zero %d %s", value->quant.zero,
       engine_range_name (value->quant.range));
 }
@@ -138,22 +145,17 @@ append_parameters (GString *out, const EngineGraph *graph, const EngineNode *nod
     break;
   case ENGINE_OP_MATMUL:
     g_string_append (out, node->matmul.transposed ? " transposed" : "");
-    if (node->matmul.factor != 1) {
-      g_string_append (out, " factor ");
-      append_float (out, node->matmul.factor);
-    }
+    if (node->matmul.factor != 1)
+      append_number (out, "factor", node->matmul.factor);
     break;
   case ENGINE_OP_LRN:
-    g_string_append_printf (out, " window -%d..%d alpha ", node->lrn.before, node->lrn.after);
-    append_float (out, node->lrn.alpha);
-    g_string_append (out, " beta ");
-    append_float (out, node->lrn.beta);
-    g_string_append (out, " bias ");
-    append_float (out, node->lrn.bias);
+    g_string_append_printf (out, " window -%d..%d", node->lrn.before, node->lrn.after);
+    append_number (out, "alpha", node->lrn.alpha);
+    append_number (out, "beta", node->lrn.beta);
+    append_number (out, "bias", node->lrn.bias);
     break;
   case ENGINE_OP_LAYERNORM:
-    g_string_append (out, " epsilon ");
-    append_float (out, node->layernorm.epsilon);
+    append_number (out, "epsilon", node->layernorm.epsilon);
     break;
   case ENGINE_OP_ADD:
   case ENGINE_OP_MUL:
@@ -177,8 +179,7 @@ append_parameters (GString *out, const EngineGraph *graph, const EngineNode *nod
     append_dims (out, node->pad.before, rank);
     g_string_append (out, " after ");
     append_dims (out, node->pad.after, rank);
-    g_string_append (out, " value ");
-    append_float (out, node->pad.value);
+    append_number (out, "value", node->pad.value);
     break;
   case ENGINE_OP_SOFTMAX:
     g_string_append (out, node->softmax.log ? " log" : "");

@@ -88,6 +88,16 @@ pass_pool (Numbers *numbers, EnginePoolParams *p)
 }
 
 static void
+pass_lrn (Numbers *numbers, EngineNode *node)
+{
+  pass_int (numbers, &node->lrn.before);
+  pass_int (numbers, &node->lrn.after);
+  pass_float (numbers, &node->lrn.alpha);
+  pass_float (numbers, &node->lrn.beta);
+  pass_float (numbers, &node->lrn.bias);
+}
+
+static void
 pass_unary (Numbers *numbers, EngineNode *node)
 {
   int kind = node->unary.kind;
@@ -115,11 +125,7 @@ pass_parameters (Numbers *numbers, EngineNode *node)
     pass_float (numbers, &node->matmul.factor);
     break;
   case ENGINE_OP_LRN:
-    pass_int (numbers, &node->lrn.before);
-    pass_int (numbers, &node->lrn.after);
-    pass_float (numbers, &node->lrn.alpha);
-    pass_float (numbers, &node->lrn.beta);
-    pass_float (numbers, &node->lrn.bias);
+    pass_lrn (numbers, node);
     break;
   case ENGINE_OP_LAYERNORM:
     pass_float (numbers, &node->layernorm.epsilon);

@@ -9,6 +9,8 @@
 gboolean engine_verify_refuse (const EngineNode *node, EngineError code, GError **error,
     const char *format, ...) G_GNUC_PRINTF (4, 5);
 #define REFUSE_NODE(...) engine_verify_refuse (node, ENGINE_ERROR_MODEL, error, __VA_ARGS__)
+#define REFUSE_UNSUPPORTED(...)                                                                    \
+  engine_verify_refuse (node, ENGINE_ERROR_UNSUPPORTED, error, __VA_ARGS__)
 
 /* Whether the parameters of a node whose operands and types are right can be computed with. */
 gboolean engine_verify_parameters (const EngineGraph *graph, const EngineNode *node,
