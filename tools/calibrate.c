@@ -5,10 +5,8 @@
 
 typedef struct {
   ToolOptions network;
-  char **images;
   char *table, *statistics;
   ToolTableOptions how;
-  gint64 skip, max;
   int keep;
 } Options;
 
@@ -16,7 +14,6 @@ static void
 options_clear (Options *o)
 {
   tool_options_clear (&o->network);
-  g_strfreev (o->images);
   g_free (o->table);
   g_free (o->statistics);
   tool_table_options_clear (&o->how);
@@ -26,14 +23,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 static gboolean
 check (Options *o, GError **error)
 {
-  if (!o->images)
+  if (!o->network.images)
     return tool_usage (error, "--images is needed");
   if (!o->table && !o->statistics)
     return tool_usage (error, "nothing to write: --table or --statistics is needed");
   if (o->keep > 0 && !o->statistics)
     return tool_usage (error, "--keep-frames is for --statistics");
-  if (o->skip < 0 || o->max < 0 || o->keep < 0)
-    return tool_usage (error, "--skip, --max-frames and --keep-frames must not be below 0");
+  if (o->keep < 0)
+    return tool_usage (error, "--keep-frames must not be below 0");
   if (g_strcmp0 (o->table, o->statistics) == 0)
     return tool_usage (error, "--table and --statistics are two files, not one");
   return tool_check_output (&o->network, o->table, error) &&
@@ -45,7 +42,6 @@ static gboolean
 parse (int *argc, char ***argv, Options *o, GError **error)
 {
   const GOptionEntry entries[] = {
-      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images, TOOL_SAMPLES_HELP, "PATH"},
       {"table", 't', 0, G_OPTION_ARG_FILENAME, &o->table, "Calibration table to write", "FILE"},
       {"statistics", 's', 0, G_OPTION_ARG_FILENAME, &o->statistics,
           "Statistics file to write, for other methods later (gst-int8-1.0 table)", "FILE"},
@@ -55,8 +51,6 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "it a sample of at most 500, about 60 MB, is in memory only",
           "N"},
       TOOL_TABLE_ENTRIES (o->how),
-      {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
-      {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max, "Default: all", "N"},
       {NULL},
   };
   g_autofree char *summary = tool_table_describe (
@@ -66,7 +60,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
   const ToolSyntax syntax = {.arguments = "[MODEL]",
       .summary = summary,
       .entries = entries,
-      .shared = TOOL_FILE | TOOL_MODEL | TOOL_BACKEND | TOOL_BATCH | TOOL_THREADS,
+      .shared = TOOL_FILE | TOOL_MODEL | TOOL_BACKEND | TOOL_BATCH | TOOL_THREADS | TOOL_IMAGES,
       .example = "model.onnx --images photos --max-frames 500 --table calib.table"};
 
   if (!tool_parse (argc, argv, &syntax, &o->network, error) ||
@@ -95,7 +89,7 @@ static gint64
 collect (const Options *o, const GPtrArray *paths, EngineModel *model,
     const EnginePreprocess *preprocess, CalibStatistics *statistics, GError **error)
 {
-  ToolSamples samples = {.paths = paths, .skip = o->skip, .max = o->max};
+  ToolSamples samples = {.paths = paths, .skip = o->network.skip, .max = o->network.max_frames};
   KernelBackend *backend = tool_backend_open (&o->network, error);
   Calibration c = {0};
   gint64 n = -1;
@@ -128,14 +122,14 @@ tool_calibrate (int argc, char **argv, GError **error)
   EnginePreprocess preprocess;
   gint64 n;
 
-  if (!parse (&argc, &argv, &o, error) || !(paths = tool_images_find (o.images, error)) ||
+  if (!parse (&argc, &argv, &o, error) || !(paths = tool_images_find (o.network.images, error)) ||
       !(model = tool_model_load (&o.network, error)) ||
       !tool_preprocess (&o.network, model, &preprocess, error))
     return FALSE;
   preprocess_sha256 = engine_preprocess_sha256 (&preprocess);
   const CalibProvenance provenance = {.model_sha256 = (char *) engine_model_sha256 (model),
       .preprocess_sha256 = preprocess_sha256,
-      .source = o.images[0],
+      .source = o.network.images[0],
       .tool = tool};
 
   statistics = calib_statistics_new (&provenance, tool_table_flags (&o.how));

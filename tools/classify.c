@@ -63,20 +63,20 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"top", 0, 0, G_OPTION_ARG_INT, &o->top, "Classes to print; default 5", "N"},
       {NULL},
   };
-  const ToolSyntax syntax = {.arguments = "IMAGE...",
+  const ToolSyntax syntax = {.arguments = "[IMAGE...]",
       .summary =
           "Prints the best classes of pictures, with their probabilities and numbers: in int8 with a "
           "table, ranges\nby hand (--ranges FILE is --dynamic-ranges FILE, as in sampleINT8API) or a "
-          "quantised model, else in fp32.",
+          "quantised model, else in\nfp32. An IMAGE is the same as with --images.",
       .entries = entries,
-      .shared = TOOL_ALL & ~TOOL_BATCH,
+      .shared = (TOOL_ALL & ~TOOL_BATCH) | TOOL_IMAGES,
       .example = "cat.jpg --model model.onnx --table calib.table --labels labels.txt"};
 
   if (!tool_parse (argc, argv, &syntax, &o->network, error))
     return FALSE;
   if (!o->network.model)
     return tool_usage (error, "--model is needed");
-  if (*argc < 2 && !o->tensors)
+  if (*argc < 2 && !o->network.images && !o->tensors)
     return tool_usage (error, "an image, or --write-tensors, is needed");
   if (o->top < 1)
     return tool_usage (error, "--top must be above 0");
@@ -184,7 +184,10 @@ classify_all (const Options *o, char *const *images, GError **error)
 {
   g_auto (Classifier) c = {.options = o};
   g_autoptr (GPtrArray) paths = tool_images_find (images, error);
-  ToolSamples samples = {.paths = paths, .silent = TRUE};
+  ToolSamples samples = {.paths = paths,
+      .skip = o->network.skip,
+      .max = o->network.max_frames,
+      .silent = TRUE};
 
   if (!paths || !open_classifier (&c, error))
     return FALSE;
@@ -203,6 +206,8 @@ tool_classify (int argc, char **argv, GError **error)
     return FALSE;
   for (int i = 1; i < argc; i++)
     g_ptr_array_add (images, argv[i]);
+  for (char **path = o.network.images; path && *path; path++)
+    g_ptr_array_add (images, *path);
   g_ptr_array_add (images, NULL);
-  return argc < 2 || classify_all (&o, (char *const *) images->pdata, error);
+  return images->len == 1 || classify_all (&o, (char *const *) images->pdata, error);
 }

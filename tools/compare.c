@@ -6,9 +6,7 @@
 
 typedef struct {
   ToolOptions network; /* its tables: those to compare */
-  char **images;
   char *statistics, *methods, *html, *json, *bias;
-  gint64 skip, max_frames;
   int alone, top;
   double percentile;
   EnginePrecisionTarget target;
@@ -18,7 +16,6 @@ static void
 options_clear (Options *o)
 {
   tool_options_clear (&o->network);
-  g_strfreev (o->images);
   g_free (o->statistics);
   g_free (o->methods);
   g_free (o->html);
@@ -39,14 +36,10 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "Make tables from the statistics: one method, or several between commas", "METHODS"},
       {"percentile", 0, 0, G_OPTION_ARG_DOUBLE, &o->percentile, "For percentile; default 99.99",
           "P"},
-      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images,
-          TOOL_SAMPLES_HELP "; default: the frames that the statistics keep", "PATH"},
       {"bias-correction", 0, 0, G_OPTION_ARG_STRING, &o->bias,
           "For a table, <table>.bias unless off. For --method fast (default), off, or full: on the frames "
           "that the statistics keep",
           "HOW"},
-      {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
-      {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max_frames, "Default: all", "N"},
       {"alone", 0, 0, G_OPTION_ARG_INT, &o->alone,
           "Also quantise each layer alone, on so many frames; default 8, 0: do not", "N"},
       {"precision-target", 0, 0, G_OPTION_ARG_DOUBLE, &o->target.top1,
@@ -65,10 +58,9 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "Runs pictures through an INT8 network and its FP32 one and tells what quantisation costs:\n"
           "agreement, SQNR and divergence of the network, the layers by the damage they do, and\n"
           "overrides that would help. --table may be given several times, to compare tables; --precision\n"
-          "is int8 (the default) or mixed.",
+          "is int8 (the default) or mixed. Without --images it is the frames that the statistics keep.",
       .entries = entries,
-      .shared =
-          TOOL_FILE | TOOL_MODEL | TOOL_RANGES | TOOL_PRECISION | TOOL_BACKEND | TOOL_THREADS,
+      .shared = (TOOL_ALL & ~TOOL_BATCH) | TOOL_IMAGES,
       .example = "model.onnx --table calib.table --images other-photos --html report.html"};
 
   return tool_parse (argc, argv, &syntax, &o->network, error) &&
@@ -113,14 +105,14 @@ check (const Options *o, GError **error)
 {
   if (o->methods && !o->statistics)
     return tool_usage (error, "--method makes tables from statistics: --statistics is needed");
-  if (!o->images && !o->statistics)
+  if (!o->network.images && !o->statistics)
     return tool_usage (error, "--images is needed: what calibration has not seen is best");
   if (o->bias && !g_str_equal (o->bias, "fast") && !g_str_equal (o->bias, "full") &&
       !g_str_equal (o->bias, "off"))
     return tool_usage (error, "--bias-correction is fast, full or off, not %s", o->bias);
-  if (o->skip < 0 || o->max_frames < 0 || o->alone < 0 || o->top < 0)
-    return tool_usage (error, "--skip, --max-frames, --alone and --top must not be below 0");
-  if (o->skip > 0 && !o->images)
+  if (o->alone < 0 || o->top < 0)
+    return tool_usage (error, "--alone and --top must not be below 0");
+  if (o->network.skip > 0 && !o->network.images)
     return tool_usage (error, "--skip is for --images");
   return check_precision (o, error) && tool_check_output (&o->network, o->html, error) &&
          tool_check_differs (o->html, o->statistics, error) &&
@@ -137,7 +129,7 @@ read_inputs (Compare *compare, const Options *o, GError **error)
   if (!compare->model || !tool_preprocess (network, compare->model, &compare->preprocess, error) ||
       !tool_ranges (network, &compare->build.ranges, error))
     return FALSE;
-  if (o->images && !(compare->images = tool_images_find (o->images, error)))
+  if (network->images && !(compare->images = tool_images_find (network->images, error)))
     return FALSE;
   if (network->layer_precision &&
       !(compare->rules = engine_layer_rules_from_option (network->layer_precision, error)))
@@ -147,7 +139,7 @@ read_inputs (Compare *compare, const Options *o, GError **error)
     return FALSE;
   if (o->statistics && !(compare->statistics = calib_statistics_load (o->statistics, error)))
     return FALSE;
-  if (!o->images && calib_statistics_n_kept (compare->statistics) == 0)
+  if (!network->images && calib_statistics_n_kept (compare->statistics) == 0)
     return tool_usage (error, "%s keeps no frames: --images is needed", o->statistics);
   compare->backend = tool_backend_open (network, error);
   return compare->backend != NULL;
@@ -220,8 +212,8 @@ tool_compare (int argc, char **argv, GError **error)
   compare.full_bias = g_strcmp0 (o.bias, "full") == 0;
   compare.threads = o.network.threads;
   compare.mixed = is_mixed (&o);
-  compare.skip = o.skip;
-  compare.max_frames = o.max_frames;
+  compare.skip = o.network.skip;
+  compare.max_frames = o.network.max_frames;
   compare.alone = o.alone;
   compare.target = o.target;
   if (!read_inputs (&compare, &o, error))

@@ -13,9 +13,7 @@
 
 typedef struct {
   ToolOptions network; /* its precision: a list */
-  char **images;
   char *labels, *tops;
-  gint64 skip, max;
   double within, at_least;
 } Options;
 
@@ -23,7 +21,6 @@ static void
 options_clear (Options *o)
 {
   tool_options_clear (&o->network);
-  g_strfreev (o->images);
   g_free (o->labels);
   g_free (o->tops);
 }
@@ -74,10 +71,8 @@ is_percentage (double x)
 static gboolean
 check (const Options *o, GError **error)
 {
-  if (!o->images)
+  if (!o->network.images)
     return tool_usage (error, "--images is needed");
-  if (o->skip < 0 || o->max < 0)
-    return tool_usage (error, "--skip and --max-frames must not be below 0");
   if (!is_percentage (o->at_least) || !is_percentage (o->within))
     return tool_usage (error, "--at-least and --within are from 0 to 100");
   return TRUE;
@@ -87,7 +82,6 @@ static gboolean
 parse (int *argc, char ***argv, Options *o, GError **error)
 {
   const GOptionEntry entries[] = {
-      {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images, TOOL_SAMPLES_HELP, "PATH"},
       {"labels", 'l', 0, G_OPTION_ARG_FILENAME, &o->labels,
           "IDX file of labels; or text, a number a line, or a file's name and a number; default: those "
           "in batch files",
@@ -95,8 +89,6 @@ parse (int *argc, char ***argv, Options *o, GError **error)
       {"precisions", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &o->network.precision, NULL,
           "LIST"},
       {"top", 0, 0, G_OPTION_ARG_STRING, &o->tops, "Between commas; default 1,5", "LIST"},
-      {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
-      {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max, "Default: all", "N"},
       {"within", 0, 0, G_OPTION_ARG_DOUBLE, &o->within,
           "Fail (status 1) where the first --top differs from the first precision's by more",
           "POINTS"},
@@ -110,7 +102,7 @@ parse (int *argc, char ***argv, Options *o, GError **error)
           "precision or in\nseveral: --precision fp32,int8 (the default with a table, ranges by hand or "
           "a quantised model; else fp32).",
       .entries = entries,
-      .shared = TOOL_ALL,
+      .shared = TOOL_ALL | TOOL_IMAGES,
       .example = "model.onnx --table calib.table --images photos --labels labels.txt --within 1"};
 
   return tool_parse (argc, argv, &syntax, &o->network, error) &&
@@ -316,11 +308,14 @@ tool_evaluate (int argc, char **argv, GError **error)
   g_autoptr (GPtrArray) paths = NULL;
   ToolSamples samples;
 
-  if (!parse (&argc, &argv, &o, error) || !(paths = tool_images_find (o.images, error)) ||
+  if (!parse (&argc, &argv, &o, error) || !(paths = tool_images_find (o.network.images, error)) ||
       !add_runs (&e, error))
     return FALSE;
   e.labels = g_new (int, o.network.batch);
-  samples = (ToolSamples){.paths = paths, .labels = o.labels, .skip = o.skip, .max = o.max};
+  samples = (ToolSamples){.paths = paths,
+      .labels = o.labels,
+      .skip = o.network.skip,
+      .max = o.network.max_frames};
   engine_input (e.runs[0].engine, &samples.input);
   if (tool_samples_read (&samples, push, &e, error) < 0 || !run_batch (&e, error))
     return FALSE;

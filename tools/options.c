@@ -21,11 +21,36 @@ tool_options_clear (ToolOptions *o)
   g_free (o->layer_precision);
   g_free (o->precision);
   g_free (o->backend);
+  g_strfreev (o->images);
 }
 
 /* --- Parsing -------------------------------------------------------------------------------- */
 
+static void
+add_group (GOptionContext *context, const char *heading, const GOptionEntry *entries)
+{
+  GOptionGroup *group = g_option_group_new (heading, heading, "", context, NULL);
+
+  g_option_group_add_entries (group, entries);
+  g_option_context_add_group (context, group);
+}
+
 /* clang-format off */
+static void
+add_images (GOptionContext *context, ToolOptions *o)
+{
+  const GOptionEntry entries[] = {
+    {"images", 'i', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->images,
+        "Picture, video, IDX file (may be gzipped), batch file of preprocessed images as TensorRT's samples have "
+        "them, a folder of such, or a list (*.txt, a path a line); repeatable", "PATH"},
+    {"skip", 0, 0, G_OPTION_ARG_INT64, &o->skip, "Images to leave out in front", "N"},
+    {"max-frames", 'n', 0, G_OPTION_ARG_INT64, &o->max_frames, "Default: all", "N"},
+    {NULL},
+  };
+
+  add_group (context, "The images:", entries);
+}
+
 static GOptionGroup *
 shared_group (ToolOptions *o, ToolOptionSet set)
 {
@@ -89,15 +114,6 @@ print_help (const char *name, const char *value, gpointer data, GError **error)
   exit (EXIT_SUCCESS);
 }
 
-static void
-add_group (GOptionContext *context, const char *heading, const GOptionEntry *entries)
-{
-  GOptionGroup *group = g_option_group_new (heading, heading, "", context, NULL);
-
-  g_option_group_add_entries (group, entries);
-  g_option_context_add_group (context, group);
-}
-
 static GOptionContext *
 make_context (const char *name, const ToolSyntax *syntax, ToolOptions *options)
 {
@@ -113,6 +129,8 @@ make_context (const char *name, const ToolSyntax *syntax, ToolOptions *options)
   g_option_context_set_summary (context, syntax->summary);
   g_option_context_set_description (context, example);
   add_group (context, "Options:", syntax->entries);
+  if (syntax->shared & TOOL_IMAGES)
+    add_images (context, options);
   if (options)
     g_option_context_add_group (context, shared_group (options, syntax->shared));
   if (syntax->more)
@@ -129,6 +147,8 @@ check (ToolOptions *o, GError **error)
     o->batch = 1;
   if (o->batch < 1 || o->threads < 0)
     return tool_usage (error, "--batch must be above 0, --threads not below");
+  if (o->skip < 0 || o->max_frames < 0)
+    return tool_usage (error, "--skip and --max-frames must not be below 0");
   return TRUE;
 }
 

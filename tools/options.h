@@ -15,7 +15,8 @@ typedef enum {
   TOOL_BACKEND = 1 << 4,
   TOOL_BATCH = 1 << 5,
   TOOL_THREADS = 1 << 6,
-  TOOL_ALL = (1 << 7) - 1,
+  TOOL_ALL = (1 << 7) - 1, /* of the network */
+  TOOL_IMAGES = 1 << 7,    /* --images --skip --max-frames: what goes through it */
 } ToolOptionSet;
 
 typedef struct {
@@ -26,6 +27,8 @@ typedef struct {
   gboolean strict, force;
   int batch, threads;
   gboolean batch_given;
+  char **images;
+  gint64 skip, max_frames; /* max_frames 0: all */
 } ToolOptions;
 
 void tool_options_clear (ToolOptions *options);

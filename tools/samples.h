@@ -7,10 +7,6 @@
 
 #include "tools/images.h"
 
-#define TOOL_SAMPLES_HELP                                                                           \
-  "Picture, video, IDX file (may be gzipped), batch file of preprocessed images as TensorRT's "      \
-  "samples have them, a folder of such, or a list (*.txt, a path a line); repeatable"
-
 typedef struct {
   const char *name;         /* of its file */
   const EngineImage *image; /* in host memory; NULL: */
