@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * choose-precision.c: the search for the layers that stay in floats. The FP32 network runs once; every
- * step builds a mixed engine and runs it on all frames.
+ * choose-precision.c: the search for the layers that stay in floats. Every step builds a mixed engine and
+ * runs it on all frames.
  *
  * How good the worst k layers in FP32 are need not grow with k: giving back one of two layers that share
  * a clipped tensor changes nothing. k is doubled until the target is met and then halved in between,
@@ -13,8 +13,6 @@
 
 #include "engine/build.h"
 #include "engine/layer-rules.h"
-
-/* --- The search ----------------------------------------------------------------------------- */
 
 /* Tries the worst `worst`, the `n`th step of about `steps`. */
 static gboolean
