@@ -21,16 +21,16 @@ static const char *
 precision_of_flags (const BenchSettings *s, const EngineModel *model, const KernelBackend *backend,
     GError **error)
 {
-  const gboolean has_ranges =
-      s->network.tables || s->network.dynamic_ranges || engine_model_is_quantised (model);
+  const gboolean has_ranges = tool_has_ranges (&s->network, model);
   const gboolean halves = backend->ops->conv_f16 && !backend->host_memory;
-  const gboolean none = !s->int8 && !s->fp16 && !s->best;
 
+  if (!s->int8 && !s->fp16 && !s->best)
+    return tool_precision (&s->network, model, "int8", error);
   if (s->int8 && !has_ranges) {
     set_needs_ranges (s->network.model, error);
     return NULL;
   }
-  if (s->int8 || ((s->best || none) && has_ranges)) {
+  if (s->int8 || (s->best && has_ranges)) {
     if (s->fp16 || s->best)
       g_printerr ("what is not int8 is fp32: networks of int8 and fp16 are not built\n");
     return "int8";
@@ -82,10 +82,11 @@ build (const BenchSettings *s, const KernelBackend *backend, GError **error)
       !tool_request (o, precision, NULL, &preprocess, &request, error))
     return NULL;
   request.no_cache = TRUE;
-  if (request.table && (engine_model_is_quantised (model) || g_str_has_prefix (precision, "fp"))) {
-    g_printerr ("the table is not used: %s\n", engine_model_is_quantised (model)
-                                                   ? "the model has ranges of its own"
-                                                   : "the network is not int8");
+  const gboolean quantised = engine_model_is_quantised (model);
+  if (request.table && (quantised || g_str_has_prefix (precision, "fp"))) {
+    if (quantised || !o->precision) /* --precision has been told of */
+      g_printerr ("the table is not used: %s\n",
+          quantised ? "the model has ranges of its own" : "the network is not int8");
     request.table = NULL;
   }
   engine = tool_obtain (&request, &report, error);

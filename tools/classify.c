@@ -101,12 +101,11 @@ static gboolean
 build (Classifier *c, const EngineModel *model, EnginePreprocess *preprocess, GError **error)
 {
   const ToolOptions *o = &c->options->network;
-  const gboolean int8 = o->tables || o->dynamic_ranges || engine_model_is_quantised (model);
-  const char *precision = o->precision ? o->precision : int8 ? "int8" : "fp32";
+  const char *precision = tool_precision (o, model, "int8", error);
   EngineRequestReport report = {0};
   EngineRequest request;
 
-  if (!tool_request (o, precision, model, preprocess, &request, error))
+  if (!precision || !tool_request (o, precision, model, preprocess, &request, error))
     return FALSE;
   request.no_cache = TRUE;
   c->engine = tool_obtain (&request, &report, error);

@@ -165,8 +165,9 @@ add_runs (Evaluation *e, GError **error)
 
   if (!model || !read_tops (e, e->options->tops, engine_model_n_classes (model), error))
     return FALSE;
-  const gboolean int8 = o->tables || o->dynamic_ranges || engine_model_is_quantised (model);
-  const char *precisions = o->precision ? o->precision : int8 ? "fp32,int8" : "fp32";
+  const char *precisions = tool_precision (o, model, "fp32,int8", error);
+  if (!precisions)
+    return FALSE;
   g_auto (GStrv) names = g_strsplit (precisions, ",", -1);
 
   e->backend = tool_backend_open (o, error);

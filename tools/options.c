@@ -89,7 +89,7 @@ shared_group (ToolOptions *o, ToolOptionSet set)
         "cpu (default), cuda, cuda:N or ref", "NAME"}},
     {TOOL_BATCH, {"batch", 'b', 0, G_OPTION_ARG_INT, &o->batch, "Images at once; default 1", "N"}},
     {TOOL_THREADS, {"threads", 0, 0, G_OPTION_ARG_INT, &o->threads,
-        "Default: all CPUs of this process", "N"}},
+        "1 to " G_STRINGIFY (TOOL_MAX_THREADS) "; default: one per CPU that this process may use", "N"}},
   };
   GOptionGroup *group = g_option_group_new ("network", "The network:", "", NULL, NULL);
 
@@ -139,16 +139,34 @@ make_context (const char *name, const ToolSyntax *syntax, ToolOptions *options)
   return context;
 }
 
+/* What is asked for by name, and said to no network. */
+static void
+warn_of_unused (const ToolOptions *o)
+{
+  const char *unused = o->tables           ? "--table"
+                       : o->dynamic_ranges ? "--dynamic-ranges"
+                       : o->ranges         ? "--ranges"
+                                           : NULL;
+
+  if (unused && o->precision && !strstr (o->precision, "int8") && !strstr (o->precision, "mixed"))
+    g_printerr ("warning: %s is not used: it is for int8 and mixed, not %s\n", unused,
+        o->precision);
+}
+
 static gboolean
 check (ToolOptions *o, GError **error)
 {
   o->batch_given = o->batch != G_MININT;
   if (!o->batch_given)
     o->batch = 1;
-  if (o->batch < 1 || o->threads < 0)
-    return tool_usage (error, "--batch must be above 0, --threads not below");
+  if (o->batch < 1)
+    return tool_usage (error, "--batch must be above 0");
+  if (o->threads < 0 || o->threads > TOOL_MAX_THREADS)
+    return tool_usage (error, "--threads is from 1 to %d, or 0 for one per CPU, not %d",
+        TOOL_MAX_THREADS, o->threads);
   if (o->skip < 0 || o->max_frames < 0)
     return tool_usage (error, "--skip and --max-frames must not be below 0");
+  warn_of_unused (o);
   return TRUE;
 }
 
@@ -301,6 +319,27 @@ read_precision (const char *name, EnginePrecision *precision, GError **error)
       return TRUE;
     }
   return tool_usage (error, "--precision is int8, mixed, fp16 or fp32, not %s", name);
+}
+
+gboolean
+tool_has_ranges (const ToolOptions *o, const EngineModel *model)
+{
+  return o->tables || o->dynamic_ranges || engine_model_is_quantised (model);
+}
+
+const char *
+tool_precision (const ToolOptions *o, const EngineModel *model, const char *int8, GError **error)
+{
+  if (o->precision)
+    return o->precision;
+  if (tool_has_ranges (o, model))
+    return int8;
+  if (!o->ranges)
+    return "fp32";
+  tool_usage (error,
+      "--ranges %s is for int8, which needs --table or --dynamic-ranges: without them it is fp32",
+      o->ranges);
+  return NULL;
 }
 
 gboolean

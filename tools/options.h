@@ -19,6 +19,8 @@ typedef enum {
   TOOL_IMAGES = 1 << 7,    /* --images --skip --max-frames: what goes through it */
 } ToolOptionSet;
 
+#define TOOL_MAX_THREADS 1024 /* as `threads` of the elements */
+
 typedef struct {
   char *model; /* --model, or the argument */
   char *proto, *shapes, *preprocess;
@@ -70,6 +72,13 @@ gboolean tool_preprocess (const ToolOptions *options, const EngineModel *model,
     EnginePreprocess *preprocess, GError **error);
 gboolean tool_ranges (const ToolOptions *options, EngineRanges *ranges, GError **error);
 KernelBackend *tool_backend_open (const ToolOptions *options, GError **error);
+
+/* What --precision says; without it `int8` where there are ranges for that, else "fp32", and options that would
+ * say nothing then are an error (NULL). */
+const char *tool_precision (const ToolOptions *options, const EngineModel *model, const char *int8,
+    GError **error);
+/* Whether the model is quantised, or the options have what it takes. */
+gboolean tool_has_ranges (const ToolOptions *options, const EngineModel *model);
 
 /* All but where the engine file is, and what it is tuned for; precision is a name. preprocess holds what
  * the request refers to. model: that of pictures which go through the network; NULL: none do, and without
