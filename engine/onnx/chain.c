@@ -3,10 +3,19 @@
  * onnx/chain.c: finds layer normalisations that are written out:
  *
  *     mean = ReduceMean (x); d = Sub (x, mean); variance = ReduceMean (Pow (d, 2) or Mul (d, d))
- *     y = Div (d, Sqrt (Add (variance, epsilon)))      [y = Mul (y, scale)] [y = Add (y, shift)]
+ *     deviation = Sqrt (Add (variance, epsilon))
  *
- * Nothing but the chain itself may read what is inside it. Types, axes and constants are looked at when
- * its last node is imported.
+ * and then, as PyTorch has it,
+ *
+ *     y = Div (d, deviation)      [y = Mul (y, scale)] [y = Add (y, shift)]
+ *
+ * or, as Keras has it, where tf2onnx may take another op for a mean, and reshape the one in d,
+ *
+ *     inverse = Reciprocal (deviation)      [inverse = Mul (inverse, scale)]
+ *     rest = Mul (Neg (mean), inverse)      [rest = Add (rest, shift)]
+ *     y = Add (Mul (x, inverse), rest)
+ *
+ * Nothing but the chain itself may read what is inside it.
  */
 #include "engine/onnx/chain.h"
 
@@ -14,17 +23,12 @@
 
 typedef const EngineOnnx__NodeProto *Node;
 
-typedef struct {
-  Node mean, variance, epsilon; /* ReduceMean, ReduceMean, Add */
-  Node scale, shift;            /* Mul and Add, or NULL */
-} Chain;
-
 struct _EngineOnnxChains {
   GHashTable *producers; /* name to node */
   GHashTable *readers;   /* name to the number of inputs that are it; outputs of the model count */
   GHashTable *last;      /* name to the last node that reads it */
-  GHashTable *inside;    /* nodes */
-  GHashTable *ends;      /* node to Chain */
+  GHashTable *inside;    /* node to EngineOnnxChain */
+  GPtrArray *all;
 };
 
 static Node
@@ -35,6 +39,15 @@ producer (const EngineOnnxChains *chains, Node node, guint input, const char *op
                   : NULL;
 
   return made && made->op_type && strcmp (made->op_type, op) == 0 ? made : NULL;
+}
+
+/* What averages, whatever it averages over. */
+static Node
+mean_before (const EngineOnnxChains *chains, Node node, guint input)
+{
+  Node mean = producer (chains, node, input, "ReduceMean");
+
+  return mean ? mean : producer (chains, node, input, "GlobalAveragePool");
 }
 
 static int
@@ -62,80 +75,123 @@ sole_reader (const EngineOnnxChains *chains, Node node, const char *op)
              : NULL;
 }
 
+/* Whether the node's inputs are these, two or one. */
 static gboolean
-subtracts (Node sub, Node mean)
+reads (Node node, const char *first, const char *second)
 {
-  return sub && sub->n_input == 2 && mean->n_input > 0 &&
-         strcmp (sub->input[0], mean->input[0]) == 0 &&
-         strcmp (sub->input[1], mean->output[0]) == 0;
+  return node && node->n_input == (second ? 2 : 1) && strcmp (node->input[0], first) == 0 &&
+         (!second || strcmp (node->input[1], second) == 0);
 }
 
-/* The difference that `square` squares: of Pow with any exponent, which is read later. */
-static Node
-squared (const EngineOnnxChains *chains, Node square)
-{
-  Node d = producer (chains, square, 0, "Sub");
-
-  if (d && strcmp (square->op_type, "Mul") == 0 && producer (chains, square, 1, "Sub") != d)
-    return NULL;
-  return d;
-}
-
-/* Notes the nodes inside if all that reads them is inside, too. */
+/* FALSE where others than the chain read it, too: `expected` of the chain's inputs do. */
 static gboolean
-note (EngineOnnxChains *chains, const Node *nodes, const int *reads, int n)
+append (const EngineOnnxChains *chains, EngineOnnxChain *chain, Node node, int expected)
 {
-  for (int i = 0; i < n; i++)
-    if (readers (chains, nodes[i]) != reads[i])
-      return FALSE;
-  for (int i = 0; i < n; i++)
-    g_hash_table_add (chains->inside, (gpointer) nodes[i]);
+  if (readers (chains, node) != expected)
+    return FALSE;
+  chain->nodes[chain->n++] = node;
   return TRUE;
 }
 
+/* Unless a node of it is another's. */
 static void
-find_at (EngineOnnxChains *chains, Node div)
+keep (EngineOnnxChains *chains, const EngineOnnxChain *chain)
 {
-  Node d = producer (chains, div, 0, "Sub"), root = producer (chains, div, 1, "Sqrt");
-  Node sum = producer (chains, root, 0, "Add");
-  Node variance = producer (chains, sum, 0, "ReduceMean");
-  Node pow = producer (chains, variance, 0, "Pow");
-  Node square = pow ? pow : producer (chains, variance, 0, "Mul");
-  Node inner = squared (chains, square), mean = producer (chains, d, 1, "ReduceMean");
-  Node end = div, next;
-  Chain chain = {mean, variance, sum, NULL, NULL};
+  EngineOnnxChain *kept;
 
-  if (!mean || !inner || !subtracts (d, mean) || !subtracts (inner, mean))
-    return;
-  const Node nodes[] = {mean, d, square, variance, sum, root, inner};
-  const int squares = pow ? 1 : 2, same = inner == d;
-  const int reads[] = {same ? 1 : 2, same ? 1 + squares : 1, 1, 1, 1, 1, squares};
-
-  if (!note (chains, nodes, reads, same ? 6 : 7))
-    return;
-  next = sole_reader (chains, end, "Mul");
-  if (next) {
-    g_hash_table_add (chains->inside, (gpointer) end);
-    end = chain.scale = next;
-  }
-  next = chain.scale ? sole_reader (chains, end, "Add") : NULL;
-  if (next) {
-    g_hash_table_add (chains->inside, (gpointer) end);
-    end = chain.shift = next;
-  }
-  g_hash_table_insert (chains->ends, (gpointer) end, g_memdup2 (&chain, sizeof chain));
+  for (int i = 0; i < chain->n; i++)
+    if (g_hash_table_contains (chains->inside, chain->nodes[i]))
+      return;
+  kept = g_memdup2 (chain, sizeof *chain);
+  g_ptr_array_add (chains->all, kept);
+  for (int i = 0; i < kept->n; i++)
+    g_hash_table_insert (chains->inside, (gpointer) kept->nodes[i], kept);
 }
 
-EngineOnnxChains *
-engine_onnx_chains_new (const EngineOnnx__GraphProto *proto)
+/* The nodes from the mean to the deviation, which `root` computes. of_mean: how many inputs that are not
+ * of these nodes read the mean; of_difference: the difference. */
+static gboolean
+append_deviation (const EngineOnnxChains *chains, EngineOnnxChain *chain, Node root, int of_mean,
+    int of_difference)
 {
-  EngineOnnxChains *chains = g_new (EngineOnnxChains, 1);
+  Node sum = producer (chains, root, 0, "Add"), variance = mean_before (chains, sum, 0);
+  Node pow = producer (chains, variance, 0, "Pow");
+  Node square = pow ? pow : producer (chains, variance, 0, "Mul");
+  Node d = producer (chains, square, 0, "Sub"), copy = producer (chains, d, 1, "Reshape");
+  Node mean = copy ? mean_before (chains, copy, 0) : mean_before (chains, d, 1);
 
-  chains->producers = g_hash_table_new (g_str_hash, g_str_equal);
-  chains->readers = g_hash_table_new (g_str_hash, g_str_equal);
-  chains->last = g_hash_table_new (g_str_hash, g_str_equal);
-  chains->inside = g_hash_table_new (NULL, NULL);
-  chains->ends = g_hash_table_new_full (NULL, NULL, NULL, g_free);
+  if (!mean || mean->n_input == 0 ||
+      !reads (d, mean->input[0], copy ? copy->output[0] : mean->output[0]) ||
+      (!pow && !reads (square, d->output[0], d->output[0])))
+    return FALSE;
+  chain->mean = mean;
+  chain->copy = copy;
+  chain->square = square;
+  chain->variance = variance;
+  chain->epsilon = sum;
+  return append (chains, chain, mean, 1 + of_mean) && (!copy || append (chains, chain, copy, 1)) &&
+         append (chains, chain, d, (pow ? 1 : 2) + of_difference) &&
+         append (chains, chain, square, 1) && append (chains, chain, variance, 1) &&
+         append (chains, chain, sum, 1) && append (chains, chain, root, 1);
+}
+
+/* --- PyTorch's ------------------------------------------------------------------------------ */
+
+static void
+find_quotient (EngineOnnxChains *chains, Node div)
+{
+  Node d = producer (chains, div, 0, "Sub"), root = producer (chains, div, 1, "Sqrt");
+  EngineOnnxChain chain = {.n = 0};
+
+  if (!d || !root)
+    return;
+  /* d is the difference that is squared, or one of its own */
+  if (!append_deviation (chains, &chain, root, 0, 1)) {
+    chain.n = 0;
+    if (!append_deviation (chains, &chain, root, 1, 0) || !append (chains, &chain, d, 1))
+      return;
+  }
+  if (!reads (d, chain.mean->input[0], chain.mean->output[0]))
+    return;
+  chain.nodes[chain.n++] = div;
+  chain.scale = sole_reader (chains, div, "Mul");
+  if (chain.scale)
+    chain.nodes[chain.n++] = chain.scale;
+  chain.shift = chain.scale ? sole_reader (chains, chain.scale, "Add") : NULL;
+  if (chain.shift)
+    chain.nodes[chain.n++] = chain.shift;
+  keep (chains, &chain);
+}
+
+/* --- Keras' --------------------------------------------------------------------------------- */
+
+static void
+find_sum (EngineOnnxChains *chains, Node sum)
+{
+  Node large = producer (chains, sum, 0, "Mul"), shift = producer (chains, sum, 1, "Add");
+  Node small = producer (chains, shift ? shift : sum, shift ? 0 : 1, "Mul");
+  Node negative = producer (chains, small, 0, "Neg"), scale = producer (chains, small, 1, "Mul");
+  Node inverse = producer (chains, scale ? scale : small, scale ? 0 : 1, "Reciprocal");
+  Node root = producer (chains, inverse, 0, "Sqrt");
+  EngineOnnxChain chain = {.scale = scale, .shift = shift};
+
+  if (!large || !negative || !root || !append_deviation (chains, &chain, root, 1, 0) ||
+      !reads (negative, chain.mean->output[0], NULL) ||
+      !reads (large, chain.mean->input[0], small->input[1]) ||
+      !append (chains, &chain, inverse, scale ? 1 : 2) ||
+      (scale && !append (chains, &chain, scale, 2)) || !append (chains, &chain, large, 1) ||
+      !append (chains, &chain, negative, 1) || !append (chains, &chain, small, 1) ||
+      (shift && !append (chains, &chain, shift, 1)))
+    return;
+  chain.nodes[chain.n++] = sum;
+  keep (chains, &chain);
+}
+
+/* --- All ------------------------------------------------------------------------------------ */
+
+static void
+note_readers (EngineOnnxChains *chains, const EngineOnnx__GraphProto *proto)
+{
   for (gsize i = 0; i < proto->n_node; i++) {
     if (proto->node[i]->n_output > 0)
       g_hash_table_insert (chains->producers, proto->node[i]->output[0], proto->node[i]);
@@ -147,10 +203,29 @@ engine_onnx_chains_new (const EngineOnnx__GraphProto *proto)
   for (gsize i = 0; i < proto->n_output; i++)
     if (proto->output[i]->name)
       count_reader (chains, proto->output[i]->name);
-  for (gsize i = 0; i < proto->n_node; i++)
-    if (proto->node[i]->op_type && strcmp (proto->node[i]->op_type, "Div") == 0 &&
-        proto->node[i]->n_output > 0)
-      find_at (chains, proto->node[i]);
+}
+
+EngineOnnxChains *
+engine_onnx_chains_new (const EngineOnnx__GraphProto *proto)
+{
+  EngineOnnxChains *chains = g_new (EngineOnnxChains, 1);
+
+  chains->producers = g_hash_table_new (g_str_hash, g_str_equal);
+  chains->readers = g_hash_table_new (g_str_hash, g_str_equal);
+  chains->last = g_hash_table_new (g_str_hash, g_str_equal);
+  chains->inside = g_hash_table_new (NULL, NULL);
+  chains->all = g_ptr_array_new_with_free_func (g_free);
+  note_readers (chains, proto);
+  for (gsize i = 0; i < proto->n_node; i++) {
+    Node node = proto->node[i];
+
+    if (!node->op_type || node->n_output == 0 || node->n_input != 2)
+      continue;
+    if (strcmp (node->op_type, "Div") == 0)
+      find_quotient (chains, node);
+    else if (strcmp (node->op_type, "Add") == 0)
+      find_sum (chains, node);
+  }
   return chains;
 }
 
@@ -163,101 +238,12 @@ engine_onnx_chains_free (EngineOnnxChains *chains)
   g_hash_table_unref (chains->readers);
   g_hash_table_unref (chains->last);
   g_hash_table_unref (chains->inside);
-  g_hash_table_unref (chains->ends);
+  g_ptr_array_unref (chains->all);
   g_free (chains);
 }
 
-gboolean
-engine_onnx_chains_skip (const EngineOnnxChains *chains, const EngineOnnx__NodeProto *node)
+const EngineOnnxChain *
+engine_onnx_chain_of (const EngineOnnxChains *chains, const EngineOnnx__NodeProto *node)
 {
-  return g_hash_table_contains (chains->inside, node);
-}
-
-gboolean
-engine_onnx_chains_end (const EngineOnnxChains *chains, const EngineOnnx__NodeProto *node)
-{
-  return g_hash_table_contains (chains->ends, node);
-}
-
-/* --- Import --------------------------------------------------------------------------------- */
-
-/* The axis that a ReduceMean averages, which it keeps. */
-static gboolean
-mean_axis (EngineOnnx *onnx, Node mean, int rank, int *axis, GError **error)
-{
-  const EngineOnnxNode at = {mean, mean->output[0]}, *node = &at;
-  g_autofree gint64 *axes = NULL;
-  gint64 keep;
-  int n;
-
-  if (!engine_onnx_int (node, "keepdims", 1, &keep, error) ||
-      !engine_onnx_ints_or_input (onnx, node, "axes", 1, &axes, &n, error))
-    return FALSE;
-  if (n != 1 || !keep)
-    return ENGINE_ONNX_UNSUPPORTED ("a layer normalisation over several axes; one can be done");
-  return engine_onnx_axis (node, axes[0], rank, axis, error);
-}
-
-/* The constant among the two inputs of a Mul or Add. */
-static const EngineOnnxConstant *
-operand (EngineOnnx *onnx, Node proto, GError **error)
-{
-  const EngineOnnxNode at = {proto, proto->output[0]}, *node = &at;
-
-  for (guint i = 0; i < 2; i++) {
-    const EngineOnnxValue *value = g_hash_table_lookup (onnx->values, proto->input[i]);
-
-    if (value && value->constant)
-      return engine_onnx_floats (onnx, node, i, error);
-    if (!value && g_hash_table_contains (onnx->tensors, proto->input[i]))
-      return engine_onnx_floats (onnx, node, i, error);
-  }
-  ENGINE_ONNX_UNSUPPORTED ("a layer normalisation whose scale or shift is computed");
-  return NULL;
-}
-
-/* Exponents other than 2 make no variance. */
-static gboolean
-check_square (EngineOnnx *onnx, const EngineOnnxChains *chains, Node variance, GError **error)
-{
-  Node pow = producer (chains, variance, 0, "Pow");
-  const EngineOnnxNode at = {pow, pow ? pow->output[0] : ""}, *node = &at;
-  float exponent = 2;
-
-  if (pow && !engine_onnx_scalar (onnx, node, 1, &exponent, error))
-    return FALSE;
-  return exponent == 2 ||
-         ENGINE_ONNX_UNSUPPORTED ("a normalisation with the exponent %g; 2 can be done", exponent);
-}
-
-gboolean
-engine_onnx_import_chain (EngineOnnx *onnx, const EngineOnnxChains *chains,
-    const EngineOnnxNode *node, GError **error)
-{
-  const Chain *chain = g_hash_table_lookup (chains->ends, node->proto);
-  const EngineOnnxNode mean = {chain->mean, node->name};
-  const EngineOnnxNode epsilon_node = {chain->epsilon, node->name};
-  EngineOnnxValue *x = engine_onnx_activation (onnx, &mean, 0, error);
-  const EngineOnnxConstant *scale = NULL, *shift = NULL;
-  float epsilon;
-  int axis, other;
-
-  if (!x || !mean_axis (onnx, chain->mean, x->rank, &axis, error) ||
-      !mean_axis (onnx, chain->variance, x->rank, &other, error) ||
-      !check_square (onnx, chains, chain->variance, error) ||
-      !engine_onnx_scalar (onnx, &epsilon_node, 1, &epsilon, error))
-    return FALSE;
-  if (other != axis)
-    return ENGINE_ONNX_UNSUPPORTED ("mean and variance over different axes");
-  if (chain->scale) {
-    scale = operand (onnx, chain->scale, error);
-    if (!scale)
-      return FALSE;
-  }
-  if (chain->shift) {
-    shift = operand (onnx, chain->shift, error);
-    if (!shift)
-      return FALSE;
-  }
-  return engine_onnx_layernorm (onnx, node, x, axis, scale, shift, epsilon, error);
+  return g_hash_table_lookup (chains->inside, node);
 }

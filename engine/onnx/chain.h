@@ -1,23 +1,48 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * onnx/chain.h: layer normalisation as it was exported before opset 17: a chain of nodes whose parts
- * mean nothing to the graph. Internal to the importer.
+ * onnx/chain.h: layer normalisations that are written out, as PyTorch exports them for older opsets and
+ * Keras always. Internal to the importer.
  */
 #pragma once
 
 #include "engine/onnx/import.h"
 
-/* What is to become of the nodes of a model. */
+#define ENGINE_ONNX_CHAIN_NODES 16
+
+/* Nodes of the ops of one, connected like one. Whether they are one, their types, axes and constants say,
+ * which are known when the last node is to be imported: none of them is before. */
+typedef struct {
+  const EngineOnnx__NodeProto *nodes[ENGINE_ONNX_CHAIN_NODES]; /* each behind those that it reads */
+  int n;
+  const EngineOnnx__NodeProto *mean, *copy;       /* a Reshape of the mean, or NULL */
+  const EngineOnnx__NodeProto *square, *variance; /* Pow or Mul, and its mean */
+  const EngineOnnx__NodeProto *epsilon;           /* Add */
+  const EngineOnnx__NodeProto *scale, *shift;     /* Mul and Add, or NULL */
+} EngineOnnxChain;
+
+static inline const EngineOnnx__NodeProto *
+engine_onnx_chain_end (const EngineOnnxChain *chain)
+{
+  return chain->nodes[chain->n - 1];
+}
+
 typedef struct _EngineOnnxChains EngineOnnxChains;
 
 EngineOnnxChains *engine_onnx_chains_new (const EngineOnnx__GraphProto *proto);
-void engine_onnx_chains_free (EngineOnnxChains *chains); /* NULL is fine */
+void engine_onnx_chains_free (EngineOnnxChains *chains);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineOnnxChains, engine_onnx_chains_free)
 
-/* Whether a node is inside a chain: whoever ends it computes it. */
-gboolean engine_onnx_chains_skip (const EngineOnnxChains *chains,
+/* The one that a node belongs to; NULL for most. */
+const EngineOnnxChain *engine_onnx_chain_of (const EngineOnnxChains *chains,
     const EngineOnnx__NodeProto *node);
-/* Whether it ends one: then it is imported as engine_onnx_import_chain() does. */
-gboolean engine_onnx_chains_end (const EngineOnnxChains *chains, const EngineOnnx__NodeProto *node);
-gboolean engine_onnx_import_chain (EngineOnnx *onnx, const EngineOnnxChains *chains,
-    const EngineOnnxNode *node, GError **error);
+
+/* onnx/chain-read.c */
+typedef struct {
+  EngineOnnxValue *x;
+  int axis;
+  const EngineOnnxConstant *scale, *shift; /* or NULL */
+  float epsilon;
+} EngineOnnxLayerNorm;
+/* FALSE where it is none that engine_onnx_layernorm() takes; its nodes may be good for something else. */
+gboolean engine_onnx_chain_read (EngineOnnx *onnx, const EngineOnnxChain *chain,
+    EngineOnnxLayerNorm *norm);

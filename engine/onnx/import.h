@@ -347,6 +347,8 @@ gboolean engine_onnx_concat_constants (EngineOnnx *onnx, const EngineOnnxNode *n
 gboolean engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x,
     int axis, const EngineOnnxConstant *scale, const EngineOnnxConstant *shift, float epsilon,
     GError **error);
+/* Whether it may be over this axis. */
+gboolean engine_onnx_may_normalise (const EngineOnnxValue *x, int axis);
 
 /* onnx/reshape.c: output 0 is x with these dims, for the batch of the export. */
 gboolean engine_onnx_reshape_activation (EngineOnnx *onnx, const EngineOnnxNode *node,

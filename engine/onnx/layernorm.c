@@ -22,6 +22,13 @@ vector (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *
 }
 
 gboolean
+engine_onnx_may_normalise (const EngineOnnxValue *x, int axis)
+{
+  return axis != x->batch_axis &&
+         (axis == x->rank - 1 || (axis == 1 && engine_onnx_may_be_channels_last (x)));
+}
+
+gboolean
 engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, int axis,
     const EngineOnnxConstant *scale, const EngineOnnxConstant *shift, float epsilon, GError **error)
 {
@@ -33,7 +40,7 @@ engine_onnx_layernorm (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxV
   EngineNode *norm;
   int inputs[3];
 
-  if (axis == x->batch_axis || (channels && (axis != 1 || !engine_onnx_may_be_channels_last (x))))
+  if (!engine_onnx_may_normalise (x, axis))
     return ENGINE_ONNX_UNSUPPORTED (
         "axis %d of %d is normalised; the last, and the channels of an image, can be", axis,
         x->rank);

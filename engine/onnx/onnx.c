@@ -136,17 +136,28 @@ check_node (const EngineOnnxNode *node, const EngineOnnxOp *op, GError **error)
   return TRUE;
 }
 
+static gboolean import_node (EngineOnnx *onnx, const EngineOnnxChains *chains,
+    const EngineOnnx__NodeProto *proto, GError **error);
+
+/* All of it in place of its last node. */
 static gboolean
-import_checked (EngineOnnx *onnx, const EngineOnnxChains *chains, const EngineOnnxOp *op,
-    const EngineOnnxNode *node, GError **error)
+import_chain (EngineOnnx *onnx, const EngineOnnxChain *chain, const EngineOnnxNode *node,
+    GError **error)
 {
-  if (engine_onnx_chains_skip (chains, node->proto))
+  EngineOnnxLayerNorm norm;
+
+  if (node->proto != engine_onnx_chain_end (chain))
     return TRUE;
-  return engine_onnx_chains_end (chains, node->proto)
-             ? engine_onnx_import_chain (onnx, chains, node, error)
-             : op->import (onnx, node, error);
+  if (engine_onnx_chain_read (onnx, chain, &norm))
+    return engine_onnx_layernorm (onnx, node, norm.x, norm.axis, norm.scale, norm.shift,
+        norm.epsilon, error);
+  for (int i = 0; i < chain->n; i++)
+    if (!import_node (onnx, NULL, chain->nodes[i], error))
+      return FALSE;
+  return TRUE;
 }
 
+/* chains: NULL where they are not looked for. */
 static gboolean
 import_node (EngineOnnx *onnx, const EngineOnnxChains *chains, const EngineOnnx__NodeProto *proto,
     GError **error)
@@ -154,11 +165,11 @@ import_node (EngineOnnx *onnx, const EngineOnnxChains *chains, const EngineOnnx_
   const EngineOnnxOp *op = engine_onnx_op (proto);
   const EngineOnnxNode node = {proto,
       proto->name && proto->name[0] ? proto->name : proto->output[0]};
-
+  const EngineOnnxChain *chain = chains ? engine_onnx_chain_of (chains, proto) : NULL;
   g_autoptr (GError) cause = NULL;
 
   if (check_node (&node, op, &cause) && engine_onnx_check_levels (onnx, &node, &cause) &&
-      import_checked (onnx, chains, op, &node, &cause)) {
+      (chain ? import_chain (onnx, chain, &node, &cause) : op->import (onnx, &node, &cause))) {
     engine_onnx_pass_levels (onnx, &node);
     return TRUE;
   }

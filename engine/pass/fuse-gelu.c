@@ -33,14 +33,15 @@ uniform_of (const EngineGraph *graph, int value, float *scale, float *shift)
              : NULL;
 }
 
-/* Whether value is factor * x, by up to two affines; factor 1 where it is x itself. */
+/* Whether value is factor * x, by up to three affines (Keras: the factor, and -x twice); factor 1 where it
+ * is x itself. */
 static gboolean
 is_multiple (const EngineGraph *graph, int value, int x, float *factor)
 {
   float scale, shift;
 
   *factor = 1;
-  for (int i = 0; i < 2 && value != x; i++) {
+  for (int i = 0; i < 3 && value != x; i++) {
     const EngineNode *affine = uniform_of (graph, value, &scale, &shift);
 
     if (!affine || shift != 0)

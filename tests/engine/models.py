@@ -555,6 +555,7 @@ def main():
         family()
     models_more.functions_of_one(model, node, const)
     models_more.spelled_out(model, node, const)
+    models_more.layer_norms(model, node, const, weights)
     models_more.spread(model, node, const, weights)
     models_more.norms(model, node, const, weights)
     models_more.positions(model, node, const, weights)

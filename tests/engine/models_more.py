@@ -40,6 +40,9 @@ def spelled_out(model, node, const):
     model("gelu-erfc", [node("Mul", "x half", "h"), node("Mul", "x r", "s"), node("Erfc", "s", "e"),
                         node("Mul", "h e", "y")],
           [const("r", -0.70710678, f), const("half", 0.5, f)], golden="gelu-half-first")
+    model("gelu-keras", [node("Mul", "half x", "h"), node("Neg", "x", "n"), node("Mul", "n r", "s"),
+                         node("Erfc", "s", "e"), node("Mul", "h e", "y")],
+          [const("r", 0.70710678, f), const("half", 0.5, f)], golden="gelu-half-first")
     model("gelu-tanh-powers", [node("Pow", "x three", "c"), node("Mul", "c k", "s"), node("Add", "x s", "a"),
                                node("Mul", "a r", "t"), node("Tanh", "t", "h"), node("Add", "h one", "g"),
                                node("Mul", "x g", "p"), node("Mul", "p half", "y")],
@@ -50,6 +53,40 @@ def spelled_out(model, node, const):
                                  node("Add", "one h", "g"), node("Mul", "x half", "p"),
                                  node("Mul", "p g", "y")],
           [const("k", 0.044715, f), const("r", 0.7978845608, f), const("one", 1, f), const("half", 0.5, f)])
+
+
+def layer_norms(model, node, const, weights):
+    """As tf2onnx writes Keras', and chains that are like it."""
+    def keras(x, y, mean, scale="", shift="", copy="", **attributes):
+        m = f"{y}_m"
+        nodes = [node(mean, x, m, **attributes)] + ([node("Reshape", f"{m} {copy}", f"{y}_c")] if copy else [])
+        nodes += [node("Neg", m, f"{y}_n"), node("Sub", f"{x} {y}_c" if copy else f"{x} {m}", f"{y}_d"),
+                  node("Mul", f"{y}_d {y}_d", f"{y}_e"), node(mean, f"{y}_e", f"{y}_v", **attributes),
+                  node("Add", f"{y}_v eps", f"{y}_a"), node("Sqrt", f"{y}_a", f"{y}_s"),
+                  node("Reciprocal", f"{y}_s", f"{y}_r")]
+        inverse, rest = f"{y}_i" if scale else f"{y}_r", f"{y}_t" if shift else f"{y}_q"
+        nodes += [node("Mul", f"{y}_r {scale}", inverse)] if scale else []
+        nodes += [node("Mul", f"{x} {inverse}", f"{y}_p"), node("Mul", f"{y}_n {inverse}", f"{y}_q")]
+        nodes += [node("Add", f"{y}_q {shift}", rest)] if shift else []
+        return nodes + [node("Add", f"{y}_p {rest}", y)]
+
+    eps = const("eps", 1e-3, np.float32)
+    gamma, beta = weights("gamma", 1, 3, 1, 1, low=0.5), weights("beta", 1, 3, 1, 1)
+    over_channels = dict(axes=[1], keepdims=1)
+    model("layernorm-keras", keras("x", "y", "ReduceMean", "gamma", "beta", "copy", **over_channels),
+          [eps, gamma, beta, const("copy", [-1, 1, 6, 5])])
+    tokens = [node("Reshape", "x s", "r"), node("Transpose", "r", "t", perm=[0, 2, 1])]
+    model("layernorm-keras-pool", tokens + keras("t", "y", "GlobalAveragePool"), [eps, const("s", [1, 3, 30])])
+    # none: means over other axes, or of what is moved, and a scale along another axis
+    model("layernorm-like", keras("x", "a", "ReduceMean", "gamma", axes=[2, 3], keepdims=1) +
+          keras("a", "b", "GlobalAveragePool", shift="beta") +
+          keras("b", "y", "ReduceMean", "rows", **over_channels),
+          [eps, gamma, beta, weights("rows", 1, 1, 6, 1)])
+    model("layernorm-like-chain",
+          [node("ReduceMean", "x", "m", axes=[2, 3]), node("Sub", "x m", "d"), node("Pow", "d two", "e"),
+           node("ReduceMean", "e", "v", axes=[2, 3]), node("Add", "v eps", "a"), node("Sqrt", "a", "s"),
+           node("Div", "d s", "q"), node("Mul", "q gamma", "g"), node("Add", "g beta", "y")],
+          [eps, gamma, beta, const("two", 2, np.float32)])
 
 
 def spread(model, node, const, weights):
