@@ -280,6 +280,9 @@ hint_for (const char *unknown)
            "was made from";
   if (strstr (unknown, "Scan"))
     return "export it without control flow";
+  if (strstr (unknown, "PartitionedCall"))
+    return "tf2onnx leaves functions out that Keras compiles; call tf.config.run_functions_eagerly (True) "
+           "before the model is exported";
   return "docs/MODELS.md lists those that are; exporting with constant folding may avoid others";
 }
 

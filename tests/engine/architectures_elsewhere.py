@@ -37,7 +37,7 @@ KERAS = [("VGG16", 13, 64), ("ResNet50", 13, 96), ("ResNet50V2", 15, 96), ("Ince
          ("InceptionResNetV2", 13, 107), ("Xception", 14, 96), ("MobileNet", 11, 96), ("MobileNetV2", 13, 96),
          ("MobileNetV3Small", 15, 96), ("MobileNetV3Large", 13, 96), ("DenseNet121", 12, 96),
          ("NASNetMobile", 13, 96), ("EfficientNetB0", 13, 96), ("EfficientNetV2B0", 17, 96),
-         ("ViT", 13, 64)]
+         ("ConvNeXtTiny", 13, 64), ("ConvNeXtSmall", 17, 64), ("ViT", 13, 64)]
 PADDLE = [("alexnet", 11, 224), ("vgg11", 9, 224), ("resnet18", 11, 96), ("resnet50", 13, 96),
           ("resnext50_32x4d", 11, 96), ("wide_resnet50_2", 12, 96), ("mobilenet_v1", 11, 96), ("mobilenet_v2", 13, 96),
           ("mobilenet_v3_small", 11, 96), ("mobilenet_v3_large", 15, 96), ("squeezenet1_0", 11, 96),
@@ -96,9 +96,14 @@ def keras(name, opset, x, path):
     for layer in model.layers:
         if hasattr(layer, "rate"):
             layer.rate = 0.0
+        if isinstance(layer, tf.keras.layers.LayerNormalization):
+            layer.beta.assign(np.random.normal(0.0, 0.2, layer.beta.shape))
+        if type(layer).__name__ in ("LayerNormalization", "LayerScale"):  # the latter starts at nearly 0
+            layer.gamma.assign(np.random.uniform(0.6, 1.4, layer.gamma.shape))
     if norms:
         model(x, training=True)
-    if name.startswith(("EfficientNet", "ViT")):  # whose constants would be inputs of a function's export
+    tf.config.run_functions_eagerly(name.startswith("ConvNeXt"))  # or convolutions with groups stay functions
+    if name.startswith(("ConvNeXt", "EfficientNet", "ViT")):  # whose constants would be inputs of a function's export
         folder = path[:-len(".onnx")]
         model.export(folder, verbose=False)
         subprocess.run([sys.executable, "-m", "tf2onnx.convert", "--saved-model", folder, "--output", path,

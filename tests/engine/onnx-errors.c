@@ -260,7 +260,9 @@ test_unknown_ops (void)
       {"input x 1 3 ? ?; com.microsoft.QLinearWhere x -> y; output y", UNSUPPORTED,
           "1 node is of ops that are not supported: com.microsoft.QLinearWhere (node \"y\"); give the "
           "quantised model as it was before"},
-      {"input x 1 3 8 8; Scan x -> y; output y", UNSUPPORTED, "control flow"});
+      {"input x 1 3 8 8; Scan x -> y; output y", UNSUPPORTED, "control flow"},
+      {"input x 1 3 8 8; StatefulPartitionedCall x -> y; output y", UNSUPPORTED,
+          "run_functions_eagerly"});
 }
 
 static void
