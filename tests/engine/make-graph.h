@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * make-graph.h: small graphs in few lines. Each function adds one node, infers its shape (which
- * must succeed) and returns the value it makes; parameters are set on last_node() afterwards only
+ * must succeed) and returns the value it makes; parameters are set on make_last() afterwards only
  * where they do not change the shape.
  */
 #pragma once
 
+#include <math.h>
 #include <stdarg.h>
 
 #include "engine/engine.h"
@@ -14,6 +15,7 @@
 #include "tests/check.h"
 
 #define DIMS(...) (int[]){__VA_ARGS__}, G_N_ELEMENTS (((int[]){__VA_ARGS__}))
+#define RELU      KERNEL_UNARY_CLIP, 0, INFINITY /* for make_unary() */
 
 static inline int
 make_input (EngineGraph *graph, const char *name, const int *dims, int rank)

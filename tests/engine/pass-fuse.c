@@ -6,8 +6,6 @@
 #include "tests/comma.h"
 #include "tests/engine/make-graph.h"
 
-#define RELU KERNEL_UNARY_CLIP, 0, INFINITY
-
 /* --- fuse-affine ---------------------------------------------------------------------------- */
 
 static void
