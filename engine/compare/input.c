@@ -12,9 +12,11 @@ typedef struct {
   gint8 level;
 } ByteLevel;
 
-/* Of one channel. */
+/* Of a channel, by y. Preparing is affine: y tells where its entry is, unless two have the same y. */
 typedef struct {
-  ByteLevel of[KERNEL_INPUT_DIFFERENCES]; /* by y; without a mean image the first 256 */
+  ByteLevel of[KERNEL_INPUT_DIFFERENCES];
+  gsize n;     /* without a mean image 256 */
+  float per_y; /* entries; NAN where two have the same y */
 } ByteMap;
 
 static int
@@ -25,21 +27,35 @@ compare_levels (gconstpointer a, gconstpointer b)
   return (x > y) - (x < y);
 }
 
-static ByteMap *
-make_byte_map (const EnginePreprocess *preprocess, guint channels, const EngineQuant *quant)
+static void
+fill_byte_map (ByteMap *map, const EnginePreprocess *preprocess, int channel,
+    const EngineQuant *quant)
 {
-  ByteMap *map = g_new (ByteMap, channels);
   const int least = engine_preprocess_least (preprocess);
+  gboolean differ = TRUE;
 
-  for (guint k = 0; k < channels; k++) {
-    for (int x = least; x < 256; x++) {
-      const double y = engine_preprocess_value (preprocess, (int) k, x);
+  map->n = (gsize) (256 - least);
+  for (int x = least; x < 256; x++) {
+    const double y = engine_preprocess_value (preprocess, channel, x);
 
-      map[k].of[x - least] = (ByteLevel){(float) y, engine_quant_level (quant, y)};
-    }
-    qsort (map[k].of, (gsize) (256 - least), sizeof (ByteLevel), compare_levels);
+    map->of[x - least] = (ByteLevel){(float) y, engine_quant_level (quant, y)};
   }
-  return map;
+  qsort (map->of, map->n, sizeof (ByteLevel), compare_levels);
+  for (gsize i = 1; i < map->n; i++)
+    differ = differ && map->of[i].y != map->of[i - 1].y;
+  map->per_y = differ ? (float) (map->n - 1) / (map->of[map->n - 1].y - map->of[0].y) : NAN;
+}
+
+/* NULL for what no byte gives. */
+static const ByteLevel *
+find_level (const ByteMap *map, float y)
+{
+  const ByteLevel key = {y, 0};
+  const float at = (y - map->of[0].y) * map->per_y + 0.5f;
+
+  if (at >= 0 && at < (float) map->n && map->of[(gsize) at].y == y)
+    return &map->of[(gsize) at];
+  return bsearch (&key, map->of, map->n, sizeof key, compare_levels);
 }
 
 static void
@@ -47,17 +63,16 @@ quantise_input (const EngineComparison *comparison, const EngineQuant *quant, co
     gint8 *levels)
 {
   const guint channels = comparison->input_channels;
-  g_autofree ByteMap *map =
-      comparison->has_preprocess ? make_byte_map (&comparison->preprocess, channels, quant) : NULL;
-  const gsize n_levels =
-      map ? (gsize) (256 - engine_preprocess_least (&comparison->preprocess)) : 0;
+  g_autofree ByteMap *maps = comparison->has_preprocess ? g_new (ByteMap, channels) : NULL;
 
-  for (gsize i = 0; i < comparison->input_elements; i++) {
-    const ByteLevel key = {frame[i], 0};
-    const ByteLevel *known =
-        map ? bsearch (&key, map[i % channels].of, n_levels, sizeof key, compare_levels) : NULL;
+  for (guint k = 0; k < channels; k++) {
+    if (maps)
+      fill_byte_map (&maps[k], &comparison->preprocess, (int) k, quant);
+    for (gsize i = k; i < comparison->input_elements; i += channels) {
+      const ByteLevel *known = maps ? find_level (&maps[k], frame[i]) : NULL;
 
-    levels[i] = known ? known->level : engine_quant_level (quant, frame[i]);
+      levels[i] = known ? known->level : engine_quant_level (quant, frame[i]);
+    }
   }
 }
 
