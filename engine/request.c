@@ -60,6 +60,20 @@ warn (Obtain *o, const char *format, ...)
   o->report->warning = before ? g_strdup_printf ("%s; %s", before, text) : g_steal_pointer (&text);
 }
 
+/* A relative path is no place: nobody finds again what lies where the process happened to be. */
+static void
+find_cache_folder (Obtain *o)
+{
+  const char *folder = g_get_user_cache_dir ();
+
+  if (g_path_is_absolute (folder))
+    o->cache_folder = g_build_filename (folder, "gst-int8", NULL);
+  else if (o->report && !o->request->engine)
+    warn (o,
+        "the engine is not kept, and is built again next time: XDG_CACHE_HOME and HOME in the environment name "
+        "no absolute path; set one of them, or say where the engine file is to be");
+}
+
 /* Reads what the request names. */
 static gboolean
 find_wanted (Obtain *o, GError **error)
@@ -67,7 +81,7 @@ find_wanted (Obtain *o, GError **error)
   g_autofree char *note = NULL;
 
   if (!o->request->no_cache)
-    o->cache_folder = g_build_filename (g_get_user_cache_dir (), "gst-int8", NULL);
+    find_cache_folder (o);
   if (!engine_request_inputs_read (&o->inputs, o->request, o->cache_folder, &note, error))
     return FALSE;
   if (note && o->report)

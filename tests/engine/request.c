@@ -8,6 +8,8 @@
 #include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* --- The cache folder ----------------------------------------------------------------------- */
 
@@ -60,6 +62,43 @@ test_no_cache (void)
     CHECK (!outcome.report.path && !outcome.report.warning);
   }
   CHECK (!g_file_test (cache, G_FILE_TEST_EXISTS));
+}
+
+/* In a child: GLib asks the environment once. */
+static void
+test_no_absolute_cache (void)
+{
+  begin ();
+  g_autofree char *path = path_of ("my.engine");
+  int status;
+  const pid_t child = fork ();
+
+  if (child == 0) {
+    const EngineRequest nowhere = request_for (NULL), somewhere = request_for (path);
+
+    g_setenv ("XDG_CACHE_HOME", "relative", TRUE);
+    g_setenv ("HOME", "", TRUE);
+    CHECK_INT (chdir (home), ==, 0);
+    {
+      g_auto (Outcome) built = obtain (&nowhere);
+
+      check_built (&built, "no engine yet");
+      CHECK (!built.report.path);
+      CHECK (built.report.warning && strstr (built.report.warning, "XDG_CACHE_HOME and HOME"));
+    }
+    {
+      g_auto (Outcome) kept = obtain (&somewhere);
+
+      check_built (&kept, "no engine yet");
+      CHECK_STR (kept.report.path, path);
+      CHECK (!kept.report.warning);
+    }
+    CHECK (!g_file_test ("relative", G_FILE_TEST_EXISTS));
+    fflush (stdout);
+    _exit (check_failures_in_test > 0);
+  }
+  CHECK_INT (waitpid (child, &status, 0), ==, child);
+  CHECK (WIFEXITED (status) && WEXITSTATUS (status) == 0);
 }
 
 static void
@@ -459,6 +498,7 @@ int
 main (void)
 {
   request_init ();
+  RUN (test_no_absolute_cache); /* before anybody asks where the cache folder is */
   RUN (test_built_then_loaded);
   RUN (test_loaded_fast);
   RUN (test_no_cache);
