@@ -321,14 +321,14 @@ gboolean
 engine_bias_save (const EngineBias *bias, const CalibTable *table, const char *table_path,
     GError **error)
 {
-  g_autofree char *path = engine_bias_path (table_path), *text = NULL, *contents = NULL;
-  g_autofree char *sha256 = NULL;
+  g_autofree char *path = engine_bias_path (table_path), *shown = g_filename_display_name (path);
+  g_autofree char *text = NULL, *contents = NULL, *sha256 = NULL;
 
   if (!bias || (bias->layers->len == 0 && bias->equalised->len == 0)) {
     if (g_unlink (path) == 0 || !g_file_test (path, G_FILE_TEST_EXISTS))
       return TRUE;
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-        "'%s' corrects biases for an older table and cannot be removed: do so", path);
+        "'%s' corrects biases for an older table and cannot be removed: do so", shown);
     return FALSE;
   }
   contents = calib_table_to_string (table);
@@ -340,8 +340,8 @@ engine_bias_save (const EngineBias *bias, const CalibTable *table, const char *t
 EngineBias *
 engine_bias_load (const char *table_path, GError **error)
 {
-  g_autofree char *path = engine_bias_path (table_path), *text = NULL, *table = NULL;
-  g_autofree char *sha256 = NULL;
+  g_autofree char *path = engine_bias_path (table_path), *shown = g_filename_display_name (path);
+  g_autofree char *text = NULL, *table = NULL, *sha256 = NULL;
   gsize size;
 
   if (!g_file_test (path, G_FILE_TEST_EXISTS))
@@ -351,5 +351,5 @@ engine_bias_load (const char *table_path, GError **error)
   sha256 = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) table, size);
   if (!g_file_get_contents (path, &text, NULL, error))
     return NULL;
-  return engine_bias_parse (text, sha256, path, error);
+  return engine_bias_parse (text, sha256, shown, error);
 }

@@ -398,6 +398,27 @@ test_none_removes_the_file (void)
   }
 }
 
+/* Messages are UTF-8, whatever a path is. */
+static void
+test_paths_of_any_bytes (void)
+{
+  begin ();
+  g_autofree char *other = path_of ("\xff.table"), *beside = engine_bias_path (other);
+  g_autoptr (CalibTable) loaded = calib_table_load (table, NULL);
+  g_autoptr (GError) parsed = NULL, kept = NULL;
+
+  write_table (other, 0.01f);
+  write_file (beside, "nothing of ours");
+  CHECK (!engine_bias_load (other, &parsed));
+  CHECK (parsed && strstr (parsed->message, "line 1") &&
+         g_utf8_validate (parsed->message, -1, NULL));
+  g_unlink (beside);
+  g_mkdir (beside, 0700); /* which is no file that could be removed */
+  CHECK (!engine_bias_save (NULL, loaded, other, &kept));
+  CHECK (kept && strstr (kept->message, "cannot be removed") &&
+         g_utf8_validate (kept->message, -1, NULL));
+}
+
 int
 main (void)
 {
@@ -411,5 +432,6 @@ main (void)
   RUN (test_truncations);
   RUN (test_request);
   RUN (test_none_removes_the_file);
+  RUN (test_paths_of_any_bytes);
   return request_done ();
 }
