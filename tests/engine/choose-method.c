@@ -7,24 +7,34 @@
 #include "engine/model.h"
 #include "tests/check.h"
 #include "tests/engine/net.h"
+#include "tests/sanitized.h"
 
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define KEEP 32
 
 static KernelBackend *cpu;
 
 static EngineModel *
-make_model (void)
+make_model_of (int side)
 {
   g_autoptr (Net) net = net_new (7);
-  int x = net_input (net, 12, 12, 3);
+  int x = net_input (net, side, side, 3);
 
   x = net_conv (net, x, (NetConv){.oc = 16, .k = 3, .pad = 1, .lo = 0, .hi = INFINITY});
   x = net_pool (net, ENGINE_OP_MAXPOOL, x, 2, 2, 0);
   x = net_conv (net, x, (NetConv){.oc = 24, .k = 3, .pad = 1, .lo = 0, .hi = INFINITY});
   x = net_dense (net, net_global_pool (net, x), 10);
   return net_model (net_finish (net, x));
+}
+
+static EngineModel *
+make_model (void)
+{
+  return make_model_of (12);
 }
 
 /* Statistics of frames of noise with a long tail: methods differ on them. */
@@ -193,6 +203,70 @@ test_errors (void)
   CHECK (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
 }
 
+/* --- Memory ---------------------------------------------------------------------------------- */
+
+#define MOST_BYTES 60500000 /* about 60 MB, as the properties and documents say */
+
+static void
+test_as_many_as_fit (void)
+{
+  static const struct {
+    int side;
+    guint frames;
+  } cases[] = {{12, 500}, {224, 100}, {299, 56}, {512, 19}, {1024, 16}};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (EngineModel) model = make_model_of (cases[i].side);
+    const guint n = engine_calibration_frames (model);
+
+    CHECK_INT (n, ==, cases[i].frames);
+    CHECK (n == 16 || 12.0 * cases[i].side * cases[i].side * n <= MOST_BYTES);
+  }
+}
+
+/* By how many bytes this process grows while that many frames are offered to so many places. */
+static long
+growth (guint places, guint offered, gsize n)
+{
+  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, 0);
+  g_autofree float *frame = g_new0 (float, n);
+  struct rusage before, after;
+
+  calib_statistics_keep_in_memory (statistics, places);
+  getrusage (RUSAGE_SELF, &before);
+  for (guint i = 0; i < offered; i++) {
+    frame[i] = 1; /* unlike all others */
+    calib_statistics_offer_frame (statistics, frame, n);
+  }
+  getrusage (RUSAGE_SELF, &after);
+  return calib_statistics_n_kept (statistics) == places
+             ? (after.ru_maxrss - before.ru_maxrss) * 1024
+             : -1;
+}
+
+/* A camera may show any number of frames: what is kept of them takes 60 MB, and no more than that while the
+ * sample changes. In a child, which has held no memory before. */
+static void
+test_kept_frames_are_60_mb (void)
+{
+  const gsize n = 3 * 224 * 224;
+  int status;
+
+  if (SANITIZED_ADDRESS)
+    SKIP ("AddressSanitizer holds what is freed");
+  const pid_t child = fork ();
+
+  if (child == 0) {
+    const long grown = growth (100, 250, n);
+
+    printf ("100 of 250 frames: %.1f MB\n", (double) grown / 1e6);
+    fflush (stdout);
+    _exit (grown < (long) (100 * n * sizeof (float)) || grown > MOST_BYTES + (4 << 20));
+  }
+  CHECK_INT (waitpid (child, &status, 0), ==, child);
+  CHECK (WIFEXITED (status) && WEXITSTATUS (status) == 0);
+}
+
 int
 main (void)
 {
@@ -201,6 +275,8 @@ main (void)
   RUN (test_equals);
   RUN (test_threads_and_text);
   RUN (test_errors);
+  RUN (test_as_many_as_fit);
+  RUN (test_kept_frames_are_60_mb);
   kernel_close (cpu);
   return check_done ();
 }
