@@ -6,9 +6,9 @@
 
 #include "calib/private.h"
 #include "tests/check.h"
+#include "tests/folder.h"
 
 #include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -101,20 +101,6 @@ test_n_files (const char *folder)
   while (dir && g_dir_read_name (dir))
     n++;
   return n;
-}
-
-/* Removes a folder of files. */
-static inline void
-test_folder_remove (const char *folder)
-{
-  const char *name;
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *path = g_build_filename (folder, name, NULL);
-    if (g_unlink (path) < 0)
-      (void) g_rmdir (path);
-  }
-  CHECK_INT (g_rmdir (folder), ==, 0);
 }
 
 /* --- Checks --------------------------------------------------------------------------------- */

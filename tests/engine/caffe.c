@@ -3,13 +3,12 @@
  * caffe.c: what Caffe's layers compute, each in a network of its own, against loops written from what
  * Caffe documents; and NVIDIA's LeNet against the same network as ONNX.
  */
-#include <glib/gstdio.h>
 #include <math.h>
-#include <unistd.h>
 
 #include "engine/engine.h"
 #include "tests/check.h"
 #include "tests/engine/caffe-model.h"
+#include "tests/folder.h"
 
 #define MAX_VALUES 4096
 
@@ -726,21 +725,6 @@ test_lenet (void)
   CHECK (of_caffe.v[0] > 0 && memcmp (of_caffe.v, of_onnx.v, sizeof of_caffe.v) == 0);
 }
 
-static void
-remove_folder (void)
-{
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *path = g_build_filename (folder, name, NULL);
-
-    g_unlink (path);
-  }
-  g_rmdir (folder);
-  g_free (folder);
-}
-
 int
 main (void)
 {
@@ -763,6 +747,7 @@ main (void)
   RUN (test_files);
   RUN (test_key);
   RUN (test_lenet);
-  remove_folder ();
+  test_folder_remove (folder);
+  g_free (folder);
   return check_done ();
 }

@@ -7,8 +7,7 @@
 #include "engine/tactics.h"
 #include "tests/check.h"
 #include "tests/engine/net.h"
-
-#include <glib/gstdio.h>
+#include "tests/folder.h"
 
 static char *folder;
 static KernelBackend *ref;
@@ -418,18 +417,6 @@ test_lock_is_cancelled (void)
   g_thread_join (thread);
 }
 
-/* -------------------------------------------------------------------------------------------- */
-
-static void
-remove_folder (void)
-{
-  g_autofree char *command = g_strdup_printf ("rm -rf '%s'", folder);
-
-  if (system (command) != 0)
-    printf ("%s could not be removed\n", folder);
-  g_free (folder);
-}
-
 int
 main (void)
 {
@@ -450,6 +437,7 @@ main (void)
   RUN (test_lock_lets_one_in);
   RUN (test_lock_is_cancelled);
   kernel_close (ref);
-  remove_folder ();
+  test_folder_remove (folder);
+  g_free (folder);
   return check_done ();
 }

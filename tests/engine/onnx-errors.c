@@ -3,13 +3,13 @@
  * onnx-errors.c: models that are wrong or not supported, and what is said about each. Every message
  * begins with the file and names the node, tensor or input.
  */
-#include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
 #include "tests/check.h"
 #include "tests/engine/onnx-text.h"
+#include "tests/folder.h"
 
 #define MODEL       ENGINE_ERROR_MODEL
 #define UNSUPPORTED ENGINE_ERROR_UNSUPPORTED
@@ -850,21 +850,6 @@ test_many_nodes (void)
   check_refused ("17000 nodes", bytes->data, bytes->len, UNSUPPORTED, "17000 nodes with 34000");
 }
 
-static void
-remove_folder (void)
-{
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *path = g_build_filename (folder, name, NULL);
-
-    g_unlink (path);
-  }
-  g_rmdir (folder);
-  g_free (folder);
-}
-
 int
 main (void)
 {
@@ -893,6 +878,7 @@ main (void)
   RUN (test_constants);
   RUN (test_external);
   RUN (test_many_nodes);
-  remove_folder ();
+  test_folder_remove (folder);
+  g_free (folder);
   return check_done ();
 }

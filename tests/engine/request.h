@@ -8,9 +8,9 @@
 #include "engine/model.h"
 #include "tests/check.h"
 #include "tests/engine/net.h"
+#include "tests/folder.h"
 
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -42,23 +42,6 @@ set_age (const char *path, int seconds)
   CHECK_INT (utimensat (AT_FDCWD, path, (struct timespec[]){then, then}, 0), ==, 0);
 }
 
-static inline void
-remove_tree (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *entry = g_build_filename (path, name, NULL);
-
-    if (g_file_test (entry, G_FILE_TEST_IS_DIR))
-      remove_tree (entry);
-    else
-      g_unlink (entry);
-  }
-  g_rmdir (path);
-}
-
 static inline int
 files_in (const char *path, const char *suffix)
 {
@@ -86,8 +69,8 @@ write_table (const char *path, float scale)
 static inline void
 begin (void)
 {
-  remove_tree (cache);
-  remove_tree (folder);
+  test_folder_remove (cache);
+  test_folder_remove (folder);
   g_mkdir_with_parents (folder, 0700);
 
   g_autofree char *source =
@@ -196,7 +179,7 @@ request_init (void)
 static inline int
 request_done (void)
 {
-  remove_tree (home);
+  test_folder_remove (home);
   g_free (home);
   g_free (cache);
   g_free (folder);

@@ -3,8 +3,9 @@
 #include "tests/gst/common.h"
 
 #include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <string.h>
+
+#include "tests/folder.h"
 
 static char *folder;
 
@@ -33,24 +34,6 @@ test_path (const char *name)
   g_autofree char *path = g_build_filename (test_folder (), name, NULL);
 
   return g_intern_string (path);
-}
-
-static void
-remove_folder (const char *path)
-{
-  GDir *dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *child = g_build_filename (path, name, NULL);
-
-    if (g_file_test (child, G_FILE_TEST_IS_DIR) && !g_file_test (child, G_FILE_TEST_IS_SYMLINK))
-      remove_folder (child);
-    else
-      g_unlink (child);
-  }
-  g_clear_pointer (&dir, g_dir_close);
-  g_rmdir (path);
 }
 
 /* --- Fixtures -------------------------------------------------------------------------------- */
@@ -105,7 +88,7 @@ test_teardown (void)
 {
   count_objects (objects_before);
   if (folder)
-    remove_folder (folder);
+    test_folder_remove (folder);
   g_clear_pointer (&folder, g_free);
 }
 
