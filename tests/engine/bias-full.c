@@ -31,20 +31,6 @@ make_frames (guint n)
   return frames;
 }
 
-static CalibTable *
-make_table (EngineModel *model, const GPtrArray *frames)
-{
-  g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
-  g_autoptr (EngineCalibrator) calibrator =
-      engine_calibrator_new (model, cpu, 1, 1, statistics, NULL);
-
-  for (guint f = 0; f < frames->len; f++) {
-    memcpy (engine_calibrator_input (calibrator), frames->pdata[f], PIXELS * sizeof (float));
-    CHECK (engine_calibrator_push (calibrator, NULL));
-  }
-  return engine_calibration_table (model, statistics, CALIB_METHOD_MINMAX, 0, 8601, NULL);
-}
-
 static EngineBias *
 correct (const EngineModel *model, const CalibTable *table, const GPtrArray *frames, int threads)
 {
@@ -97,7 +83,7 @@ test_definition (void)
   g_autofree char *name = g_strdup (engine_graph_value (net->graph, x)->name);
   x = net_dense (net, x, 4);
   g_autoptr (EngineModel) model = net_model (net_finish (net, x));
-  g_autoptr (CalibTable) table = make_table (model, frames);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) bias = correct (model, table, frames, 1);
 
   CHECK_INT (engine_bias_n_layers (bias), ==, 2);
@@ -125,7 +111,7 @@ test_even (void)
   const int x = net_conv_given (net, net_input (net, 4, 4, 2), 1, 1, 2, w, b);
   g_autoptr (GPtrArray) frames = make_frames (2);
   g_autoptr (EngineModel) model = net_model (net_finish (net, x));
-  g_autoptr (CalibTable) table = make_table (model, frames);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) bias = correct (model, table, frames, 1);
   float scale;
   guint channels;
@@ -187,7 +173,7 @@ test_it_helps (void)
   for (guint32 seed = 1; seed <= 20; seed++) {
     g_autoptr (EngineModel) model = make_model (seed);
     g_autoptr (GPtrArray) frames = make_frames (FRAMES);
-    g_autoptr (CalibTable) table = make_table (model, frames);
+    g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
     g_autoptr (EngineBias) bias = correct (model, table, frames, 1);
     EngineBuildOptions options = {.precision = ENGINE_PRECISION_FP32, .table = table};
     double fp32[4] = {0}, plain[4] = {0}, corrected[4] = {0};
@@ -220,7 +206,7 @@ test_threads (void)
 {
   g_autoptr (EngineModel) model = make_model (3);
   g_autoptr (GPtrArray) frames = make_frames (FRAMES);
-  g_autoptr (CalibTable) table = make_table (model, frames);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) one = correct (model, table, frames, 1);
   g_autoptr (EngineBias) three = correct (model, table, frames, 3);
 
@@ -234,7 +220,7 @@ test_far_frame (void)
 {
   g_autoptr (EngineModel) model = make_model (5);
   g_autoptr (GPtrArray) frames = make_frames (FRAMES);
-  g_autoptr (CalibTable) table = make_table (model, frames);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) before = correct (model, table, frames, 1);
   float *far = frames->pdata[4];
   guint n;
@@ -254,7 +240,7 @@ test_errors (void)
   g_autoptr (EngineModel) model = make_model (1);
   g_autoptr (GPtrArray) frames = make_frames (2);
   g_autoptr (GPtrArray) none = g_ptr_array_new ();
-  g_autoptr (CalibTable) table = make_table (model, frames);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (CalibTable) empty = calib_table_new ("TRT-8601-MinMaxCalibration");
   g_autoptr (CalibStatistics) other = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();

@@ -74,7 +74,7 @@ test_it_helps (void)
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
   g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
-  g_autoptr (CalibTable) table = make_table (model, frames, CALIB_METHOD_MINMAX, statistics);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, statistics);
   g_autoptr (EngineBias) bias = equalise (model, table, statistics, frames, cpu);
   g_autoptr (EngineBias) fast = engine_bias_fast (model, statistics, NULL);
   EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table, .bias = fast};
@@ -107,7 +107,7 @@ test_it_is_judged (void)
 {
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
-  g_autoptr (CalibTable) table = make_table (model, frames, CALIB_METHOD_MINMAX, NULL);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
 
   g_ptr_array_set_size (frames, 4);
   g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, cpu);
@@ -135,7 +135,7 @@ test_bytes (void)
 {
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
-  g_autoptr (CalibTable) table = make_table (model, frames, CALIB_METHOD_MINMAX, NULL);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, cpu);
   g_autoptr (EngineBias) again = equalise (model, table, NULL, frames, cpu);
   g_autofree char *first = engine_bias_to_string (bias, ""), *second = NULL;
@@ -180,7 +180,7 @@ test_export (void)
   const EngineExportOptions how = {.target = ENGINE_EXPORT_ONNXRUNTIME, .batch = 1};
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
-  g_autoptr (CalibTable) table = make_table (model, frames, CALIB_METHOD_MINMAX, NULL);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, cpu);
   EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table, .bias = bias};
   g_autoptr (Engine) engine = engine_build (model, &options, NULL, NULL, NULL, NULL, NULL);
@@ -216,7 +216,7 @@ test_beside_floats (void)
 {
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
-  g_autoptr (CalibTable) table = make_table (model, frames, CALIB_METHOD_MINMAX, NULL);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) found = equalise (model, table, NULL, frames, cpu);
   g_autoptr (EngineBias) corrected = engine_bias_new ();
   g_autoptr (EngineLayerRules) rules = engine_layer_rules_new ();

@@ -77,7 +77,7 @@ test_it_helps (void)
   for (int clamped = 0; clamped < 2; clamped++) {
     g_autoptr (EngineModel) model = make_model (clamped ? 1.2f : INFINITY);
     g_autoptr (GPtrArray) frames = make_frames ();
-    g_autoptr (CalibTable) table = make_table (model, frames, CALIB_METHOD_MINMAX, NULL);
+    g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
     g_autoptr (EngineBias) bias = equalise (model, frames, CALIB_METHOD_MINMAX);
     EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table};
     double plain_inside = 0, inside = 0;
@@ -98,7 +98,7 @@ test_engine_file (void)
 {
   g_autoptr (EngineModel) model = make_model (INFINITY);
   g_autoptr (GPtrArray) frames = make_frames ();
-  g_autoptr (CalibTable) table = make_table (model, frames, CALIB_METHOD_MINMAX, NULL);
+  g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) bias = equalise (model, frames, CALIB_METHOD_MINMAX);
   const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8,
       .table = table,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* equalise.h: frames, tables and comparisons for the tests of scales by channel. */
+/* equalise.h: frames and comparisons for the tests of scales by channel. */
 #pragma once
 
 #include "engine/bias.h"
@@ -28,23 +28,6 @@ make_frames (void)
     g_ptr_array_add (frames, x);
   }
   return frames;
-}
-
-/* Into statistics that somebody wants, or NULL. */
-static inline CalibTable *
-make_table (EngineModel *model, const GPtrArray *frames, CalibMethod method,
-    CalibStatistics *wanted)
-{
-  g_autoptr (CalibStatistics) own = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
-  CalibStatistics *statistics = wanted ? wanted : own;
-  g_autoptr (EngineCalibrator) calibrator =
-      engine_calibrator_new (model, cpu, 1, 1, statistics, NULL);
-
-  for (guint f = 0; f < frames->len; f++) {
-    memcpy (engine_calibrator_input (calibrator), frames->pdata[f], PIXELS * sizeof (float));
-    CHECK (engine_calibrator_push (calibrator, NULL));
-  }
-  return engine_calibration_table (model, statistics, method, 0, 8601, NULL);
 }
 
 /* What the first convolution writes. */

@@ -437,6 +437,32 @@ net_calibrate (const EngineGraph *graph, guint32 seed, int images)
   return table;
 }
 
+CalibTable *
+net_table (EngineModel *model, KernelBackend *backend, const GPtrArray *frames,
+    CalibStatistics *statistics)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CalibStatistics) own = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
+  CalibStatistics *seen = statistics ? statistics : own;
+  g_autoptr (EngineCalibrator) calibrator =
+      engine_calibrator_new (model, backend, 1, 1, seen, &error);
+  EngineInputInfo input;
+  CalibTable *table;
+
+  engine_model_input (model, &input);
+  for (guint f = 0; calibrator && !error && f < frames->len; f++) {
+    memcpy (engine_calibrator_input (calibrator), frames->pdata[f],
+        sizeof (float) * input.height * input.width * input.channels);
+    engine_calibrator_push (calibrator, &error);
+  }
+  if (error)
+    stop ("net_table", error);
+  table = engine_calibration_table (model, seen, CALIB_METHOD_MINMAX, 0, 8601, &error);
+  if (!table)
+    stop ("net_table", error);
+  return table;
+}
+
 Engine *
 net_engine_int8 (const EngineGraph *graph, EngineRanges ranges, guint32 seed)
 {

@@ -57,6 +57,10 @@ EngineModel *net_model (EngineGraph *graph);
 Engine *net_engine (EngineGraph *graph);
 /* A table for the graph: the largest magnitudes over `images` random images. */
 CalibTable *net_calibrate (const EngineGraph *graph, guint32 seed, int images);
+/* The table of a model by minmax over frames (const float *: input tensors). What was seen is added to
+ * `statistics` unless it is NULL. */
+CalibTable *net_table (EngineModel *model, KernelBackend *backend, const GPtrArray *frames,
+    CalibStatistics *statistics);
 /* The graph (kept) made int8 by a table of its own. */
 Engine *net_engine_int8 (const EngineGraph *graph, EngineRanges ranges, guint32 seed);
 Engine *net_engine_with (const EngineGraph *graph, const EngineBuildOptions *options);
