@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* onnx/arithmetic.c: sums, products and casts of constants; shapes again, and decomposed weights. */
+/* onnx/arithmetic.c: sums and casts of constants, element by element and over axes. */
 #include "engine/onnx/fold.h"
 
 #include <math.h>
 #include <string.h>
-
-#define MAX_PRODUCTS ((gint64) 1 << 32) /* of two constants: seconds */
 
 gboolean
 engine_onnx_fold_cast (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxConstant *x,
@@ -155,37 +153,5 @@ engine_onnx_fold_reduce (EngineOnnx *onnx, const EngineOnnxNode *node, const Eng
   }
   for (gint64 i = 0; i < n; i++)
     result.f[i] = max ? sums[i] : sums[i] / ((double) x->n / n);
-  return engine_onnx_define_constant (onnx, node, result.constant);
-}
-
-/* [.. m k] times [k n], summed in double. */
-gboolean
-engine_onnx_fold_matmul (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant *a,
-    const EngineOnnxConstant *b, GError **error)
-{
-  gint64 dims[ENGINE_ONNX_MAX_RANK], inner, columns;
-  EngineOnnxResult result;
-
-  if (!a->f || !b->f || a->rank < 2 || b->rank != 2 || b->dims[0] != a->dims[a->rank - 1])
-    return ENGINE_ONNX_UNSUPPORTED (
-        "a product of constants; a matrix of floats on the right, and what fits it, can be done");
-  inner = b->dims[0];
-  columns = b->dims[1];
-  if (a->n > MAX_PRODUCTS / MAX (columns, 1))
-    return ENGINE_ONNX_UNSUPPORTED ("a product of constants that are too large: %" G_GINT64_FORMAT
-                                    " and %" G_GINT64_FORMAT " elements",
-        a->n, b->n);
-  memcpy (dims, a->dims, sizeof dims);
-  dims[a->rank - 1] = columns;
-  if (!engine_onnx_result_new (onnx, &result, TRUE, a->rank, dims, error))
-    return FALSE;
-  for (gint64 to = 0; to < result.constant->n; to++) {
-    double sum = 0;
-
-    for (gint64 k = 0; k < inner; k++)
-      sum += (double) engine_onnx_f (a, to / columns * inner + k) *
-             engine_onnx_f (b, k * columns + to % columns);
-    result.f[to] = sum;
-  }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }

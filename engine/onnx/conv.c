@@ -78,7 +78,7 @@ set_window (EngineConvParams *p, const EngineOnnxWindow *w)
 gboolean
 engine_onnx_import_conv (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
   const EngineOnnxConstant *w = x ? engine_onnx_floats (onnx, node, 1, error) : NULL;
   int inputs[ENGINE_CONV_INPUTS] = {ENGINE_NONE, ENGINE_NONE, ENGINE_NONE, ENGINE_NONE,
       ENGINE_NONE};
@@ -88,6 +88,8 @@ engine_onnx_import_conv (EngineOnnx *onnx, const EngineOnnxNode *node, GError **
   gint64 groups;
   float *sorted;
 
+  if (w && x->constant)
+    return engine_onnx_fold_conv (onnx, node, error);
   if (!w || !engine_onnx_int (node, "group", 1, &groups, error))
     return FALSE;
   if (x->rank < 3 || x->rank > 4 || w->rank != x->rank)
@@ -227,26 +229,39 @@ read_gemm_bias (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 oc, float b
   return *value != ENGINE_NONE;
 }
 
+static gboolean
+read_gemm (const EngineOnnxNode *node, EngineOnnxGemm *p, GError **error)
+{
+  gint64 trans_a, trans_b;
+
+  if (!engine_onnx_int (node, "transA", 0, &trans_a, error) ||
+      !engine_onnx_int (node, "transB", 0, &trans_b, error) ||
+      !engine_onnx_float (node, "alpha", 1, &p->alpha, error) ||
+      !engine_onnx_float (node, "beta", 1, &p->beta, error))
+    return FALSE;
+  p->transposed_a = trans_a != 0;
+  p->transposed_b = trans_b != 0;
+  return TRUE;
+}
+
 gboolean
 engine_onnx_import_gemm (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
-  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
   const EngineOnnxConstant *w = x ? engine_onnx_floats (onnx, node, 1, error) : NULL;
-  gint64 trans_a, trans_b;
-  float alpha, beta;
+  EngineOnnxGemm p;
   int bias;
 
-  if (!w || !engine_onnx_int (node, "transA", 0, &trans_a, error) ||
-      !engine_onnx_int (node, "transB", 0, &trans_b, error) ||
-      !engine_onnx_float (node, "alpha", 1, &alpha, error) ||
-      !engine_onnx_float (node, "beta", 1, &beta, error))
+  if (!w || !read_gemm (node, &p, error))
     return FALSE;
-  if (trans_a)
+  if (x->constant)
+    return engine_onnx_fold_gemm (onnx, node, &p, error);
+  if (p.transposed_a)
     return ENGINE_ONNX_UNSUPPORTED ("transA moves the batch axis");
   if (x->rank != 2 || w->rank != 2)
     return ENGINE_ONNX_REFUSE ("A has %d axes, B %d; 2 are needed", x->rank, w->rank);
-  if (w->dims[!trans_b] < 1 || w->dims[!trans_b] > ENGINE_MAX_DIM)
-    return ENGINE_ONNX_REFUSE ("B has %" G_GINT64_FORMAT " outputs", w->dims[!trans_b]);
-  return read_gemm_bias (onnx, node, w->dims[!trans_b], beta, &bias, error) &&
-         connect (onnx, node, x, w, trans_b != 0, alpha, bias, error);
+  if (w->dims[!p.transposed_b] < 1 || w->dims[!p.transposed_b] > ENGINE_MAX_DIM)
+    return ENGINE_ONNX_REFUSE ("B has %" G_GINT64_FORMAT " outputs", w->dims[!p.transposed_b]);
+  return read_gemm_bias (onnx, node, w->dims[!p.transposed_b], p.beta, &bias, error) &&
+         connect (onnx, node, x, w, p.transposed_b, p.alpha, bias, error);
 }

@@ -135,6 +135,7 @@ typedef struct {
   GPtrArray *texts;           /* names that the importer made up */
   GHashTable *tensors;        /* name to TensorProto: initialisers nobody has read yet */
   gsize memory, memory_limit; /* bytes of constants made so far */
+  gint64 products;            /* of constants, computed so far */
 } EngineOnnx;
 
 typedef struct {
@@ -358,11 +359,21 @@ gboolean engine_onnx_reshape_constant (EngineOnnx *onnx, const EngineOnnxNode *n
     EngineOnnxConstant *constant, int rank, const gint64 *dims, GError **error);
 gint64 engine_onnx_elements (int rank, const gint64 *dims);
 
-/* onnx/fold.c, onnx/arithmetic.c: what other ops do to constants. */
+/* onnx/fold.c, onnx/arithmetic.c, onnx/fold-layer.c: what other ops do to constants. */
 gboolean engine_onnx_fold_binary (EngineOnnx *onnx, const EngineOnnxNode *node, char op,
     const EngineOnnxConstant *a, const EngineOnnxConstant *b, GError **error);
 gboolean engine_onnx_fold_matmul (EngineOnnx *onnx, const EngineOnnxNode *node,
     const EngineOnnxConstant *a, const EngineOnnxConstant *b, GError **error);
+typedef struct {
+  gboolean transposed_a, transposed_b;
+  float alpha, beta;
+} EngineOnnxGemm;
+gboolean engine_onnx_fold_gemm (EngineOnnx *onnx, const EngineOnnxNode *node,
+    const EngineOnnxGemm *p, GError **error);
+gboolean engine_onnx_fold_conv (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error);
+/* Over one axis, or all from it on. */
+gboolean engine_onnx_fold_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 axis,
+    gboolean one_axis, gboolean logarithm, GError **error);
 gboolean engine_onnx_fold_concat (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 axis,
     GError **error);
 /* from, step and count of every axis */

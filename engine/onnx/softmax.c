@@ -95,13 +95,16 @@ along_rows (EngineOnnx *onnx, const EngineOnnxNode *node, EngineOnnxValue *x, in
 static gboolean
 import_softmax (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean log, GError **error)
 {
-  EngineOnnxValue *x = engine_onnx_activation (onnx, node, 0, error);
+  EngineOnnxValue *x = engine_onnx_input (onnx, node, 0, error);
   gboolean one_axis = onnx->opset >= 13;
   gint64 attribute;
   int axis;
 
-  if (!x || !engine_onnx_int (node, "axis", one_axis ? -1 : 1, &attribute, error) ||
-      !engine_onnx_axis (node, attribute, x->rank, &axis, error))
+  if (!x || !engine_onnx_int (node, "axis", one_axis ? -1 : 1, &attribute, error))
+    return FALSE;
+  if (x->constant)
+    return engine_onnx_fold_softmax (onnx, node, attribute, one_axis, log, error);
+  if (!engine_onnx_axis (node, attribute, x->rank, &axis, error))
     return FALSE;
   if (axis == x->batch_axis)
     return ENGINE_ONNX_UNSUPPORTED ("it sums over the images of a batch");

@@ -160,6 +160,20 @@ def positions(model, node, const, weights):
            const("flat", [0, 90])], opset=11)
 
 
+def constant_layers(model, node, const, weights):
+    """Positions that a small network computes, of numbers that are in the model."""
+    model("constant-layers", [
+        node("Gemm", "table w1 b1", "g", transB=1, alpha=0.5), node("Relu", "g", "h"),
+        node("Gemm", "w2 h b2", "o", transA=1, transB=1, beta=2.0), node("Softmax", "o", "p", axis=0),
+        node("Reshape", "p image", "i"), node("Conv", "i w3 b3", "c"), node("LogSoftmax", "c", "l", axis=1),
+        node("Conv", "l w4", "q", pads=[0, 0, 0, 0]), node("Add", "x q", "y")],
+          [weights("table", 30, 2), weights("w1", 4, 2), weights("b1", 4), weights("w2", 4, 3),
+           weights("b2", 3, 1), const("image", [1, 3, 6, 5]), weights("w3", 4, 3, 1, 1), weights("b3", 4),
+           weights("w4", 3, 4, 1, 1)])
+    model("constant-rows", [node("Softmax", "w", "s"), node("Mul", "x s", "y")], [weights("w", 1, 3, 6, 5)],
+          opset=11)
+
+
 def gathered(model, node, const):
     """Indices that are no range: reversed and repeated, and the patches of an unfold."""
     model("gather-order", [node("Gather", "x channels", "c", axis=1), node("Gather", "c columns", "y", axis=-1)],

@@ -74,6 +74,32 @@ test_moves (void)
           "axis 1 is repeated -1 times"},
       {"input x 1 3 8 8; floats a 2 3; floats b 2 8; MatMul a b -> m; Add x m -> y; output y", UNSUPPORTED,
           "a product of constants"},
+      {"input x 1 3 8 8; ints s = 65536 1; ConstantOfShape s -> a; ints t = 1 65536; "
+       "ConstantOfShape t -> b; floats c 2 2; MatMul c c -> d; MatMul a b -> m; Add m d -> e; "
+       "Add x e -> y; output y",
+          UNSUPPORTED, "node \"m\" (MatMul): products of constants that are too large"},
+      {"input x 1 3 8 8; floats a 2 3; floats b 2 8; Gemm a b -> m; Add x m -> y; output y", MODEL,
+          "A and B do not fit"},
+      {"input x 1 3 8 8; floats a 2 3; floats b 3 8; floats c 3 1; Gemm a b c -> m; Add x m -> y; "
+       "output y",
+          MODEL, "C does not fit an output of 2 by 8"},
+      {"input x 1 3 8 8; floats a 2 3; ints b = 1 2; Gemm a b -> m; Add x m -> y; output y", MODEL,
+          "input 1 holds integers"},
+      {"input x 1 3 8 8; floats a 8 8; Gemm a x -> y; output y", UNSUPPORTED,
+          "input 1 (\"x\") is computed from the image"},
+      {"input x 1 3 8 8; floats a 1 3 8 8; floats w 3 3 3 3; Conv a w -> c pads=[1,1,1,1]; "
+       "Add x c -> y; output y",
+          UNSUPPORTED, "a convolution of a constant with pads of 1; 0 can be done"},
+      {"input x 1 3 8 8; floats a 1 3 8 8; floats w 3 1 1 1; Conv a w -> c group=3; Add x c -> y; "
+       "output y",
+          UNSUPPORTED, "a convolution of a constant; windows of a pixel"},
+      {"input x 1 3 8 8; floats a 1 3 8 8; floats w 3 3 1 1; floats b 4; Conv a w b -> c; "
+       "Add x c -> y; output y",
+          MODEL, "the bias does not have one value for each of 3"},
+      {"input x 1 3 8 8; floats a 1 3 8 8; Softmax a -> s axis=4; Add x s -> y; output y", MODEL,
+          "axis 4"},
+      {"input x 1 3 8 8; ints a = 1 2; Softmax a -> s axis=0; Add x s -> y; output y", MODEL,
+          "input 0 holds integers"},
       {"input x 1 3 8 8; ints p = 0 0 -4 1 0 0 -4 1; Pad x p -> y; output y", UNSUPPORTED,
           "it cuts 8 elements off axis 1"},
       {"input x 1 3 8 8; ints p = 0 0 -65536 0 0 0 0 0; Pad x p -> y; output y", UNSUPPORTED,

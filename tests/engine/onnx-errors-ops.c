@@ -7,7 +7,7 @@ test_conv (void)
 {
   CHECK_CASES ({"input x 1 3 8 8; Relu x -> w; Conv x w -> y; output y", UNSUPPORTED,
                    "input 1 (\"w\") is computed from the image"},
-      {"input x 1 3 8 8; floats w 4 3 3 3; Conv w w -> y; output y", UNSUPPORTED,
+      {"input x 1 3 8 8; floats w 4 3 3 3; MaxPool w -> y kernel_shape=[2,2]; output y", UNSUPPORTED,
           "input 0 (\"w\") is a constant"},
       {"input x 1 3 8 8; floats w 4 3 3 3 3; Conv x w -> y; output y", UNSUPPORTED,
           "input of 4 axes, weights of 5"},
