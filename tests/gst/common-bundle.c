@@ -130,3 +130,38 @@ test_bundle_check (GstBuffer *bundle, guint stream, guint object, guint seed, gb
 {
   test_bundle_check_frame (test_bundle_get (bundle, stream, object), 28, 28, seed, has_result);
 }
+
+typedef struct {
+  guint stream, object, seed;
+} Place;
+
+static GArray *
+places_of (GstBuffer *bundle)
+{
+  const gsize n_streams = gst_buffer_get_analytics_batch_meta (bundle)->n_streams;
+  GArray *places = g_array_new (FALSE, FALSE, sizeof (Place));
+
+  for (guint i = 0; i < n_streams; i++)
+    for (guint k = 0; k < test_bundle_length (bundle, i); k++) {
+      const Place place = {i, k, (guint) GST_BUFFER_OFFSET (test_bundle_get (bundle, i, k))};
+
+      g_array_append_val (places, place);
+    }
+  return places;
+}
+
+void
+test_bundle_pass (TestElement *test, GstBuffer *bundle)
+{
+  g_autoptr (GArray) before = places_of (bundle), after = NULL;
+
+  bundle = gst_harness_push_and_pull (test->h, bundle);
+  after = places_of (bundle);
+  fail_unless_equals_int (after->len, before->len);
+  for (guint i = 0; i < before->len; i++) {
+    const Place *place = &g_array_index (before, Place, i);
+
+    test_bundle_check (bundle, place->stream, place->object, place->seed, TRUE);
+  }
+  gst_buffer_unref (bundle);
+}

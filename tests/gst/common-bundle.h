@@ -37,3 +37,6 @@ void test_bundle_check_frame (GstBuffer *frame, int width, int height, guint see
 /* So is the small one in this place. */
 void test_bundle_check (GstBuffer *bundle, guint stream, guint object, guint seed,
     gboolean has_result);
+/* Pushes a bundle of small frames and pulls one, which must have the same frames in the same places, each with its
+ * result, and nothing else. Takes it. */
+void test_bundle_pass (TestElement *test, GstBuffer *bundle);
