@@ -65,11 +65,12 @@ idx_load (const char *path, Idx *idx, GError **error)
   idx->height = rank == 3 ? read_dim (p, 1) : 1;
   idx->width = rank == 3 ? read_dim (p, 2) : 1;
   const gsize header = 4 + 4 * (gsize) rank;
-  const gsize body = (gsize) idx->n * idx->height * idx->width;
-  if (size - header != body) {
+  gsize body; /* the product of the first two is below 2^49 */
+  if (!g_size_checked_mul (&body, (gsize) idx->n * idx->height, (gsize) idx->width) ||
+      size - header != body) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-        "%s: %" G_GSIZE_FORMAT " bytes follow the header, which announces %" G_GSIZE_FORMAT, path,
-        size - header, body);
+        "%s: %" G_GSIZE_FORMAT " bytes follow the header, which announces %d x %d x %d", path,
+        size - header, idx->n, idx->height, idx->width);
     return FALSE;
   }
   idx->bytes = g_bytes_new_from_bytes (file, header, body);

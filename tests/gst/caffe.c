@@ -26,8 +26,7 @@ play (const char *launch, char **failure)
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  g_autoptr (GstMessage) message =
-      gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  g_autoptr (GstMessage) message = test_pop (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR, 60);
 
   fail_unless (message != NULL, "%s: no end", launch);
   ok = GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;

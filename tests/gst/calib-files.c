@@ -99,8 +99,7 @@ wait_for_progress (GstBus *bus, const char *text)
   gboolean found = FALSE;
 
   while (!found) {
-    GstMessage *message =
-        gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_PROGRESS | GST_MESSAGE_ERROR);
+    GstMessage *message = test_pop (bus, GST_MESSAGE_PROGRESS | GST_MESSAGE_ERROR, 30);
     g_autofree char *said = NULL;
 
     fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_PROGRESS);

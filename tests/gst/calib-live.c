@@ -46,7 +46,7 @@ push_until_late (TestCalib *c, guint most)
 static void
 wait_for_info (GstBus *bus, const char *expected)
 {
-  GstMessage *message = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_INFO);
+  GstMessage *message = test_pop (bus, GST_MESSAGE_INFO, 30);
   g_autoptr (GError) said = NULL;
 
   fail_unless (message != NULL, "nothing was said");

@@ -151,7 +151,7 @@ GST_START_TEST (test_order_of_messages)
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   while (!eos) {
-    GstMessage *message = gst_bus_timed_pop (bus, 30 * GST_SECOND);
+    GstMessage *message = test_pop (bus, GST_MESSAGE_ANY, 30);
 
     fail_unless (message != NULL);
     fail_if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR);

@@ -28,8 +28,8 @@ test_play_to_end (GstElement *pipeline)
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   while (!end) {
-    GstMessage *message = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND,
-        GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_HAVE_CONTEXT);
+    GstMessage *message =
+        test_pop (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_HAVE_CONTEXT, 60);
     g_autoptr (GError) error = NULL;
 
     fail_unless (message != NULL, "the pipeline hangs");

@@ -75,8 +75,12 @@ char *test_expected_table (guint first, guint n, CalibMethod method, guint batch
 
 /* --- Messages -------------------------------------------------------------------------------- */
 
-/* The structure of the next element message of that name, or NULL once the bus was silent for `seconds` in
- * which this process was not stopped; errors fail the test. Other messages are dropped. */
+/* The next message of these types, or NULL once the bus was silent for `seconds`. What counts of a second is
+ * the CPU time that this process got in it, so that neither a busy machine nor one that was stopped takes any
+ * away; where it asked for none, all of it counts. CK_TIMEOUT_MULTIPLIER holds here, too. Other messages are
+ * dropped. */
+GstMessage *test_pop (GstBus *bus, GstMessageType types, guint seconds);
+/* The structure of the next element message of that name, or NULL, as above; errors fail the test. */
 GstStructure *test_wait_message (GstBus *bus, const char *name, guint seconds);
 /* The next error, which must contain all of the texts (NULL-terminated). */
 void test_expect_error (GstBus *bus, ...) G_GNUC_NULL_TERMINATED;

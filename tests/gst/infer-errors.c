@@ -321,7 +321,7 @@ GST_START_TEST (test_no_caps)
   g_autoptr (GError) error = NULL;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = gst_bus_timed_pop_filtered (bus, 20 * GST_SECOND, GST_MESSAGE_ERROR);
+  message = test_pop (bus, GST_MESSAGE_ERROR, 20);
   fail_unless (message != NULL);
   gst_message_parse_error (message, &error, NULL);
   fail_unless (strstr (error->message, "decodebin") != NULL, "%s", error->message);

@@ -270,7 +270,7 @@ GST_START_TEST (test_batch_timeout)
   push_and_pull (&test, 1, TRUE);
   fail_unless_equals_uint64 (least_latency (&test), 30 * GST_MSECOND);
   g_object_set (test.element, "batch-timeout", timeout, NULL);
-  message = gst_bus_timed_pop_filtered (test.bus, 20 * GST_SECOND, GST_MESSAGE_LATENCY);
+  message = test_pop (test.bus, GST_MESSAGE_LATENCY, 20);
   fail_unless (message != NULL);
   gst_message_unref (message);
   fail_unless_equals_uint64 (least_latency (&test), 30 * GST_MSECOND + (__i__ ? timeout : 0));

@@ -63,8 +63,7 @@ GST_START_TEST (test_no_model)
   for (guint i = 0; i < 2; i++)
     test_push (&waiting[i], 7);
   for (guint i = 0; i < 2; i++) {
-    GstMessage *message =
-        gst_bus_timed_pop_filtered (waiting[i].bus, 20 * GST_SECOND, GST_MESSAGE_WARNING);
+    GstMessage *message = test_pop (waiting[i].bus, GST_MESSAGE_WARNING, 20);
     GError *error;
 
     fail_unless (message != NULL);

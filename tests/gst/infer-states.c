@@ -93,8 +93,7 @@ GST_START_TEST (test_progress)
   int starts = 0, percent = -1, ends = 0;
   GstMessage *message;
 
-  while (!ends && (message = gst_bus_timed_pop_filtered (test.bus, 20 * GST_SECOND,
-                       GST_MESSAGE_PROGRESS | GST_MESSAGE_ERROR))) {
+  while (!ends && (message = test_pop (test.bus, GST_MESSAGE_PROGRESS | GST_MESSAGE_ERROR, 20))) {
     const GstStructure *fields = gst_message_get_structure (message);
     GstProgressType type;
     int now;

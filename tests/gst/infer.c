@@ -149,7 +149,7 @@ GST_START_TEST (test_metadata_survives)
 
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, take_result, &classes, NULL);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = gst_bus_timed_pop_filtered (bus, 20 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  message = test_pop (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR, 20);
   fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
   fail_unless_equals_int (classes.n, 3);
   gst_message_unref (message);
