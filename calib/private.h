@@ -195,6 +195,12 @@ gboolean calib_format_fail (GError **error, const char *name, guint line, const 
 const char *calib_json_problem (const char *text, gsize size);
 #define CALIB_PROVENANCE_FORMAT "gst-int8 calibration provenance"
 
+/* The contents of a provenance file, to and from memory; `path` is named in errors. At most G_MAXINT64
+ * frames. On an error nothing is left to be freed. */
+char *calib_provenance_to_text (const CalibProvenance *provenance, const char *method);
+gboolean calib_provenance_parse (const char *text, gsize size, const char *path,
+    CalibProvenance *provenance, GError **error);
+
 /* A file of lines, without their ends, blanks at both ends and a byte order mark. *text may be
  * written to; it is not empty. */
 typedef gboolean (*CalibLineFn) (char *text, guint line, gpointer data, GError **error);

@@ -31,18 +31,9 @@ add_string (JsonBuilder *builder, const char *member, const char *text)
   json_builder_add_string_value (builder, valid);
 }
 
-gboolean
-calib_provenance_save (const CalibProvenance *p, const char *method, const char *table_path,
-    GError **error)
+char *
+calib_provenance_to_text (const CalibProvenance *p, const char *method)
 {
-  g_autofree char *path = side_path (table_path);
-  if (p->frames > G_MAXINT64) {
-    g_autofree char *shown = g_filename_display_name (path);
-    g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
-        "%s: %" G_GUINT64_FORMAT " frames are more than JSON can say", shown, p->frames);
-    return FALSE;
-  }
-
   g_autoptr (JsonBuilder) builder = json_builder_new ();
   json_builder_begin_object (builder);
   add_string (builder, "format", FORMAT);
@@ -59,19 +50,35 @@ calib_provenance_save (const CalibProvenance *p, const char *method, const char 
 
   g_autoptr (JsonNode) root = json_builder_get_root (builder);
   g_autofree char *json = json_to_string (root, TRUE);
-  g_autofree char *text = g_strconcat (json, "\n", NULL);
+  return g_strconcat (json, "\n", NULL);
+}
+
+gboolean
+calib_provenance_save (const CalibProvenance *p, const char *method, const char *table_path,
+    GError **error)
+{
+  g_autofree char *path = side_path (table_path), *text = NULL;
+  if (p->frames > G_MAXINT64) {
+    g_autofree char *shown = g_filename_display_name (path);
+    g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
+        "%s: %" G_GUINT64_FORMAT " frames are more than JSON can say", shown, p->frames);
+    return FALSE;
+  }
+  text = calib_provenance_to_text (p, method);
   return calib_file_replace (path, text, strlen (text), error);
 }
 
 /* --- Reading -------------------------------------------------------------------------------- */
 
+/* The parser makes of half a surrogate pair, \ude00, what is no UTF-8, and quotes it. */
 static gboolean
 fail (GError **error, const char *path, const char *cause)
 {
   g_autofree char *shown = g_filename_display_name (path);
+  g_autofree char *valid = g_utf8_make_valid (cause, -1);
   g_set_error (error, CALIB_ERROR, CALIB_ERROR_FORMAT,
       "%s: %s; calibrate again, or remove this file to use the table without its provenance", shown,
-      cause);
+      valid);
   return FALSE;
 }
 
@@ -85,7 +92,7 @@ get_string (JsonObject *object, const char *member, char **text)
     return TRUE;
   if (!JSON_NODE_HOLDS_VALUE (node) || json_node_get_value_type (node) != G_TYPE_STRING)
     return FALSE;
-  *text = g_strdup (json_node_get_string (node));
+  *text = g_utf8_make_valid (json_node_get_string (node), -1);
   return TRUE;
 }
 
@@ -122,26 +129,16 @@ read_object (JsonObject *object, const char *path, CalibProvenance *p, GError **
 }
 
 gboolean
-calib_provenance_load (const char *table_path, CalibProvenance *p, GError **error)
+calib_provenance_parse (const char *text, gsize size, const char *path, CalibProvenance *p,
+    GError **error)
 {
-  g_autofree char *path = side_path (table_path);
-  g_autoptr (GError) local = NULL;
-  gsize size;
-
   *p = (CalibProvenance){0};
-  g_autofree char *text = calib_file_read (path, MAX_FILE_SIZE, "provenance file", &size, &local);
-  if (!text) {
-    /* A table whose name has no room for .json has none. */
-    if (!g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
-        !g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG))
-      g_propagate_error (error, g_steal_pointer (&local));
-    return FALSE;
-  }
   const char *problem = calib_json_problem (text, size);
   if (problem)
     return fail (error, path, problem);
 
   g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) local = NULL;
   if (!json_parser_load_from_data (parser, text, size, &local))
     return fail (error, path, local->message);
   JsonNode *root = json_parser_get_root (parser);
@@ -152,4 +149,22 @@ calib_provenance_load (const char *table_path, CalibProvenance *p, GError **erro
     return FALSE;
   }
   return TRUE;
+}
+
+gboolean
+calib_provenance_load (const char *table_path, CalibProvenance *p, GError **error)
+{
+  g_autofree char *path = side_path (table_path);
+  g_autoptr (GError) local = NULL;
+  gsize size;
+
+  *p = (CalibProvenance){0};
+  g_autofree char *text = calib_file_read (path, MAX_FILE_SIZE, "provenance file", &size, &local);
+  if (text)
+    return calib_provenance_parse (text, size, path, p, error);
+  /* A table whose name has no room for .json has none. */
+  if (!g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
+      !g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG))
+    g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
 }
