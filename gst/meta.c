@@ -258,7 +258,7 @@ gst_int8_meta_warn_of_others (GstElement *element, GstBuffer *buffer, gboolean *
       (NULL));
 }
 
-/* As GstVideoRegionOfInterestMeta, which is scaled with its frame, does it. */
+/* As GstVideoRegionOfInterestMeta, which is scaled with its frame, does it (before 1.28: meta-json.c). */
 static int
 scale (int x, int to, int from)
 {
