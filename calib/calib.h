@@ -11,6 +11,10 @@
  *
  * Threads: an object belongs to one thread at a time; different objects are independent. Merging
  * is how threads work together: one set of statistics each, merged at the end.
+ *
+ * A char * that a function returns is the caller's, for g_free(); a const char *, and any other const pointer,
+ * belongs to the object that was asked, and is valid until that is changed or freed. free() functions take NULL.
+ * What is asked for by index is below the n_ function's number.
  */
 #pragma once
 
@@ -86,7 +90,8 @@ typedef struct {
  * the values. */
 void calib_histogram_add_counts (CalibHistogram *histogram, const CalibCounts *counts);
 
-/* Adds everything `from` saw. FALSE with CALIB_ERROR_MISMATCH if the channels differ. */
+/* Adds everything `from` saw. CALIB_ERROR_MISMATCH if the channels differ, CALIB_ERROR_FORMAT if the two
+ * count more than 2^64 values together; nothing is changed then. */
 gboolean calib_histogram_merge (CalibHistogram *histogram, const CalibHistogram *from,
     GError **error);
 
@@ -126,6 +131,7 @@ typedef enum {
 /* "minmax", "entropy2", "entropy2-trt", "percentile", "mse", "entropy", "legacy",
  * "mse-relative". */
 const char *calib_method_name (CalibMethod method);
+/* FALSE: there is none of that name, and *method stays what it is. */
 gboolean calib_method_from_name (const char *name, CalibMethod *method);
 /* What histograms must have collected for the method. CALIB_HISTOGRAM_TENSORRT is order-dependent
  * and unmergeable. */
@@ -202,7 +208,8 @@ const CalibProvenance *calib_statistics_provenance (const CalibStatistics *stati
 void calib_statistics_add_frames (CalibStatistics *statistics, guint64 frames);
 
 /* CALIB_ERROR_MISMATCH names what differs: model, preprocessing (unknown matches unknown only) or a
- * tensor that one of them lacks; nothing is changed then. Statistics without any tensor go with all
+ * tensor that one of them lacks, CALIB_ERROR_FORMAT says that they count more than 2^64 values or frames
+ * together; nothing is changed then. Statistics without any tensor go with all
  * of their model. Where source or tool differ, the parts between ", " are united and sorted: any
  * order of merging gives the same. TensorRT's histograms are dropped, and so are tensors that were
  * only there for them. */
@@ -210,8 +217,9 @@ gboolean calib_statistics_merge (CalibStatistics *statistics, const CalibStatist
     GError **error);
 
 /* The .int8stats file; its layout is described in calib/statistics-file.c. The same statistics give
- * the same bytes. At most 8192 tensors. Loading trusts nothing: every size is checked against the
- * file's, and numbers that contradict each other are CALIB_ERROR_FORMAT. */
+ * the same bytes. At most 8192 tensors and 1 GiB: more is CALIB_ERROR_FORMAT. Loading trusts nothing: every
+ * size is checked against the file's, a file that ends early is CALIB_ERROR_TRUNCATED, and one that is
+ * damaged, of another version, or whose numbers contradict each other CALIB_ERROR_FORMAT. */
 gboolean calib_statistics_save (const CalibStatistics *statistics, const char *path,
     GError **error);
 CalibStatistics *calib_statistics_load (const char *path, GError **error);
@@ -254,7 +262,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibTable, calib_table_free)
  * TensorRT's number, such as 8601 or 101400. */
 char *calib_table_header (CalibMethod method, guint version);
 
-void calib_table_set (CalibTable *table, const char *name, float scale); /* replaces in place */
+/* scale: T / 127, finite and not negative. Replaces in place. */
+void calib_table_set (CalibTable *table, const char *name, float scale);
 /* FALSE when the name is not there or its word is no finite number >= 0: no range. */
 gboolean calib_table_lookup (const CalibTable *table, const char *name, float *scale);
 const char *calib_table_get_header (const CalibTable *table);
@@ -288,6 +297,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibDynamicRanges, calib_dynamic_ranges_free)
 
 /* Replaces in place. Finite, lo <= hi. */
 void calib_dynamic_ranges_set (CalibDynamicRanges *ranges, const char *name, double lo, double hi);
+/* FALSE when the name is not there. */
 gboolean calib_dynamic_ranges_lookup (const CalibDynamicRanges *ranges, const char *name,
     double *lo, double *hi);
 guint calib_dynamic_ranges_n_entries (const CalibDynamicRanges *ranges);
@@ -321,6 +331,7 @@ typedef enum {
 } CalibFormat;
 /* "tensorrt", "ranges", "onnxruntime-json", "onnxruntime-cache", "onnxruntime-flatbuffers", "ncnn". */
 const char *calib_format_name (CalibFormat format);
+/* As calib_method_from_name(). */
 gboolean calib_format_from_name (const char *name, CalibFormat *format);
 
 /* What the contents can be read as. Where that is two formats, as it is of `name number` lines, the
@@ -330,22 +341,23 @@ gboolean calib_format_guess (const char *text, gsize size, const char *path, Cal
     GError **error);
 
 /* Anything that holds ranges, as ranges. *note says for people what the file holds besides, and
- * what was left out and why; NULL where it was all. CALIB_ERROR_FORMAT with the line or the tensor.
+ * what was left out and why, and is the caller's; NULL where it was all. CALIB_ERROR_FORMAT with the line or the tensor.
  * text need not be terminated; where `name` is NULL messages say the format. */
 CalibDynamicRanges *calib_format_parse (CalibFormat format, const char *text, gsize size,
     const char *name, char **note, GError **error);
 
-/* The contents of a file, terminated by a 0 that *size does not count. header is that of a TensorRT table, and of no meaning to the others. Formats
- * that know symmetric ranges only get the larger magnitude; *note says of how many that was, and
- * what else the format cannot hold. CALIB_ERROR_FORMAT where that is a name. */
+/* The contents of a file, terminated by a 0 that *size does not count. header is that of a TensorRT table, and
+ * of no meaning to the others. Formats that know symmetric ranges only get the larger magnitude; *note, the
+ * caller's or NULL, says of how many that was, and what else the format cannot hold. CALIB_ERROR_FORMAT where
+ * that is a name. */
 char *calib_format_write (CalibFormat format, const CalibDynamicRanges *ranges, const char *header,
     gsize *size, char **note, GError **error);
 
 /* The provenance of a table: JSON in `<path>.json`, beside it. method is calib_method_name(). */
 gboolean calib_provenance_save (const CalibProvenance *provenance, const char *method,
     const char *table_path, GError **error);
-/* FALSE without error when there is no such file; provenance is filled with strings to be freed by
- * calib_provenance_clear(). */
+/* FALSE without error when there is no such file, CALIB_ERROR_FORMAT for one that holds something else;
+ * provenance is filled with strings to be freed by calib_provenance_clear(). */
 gboolean calib_provenance_load (const char *table_path, CalibProvenance *provenance,
     GError **error);
 void calib_provenance_clear (CalibProvenance *provenance);

@@ -10,6 +10,8 @@
  *   calib_convergence_added (c, frames);                     behind it
  *   if (calib_convergence_is_due (c))
  *     calib_convergence_check (c);
+ *
+ * An object, and the statistics that it hands out, belong to one thread at a time.
  */
 #pragma once
 
@@ -42,6 +44,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CalibConvergence, calib_convergence_free)
 void calib_convergence_targets (CalibConvergence *convergence, guint frames, CalibStatistics **part,
     CalibStatistics **newest);
 void calib_convergence_added (CalibConvergence *convergence, guint frames);
+/* Whether as many frames have come as the next check is at. */
 gboolean calib_convergence_is_due (const CalibConvergence *convergence);
 
 /* What a check found. A name is NULL where there is nothing to name, and lives as long as the object. */
@@ -50,17 +53,16 @@ typedef struct {
   guint64 compared; /* the thresholds are compared with those of so many frames; 0: no check yet */
   double change;    /* the largest |dT / T|, of `tensor` */
   const char *tensor;
-  double jackknife; /* the largest deviation / T, of `jackknife_tensor`; -1: not computed, since T
-                       changed too much already */
+  /* The largest deviation / T, of `jackknife_tensor`; -1: not computed, since T changed too much already. */
+  double jackknife;
   const char *jackknife_tensor;
-  double
-      clipping; /* how many times as often the newest tenth clips, at worst; infinite: only it does */
+  /* How many times as often as the rest the newest tenth clips, at worst; infinite: only it does. */
+  double clipping;
   const char *clipping_tensor;
   guint n_tensors;  /* that have a threshold */
   guint n_changing; /* of these: one of the three conditions does not hold */
-  guint
-      n_drifting; /* of these: max |x|, minmax's threshold, grew by CALIB_CONVERGENCE_CHANGE or more */
-  double drift; /* the largest growth of max |x|, of `drift_tensor` */
+  guint n_drifting; /* of these: max |x|, minmax's T, grew by CALIB_CONVERGENCE_CHANGE or more */
+  double drift;     /* the largest growth of max |x|, of `drift_tensor` */
   const char *drift_tensor;
   guint in_a_row; /* checks that held, up to this one */
   gboolean converged;
@@ -70,12 +72,14 @@ typedef struct {
 void calib_convergence_check (CalibConvergence *convergence);
 /* Of the last check; frames is what came since, too. */
 void calib_convergence_state (const CalibConvergence *convergence, CalibConvergenceState *state);
-/* The tensors of n_changing, the worst first, at most `most`: "conv1, conv7 and 3 more"; "" for none. */
+/* The tensors of n_changing, the worst first, at most `most`: "conv1, conv7 and 3 more"; "" for none. To be
+ * freed with g_free(). */
 char *calib_convergence_changing (const CalibConvergence *convergence, guint most);
 
-/* base and all new frames, in new statistics: for a checkpoint. */
+/* base and all new frames, in new statistics: for a checkpoint. Errors are those of calib_statistics_merge(),
+ * such as for new frames of another network than base's. */
 CalibStatistics *calib_convergence_sum (const CalibConvergence *convergence, GError **error);
-/* Adds all new frames to base, once; nothing may be added afterwards. */
+/* Adds all new frames to base, once; nothing may be added afterwards. Errors as above. */
 gboolean calib_convergence_finish (CalibConvergence *convergence, GError **error);
 
 G_END_DECLS
