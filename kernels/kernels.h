@@ -15,7 +15,9 @@
  * Layout and units, everywhere:
  *   activations   NHWC, dense:  [n][ih][iw][ic] -> [n][oh][ow][oc]
  *   weights       OHWI, dense:  [oc][kh][kw][ic / groups]
- *   int8 values   real = (q - zero) * scale, one scale and zero point per tensor
+ *   int8 values   real = (q - zero) * scale; activations have one scale and zero point, weights one scale
+ *                 for each output channel and zero point 0. What differs from channel to channel of an
+ *                 activation is the planner's: it is in the weights, m and b that kernels get
  *   n             images in this call, 1 .. the batch the plan was made for
  * Pointers live in the back end's memory space and are aligned to KERNEL_ALIGN bytes where they
  * come from KernelBackend.alloc(); kernels require no more than the element's own alignment.
@@ -87,7 +89,8 @@ typedef struct KernelRecording KernelRecording;
 /* Of a device, a second, measured: 0 where there is no such instruction. */
 typedef struct {
   double int8, fp16, fp32; /* multiplications and additions */
-  double bytes;      /* read and written by a copy of far more than any cache holds */
+  double bytes;            /* read and written by a copy of far more than any cache holds */
+  /* what was measured, for people; NULL where there is none */
   const char *int8_instruction, *fp16_instruction, *fp32_instruction;
 } KernelLimits;
 
@@ -97,7 +100,8 @@ struct KernelBackend {
   const KernelOps *ops;
   bool host_memory; /* the CPU may read and write what alloc() returns */
 
-  /* NULL when there is no memory. KERNEL_ALIGN-aligned, contents undefined. */
+  /* NULL when there is no memory. KERNEL_ALIGN-aligned, contents undefined. To be freed before the back
+   * end is closed, once no queue works with it. */
   void *(*alloc) (KernelBackend *backend, size_t size);
   void (*free) (KernelBackend *backend, void *memory);
   /* Memory of the host that upload() and download() are fastest with, and that recordings may copy
@@ -114,7 +118,7 @@ struct KernelBackend {
    * per failure; the text is valid until the next call on the queue. */
   const char *(*queue_wait) (KernelQueue *queue);
 
-  /* Ordered with the queue's kernels; the host side may be reused after queue_wait(). */
+  /* `size` bytes, ordered with the queue's kernels; the host side may be reused after queue_wait(). */
   void (*upload) (KernelQueue *queue, void *device, const void *host, size_t size);
   void (*download) (KernelQueue *queue, void *host, const void *device, size_t size);
 

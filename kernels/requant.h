@@ -29,13 +29,15 @@ kernel_round_s8 (float t, int lo, int hi)
 #endif
 }
 
+/* From an accumulator to levels of y: m and b are in units of its scale, lo and hi are levels, -128 .. 127. */
 KERNEL_INLINE int8_t
 kernel_requant_s8 (int32_t acc, float m, float b, int lo, int hi)
 {
   return kernel_round_s8 (fmaf ((float) acc, m, b), lo, hi);
 }
 
-/* The factors of an average over v pixels divided by d. */
+/* m and b of an average pool: the sum of v levels of x, divided by d. ratio: s_x / s_y; for float output
+ * s_x, and zero_y 0. */
 KERNEL_INLINE void
 kernel_requant_average (double ratio, int d, int v, int zero_x, int zero_y, float *m, float *b)
 {
@@ -45,7 +47,7 @@ kernel_requant_average (double ratio, int d, int v, int zero_x, int zero_y, floa
   *b = (float) (zero_y - (double) v * zero_x * per_pixel);
 }
 
-/* b of a column of matmul_s8, whose values of x2 have this sum. */
+/* b of a column of matmul_s8, whose levels of x2 have this sum; m: s_1 s_2 factor / s_y. */
 KERNEL_INLINE float
 kernel_requant_matmul (float m, int zero_x1, int32_t sum, int zero_y)
 {
