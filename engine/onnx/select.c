@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * onnx/select.c: comparisons and choices among constants: Expand and Tile (of activations:
- * onnx/broadcast.c), Where, Equal, Mod and what else exporters make masks and shapes with. Nothing of it
+ * onnx/broadcast.c), Where, OneHot, Equal, Mod and what else exporters make masks and shapes with. Nothing of it
  * is left in the graph.
  */
 #include <math.h>
@@ -278,6 +278,43 @@ engine_onnx_import_where (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
     const int chosen = walk_value (&walk, 0) != 0 ? 1 : 2;
 
     copy_element (&result, to, walk.x[chosen], walk.at[chosen]);
+  }
+  return engine_onnx_define_constant (onnx, node, result.constant);
+}
+
+/* --- OneHot --------------------------------------------------------------------------------- */
+
+/* Inputs: indices, how many values there are of them, and what stands for the others and for the one. */
+gboolean
+engine_onnx_import_one_hot (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
+{
+  const EngineOnnxConstant *x = engine_onnx_integers (onnx, node, 0, error);
+  const EngineOnnxConstant *depth = x ? engine_onnx_integers (onnx, node, 1, error) : NULL;
+  const EngineOnnxConstant *values = depth ? constant_input (onnx, node, 2, error) : NULL;
+  gint64 attribute, dims[ENGINE_ONNX_MAX_RANK + 1], n, inner = 1;
+  EngineOnnxResult result;
+  int axis;
+
+  if (!values || !engine_onnx_int (node, "axis", -1, &attribute, error) ||
+      !engine_onnx_axis (node, attribute, x->rank + 1, &axis, error))
+    return FALSE;
+  if (depth->n != 1 || values->n != 2)
+    return ENGINE_ONNX_REFUSE ("%" G_GINT64_FORMAT " depths and %" G_GINT64_FORMAT
+                               " values; one and two are needed",
+        depth->n, values->n);
+  n = engine_onnx_i (depth, 0);
+  if (n < 1 || n > ENGINE_MAX_DIM)
+    return ENGINE_ONNX_REFUSE ("a depth of %" G_GINT64_FORMAT, n);
+  for (int i = 0; i <= x->rank; i++) {
+    dims[i] = i == axis ? n : x->dims[i - (i > axis)];
+    inner *= i > axis ? dims[i] : 1;
+  }
+  if (!engine_onnx_result_new (onnx, &result, values->f != NULL, x->rank + 1, dims, error))
+    return FALSE;
+  for (gint64 to = 0; to < result.constant->n; to++) {
+    const gint64 at = engine_onnx_i (x, to / inner / n * inner + to % inner);
+
+    copy_element (&result, to, values, (at < 0 ? at + n : at) == to / inner % n);
   }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }

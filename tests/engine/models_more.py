@@ -174,6 +174,15 @@ def constant_layers(model, node, const, weights):
           opset=11)
 
 
+def one_hot(model, node, const):
+    model("one-hot", [node("OneHot", "at depth repeats", "r"), node("Reshape", "r flat", "f"),
+                      node("Tile", "x f", "t"), node("OneHot", "rows three values", "m", axis=1),
+                      node("Mul", "t m", "y")],
+          [const("at", [-1]), const("depth", 4), const("repeats", [1, 2]), const("flat", [-1]),
+           const("rows", [[[0, 1, 2, 3, 4, -1, 1, -3, -4, 2]] * 6]), const("three", 3),
+           const("values", [0.5, -2], np.float32)])
+
+
 def gathered(model, node, const):
     """Indices that are no range: reversed and repeated, and the patches of an unfold."""
     model("gather-order", [node("Gather", "x channels", "c", axis=1), node("Gather", "c columns", "y", axis=-1)],

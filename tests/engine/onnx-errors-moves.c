@@ -72,6 +72,17 @@ test_moves (void)
           "axis 1 of the output has size 33554432"},
       {"input x 1 3 8 8; floats k 2 2; ints r = 1 -1; Tile k r -> t; Add x t -> y; output y", MODEL,
           "axis 1 is repeated -1 times"},
+      {"input x 1 3 8 8; ints i = 1 2; ints d = 8; floats v 2; OneHot i d v -> o axis=3; Add x o -> y; "
+       "output y",
+          MODEL, "axis 3"},
+      {"input x 1 3 8 8; ints i = 1 2; ints d = 8 8; floats v 2; OneHot i d v -> o; Add x o -> y; output y",
+          MODEL, "2 depths and 2 values; one and two are needed"},
+      {"input x 1 3 8 8; ints i = 1 2; ints d = 8; floats v 3; OneHot i d v -> o; Add x o -> y; output y",
+          MODEL, "1 depths and 3 values"},
+      {"input x 1 3 8 8; ints i = 1 2; ints d = -1; floats v 2; OneHot i d v -> o; Add x o -> y; output y",
+          MODEL, "a depth of -1"},
+      {"input x 1 3 8 8; ints d = 8; floats v 2; OneHot x d v -> y; output y", UNSUPPORTED,
+          "input 0 (\"x\") is computed from the image"},
       {"input x 1 3 8 8; floats a 2 3; floats b 2 8; MatMul a b -> m; Add x m -> y; output y", UNSUPPORTED,
           "a product of constants"},
       {"input x 1 3 8 8; ints s = 65536 1; ConstantOfShape s -> a; ints t = 1 65536; "
