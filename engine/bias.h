@@ -11,6 +11,9 @@
  *   channels                                      (this and what follows: where there are any)
  *   <name of a tensor>: <T> <a factor for each channel>
  *   end
+ *
+ * A bias belongs to one thread while it is changed, and is shared freely then. Names, values and factors that it
+ * gives are its own, and valid until that. Corrections are in real values, one for each output channel.
  */
 #pragma once
 
@@ -33,7 +36,7 @@ typedef struct {
 
 /* "full": on frames, layer after layer, for this table: the frames run through half the INT8 network
  * once for every layer. It makes up for what inputs of a layer lost, too. CALIB_ERROR_EMPTY where there
- * are no frames. */
+ * are no frames; else as engine_build(), engine_exec_new() and engine_exec_run(). */
 EngineBias *engine_bias_full (const EngineModel *model, const CalibTable *table,
     const EngineBiasOptions *options, KernelBackend *backend, GCancellable *cancellable,
     GError **error);
@@ -52,22 +55,26 @@ GPtrArray *engine_bias_frames (const EngineModel *model, const CalibStatistics *
  * with the fast correction, if any is wanted, and bias gets the one for the weights as they are then. */
 typedef struct {
   CalibMethod method;
-  double percentile;
-  const GPtrArray *frames; /* const float * */
+  double percentile;       /* of CALIB_METHOD_PERCENTILE */
+  const GPtrArray *frames; /* const float *, as above */
   int threads;             /* 0 for all CPUs */
   const CalibTable *table; /* of the method; NULL: before depthwise convolutions only */
   EngineRanges ranges;
   const EnginePreprocess *preprocess;
   const CalibStatistics *statistics; /* for the correction; NULL: none is wanted */
 } EngineEqualiseOptions;
+/* Errors are those of engine_bias_full() but for no frames, and of calib_threshold() with the tensor's name; bias
+ * may have some of the scales then. */
 gboolean engine_equalise (EngineBias *bias, const EngineModel *model,
     const EngineEqualiseOptions *options, KernelBackend *backend, GCancellable *cancellable,
     GError **error);
+/* threshold: T, above 0. Replaces those of the same tensor. */
 void engine_bias_set_channels (EngineBias *bias, const char *tensor, float threshold,
     const float *factors, guint channels);
-/* The factors, or NULL. */
+/* The factors; NULL where the tensor has none, and *threshold and *channels stay what they are. */
 const float *engine_bias_channels (const EngineBias *bias, const char *tensor, float *threshold,
     guint *channels);
+/* Adds the scales of another, or replaces them. */
 void engine_bias_copy_channels (EngineBias *bias, const EngineBias *from);
 /* The corrections, too. */
 void engine_bias_copy (EngineBias *bias, const EngineBias *from);
@@ -80,11 +87,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineBias, engine_bias_free)
 
 /* Finite values; replaces those of the same tensor. */
 void engine_bias_set (EngineBias *bias, const char *tensor, const float *values, guint channels);
+/* NULL where the layer of this output tensor has none, and *channels stays what it is. */
 const float *engine_bias_lookup (const EngineBias *bias, const char *tensor, guint *channels);
 guint engine_bias_n_layers (const EngineBias *bias);
 const char *engine_bias_layer (const EngineBias *bias, guint layer);
 
-char *engine_bias_path (const char *table_path);
+char *engine_bias_path (const char *table_path); /* `<table>.bias` */
 /* The text of the file. What is not in the form is ENGINE_ERROR_FILE with the line; one for another
  * table ENGINE_ERROR_MISMATCH, unless table_sha256 is NULL. name: for messages. */
 char *engine_bias_to_string (const EngineBias *bias, const char *table_sha256);
@@ -92,10 +100,11 @@ EngineBias *engine_bias_parse (const char *text, const char *table_sha256, const
     GError **error);
 
 /* Writes the file beside a table that is, or will be, saved at table_path; a bias that corrects
- * nothing, or NULL, removes it. */
+ * nothing, or NULL, removes it. G_FILE_ERROR where that fails. */
 gboolean engine_bias_save (const EngineBias *bias, const CalibTable *table, const char *table_path,
     GError **error);
-/* NULL without error when there is none. */
+/* NULL without error when there is none. Errors are those of engine_bias_parse(), and G_FILE_ERROR, which a
+ * table that cannot be read is, too. */
 EngineBias *engine_bias_load (const char *table_path, GError **error);
 
 G_END_DECLS

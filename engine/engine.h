@@ -17,7 +17,7 @@
  * EngineCalibrator belong to one thread at a time.
  *
  * A char * that a function returns is the caller's, for g_free(); a const char * lives as long as the
- * object that was asked.
+ * object that was asked. A GCancellable, and what reports progress, may be NULL.
  */
 #pragma once
 
@@ -49,7 +49,8 @@ typedef struct _EngineModel EngineModel;
 
 /* Reads an ONNX file (opsets 1 to 21; external data inside the model's folder only), imports, folds
  * and fuses it. Memory for what the file says is bounded by 72 times its size (external data included)
- * and 144 MiB, whatever it claims: see BUDGET_ and MEMORY_ in engine/onnx/. */
+ * and 144 MiB, whatever it claims: see BUDGET_ and MEMORY_ in engine/onnx/.
+ * ENGINE_ERROR_MODEL, _UNSUPPORTED or _MEMORY for what is in the file, G_FILE_ERROR where it cannot be read. */
 EngineModel *engine_model_load (const char *path, GError **error);
 
 /* What a model's file does not say; all zero is nothing. */
@@ -60,7 +61,7 @@ typedef struct {
                         model leaves axes open, or takes a vector; NULL: as the model says */
 } EngineModelOptions;
 /* The same, and Caffe's models: a path that ends in .caffemodel or .prototxt, or any with a proto.
- * options may be NULL. */
+ * options may be NULL. ENGINE_ERROR_MODEL or _UNSUPPORTED for a shape that is none, or not the model's. */
 EngineModel *engine_model_load_with (const char *path, const EngineModelOptions *options,
     GError **error);
 EngineModel *engine_model_ref (EngineModel *model);
@@ -98,7 +99,9 @@ typedef struct _EngineCalibrator EngineCalibrator;
  * matter and kernels run on the CPU, it is rounded up to as many images for every thread, and each goes
  * through the network on one of them: that is the fastest.
  * A device counts activations in its own memory, and statistics get the counts from engine_calibrator_flush();
- * where they collect TensorRT's histograms, activations are downloaded instead. */
+ * where they collect TensorRT's histograms, activations are downloaded instead.
+ * ENGINE_ERROR_UNSUPPORTED for a model that is quantised already, _MISMATCH for statistics of another model;
+ * else as engine_exec_new(). */
 EngineCalibrator *engine_calibrator_new (EngineModel *model, KernelBackend *backend, int batch,
     int threads, CalibStatistics *statistics, GError **error);
 void engine_calibrator_free (EngineCalibrator *calibrator); /* drops images not yet run */
@@ -110,9 +113,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineCalibrator, engine_calibrator_free)
  * the calibrator was made with. */
 void engine_calibrator_set_statistics (EngineCalibrator *calibrator, CalibStatistics *statistics,
     CalibStatistics *also);
-/* Where the next image goes: float, NHWC, in host memory. */
+/* Where the next image goes, until the next push: float, NHWC, in host memory. */
 float *engine_calibrator_input (EngineCalibrator *calibrator);
-/* The image is there. Runs the batch when it is full, and adds its activations, or leaves them to the flush. */
+/* The image is there. Runs the batch when it is full, and adds its activations, or leaves them to the flush.
+ * ENGINE_ERROR_BACKEND where it fails, here and in the flush. */
 gboolean engine_calibrator_push (EngineCalibrator *calibrator, GError **error);
 /* Runs what is waiting. The statistics now hold all images, and may be read. */
 gboolean engine_calibrator_flush (EngineCalibrator *calibrator, GError **error);
@@ -120,7 +124,9 @@ gboolean engine_calibrator_flush (EngineCalibrator *calibrator, GError **error);
 /* The table: an entry for every activation of the fused graph, in its order. Tensors that must share
  * a range (max pool, concat, reshape ...) do, but for entropy and legacy; what is never negative is
  * known to mse.
- * CALIB_ERROR_MISMATCH where the statistics lack tensors of the model. */
+ * percentile: of CALIB_METHOD_PERCENTILE. trt_version: of the header, as calib_table_header() takes it.
+ * CALIB_ERROR_MISMATCH where the statistics lack tensors of the model; else as calib_threshold(), with the
+ * tensor's name. */
 CalibTable *engine_calibration_table (const EngineModel *model, const CalibStatistics *statistics,
     CalibMethod method, double percentile, guint trt_version, GError **error);
 
@@ -208,7 +214,9 @@ char *engine_dot (const Engine *engine); /* the same for Graphviz, coloured by p
 /* The file is portable: the same bytes serve every back end. Its layout is in engine/file.c. Saving
  * is atomic and under a lock; a file that does not carry our magic is never overwritten. key is
  * engine_request_key() or any text; loading with a key that differs from the file's is
- * ENGINE_ERROR_MISMATCH (NULL: not compared). Weights are mapped, not read. */
+ * ENGINE_ERROR_MISMATCH (NULL: not compared). Weights are mapped, not read.
+ * ENGINE_ERROR_FILE: loading what is corrupt, of another version or not ours, saving over what is not ours;
+ * saving also _UNSUPPORTED for a network whose description a file cannot hold, and _MEMORY. */
 gboolean engine_save (const Engine *engine, const char *key, const char *path, GError **error);
 Engine *engine_load (const char *path, const char *key, GError **error);
 
@@ -234,7 +242,9 @@ typedef struct {
 } EngineRequest;
 
 /* SHA-256 (hex) over the contents of model and table, the preprocessing, the options and the
- * version of the builder. Hashes of files are remembered by (device, inode, size, mtime). */
+ * version of the builder. Hashes of files are remembered by (device, inode, size, mtime).
+ * ENGINE_ERROR_MODEL without a model, _RULES for rules that are none or contradict the precision; else those
+ * of the files. */
 char *engine_request_key (const EngineRequest *request, GError **error);
 
 typedef struct {
@@ -277,13 +287,13 @@ EngineExec *engine_exec_new (Engine *engine, KernelBackend *backend, int max_bat
 void engine_exec_free (EngineExec *exec);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineExec, engine_exec_free)
 
-/* The input tensor of one image of the batch, in the back end's memory: NHWC, of
- * engine_input_type(). */
+/* The input tensor of one image of the batch, 0 .. max_batch - 1, in the back end's memory: NHWC, of
+ * engine_input_type(). The same for the life of the exec. */
 void *engine_exec_input (EngineExec *exec, int image);
-KernelQueue *engine_exec_queue (EngineExec *exec);
+KernelQueue *engine_exec_queue (EngineExec *exec); /* the exec's */
 /* For people: whose choice of ways to compute convolutions this is, and why not the engine file's. */
 const char *engine_exec_tuning (const EngineExec *exec);
-/* Runs the first `batch` images and waits. ENGINE_ERROR_BACKEND names the failure. */
+/* Runs the first `batch` images, 1 .. max_batch, and waits. ENGINE_ERROR_BACKEND names the failure. */
 gboolean engine_exec_run (EngineExec *exec, int batch, GError **error);
 /* The same in two halves: between them a device works, and the caller need not wait. Where kernels
  * run on the caller's thread the first half does it all. After a start() that failed there is nothing
@@ -325,7 +335,8 @@ typedef struct {
 
 /* Times the ways that the back end has for every convolution, with this batch and these threads (0 for
  * all CPUs), and has the engine remember the fastest: execs made afterwards for the same use them,
- * and so do files. An engine holds such choices for many machines. */
+ * and so do files. An engine holds such choices for many machines. report is filled, also where it fails:
+ * as engine_exec_new() and engine_exec_run() do, or cancelled. */
 gboolean engine_tune (Engine *engine, KernelBackend *backend, int max_batch, int threads,
     EngineTuneReport *report, EngineProgressFn progress, gpointer data, GCancellable *cancellable,
     GError **error);
@@ -356,7 +367,7 @@ void engine_exec_step (const EngineExec *exec, guint step, EngineStepInfo *info)
 typedef void (*EngineProfileFn) (guint step, double seconds, gpointer data);
 void engine_exec_set_profile (EngineExec *exec, EngineProfileFn profile, gpointer data);
 
-/* Softmax over n values, in place; the maximum is subtracted. */
+/* Softmax over n values, at least 1, in place; the maximum is subtracted. */
 void engine_softmax (float *x, int n);
 
 G_END_DECLS

@@ -9,6 +9,8 @@
  *
  * Errors are GErrors: G_IO_ERROR_INVALID_ARGUMENT for a description or a picture that makes no
  * sense, ENGINE_ERROR_MEMORY, ENGINE_ERROR_BACKEND.
+ *
+ * Threads: a description is a value. A preprocessor and an upload belong to one thread at a time.
  */
 #pragma once
 
@@ -106,12 +108,13 @@ gboolean engine_preprocess_set (EnginePreprocess *preprocess, const char *key, c
  * be pasted into a launch line, but for a mean image, which is named by its content
  * (mean-file=sha256:...). */
 char *engine_preprocess_to_string (const EnginePreprocess *preprocess);
-/* Reads any `key=value` text of the keys above; a value with spaces is quoted as in a shell. */
+/* Reads any `key=value` text of the keys above; a value with spaces is quoted as in a shell. Errors as
+ * above, and nothing is changed then. */
 gboolean engine_preprocess_parse (EnginePreprocess *preprocess, const char *text, GError **error);
 /* Of the canonical text, in hex: provenance of a table, part of an engine's key. */
 char *engine_preprocess_sha256 (const EnginePreprocess *preprocess);
 
-/* Whether it makes sense for an input of so many channels. */
+/* Whether it makes sense for an input of so many channels; else G_IO_ERROR_INVALID_ARGUMENT, here and below. */
 gboolean engine_preprocess_check (const EnginePreprocess *preprocess, int channels, GError **error);
 /* Whether a mean image has the size of the input. */
 gboolean engine_preprocess_check_size (const EnginePreprocess *preprocess, int height, int width,
@@ -171,7 +174,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EngineUpload, engine_upload_free)
 
 /* For tensors of one image, NHWC. ENGINE_TYPE_S8: q = clamp (rint (y / scale + zero), -128, 127),
  * computed in double; ENGINE_TYPE_F32 ignores scale and zero. The description is copied; the back
- * end must outlive the preprocessor. */
+ * end must outlive the preprocessor. channels: as the colour format says; sides: 1 to ENGINE_MAX_SIDE.
+ * G_IO_ERROR_INVALID_ARGUMENT for what is not so, ENGINE_ERROR_BACKEND for a back end without the kernels. */
 EnginePreprocessor *engine_preprocessor_new (const EnginePreprocess *preprocess, int channels,
     int height, int width, EngineType type, float scale, int zero, KernelBackend *backend,
     GError **error);
@@ -194,7 +198,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePreprocessor, engine_preprocessor_free)
  *
  * Nothing is allocated while size and format of pictures (or regions) stay the same; when they
  * change, the queue is waited for (on a device at every 16th change), and memory grows to the largest
- * yet seen. */
+ * yet seen. G_IO_ERROR_INVALID_ARGUMENT for a picture or region that makes no sense, ENGINE_ERROR_MEMORY, and
+ * _BACKEND where a device has failed. */
 gboolean engine_preprocessor_run (EnginePreprocessor *preprocessor, const EngineImage *image,
     const EngineRect *region, KernelQueue *queue, void *tensor, GError **error);
 /* The same for a picture in host memory and a device that has its own: what of it is read is copied at

@@ -13,7 +13,8 @@
  * order, so that results are the same for any number of threads and on every back end whose engines
  * give the same bytes (cpu and ref do).
  *
- * An object belongs to one thread at a time.
+ * An object belongs to one thread at a time. Where a back end fails in the midst of a function it is
+ * ENGINE_ERROR_BACKEND, as of engine_exec_run().
  */
 #pragma once
 
@@ -74,19 +75,17 @@ typedef struct {
   const char *layer; /* that makes it; NULL for the network's input */
   const char *op;    /* "conv", "add" ...; "input" */
   gboolean computes; /* the layer makes new values; others (reshape, concat ...) pass them on */
-  EnginePrecision
-      precision; /* int8, fp16 or fp32: that of the layer in the engine that is judged */
-  gboolean int8; /* the tensor is int8 there */
-  float scale;   /* of int8; 0 of float */
+  EnginePrecision precision; /* int8, fp16 or fp32: the layer's in the engine that is judged */
+  gboolean int8;             /* the tensor is int8 there */
+  float scale;               /* of int8; 0 of float */
   int zero;
   guint64 n;      /* values of one image */
   double sqnr;    /* cumulative: everything before it is as quantised as it is */
   double cosine;  /* of the angle between the two, all frames as one vector */
   double largest; /* largest exact magnitude */
   /* int8 only, else 0: */
-  double
-      saturated; /* share of values at an end of the int8 range, the exact one being more than half
-                        a step beyond it */
+  /* share of values at an end of the int8 range, the exact one being more than half a step beyond it */
+  double saturated;
   double clip_noise;    /* their share of the squared error */
   guint levels;         /* different values in use, of 256 */
   guint channels, dead; /* dead: always 0 as int8, but not exactly */
@@ -98,7 +97,8 @@ typedef struct {
 typedef struct _EngineComparison EngineComparison;
 
 /* Two engines of one model on a back end with host_memory: exact is FP32, judged any other.
- * ENGINE_ERROR_MISMATCH for engines of two models, ENGINE_ERROR_BACKEND for a device. */
+ * ENGINE_ERROR_MISMATCH for engines of two models, ENGINE_ERROR_BACKEND for a device; those of preprocess and
+ * of engine_exec_new(). Engines are referenced; the back end must outlive the comparison. */
 EngineComparison *engine_comparison_new (Engine *exact, Engine *judged, KernelBackend *backend,
     const EngineCompareOptions *options, GError **error);
 void engine_comparison_free (EngineComparison *comparison); /* NULL is fine */
@@ -122,15 +122,17 @@ void engine_comparison_tensor (const EngineComparison *comparison, guint tensor,
 
 /* Quantises one layer at a time, of those that are int8 in the judged engine: for every kept frame,
  * what the layer makes of its exact inputs in int8 goes on through the FP32 network. Not with
- * network_only; CALIB_ERROR_EMPTY where no frame was kept. */
+ * network_only or clips_only; CALIB_ERROR_EMPTY where no frame was kept, ENGINE_ERROR_UNSUPPORTED for a layer
+ * that reads what the FP32 network does not have. */
 gboolean engine_comparison_alone (EngineComparison *comparison, EngineProgressFn progress,
     gpointer data, GCancellable *cancellable, GError **error);
 
-/* A frame that statistics keep (calib_statistics_kept()), as if it were written to the input. */
+/* A frame that statistics keep (calib_statistics_kept()), as if it were written to the input.
+ * CALIB_ERROR_MISMATCH where it is of another size. */
 gboolean engine_comparison_push_kept (EngineComparison *comparison,
     const CalibStatistics *statistics, guint index, GError **error);
 /* A comparison that has seen all of them, of the engine that model and options make. CALIB_ERROR_EMPTY
- * where none are kept. */
+ * where none are kept; else as engine_build() and the functions above. */
 EngineComparison *engine_comparison_of_kept (const EngineModel *model,
     const EngineBuildOptions *options, const CalibStatistics *statistics, KernelBackend *backend,
     const EngineCompareOptions *how, GCancellable *cancellable, GError **error);
@@ -139,16 +141,17 @@ EngineComparison *engine_comparison_of_kept (const EngineModel *model,
 
 typedef struct {
   guint tensor; /* of the comparison */
-  double
-      damage; /* noise that the layer adds: to the logits where engine_comparison_alone() ran, else
-                      to its own output beyond what came in; as a share of the signal's power */
-  char *why;  /* for people */
+  /* noise that the layer adds: to the logits where engine_comparison_alone() ran, else to its own output
+   * beyond what came in; as a share of the signal's power */
+  double damage;
+  char *why;       /* for people */
   char *precision; /* a layer rule that gives the layer back to float, "conv1:fp32" */
   char *range;     /* a dynamic range that would have clipped nothing, "conv1: 6.25"; NULL where
                       clipping is not most of the noise */
 } EngineSuspect;
 
-/* Layers by damage, the worst first; those that do none are left out. Free with g_ptr_array_unref. */
+/* EngineSuspect, by damage, the worst first; layers that do none are left out. To be freed with
+ * g_ptr_array_unref(). */
 GPtrArray *engine_comparison_suspects (const EngineComparison *comparison);
 
 /* --- Choosing a calibration method ------------------------------------------------------------ */

@@ -44,10 +44,11 @@ typedef struct {
 /* Writes what the INT8 engine executes as an ONNX file: batch norms folded, the tensors with the
  * names that the model had, levels of weights as they are. Images are float [n c h w], not quantised,
  * also where the model took [n h w c]. The file is replaced atomically. Its metadata says what it was
- * made of. ENGINE_ERROR_UNSUPPORTED for what the target does not read, an engine of floats among it. */
+ * made of. ENGINE_ERROR_UNSUPPORTED for what the target does not read, an engine of floats among it;
+ * G_FILE_ERROR. */
 gboolean engine_export_qdq (const Engine *engine, const EngineExportOptions *options,
     const char *path, GError **error);
-/* The same as bytes. */
+/* The same as bytes, to be freed with g_bytes_unref(). */
 GBytes *engine_export_qdq_bytes (const Engine *engine, const EngineExportOptions *options,
     GError **error);
 

@@ -29,10 +29,11 @@ typedef struct {
 } EngineReport;
 
 /* The page, UTF-8. Thresholds of all methods that the statistics allow are computed for every tensor:
- * some 50 ms each, on all CPUs; progress and cancellable are for that and may be NULL. */
+ * some 50 ms each, on all CPUs; progress and cancellable are for that and may be NULL. NULL with
+ * G_IO_ERROR_CANCELLED, or where a thread cannot be had. */
 char *engine_report_html (const EngineReport *report, EngineProgressFn progress, gpointer data,
     GCancellable *cancellable, GError **error);
-/* Atomically (calib_file_replace()). */
+/* Atomically (calib_file_replace()). G_FILE_ERROR, and as above. */
 gboolean engine_report_save (const EngineReport *report, const char *path,
     EngineProgressFn progress, gpointer data, GCancellable *cancellable, GError **error);
 
