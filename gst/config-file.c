@@ -40,7 +40,6 @@ set_property (GObject *object, const char *name, const char *text, const char *k
 {
   GParamSpec *pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (object), name);
   g_auto (GValue) value = G_VALUE_INIT;
-  g_autofree char *old = NULL;
 
   g_value_init (&value, pspec->value_type);
   if (G_VALUE_HOLDS_STRING (&value)) {

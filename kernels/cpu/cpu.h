@@ -23,6 +23,13 @@ kernel_divide_up (int a, int b)
   return (a + b - 1) / b;
 }
 
+/* Before a loop whose iterations do not depend on each other. */
+#ifdef __clang__
+#define KERNEL_IVDEP /* it has no such word, and finds out */
+#else
+#define KERNEL_IVDEP _Pragma ("GCC ivdep")
+#endif
+
 struct KernelQueue {
   KernelBackend *backend;
   KernelPool *pool;

@@ -51,9 +51,7 @@ elementwise_unary_range (const KernelUnaryF32 *args, size_t begin, size_t end,
   const float *x = args->x;
   float *y = args->y;
 
-#ifndef __clang__
-#pragma GCC ivdep
-#endif
+  KERNEL_IVDEP
   for (size_t i = begin; i < end; i++)
     y[i] = kernel_unary_of (kind, alpha, beta, x[i]);
 }

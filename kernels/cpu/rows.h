@@ -44,7 +44,7 @@ rows_terms (const float *x, float *y, float max, const bool log, float *partial)
 {
   float term[KERNEL_ROW_LANES];
 
-#pragma GCC ivdep
+  KERNEL_IVDEP
   for (int l = 0; l < KERNEL_ROW_LANES; l++) {
     term[l] = kernel_expf (x[l] - max);
     partial[l] += term[l];
@@ -78,7 +78,7 @@ rows_softmax (const float *x, float *y, int c, const bool log)
   }
 
   const float sum = kernel_row_total (partial), log_sum = kernel_logf (sum);
-#pragma GCC ivdep
+  KERNEL_IVDEP
   for (i = 0; i < c; i++)
     y[i] = log ? x[i] - max - log_sum : y[i] / sum;
 }
@@ -140,7 +140,7 @@ rows_layernorm_range (const void *ctx, size_t begin, size_t end)
     const float mean = rows_mean (x, args->c);
     const float factor = 1.0f / sqrtf (rows_variance (x, args->c, mean) + args->epsilon);
 
-#pragma GCC ivdep
+    KERNEL_IVDEP
     for (int i = 0; i < args->c; i++)
       y[i] = fmaf ((x[i] - mean) * factor, scale[i], shift[i]);
   }
@@ -160,16 +160,16 @@ rows_lrn (const KernelLrn *args, const float *x, float *y)
   for (int d = -args->before; d <= args->after; d++) {
     const int first = d < 0 ? -d : 0, last = d > 0 ? c - d : c;
 
-#pragma GCC ivdep
+    KERNEL_IVDEP
     for (int i = first; i < last; i++)
       y[i] = fmaf (x[i + d], x[i + d], y[i]);
   }
   if (beta == 0.75f) {
-#pragma GCC ivdep
+    KERNEL_IVDEP
     for (int i = 0; i < c; i++)
       y[i] = kernel_lrn_of (x[i], fmaf (y[i], alpha, bias), 0.75f);
   } else {
-#pragma GCC ivdep
+    KERNEL_IVDEP
     for (int i = 0; i < c; i++)
       y[i] = kernel_lrn_of (x[i], fmaf (y[i], alpha, bias), beta);
   }

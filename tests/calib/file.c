@@ -253,7 +253,7 @@ test_never_torn (void)
         }
       }
     }
-    int status;
+    int status = 0;
     CHECK (kill (writer, SIGKILL) == 0 && waitpid (writer, &status, 0) == writer);
     CHECK (WIFSIGNALED (status)); /* it did not give up before */
   }

@@ -50,7 +50,7 @@ GST_START_TEST (test_full)
   const gboolean asked = __i__ == 1;
   g_autofree char *launch = g_strdup_printf ("int8calib bias-correction=full %s statistics=%s",
       asked ? "keep-frames=50" : "method=mse", test_path ("out.int8stats"));
-  g_autofree char *path = calibrate (launch, 5);
+  G_GNUC_UNUSED g_autofree char *path = calibrate (launch, 5);
   g_autoptr (GError) error = NULL;
   g_autoptr (EngineBias) bias = engine_bias_load (test_path ("out.table"), &error);
   g_autoptr (CalibStatistics) statistics =
