@@ -58,6 +58,16 @@ typedef struct {
   bool bounded; /* what IgemmKind.bounded() said */
 } IgemmTile;
 
+/* The function of a tile (t, mr), compiled for one pixel, as fully connected layers have it, and for IGEMM_MR. */
+#define IGEMM_TILE(name, tile)                                                                     \
+  static void name (const IgemmTile *t)                                                            \
+  {                                                                                                \
+    if (t->pixels == 1)                                                                            \
+      tile (t, 1);                                                                                 \
+    else                                                                                           \
+      tile (t, IGEMM_MR);                                                                          \
+  }
+
 typedef struct Igemm Igemm;
 
 typedef struct {

@@ -61,14 +61,7 @@ tile (const IgemmTile *t, const int mr)
   lanes_finish_tile_s8 (t, mr, acc);
 }
 
-static void
-run_tile (const IgemmTile *t)
-{
-  if (t->pixels == 1)
-    tile (t, 1);
-  else
-    tile (t, IGEMM_MR);
-}
+IGEMM_TILE (run_tile, tile)
 
 static const IgemmKind dense = {
     .tile = run_tile,

@@ -38,39 +38,17 @@ finish (const IgemmTile *t, __m256 (*acc)[2], const int mr)
   }
 }
 
-/* Ends a chain, and begins the next. */
-LANES_INLINE void
-end_chain (const IgemmTile *t, __m256 (*acc)[2], bool first, const int mr)
-{
-  float *total = t->totals;
-
-  IGEMM_EACH (i, mr) {
-    IGEMM_EACH (j, 2) {
-      _mm256_store_ps (total,
-          first ? acc[i][j] : _mm256_add_ps (_mm256_load_ps (total), acc[i][j]));
-      acc[i][j] = _mm256_setzero_ps ();
-      total += 8;
-    }
-  }
-}
-
-/* The sums of all chains, the last of which is not ended. */
-LANES_INLINE void
-add_totals (const IgemmTile *t, __m256 (*acc)[2], const int mr)
-{
-  const float *total = t->totals;
-
-  IGEMM_EACH (i, mr) {
-    IGEMM_EACH (j, 2) {
-      acc[i][j] = _mm256_add_ps (_mm256_load_ps (total), acc[i][j]);
-      total += 8;
-    }
-  }
-}
+typedef __m256 SgemmVector;
+#define SGEMM_VECTORS 2
+#define sgemm_zero    _mm256_setzero_ps
+#define sgemm_add     _mm256_add_ps
+#define sgemm_load    _mm256_load_ps
+#define sgemm_store   _mm256_store_ps
 
 /* Product k of the rows x. */
 LANES_INLINE void
-add_product (__m256 (*acc)[2], const float *const *x, const float *w, int k, const int mr)
+add_product (SgemmVector (*acc)[SGEMM_VECTORS], const float *const *x, const float *w, int k,
+    const int mr)
 {
   const __m256 w0 = _mm256_loadu_ps (w), w1 = _mm256_loadu_ps (w + 8);
 
@@ -82,56 +60,7 @@ add_product (__m256 (*acc)[2], const float *const *x, const float *w, int k, con
   }
 }
 
-LANES_INLINE void
-find_rows (const IgemmTile *t, int tap, const float **x, const int mr)
-{
-  IGEMM_EACH (i, mr)
-    x[i] = t->rows[tap * IGEMM_MR + i];
-}
-
-/* All of few products. What add_chains() keeps count of would take some percent of their time. */
-LANES_INLINE void
-add_chain (const IgemmTile *t, __m256 (*acc)[2], const int mr)
-{
-  const float *w = t->w, *x[IGEMM_MR];
-
-  for (int tap = 0; tap < t->taps; tap++, w += t->run * IGEMM_NR) {
-    find_rows (t, tap, x, mr);
-    for (int k = 0; k < t->run; k++)
-      add_product (acc, x, w + k * IGEMM_NR, k, mr);
-  }
-}
-
-/* Two products at once: loops of up to 96 turns end as predicted, longer ones do not. */
-LANES_INLINE void
-add_chains (const IgemmTile *t, __m256 (*acc)[2], const int mr)
-{
-  const float *w = t->w, *x[IGEMM_MR];
-  int left = KERNEL_CHAIN;
-  bool first = true;
-
-  for (int tap = 0; tap < t->taps; tap++) {
-    find_rows (t, tap, x, mr);
-    for (int k = 0, end; k < t->run; k = end) {
-      if (left == 0) {
-        end_chain (t, acc, first, mr);
-        first = false;
-        left = KERNEL_CHAIN;
-      }
-      end = kernel_min_int (t->run, k + left);
-      left -= end - k;
-      for (; k + 2 <= end; k += 2, w += 2 * IGEMM_NR) {
-        add_product (acc, x, w, k, mr);
-        add_product (acc, x, w + IGEMM_NR, k + 1, mr);
-      }
-      if (k < end) {
-        add_product (acc, x, w, k, mr);
-        w += IGEMM_NR;
-      }
-    }
-  }
-  add_totals (t, acc, mr);
-}
+#include "kernels/cpu/sgemm-chains.h"
 
 LANES_INLINE void
 tile (const IgemmTile *t, const int mr)
@@ -144,10 +73,7 @@ tile (const IgemmTile *t, const int mr)
     acc[i][1] = lanes_load_f32 (t->b + 8, t->channels - 8);
   }
 
-  if (t->taps * t->run <= KERNEL_CHAIN)
-    add_chain (t, acc, mr);
-  else
-    add_chains (t, acc, mr);
+  add_products (t, acc, mr);
 
   if (t->channels == IGEMM_NR) {
     finish (t, acc, mr);
@@ -161,14 +87,7 @@ tile (const IgemmTile *t, const int mr)
   }
 }
 
-static void
-dense_tile (const IgemmTile *t)
-{
-  if (t->pixels == 1)
-    tile (t, 1);
-  else
-    tile (t, IGEMM_MR);
-}
+IGEMM_TILE (dense_tile, tile)
 
 static void
 run (const IgemmTile *t)

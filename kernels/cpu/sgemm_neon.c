@@ -10,38 +10,17 @@
 #include "kernels/cpu/lanes_neon.h"
 #include "kernels/cpu/igemm-matmul.h"
 
-/* Ends a chain, and begins the next. */
-LANES_INLINE void
-end_chain (const IgemmTile *t, float32x4_t (*acc)[4], bool first, const int mr)
-{
-  float *total = t->totals;
-
-  IGEMM_EACH (i, mr) {
-    IGEMM_EACH (j, 4) {
-      vst1q_f32 (total, first ? acc[i][j] : vaddq_f32 (vld1q_f32 (total), acc[i][j]));
-      acc[i][j] = vdupq_n_f32 (0);
-      total += 4;
-    }
-  }
-}
-
-/* The sums of all chains, the last of which is not ended. */
-LANES_INLINE void
-add_totals (const IgemmTile *t, float32x4_t (*acc)[4], const int mr)
-{
-  const float *total = t->totals;
-
-  IGEMM_EACH (i, mr) {
-    IGEMM_EACH (j, 4) {
-      acc[i][j] = vaddq_f32 (vld1q_f32 (total), acc[i][j]);
-      total += 4;
-    }
-  }
-}
+typedef float32x4_t SgemmVector;
+#define SGEMM_VECTORS 4
+#define sgemm_zero()  vdupq_n_f32 (0)
+#define sgemm_add     vaddq_f32
+#define sgemm_load    vld1q_f32
+#define sgemm_store   vst1q_f32
 
 /* Product k of the rows x. */
 LANES_INLINE void
-add_product (float32x4_t (*acc)[4], const float *const *x, const float *w, int k, const int mr)
+add_product (SgemmVector (*acc)[SGEMM_VECTORS], const float *const *x, const float *w, int k,
+    const int mr)
 {
   float32x4_t weights[4];
 
@@ -53,56 +32,7 @@ add_product (float32x4_t (*acc)[4], const float *const *x, const float *w, int k
   }
 }
 
-LANES_INLINE void
-find_rows (const IgemmTile *t, int tap, const float **x, const int mr)
-{
-  IGEMM_EACH (i, mr)
-    x[i] = t->rows[tap * IGEMM_MR + i];
-}
-
-/* All of few products. What add_chains() keeps count of would take some percent of their time. */
-LANES_INLINE void
-add_chain (const IgemmTile *t, float32x4_t (*acc)[4], const int mr)
-{
-  const float *w = t->w, *x[IGEMM_MR];
-
-  for (int tap = 0; tap < t->taps; tap++, w += t->run * IGEMM_NR) {
-    find_rows (t, tap, x, mr);
-    for (int k = 0; k < t->run; k++)
-      add_product (acc, x, w + k * IGEMM_NR, k, mr);
-  }
-}
-
-/* Two products at once: loops of up to 96 turns end as predicted, longer ones do not. */
-LANES_INLINE void
-add_chains (const IgemmTile *t, float32x4_t (*acc)[4], const int mr)
-{
-  const float *w = t->w, *x[IGEMM_MR];
-  int left = KERNEL_CHAIN;
-  bool first = true;
-
-  for (int tap = 0; tap < t->taps; tap++) {
-    find_rows (t, tap, x, mr);
-    for (int k = 0, end; k < t->run; k = end) {
-      if (left == 0) {
-        end_chain (t, acc, first, mr);
-        first = false;
-        left = KERNEL_CHAIN;
-      }
-      end = kernel_min_int (t->run, k + left);
-      left -= end - k;
-      for (; k + 2 <= end; k += 2, w += 2 * IGEMM_NR) {
-        add_product (acc, x, w, k, mr);
-        add_product (acc, x, w + IGEMM_NR, k + 1, mr);
-      }
-      if (k < end) {
-        add_product (acc, x, w, k, mr);
-        w += IGEMM_NR;
-      }
-    }
-  }
-  add_totals (t, acc, mr);
-}
+#include "kernels/cpu/sgemm-chains.h"
 
 LANES_INLINE void
 tile (const IgemmTile *t, const int mr)
@@ -118,10 +48,7 @@ tile (const IgemmTile *t, const int mr)
     acc[i][3] = b1.high;
   }
 
-  if (t->taps * t->run <= KERNEL_CHAIN)
-    add_chain (t, acc, mr);
-  else
-    add_chains (t, acc, mr);
+  add_products (t, acc, mr);
 
   IGEMM_EACH (i, mr) {
     if (i >= t->pixels)
@@ -131,14 +58,7 @@ tile (const IgemmTile *t, const int mr)
   }
 }
 
-static void
-run_tile (const IgemmTile *t)
-{
-  if (t->pixels == 1)
-    tile (t, 1);
-  else
-    tile (t, IGEMM_MR);
-}
+IGEMM_TILE (run_tile, tile)
 
 static const IgemmKind dense = {
     .tile = run_tile,
