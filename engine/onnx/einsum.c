@@ -3,7 +3,7 @@
  * onnx/einsum.c: Einsum of two operands, one of which may be weights. A label is of both and of the result
  * (a batch), of both only (summed), or of one and of the result: its rows or columns. Operands are brought
  * into the order of a product of matrices, and the result out of it; where an equation is one already,
- * nothing is moved.
+ * nothing is moved. Weights are a convolution's, with a group for each index of the batch.
  */
 #include <string.h>
 
@@ -143,9 +143,9 @@ merge (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, int value,
 
 /* A graph value with these labels, whatever its axes are, is the result. */
 static gboolean
-define (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, int value, GError **error)
+define (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, const char *from, int value,
+    GError **error)
 {
-  g_autofree char *from = g_strconcat (e->batch, e->rows, e->columns, NULL);
   const gboolean features =
       e->columns[0] && e->y[strlen (e->y) - 1] == e->columns[strlen (e->columns) - 1];
   int dims[ENGINE_MAX_RANK], rank = 0;
@@ -170,6 +170,7 @@ of_activations (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, E
     EngineOnnxValue *b, GError **error)
 {
   const gboolean transposed = e->summed[0] && strchr (e->summed, e->b[strlen (e->b) - 1]);
+  g_autofree char *from = g_strconcat (e->batch, e->rows, e->columns, NULL);
   int inputs[2];
   EngineNode *matmul;
 
@@ -190,58 +191,102 @@ of_activations (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, E
   matmul = engine_onnx_add (onnx, node, ENGINE_OP_MATMUL, 0, inputs, 2);
   matmul->matmul.transposed = transposed;
   const int value = engine_onnx_infer (onnx, node, matmul, error);
-  return value != ENGINE_NONE && define (onnx, node, e, value, error);
+  return value != ENGINE_NONE && define (onnx, node, e, from, value, error);
 }
 
-/* [summed columns] */
-static EngineOnnxConstant *
-sort_weights (EngineOnnx *onnx, const Einsum *e, const EngineOnnxConstant *w, GError **error)
-{
-  g_autofree char *to = g_strconcat (e->summed, e->columns, NULL);
-  const gint64 dims[2] = {product (e, e->summed), product (e, e->columns)};
-  const int rank = w->rank;
-  float *sorted;
-  EngineOnnxConstant *result = engine_onnx_new_floats (onnx, 2, dims, FALSE, &sorted, error);
+/* --- With weights --------------------------------------------------------------------------- */
 
-  for (gint64 k = 0; result && k < result->n; k++) {
+/* In the order of other labels. */
+static void
+sort_weights (const Einsum *e, const EngineOnnxConstant *w, const char *to, float *sorted)
+{
+  for (gint64 k = 0; k < w->n; k++) {
     gint64 rest = k, index[ENGINE_MAX_RANK], at = 0;
 
-    for (int i = rank - 1; i >= 0; i--) {
+    for (int i = w->rank - 1; i >= 0; i--) {
       index[strchr (e->b, to[i]) - e->b] = rest % e->size[(guchar) to[i]];
       rest /= e->size[(guchar) to[i]];
     }
-    for (int i = 0; i < rank; i++)
+    for (int i = 0; i < w->rank; i++)
       at = at * w->dims[i] + index[i];
     sorted[k] = engine_onnx_f (w, at);
   }
-  return result;
+}
+
+/* The same for all of x: a layer over its last axis. */
+static gboolean
+connect (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, EngineOnnxValue *x,
+    const EngineOnnxConstant *w, GError **error)
+{
+  const char *inputs[2] = {engine_onnx_between (onnx), engine_onnx_between (onnx)};
+  const char *output = engine_onnx_between (onnx);
+  const gint64 dims[2] = {product (e, e->summed), product (e, e->columns)};
+  g_autofree char *from = g_strconcat (e->rows, e->columns, NULL);
+  g_autofree char *to = g_strconcat (e->summed, e->columns, NULL);
+  EngineOnnxConstant *weights;
+  float *sorted;
+  int value = merge (onnx, node, e, engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error),
+      e->a, e->rows, e->summed, NULL, error);
+
+  weights =
+      value == ENGINE_NONE ? NULL : engine_onnx_new_floats (onnx, 2, dims, FALSE, &sorted, error);
+  if (!weights)
+    return FALSE;
+  sort_weights (e, w, to, sorted);
+  engine_onnx_new_value (onnx, inputs[1])->constant = weights;
+  return engine_onnx_define_as (onnx, inputs[0], value, ENGINE_ONNX_PLAIN) &&
+         engine_onnx_import_as (onnx, node, engine_onnx_import_matmul, inputs, 2, output, error) &&
+         (value = engine_onnx_stored (onnx, node, g_hash_table_lookup (onnx->values, output),
+              ENGINE_ONNX_PLAIN, error)) != ENGINE_NONE &&
+         define (onnx, node, e, from, value, error);
+}
+
+/* Others for each index of some axes of x: a convolution with as many groups. */
+static gboolean
+connect_groups (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, EngineOnnxValue *x,
+    const EngineOnnxConstant *w, GError **error)
+{
+  const gint64 groups = product (e, e->batch), out = product (e, e->columns);
+  const int dims[4] = {(int) (groups * out), 1, 1, (int) product (e, e->summed)};
+  const char image[] = {e->rows[0], '\0'};
+  g_autofree char *channels = g_strconcat (e->batch, e->summed, NULL);
+  g_autofree char *to = g_strconcat (e->batch, e->columns, e->summed, NULL);
+  g_autofree char *from = g_strconcat (e->rows, e->batch, e->columns, NULL);
+  int inputs[ENGINE_CONV_INPUTS] = {ENGINE_NONE, ENGINE_NONE, ENGINE_NONE, ENGINE_NONE,
+      ENGINE_NONE};
+  EngineNode *conv;
+  float *sorted;
+  int value;
+
+  inputs[ENGINE_CONV_X] =
+      merge (onnx, node, e, engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error), e->a,
+          image, e->rows + 1, channels, error);
+  if (inputs[ENGINE_CONV_X] == ENGINE_NONE)
+    return FALSE;
+  sorted = engine_onnx_alloc (onnx, w->n, sizeof *sorted, error);
+  if (!sorted)
+    return FALSE;
+  sort_weights (e, w, to, sorted);
+  inputs[ENGINE_CONV_W] = engine_onnx_add_floats (onnx, node, "weights", 4, dims, sorted, error);
+  if (inputs[ENGINE_CONV_W] == ENGINE_NONE)
+    return FALSE;
+  conv = engine_onnx_add (onnx, node, ENGINE_OP_CONV, 0, inputs, ENGINE_CONV_INPUTS);
+  conv->conv.groups = (int) groups;
+  value = engine_onnx_infer (onnx, node, conv, error);
+  return value != ENGINE_NONE && define (onnx, node, e, from, value, error);
 }
 
 static gboolean
 with_weights (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, EngineOnnxValue *x,
     const EngineOnnxConstant *w, GError **error)
 {
-  const char *inputs[2] = {engine_onnx_between (onnx), engine_onnx_between (onnx)};
-  const char *output = engine_onnx_between (onnx);
-  EngineOnnxConstant *sorted;
-  int value;
-
-  if (e->batch[0] || e->rows[0] != e->a[0] || e->rows[0] != e->y[0] ||
-      strlen (e->rows) >= ENGINE_MAX_RANK)
+  if (e->rows[0] != e->a[0] || e->rows[0] != e->y[0] || strlen (e->rows) >= ENGINE_MAX_RANK)
     return ENGINE_ONNX_UNSUPPORTED (
-        "%s,%s->%s with a constant: weights that are the same for all, and the images first, can be done",
+        "%s,%s->%s with a constant: weights that are the same for all images, and these first, can be "
+        "done",
         e->a, e->b, e->y);
-  value = merge (onnx, node, e, engine_onnx_stored (onnx, node, x, ENGINE_ONNX_PLAIN, error), e->a,
-      e->rows, e->summed, NULL, error);
-  sorted = value == ENGINE_NONE ? NULL : sort_weights (onnx, e, w, error);
-  if (!sorted)
-    return FALSE;
-  engine_onnx_new_value (onnx, inputs[1])->constant = sorted;
-  return engine_onnx_define_as (onnx, inputs[0], value, ENGINE_ONNX_PLAIN) &&
-         engine_onnx_import_as (onnx, node, engine_onnx_import_matmul, inputs, 2, output, error) &&
-         (value = engine_onnx_stored (onnx, node, g_hash_table_lookup (onnx->values, output),
-              ENGINE_ONNX_PLAIN, error)) != ENGINE_NONE &&
-         define (onnx, node, e, value, error);
+  return e->batch[0] ? connect_groups (onnx, node, e, x, w, error)
+                     : connect (onnx, node, e, x, w, error);
 }
 
 static void

@@ -483,6 +483,15 @@ def attention():
           [const("s", [1, 3, 30]), weights("wq", 3, 2, 4), weights("wk", 3, 2, 4), weights("wo", 2, 4, 5)])
     model("einsum-columns", [node("Einsum", "w x", "c", equation="ck,bkhw->bchw"),
                              node("Einsum", "c x", "y", equation="bcdi,bkdj->bjcik")], [weights("w", 4, 3)])
+    # as SAM and MViT have it: positions that differ from row to row, and from column to column
+    model("einsum-rows", [
+        node("Transpose", "x", "t", perm=[0, 2, 3, 1]), node("Einsum", "t rows", "r", equation="bhwc,hkc->bhwk"),
+        node("Einsum", "t columns", "c", equation="bhwc,wkc->bhwk"), node("Unsqueeze", "r last", "r5"),
+        node("Unsqueeze", "c before", "c5"), node("Add", "r5 c5", "y")],
+          [weights("rows", 6, 2, 3), weights("columns", 5, 4, 3), const("last", [-1]), const("before", [-2])])
+    model("einsum-pixels", [node("Einsum", "x w", "p", equation="bchw,hcw->bwhc"),
+                            node("Einsum", "v p", "y", equation="kwh,bwhc->bkhc")],
+          [weights("w", 6, 3, 5), weights("v", 2, 5, 6)])
     model("shared-keys", tokens + [
         node("MatMul", "t w", "q"), node("Reshape", "q two", "q2"),
         node("Transpose", "q2", "q4", perm=[0, 2, 1, 3]), node("MatMul", "t v", "k"),
