@@ -11,7 +11,7 @@
 #include "engine/onnx/onnx.h"
 #include "engine/pass/pass.h"
 #include "tests/engine/caffe-model.h"
-#include "tests/engine/net.h"
+#include "tests/fuzz/fuzz-graph.h"
 #include "tests/fuzz/fuzz.h"
 
 static const struct {
@@ -53,44 +53,6 @@ static const struct {
         "q 5; o double 45", FALSE},
 };
 
-/* Products and values of one image, to leave out what would take minutes. */
-static inline double
-caffe_work (const EngineGraph *graph)
-{
-  double sum = 0;
-
-  for (guint i = 0; i < graph->nodes->len; i++) {
-    const EngineNode *node = engine_graph_node (graph, i);
-    double products = 1;
-
-    if (node->op == ENGINE_OP_CONV) {
-      const EngineValue *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
-
-      products = (double) w->dims[1] * w->dims[2] * w->dims[3];
-    } else if (node->op == ENGINE_OP_MAXPOOL || node->op == ENGINE_OP_AVGPOOL) {
-      products = (double) node->pool.kh * node->pool.kw;
-    }
-    sum += products * (double) engine_value_elements (engine_graph_value (graph, node->output));
-  }
-  return sum;
-}
-
-static inline void
-caffe_run (EngineGraph *graph)
-{
-  static KernelBackend *ref;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (Engine) engine = net_engine (graph);
-  g_autoptr (EngineExec) exec = NULL;
-
-  if (!ref)
-    ref = net_backend ("ref");
-  exec = engine_exec_new (engine, ref, 1, 1, &error);
-  FUZZ_REQUIRE (exec);
-  net_fill_input (engine, exec, 0, 1, 0);
-  FUZZ_REQUIRE (engine_exec_run (exec, 1, &error));
-}
-
 /* Either an error says what is wrong, or the graph is what the verifier promises, and a small one
  * runs. */
 static inline void
@@ -113,6 +75,6 @@ caffe_import (const void *text, size_t text_size, const void *weights, size_t we
     FUZZ_REQUIRE (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED));
     return;
   }
-  if (caffe_work (graph) < 1e6)
-    caffe_run (g_steal_pointer (&graph));
+  if (fuzz_work (graph) < 1e6)
+    fuzz_run_graph (g_steal_pointer (&graph));
 }

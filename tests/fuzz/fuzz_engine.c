@@ -7,7 +7,7 @@
 #include "engine/exec.h"
 #include "engine/file.h"
 #include "engine/tactics.h"
-#include "tests/engine/net.h"
+#include "tests/fuzz/fuzz-graph.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
@@ -99,39 +99,13 @@ fuzz_seed (unsigned index, size_t *size)
   return seed;
 }
 
-/* Products and values of one image, to leave out what would take minutes. */
-static double
-work (const EngineGraph *graph)
-{
-  double sum = 0;
-
-  for (guint i = 0; i < graph->nodes->len; i++) {
-    const EngineNode *node = engine_graph_node (graph, i);
-    const double outputs =
-        (double) engine_value_elements (engine_graph_value (graph, node->output));
-
-    sum += outputs;
-    if (node->op == ENGINE_OP_CONV) {
-      const EngineValue *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
-      sum += outputs * w->dims[1] * w->dims[2] * w->dims[3];
-    } else if (node->op == ENGINE_OP_MATMUL) {
-      const EngineValue *x1 = engine_graph_value (graph, node->inputs[0]);
-
-      sum += outputs * x1->dims[x1->rank - 1];
-    } else if (node->op == ENGINE_OP_MAXPOOL || node->op == ENGINE_OP_AVGPOOL) {
-      sum += outputs * node->pool.kh * node->pool.kw;
-    }
-  }
-  return sum;
-}
-
 static void
 run (Engine *engine)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (EngineExec) exec = NULL;
 
-  if (work (engine->graph) > 1e6)
+  if (fuzz_work (engine->graph) > 1e6)
     return;
   exec = engine_exec_new (engine, ref_backend (), 2, 1, &error);
   FUZZ_REQUIRE (exec || error);

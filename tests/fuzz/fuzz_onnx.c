@@ -11,8 +11,8 @@
 #include "engine/onnx/onnx.h"
 #include "engine/onnx/onnx.pb-c.h"
 #include "engine/pass/pass.h"
-#include "tests/engine/net.h"
 #include "tests/engine/onnx-text.h"
+#include "tests/fuzz/fuzz-graph.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
@@ -81,51 +81,6 @@ fuzz_seed (unsigned index, size_t *size)
   return seed;
 }
 
-/* Products and values of one image, to leave out what would take minutes. */
-static double
-work (const EngineGraph *graph)
-{
-  double sum =
-      engine_value_elements (engine_graph_value (graph, g_array_index (graph->inputs, int, 0)));
-
-  for (guint i = 0; i < graph->nodes->len; i++) {
-    const EngineNode *node = engine_graph_node (graph, i);
-    const double outputs =
-        (double) engine_value_elements (engine_graph_value (graph, node->output));
-
-    sum += outputs;
-    if (node->op == ENGINE_OP_CONV) {
-      const EngineValue *w = engine_graph_value (graph, node->inputs[ENGINE_CONV_W]);
-
-      sum += outputs * w->dims[1] * w->dims[2] * w->dims[3];
-    } else if (node->op == ENGINE_OP_MATMUL) {
-      const EngineValue *x1 = engine_graph_value (graph, node->inputs[0]);
-
-      sum += outputs * x1->dims[x1->rank - 1];
-    } else if (node->op == ENGINE_OP_MAXPOOL || node->op == ENGINE_OP_AVGPOOL) {
-      sum += outputs * node->pool.kh * node->pool.kw;
-    }
-  }
-  return sum;
-}
-
-static void
-run (EngineGraph *graph)
-{
-  static KernelBackend *ref;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (Engine) engine = net_engine (graph);
-  g_autoptr (EngineExec) exec = NULL;
-
-  if (!ref)
-    ref = net_backend ("ref");
-  exec = engine_exec_new (engine, ref, 2, 1, &error);
-  FUZZ_REQUIRE (exec);
-  net_fill_input (engine, exec, 0, 1, 0);
-  net_fill_input (engine, exec, 1, 1, 1);
-  FUZZ_REQUIRE (engine_exec_run (exec, 2, &error));
-}
-
 static void
 import (const uint8_t *data, size_t size)
 {
@@ -147,8 +102,8 @@ import (const uint8_t *data, size_t size)
     FUZZ_REQUIRE (g_error_matches (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED));
     return;
   }
-  if (work (graph) < 1e6)
-    run (g_steal_pointer (&graph));
+  if (fuzz_work (graph) < 1e6)
+    fuzz_run_graph (g_steal_pointer (&graph));
 }
 
 /* --- What can be read of a message, written anew ----------------------------------------------- */
