@@ -49,7 +49,7 @@ typedef struct _EngineModel EngineModel;
 
 /* Reads an ONNX file (opsets 1 to 21; external data inside the model's folder only), imports, folds
  * and fuses it. Memory for what the file says is bounded by 72 times its size (external data included)
- * and 144 MiB, whatever it claims: see BUDGET_ and MEMORY_ in engine/onnx/.
+ * and 144 MiB, whatever it claims: see ENGINE_ONNX_BUDGET and MEMORY_ in engine/onnx/.
  * ENGINE_ERROR_MODEL, _UNSUPPORTED or _MEMORY for what is in the file, G_FILE_ERROR where it cannot be read. */
 EngineModel *engine_model_load (const char *path, GError **error);
 

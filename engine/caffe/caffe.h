@@ -17,7 +17,7 @@
 /* Whether the model is Caffe's: its name ends in .caffemodel or .prototxt, or a proto is given. */
 gboolean engine_caffe_is (const char *path, const EngineModelOptions *options);
 /* The caffemodel is the file's bytes, the prototxt its one external file. Memory is bounded as that of
- * ONNX files is: BUDGET_ here, for each of the two, and MEMORY_ of onnx/onnx.c. */
+ * ONNX files is: ENGINE_ONNX_BUDGET, for each of the two, and MEMORY_ of onnx/onnx.c. */
 EngineOnnxFile *engine_caffe_open (const char *path, const EngineModelOptions *options,
     GError **error);
 /* The same from bytes; the paths are what errors name. */

@@ -7,11 +7,7 @@
 #include "engine/caffe/text.h"
 #include "engine/onnx/external.h"
 
-/* As of ONNX files: two bytes may become a struct of 150 and its pointer; what makes a caffemodel large
- * stays as it is. A layer of a prototxt, "layer{}", becomes one of 300. */
-#define BUDGET_FACTOR 64
-#define BUDGET_BASE   (16 << 20)
-#define MAX_TEXT      (16 << 20) /* a hundred times the largest known */
+#define MAX_TEXT (16 << 20) /* a hundred times the largest known */
 
 #define WEIGHTS ".caffemodel"
 #define TEXT    ".prototxt"
@@ -64,7 +60,6 @@ unpack_weights (EngineCaffe *caffe, GBytes *bytes, GError **error)
       "give the weights that Caffe saved, *" WEIGHTS ", and as the proto file the network, *" TEXT};
   gsize size;
   const guint8 *data = g_bytes_get_data (bytes, &size);
-  EngineOnnxBudget *budget = &caffe->weights_budget;
 
   if (!engine_onnx_file_recognise (data, size, error))
     return FALSE;
@@ -75,20 +70,9 @@ unpack_weights (EngineCaffe *caffe, GBytes *bytes, GError **error)
   }
   if (!engine_onnx_wire_check (&format, data, size, error))
     return FALSE;
-  budget->limit = BUDGET_BASE + size * BUDGET_FACTOR;
-  caffe->weights =
-      (EngineCaffe__Weights *) engine_onnx_wire_unpack (format.descriptor, data, size, budget);
-  if (caffe->weights)
-    return TRUE;
-  if (budget->used > budget->limit)
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
-        "unpacking %" G_GSIZE_FORMAT " bytes takes more than %" G_GSIZE_FORMAT
-        " MiB; no real model does",
-        size, budget->limit >> 20);
-  else
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
-        "the file is damaged: its fields cannot be read; copy or download it again");
-  return FALSE;
+  caffe->weights = (EngineCaffe__Weights *) engine_onnx_wire_load (format.descriptor, data, size,
+      &caffe->weights_budget, error);
+  return caffe->weights != NULL;
 }
 
 static gboolean
@@ -106,7 +90,7 @@ unpack_text (EngineCaffe *caffe, GBytes *bytes, GError **error)
         size, MAX_TEXT);
     return FALSE;
   }
-  caffe->text_budget.limit = BUDGET_BASE + size * BUDGET_FACTOR;
+  caffe->text_budget.limit = ENGINE_ONNX_BUDGET (size); /* "layer{}" becomes a struct of 300 */
   caffe->net = (EngineCaffe__Net *) engine_caffe_text (&engine_caffe__net__descriptor, text, size,
       &caffe->text_budget, error);
   return caffe->net != NULL;

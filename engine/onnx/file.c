@@ -16,11 +16,6 @@
 #include "engine/onnx/external.h"
 #include "engine/onnx/onnx.h"
 
-/* Unpacked structs are larger than their bytes on the wire (2 bytes may become a struct of 150 and
- * its pointer), but what makes a model large are weights, which stay as they are. */
-#define BUDGET_FACTOR 64
-#define BUDGET_BASE   (16 << 20)
-
 /* --- What it is, if it is no model ----------------------------------------------------------- */
 
 static const struct {
@@ -122,22 +117,11 @@ check (const guint8 *data, gsize size, GError **error)
 static gboolean
 unpack (EngineOnnxFile *file, const guint8 *data, gsize size, GError **error)
 {
-  EngineOnnxBudget *budget = &file->budget;
-
-  budget->limit = BUDGET_BASE + size * BUDGET_FACTOR;
-  file->model = (EngineOnnx__ModelProto *) engine_onnx_wire_unpack (
-      &engine_onnx__model_proto__descriptor, data, size, budget);
-  if (file->model)
-    return TRUE;
-  if (budget->used > budget->limit)
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
-        "unpacking %" G_GSIZE_FORMAT " bytes takes more than %" G_GSIZE_FORMAT
-        " MiB; no real model does",
-        size, budget->limit >> 20);
-  else
-    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
-        "the file is damaged: its fields cannot be read; copy or download it again");
-  return FALSE;
+  if (!check (data, size, error))
+    return FALSE;
+  file->model = (EngineOnnx__ModelProto *) engine_onnx_wire_load (
+      &engine_onnx__model_proto__descriptor, data, size, &file->budget, error);
+  return file->model != NULL;
 }
 
 #define MAX_MESSAGE 8192
@@ -168,8 +152,7 @@ engine_onnx_file_new (GBytes *bytes, const char *path, GError **error)
   file->path = g_strdup (path);
   file->bytes = g_bytes_ref (bytes);
   file->size = size;
-  if (!check (data, size, error) || !unpack (file, data, size, error) ||
-      !engine_onnx_external_open (file, error)) {
+  if (!unpack (file, data, size, error) || !engine_onnx_external_open (file, error)) {
     engine_onnx_file_blame (path, error);
     return NULL;
   }

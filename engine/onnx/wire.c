@@ -220,6 +220,25 @@ engine_onnx_wire_unpack (const ProtobufCMessageDescriptor *descriptor, const gui
   return protobuf_c_message_unpack (descriptor, &allocator, size, data);
 }
 
+ProtobufCMessage *
+engine_onnx_wire_load (const ProtobufCMessageDescriptor *descriptor, const guint8 *data, gsize size,
+    EngineOnnxBudget *budget, GError **error)
+{
+  ProtobufCMessage *message;
+
+  budget->limit = ENGINE_ONNX_BUDGET (size);
+  message = engine_onnx_wire_unpack (descriptor, data, size, budget);
+  if (!message && budget->used > budget->limit)
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MEMORY,
+        "unpacking %" G_GSIZE_FORMAT " bytes takes more than %" G_GSIZE_FORMAT
+        " MiB; no real model does",
+        size, budget->limit >> 20);
+  else if (!message)
+    g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_MODEL,
+        "the file is damaged: its fields cannot be read; copy or download it again");
+  return message;
+}
+
 void
 engine_onnx_wire_free (ProtobufCMessage *message, EngineOnnxBudget *budget)
 {

@@ -25,6 +25,10 @@ typedef struct {
   gsize used, peak, limit;
 } EngineOnnxBudget;
 
+/* What a model's message may take: unpacked structs are larger than their bytes on the wire (2 bytes may become a
+ * struct of 150 and its pointer), but what makes a model large are weights, which stay as they are. */
+#define ENGINE_ONNX_BUDGET(size) ((16 << 20) + (gsize) (size) * 64)
+
 /* Memory for messages that are made in other ways; NULL when limit would be exceeded. */
 ProtobufCAllocator engine_onnx_wire_allocator (EngineOnnxBudget *budget);
 
@@ -32,4 +36,8 @@ ProtobufCAllocator engine_onnx_wire_allocator (EngineOnnxBudget *budget);
  * engine_onnx_wire_free(), the budget still there. */
 ProtobufCMessage *engine_onnx_wire_unpack (const ProtobufCMessageDescriptor *descriptor,
     const guint8 *data, gsize size, EngineOnnxBudget *budget);
+/* The same for a model, with that budget. ENGINE_ERROR_MEMORY, or ENGINE_ERROR_MODEL for bytes that do not
+ * parse. */
+ProtobufCMessage *engine_onnx_wire_load (const ProtobufCMessageDescriptor *descriptor,
+    const guint8 *data, gsize size, EngineOnnxBudget *budget, GError **error);
 void engine_onnx_wire_free (ProtobufCMessage *message, EngineOnnxBudget *budget);
