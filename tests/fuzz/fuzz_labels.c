@@ -8,8 +8,8 @@
 
 static const char *const seeds[] = {
     "\3background\r\ncat\r\ndog, domestic\r\n\r\n",
-    "\2\xef\xbb\xbf"
-    "caf\xc3\xa9;;",
+    ("\2\xef\xbb\xbf" /* else "caf" were of the number */
+     "caf\xc3\xa9;;"),
     "\4one;two; three ;four\n",
 };
 

@@ -11,8 +11,7 @@
 #include <math.h>
 
 static const char *const seeds[] = {
-    "TRT-8601-EntropyCalibration2\ninput_1:0: 3c010a14\n(Unnamed Layer* 0) [Convolution]_output: "
-    "0\n",
+    "TRT-8601-EntropyCalibration2\ninput_1:0: 3c010a14\n(Unnamed Layer* 0) [Convolution]_output: 0\n",
     "1\r\na: b: 7f800000\r\n\r\n: : ffffffff\r\n",
     "\n\xef\xbb\xbfheader\nx: 1\nx: 2\ny: 3C010A14 \nz: 80000000",
 };
