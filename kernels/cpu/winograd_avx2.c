@@ -6,6 +6,20 @@
 #define WINOGRAD_DOT(sums, v, u) _mm256_add_epi32 (sums, _mm256_madd_epi16 (v, u))
 #include "kernels/cpu/winograd_avx2.h"
 
+typedef __m256i WinogradVector;
+#define v16_add _mm256_add_epi16
+#define v16_sub _mm256_sub_epi16
+#define v16_mul _mm256_mullo_epi16
+#define v16_shl _mm256_slli_epi16
+#define v16_set _mm256_set1_epi16
+#define v32_add _mm256_add_epi32
+#define v32_sub _mm256_sub_epi32
+#define v32_mul _mm256_mullo_epi32
+#define v32_shl _mm256_slli_epi32
+#define v32_sar _mm256_srai_epi32
+#define v32_set _mm256_set1_epi32
+#include "kernels/cpu/winograd-transform.h"
+
 /* --- Inputs --------------------------------------------------------------------------------- */
 
 /* int8 to int16. */
@@ -18,23 +32,6 @@ load_16 (const int8_t *x, int count)
     return _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *) x));
   memcpy (few, x, count);
   return _mm256_cvtepi8_epi16 (_mm_loadu_si128 ((const __m128i *) few));
-}
-
-/* V = B d along one axis. */
-LANES_INLINE void
-transform_input (const __m256i *d, __m256i *v)
-{
-  const __m256i a = _mm256_sub_epi16 (d[4], _mm256_slli_epi16 (d[2], 2));
-  const __m256i b = _mm256_sub_epi16 (d[3], _mm256_slli_epi16 (d[1], 2));
-  const __m256i c = _mm256_sub_epi16 (d[4], d[2]);
-  const __m256i e = _mm256_slli_epi16 (_mm256_sub_epi16 (d[3], d[1]), 1);
-
-  v[0] = _mm256_add_epi16 (c, _mm256_slli_epi16 (_mm256_sub_epi16 (d[0], d[2]), 2));
-  v[1] = _mm256_add_epi16 (a, b);
-  v[2] = _mm256_sub_epi16 (a, b);
-  v[3] = _mm256_add_epi16 (c, e);
-  v[4] = _mm256_sub_epi16 (c, e);
-  v[5] = _mm256_sub_epi16 (_mm256_sub_epi16 (d[5], d[3]), _mm256_slli_epi16 (e, 1));
 }
 
 LANES_INLINE void
@@ -73,22 +70,6 @@ kernel_winograd_input_avx2 (const int8_t *const *x, int channels, int16_t *v, si
 
 /* --- Weights -------------------------------------------------------------------------------- */
 
-/* U = G w along one axis. */
-LANES_INLINE void
-transform_weights (const __m256i *w, __m256i *u)
-{
-  const __m256i six = _mm256_set1_epi16 (6);
-  const __m256i outer = _mm256_add_epi16 (w[0], w[2]), twice = _mm256_slli_epi16 (w[1], 1);
-  const __m256i far = _mm256_add_epi16 (w[0], _mm256_slli_epi16 (w[2], 2));
-
-  u[0] = _mm256_mullo_epi16 (w[0], six);
-  u[1] = _mm256_add_epi16 (outer, w[1]);
-  u[2] = _mm256_sub_epi16 (outer, w[1]);
-  u[3] = _mm256_add_epi16 (far, twice);
-  u[4] = _mm256_sub_epi16 (far, twice);
-  u[5] = _mm256_mullo_epi16 (w[2], six);
-}
-
 void
 kernel_winograd_weights_avx2 (const WinogradWeights *weights)
 {
@@ -118,35 +99,6 @@ kernel_winograd_weights_avx2 (const WinogradWeights *weights)
 }
 
 /* --- Outputs -------------------------------------------------------------------------------- */
-
-/* F = A m along one axis. */
-LANES_INLINE void
-transform_output (const __m256i *m, __m256i *f)
-{
-  const __m256i s = _mm256_add_epi32 (m[1], m[2]), d = _mm256_sub_epi32 (m[1], m[2]);
-  const __m256i p = _mm256_add_epi32 (m[3], m[4]), q = _mm256_sub_epi32 (m[3], m[4]);
-
-  f[0] = _mm256_add_epi32 (_mm256_sub_epi32 (m[0], _mm256_slli_epi32 (s, 2)), p);
-  f[1] = _mm256_sub_epi32 (q, _mm256_slli_epi32 (d, 1));
-  f[2] = _mm256_sub_epi32 (p, s);
-  f[3] = _mm256_add_epi32 (_mm256_sub_epi32 (_mm256_slli_epi32 (q, 1), d), m[5]);
-}
-
-/* Line i of the outputs. */
-LANES_INLINE void
-transform_line (__m256i (*t)[WINOGRAD_OUT], const int i, __m256i *y)
-{
-  static const int shifts[WINOGRAD_OUT] = WINOGRAD_SHIFTS;
-  __m256i line[WINOGRAD_IN];
-
-  IGEMM_EACH (j, WINOGRAD_IN)
-    line[j] = t[j][i];
-  transform_output (line, y);
-  IGEMM_EACH (j, WINOGRAD_OUT) {
-    y[j] = _mm256_mullo_epi32 (y[j], _mm256_set1_epi32 (WINOGRAD_INV_9));
-    y[j] = _mm256_srai_epi32 (y[j], shifts[i] + shifts[j]);
-  }
-}
 
 /* A line of outputs, `count` channels of each. */
 LANES_INLINE void

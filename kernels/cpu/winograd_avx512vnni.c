@@ -13,24 +13,21 @@
 #define GROUP 2  /* blocks of a product */
 #define MR    12 /* tiles */
 
+typedef __m512i WinogradVector;
+#define v16_add _mm512_add_epi16
+#define v16_sub _mm512_sub_epi16
+#define v16_mul _mm512_mullo_epi16
+#define v16_shl _mm512_slli_epi16
+#define v16_set _mm512_set1_epi16
+#define v32_add _mm512_add_epi32
+#define v32_sub _mm512_sub_epi32
+#define v32_mul _mm512_mullo_epi32
+#define v32_shl _mm512_slli_epi32
+#define v32_sar _mm512_srai_epi32
+#define v32_set _mm512_set1_epi32
+#include "kernels/cpu/winograd-transform.h"
+
 /* --- Inputs --------------------------------------------------------------------------------- */
-
-/* V = B d along one axis. */
-LANES_INLINE void
-transform_input (const __m512i *d, __m512i *v)
-{
-  const __m512i a = _mm512_sub_epi16 (d[4], _mm512_slli_epi16 (d[2], 2));
-  const __m512i b = _mm512_sub_epi16 (d[3], _mm512_slli_epi16 (d[1], 2));
-  const __m512i c = _mm512_sub_epi16 (d[4], d[2]);
-  const __m512i e = _mm512_slli_epi16 (_mm512_sub_epi16 (d[3], d[1]), 1);
-
-  v[0] = _mm512_add_epi16 (c, _mm512_slli_epi16 (_mm512_sub_epi16 (d[0], d[2]), 2));
-  v[1] = _mm512_add_epi16 (a, b);
-  v[2] = _mm512_sub_epi16 (a, b);
-  v[3] = _mm512_add_epi16 (c, e);
-  v[4] = _mm512_sub_epi16 (c, e);
-  v[5] = _mm512_sub_epi16 (_mm512_sub_epi16 (d[5], d[3]), _mm512_slli_epi16 (e, 1));
-}
 
 LANES_INLINE void
 input_32 (const int8_t *const *x, int c, const __mmask32 mask, int16_t *v, size_t v_stride)
@@ -69,22 +66,6 @@ input (const int8_t *const *x, int channels, int16_t *v, size_t v_stride)
 }
 
 /* --- Weights -------------------------------------------------------------------------------- */
-
-/* U = G w along one axis. */
-LANES_INLINE void
-transform_weights (const __m512i *w, __m512i *u)
-{
-  const __m512i six = _mm512_set1_epi16 (6);
-  const __m512i outer = _mm512_add_epi16 (w[0], w[2]), twice = _mm512_slli_epi16 (w[1], 1);
-  const __m512i far = _mm512_add_epi16 (w[0], _mm512_slli_epi16 (w[2], 2));
-
-  u[0] = _mm512_mullo_epi16 (w[0], six);
-  u[1] = _mm512_add_epi16 (outer, w[1]);
-  u[2] = _mm512_sub_epi16 (outer, w[1]);
-  u[3] = _mm512_add_epi16 (far, twice);
-  u[4] = _mm512_sub_epi16 (far, twice);
-  u[5] = _mm512_mullo_epi16 (w[2], six);
-}
 
 static void
 weights (const WinogradWeights *weights)
@@ -195,20 +176,7 @@ product (const WinogradProduct *p)
 
 /* --- Outputs -------------------------------------------------------------------------------- */
 
-/* F = A m along one axis. */
-LANES_INLINE void
-transform_output (const __m512i *m, __m512i *f)
-{
-  const __m512i s = _mm512_add_epi32 (m[1], m[2]), d = _mm512_sub_epi32 (m[1], m[2]);
-  const __m512i p = _mm512_add_epi32 (m[3], m[4]), q = _mm512_sub_epi32 (m[3], m[4]);
-
-  f[0] = _mm512_add_epi32 (_mm512_sub_epi32 (m[0], _mm512_slli_epi32 (s, 2)), p);
-  f[1] = _mm512_sub_epi32 (q, _mm512_slli_epi32 (d, 1));
-  f[2] = _mm512_sub_epi32 (p, s);
-  f[3] = _mm512_add_epi32 (_mm512_sub_epi32 (_mm512_slli_epi32 (q, 1), d), m[5]);
-}
-
-/* The first half: t[j] is column j of A m. */
+/* t[j] is column j of A m. */
 LANES_INLINE void
 transform_columns (const int32_t *m, __m512i (*t)[WINOGRAD_OUT])
 {
@@ -218,22 +186,6 @@ transform_columns (const int32_t *m, __m512i (*t)[WINOGRAD_OUT])
     IGEMM_EACH (i, WINOGRAD_IN)
       column[i] = _mm512_loadu_si512 (m + (i * WINOGRAD_IN + j) * IGEMM_NR);
     transform_output (column, t[j]);
-  }
-}
-
-/* The second: line i of the outputs. */
-LANES_INLINE void
-transform_line (__m512i (*t)[WINOGRAD_OUT], const int i, __m512i *y)
-{
-  static const int shifts[WINOGRAD_OUT] = WINOGRAD_SHIFTS;
-  __m512i line[WINOGRAD_IN];
-
-  IGEMM_EACH (j, WINOGRAD_IN)
-    line[j] = t[j][i];
-  transform_output (line, y);
-  IGEMM_EACH (j, WINOGRAD_OUT) {
-    y[j] = _mm512_mullo_epi32 (y[j], _mm512_set1_epi32 (WINOGRAD_INV_9));
-    y[j] = _mm512_srai_epi32 (y[j], shifts[i] + shifts[j]);
   }
 }
 
