@@ -23,8 +23,9 @@ engine_onnx_result_new (EngineOnnx *onnx, EngineOnnxResult *result, gboolean flo
   return result->constant != NULL;
 }
 
-static void
-result_copy (EngineOnnxResult *result, gint64 to, const EngineOnnxConstant *x, gint64 from)
+void
+engine_onnx_result_copy (EngineOnnxResult *result, gint64 to, const EngineOnnxConstant *x,
+    gint64 from)
 {
   if (result->f)
     result->f[to] = engine_onnx_f (x, from);
@@ -52,7 +53,7 @@ copy_strided (EngineOnnxResult *result, const EngineOnnxConstant *x, gint64 from
   gint64 index[ENGINE_ONNX_MAX_RANK] = {0};
 
   for (gint64 to = 0; to < y->n; to++) {
-    result_copy (result, to, x, from);
+    engine_onnx_result_copy (result, to, x, from);
     for (int axis = y->rank - 1; axis >= 0; axis--) {
       from += stride[axis];
       if (++index[axis] < y->dims[axis])
@@ -256,7 +257,7 @@ engine_onnx_import_gather (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
       }
       at = (o * x->dims[axis] + (at < 0 ? at + x->dims[axis] : at)) * inner;
       for (gint64 i = 0; i < inner; i++)
-        result_copy (&result, (o * indices->n + k) * inner + i, x, at + i);
+        engine_onnx_result_copy (&result, (o * indices->n + k) * inner + i, x, at + i);
     }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
@@ -341,7 +342,7 @@ engine_onnx_fold_concat (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 at
 
     for (gint64 o = 0; o < outer; o++)
       for (gint64 i = 0; i < row; i++)
-        result_copy (&result, o * dims[axis] * inner + offset + i, x, o * row + i);
+        engine_onnx_result_copy (&result, o * dims[axis] * inner + offset + i, x, o * row + i);
     offset += row;
   }
   return engine_onnx_define_constant (onnx, node, result.constant);

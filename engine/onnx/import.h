@@ -30,8 +30,8 @@
 
 /* Constants may have more axes than activations: they end as shapes or weights. */
 #define ENGINE_ONNX_MAX_RANK 8
-/* Integers serve shapes and masks; floats are weights. */
-#define ENGINE_ONNX_MAX_INTEGERS (1 << 20)
+/* Integers serve shapes, masks and tables of places; floats are weights. */
+#define ENGINE_ONNX_MAX_INTEGERS (1 << 23)
 
 enum { /* TensorProto.DataType */
   ENGINE_ONNX_FLOAT = 1,

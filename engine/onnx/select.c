@@ -99,15 +99,6 @@ walk_value (const Walk *walk, int i)
 
 /* --- Of one -------------------------------------------------------------------------------- */
 
-static void
-copy_element (const EngineOnnxResult *result, gint64 to, const EngineOnnxConstant *x, gint64 from)
-{
-  if (result->f)
-    result->f[to] = engine_onnx_f (x, from);
-  else
-    result->i[to] = engine_onnx_i (x, from);
-}
-
 gboolean
 engine_onnx_import_expand (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
 {
@@ -130,7 +121,7 @@ engine_onnx_import_expand (EngineOnnx *onnx, const EngineOnnxNode *node, GError 
           error))
     return FALSE;
   for (gint64 to = 0; to < result.constant->n; to++, walk_next (&walk))
-    copy_element (&result, to, value->constant, walk.at[0]);
+    engine_onnx_result_copy (&result, to, value->constant, walk.at[0]);
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
 
@@ -156,7 +147,7 @@ tile_constant (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxCon
 
     for (int i = x->rank - 1; i >= 0; rest /= dims[i--])
       from += rest % dims[i] % x->dims[i] * stride[i];
-    copy_element (&result, to, x, from);
+    engine_onnx_result_copy (&result, to, x, from);
   }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
@@ -277,7 +268,7 @@ engine_onnx_import_where (EngineOnnx *onnx, const EngineOnnxNode *node, GError *
   for (gint64 to = 0; to < result.constant->n; to++, walk_next (&walk)) {
     const int chosen = walk_value (&walk, 0) != 0 ? 1 : 2;
 
-    copy_element (&result, to, walk.x[chosen], walk.at[chosen]);
+    engine_onnx_result_copy (&result, to, walk.x[chosen], walk.at[chosen]);
   }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }
@@ -314,67 +305,7 @@ engine_onnx_import_one_hot (EngineOnnx *onnx, const EngineOnnxNode *node, GError
   for (gint64 to = 0; to < result.constant->n; to++) {
     const gint64 at = engine_onnx_i (x, to / inner / n * inner + to % inner);
 
-    copy_element (&result, to, values, (at < 0 ? at + n : at) == to / inner % n);
-  }
-  return engine_onnx_define_constant (onnx, node, result.constant);
-}
-
-/* --- ScatterND ------------------------------------------------------------------------------ */
-
-/* The first element that a row of indices names; -1 where it is outside. */
-static gint64
-place_of (const EngineOnnxConstant *x, const EngineOnnxConstant *indices, gint64 row, gint64 depth)
-{
-  gint64 stride[ENGINE_ONNX_MAX_RANK], at = 0;
-
-  engine_onnx_row_strides (x->rank, x->dims, stride);
-  for (gint64 i = 0; i < depth; i++) {
-    gint64 index = engine_onnx_i (indices, row * depth + i);
-
-    index += index < 0 ? x->dims[i] : 0;
-    if (index < 0 || index >= x->dims[i])
-      return -1;
-    at += index * stride[i];
-  }
-  return at;
-}
-
-gboolean
-engine_onnx_import_scatter_nd (EngineOnnx *onnx, const EngineOnnxNode *node, GError **error)
-{
-  const EngineOnnxConstant *x = constant_input (onnx, node, 0, error);
-  const EngineOnnxConstant *indices = x ? engine_onnx_integers (onnx, node, 1, error) : NULL;
-  const EngineOnnxConstant *updates = indices ? constant_input (onnx, node, 2, error) : NULL;
-  g_autofree char *reduction = NULL;
-  gint64 depth, rows, width = 1;
-  EngineOnnxResult result;
-
-  if (!updates || !engine_onnx_string (node, "reduction", "none", &reduction, error))
-    return FALSE;
-  if (strcmp (reduction, "none") != 0)
-    return ENGINE_ONNX_UNSUPPORTED ("reduction \"%.16s\"; none can be done", reduction);
-  depth = indices->rank > 0 ? indices->dims[indices->rank - 1] : 0;
-  if (depth < 1 || depth > x->rank || !x->f != !updates->f)
-    return ENGINE_ONNX_REFUSE ("data, indices and updates do not fit");
-  rows = indices->n / depth;
-  for (int i = depth; i < x->rank; i++)
-    width *= x->dims[i];
-  if (updates->n != rows * width)
-    return ENGINE_ONNX_REFUSE ("%" G_GINT64_FORMAT " updates for %" G_GINT64_FORMAT " places",
-        updates->n, rows * width);
-  if (!engine_onnx_result_new (onnx, &result, x->f != NULL, x->rank, x->dims, error))
-    return FALSE;
-  for (gint64 i = 0; i < x->n; i++)
-    copy_element (&result, i, x, i);
-  for (gint64 row = 0; row < rows; row++) {
-    const gint64 at = place_of (x, indices, row, depth);
-
-    if (at < 0) {
-      engine_onnx_constant_unref (result.constant);
-      return ENGINE_ONNX_REFUSE ("an index is outside the data");
-    }
-    for (gint64 i = 0; i < width; i++)
-      copy_element (&result, at + i, updates, row * width + i);
+    engine_onnx_result_copy (&result, to, values, (at < 0 ? at + n : at) == to / inner % n);
   }
   return engine_onnx_define_constant (onnx, node, result.constant);
 }

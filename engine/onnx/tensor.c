@@ -119,7 +119,7 @@ engine_onnx_new_integers (EngineOnnx *onnx, int rank, const gint64 *dims, gint64
   if (n < 0 || n > ENGINE_ONNX_MAX_INTEGERS) {
     g_set_error (error, ENGINE_ERROR, ENGINE_ERROR_UNSUPPORTED,
         "an integer constant has a negative dim or more than %d elements; integers serve shapes "
-        "only",
+        "and places only",
         ENGINE_ONNX_MAX_INTEGERS);
     return NULL;
   }

@@ -570,6 +570,7 @@ def main():
     models_more.positions(model, node, const, weights)
     models_more.constant_layers(model, node, const, weights)
     models_more.one_hot(model, node, const)
+    models_more.scattered(model, node, const)
     models_more.gathered(model, node, const)
     models_more.sizes(model, node, const)
     models_more.other_numbers(model, node, weights)

@@ -183,6 +183,14 @@ def one_hot(model, node, const):
            const("values", [0.5, -2], np.float32)])
 
 
+def scattered(model, node, const):
+    """x[:, :, :, :] = y, as PyTorch exports it, and x[0, :] = y."""
+    places = np.stack(np.meshgrid(*[np.arange(n) for n in (1, 3, 6, 5)], indexing="ij"), -1)
+    model("scatter-all", [node("Abs", "x", "a"), node("ScatterND", "x places a", "b"), node("Neg", "b", "n"),
+                          node("ScatterND", "b channels n", "y")],
+          [const("places", places), const("channels", places[:, :, 0, 0, :2])])
+
+
 def gathered(model, node, const):
     """Indices that are no range: reversed and repeated, and the patches of an unfold."""
     model("gather-order", [node("Gather", "x channels", "c", axis=1), node("Gather", "c columns", "y", axis=-1)],

@@ -196,6 +196,29 @@ test_constants (void)
           "scale has 8 values for 192 features"},
       {"input x 1 3 8 8; floats d 4; ints i = 0; floats u 1; ScatterND d i u -> y reduction=add; output y",
           UNSUPPORTED, "reduction \"add\""},
+      {"input x 1 3 8 8; Relu x -> r; int i = 0; ScatterND x i r -> y; output y", MODEL,
+          "the indices have no numbers"},
+      {"input x 1 3 8 8; Relu x -> r; ints i = 0 1; ints s = 1 2; Reshape i s -> j; ScatterND x j r -> y; "
+       "output y",
+          UNSUPPORTED, "it replaces some of what is computed"},
+      {"input x 1 3 8 8; Relu x -> r; ints i = 0 1; ints s = 2 1; Reshape i s -> j; ScatterND x j r -> y; "
+       "output y",
+          UNSUPPORTED, "it replaces some of what is computed"},
+      {"input x 1 3 8 8; Relu x -> r; ints i = 0 0 0 1 0 1; ints s = 3 2; Reshape i s -> j; "
+       "ScatterND x j r -> y; output y",
+          UNSUPPORTED, "it replaces some of what is computed"},
+      {"input x 1 3 8 8; Relu x -> r; ints i = 0 0 0 0 0; ints s = 1 5; Reshape i s -> j; "
+       "ScatterND x j r -> y; output y",
+          UNSUPPORTED, "it replaces some of what is computed"},
+      {"input x 1 3 8 8; floats u 1 3 8 8; ints i = 0; ints s = 1 1; Reshape i s -> j; "
+       "ScatterND x j u -> y; output y",
+          UNSUPPORTED, "updates that are constant"},
+      {"input x 1 3 8 8; Flatten x -> f; ints i = 0; ints s = 1 1; Reshape i s -> j; "
+       "ScatterND x j f -> y; output y",
+          UNSUPPORTED, "have other dims than the data"},
+      {"input x 1 3 8 8; floats d 1 3 8 8; ints i = 0; ints s = 1 1; Reshape i s -> j; "
+       "ScatterND d j x -> y; output y",
+          UNSUPPORTED, "is computed from the image, the data are constant"},
       {"input x 1 3 8 8; Relu x -> r; Where r x x -> y; output y", UNSUPPORTED,
           "is computed from the image"},
       {"input x 1 3 8 8; Shape x -> s; int i = 4; Gather s i -> t; Reshape x t -> y; output y",
