@@ -106,7 +106,8 @@ GST_START_TEST (test_not_converged)
     const char *launch, *text;
     guint frames;
   } cases[] = {
-      {"int8calib auto-stop=true max-frames=40", "the first check is at 64 frames", 40},
+      {"int8calib auto-stop=true method=minmax max-frames=40", "the first check is at 64 frames",
+          40},
       {"int8calib auto-stop=true method=minmax max-frames=70", "did not stand still", 70},
   };
   TestCalib c = test_calib_new (cases[__i__].launch);
@@ -179,7 +180,7 @@ GST_END_TEST;
 GST_START_TEST (test_scene_change)
 {
   static const guint seeds[] = {1, 1, 1, 2, 2, 1, 3, 3, 3, 3};
-  TestCalib c = test_calib_new ("int8calib scene-change=0.01 max-frames=0");
+  TestCalib c = test_calib_new ("int8calib method=minmax scene-change=0.01 max-frames=0");
   GstStructure *done;
 
   g_object_set (c.element, "table", test_path ("out.table"), NULL);
@@ -201,7 +202,8 @@ GST_END_TEST;
 /* Every frame that came is told of once, and why. */
 GST_START_TEST (test_counts)
 {
-  TestCalib c = test_calib_new ("int8calib interval=2 scene-change=0.001 max-frames=5");
+  TestCalib c =
+      test_calib_new ("int8calib method=minmax interval=2 scene-change=0.001 max-frames=5");
   GstStructure *done, *stats = NULL;
   guint64 sum;
 
@@ -235,7 +237,7 @@ GST_END_TEST;
 /* Places without a frame are counted, and are no error. */
 GST_START_TEST (test_gaps)
 {
-  TestCalib c = test_calib_new ("int8calib max-frames=4");
+  TestCalib c = test_calib_new ("int8calib method=minmax max-frames=4");
   GstStructure *done, *stats = NULL;
 
   g_object_set (c.element, "table", test_path ("out.table"), NULL);
@@ -262,7 +264,7 @@ GST_END_TEST;
 GST_START_TEST (test_effective_frames)
 {
   const gboolean same = __i__ == 0;
-  TestCalib c = test_calib_new ("int8calib max-frames=0");
+  TestCalib c = test_calib_new ("int8calib method=minmax max-frames=0");
   GstStructure *done;
   double effective;
 
@@ -289,7 +291,7 @@ GST_START_TEST (test_faster_than_the_worker)
   g_autofree char *launch = g_strdup_printf (
       "videotestsrc is-live=true num-buffers=400 pattern=snow ! "
       "video/x-raw,format=GRAY8,width=320,height=240,framerate=1000/1 ! "
-      "int8calib name=calib backend=ref threads=1 max-frames=0 auto-stop=true model=%s table=%s",
+      "int8calib name=calib backend=ref threads=1 method=minmax max-frames=0 auto-stop=true model=%s table=%s",
       test_model (), test_path ("out.table"));
   GstElement *pipeline = gst_parse_launch (launch, NULL);
   GstBus *bus = gst_element_get_bus (pipeline);
@@ -374,8 +376,9 @@ GST_START_TEST (test_objects)
     const char *launch;
     gboolean persons;
   } cases[] = {
-      {"int8calib process-mode=objects object-min-width=20 object-min-height=20", TRUE},
-      {"int8calib process-mode=objects object-class=truck;car object-min-width=11", FALSE},
+      {"int8calib method=mse process-mode=objects object-min-width=20 object-min-height=20", TRUE},
+      {"int8calib method=mse process-mode=objects object-class=truck;car object-min-width=11",
+          FALSE},
   };
   const gboolean persons = cases[__i__].persons;
   g_autofree char *expected = NULL, *got = NULL;
@@ -397,7 +400,7 @@ GST_START_TEST (test_objects)
   gst_structure_free (done);
   test_calib_free (&c);
 
-  c = test_calib_new ("int8calib");
+  c = test_calib_new ("int8calib method=mse");
   g_object_set (c.element, "table", test_path ("parts.table"), NULL);
   test_calib_play (&c);
   for (guint i = 0; i < 6; i++) {
@@ -419,8 +422,9 @@ GST_END_TEST;
 /* The scene is the whole frame's; max-frames counts objects. */
 GST_START_TEST (test_objects_and_scenes)
 {
-  TestCalib c = test_calib_new ("int8calib process-mode=objects scene-change=0.001 max-frames=5 "
-                                "object-min-width=20 eos-when-done=true");
+  TestCalib c = test_calib_new (
+      "int8calib method=minmax process-mode=objects scene-change=0.001 max-frames=5 "
+      "object-min-width=20 eos-when-done=true");
   GstStructure *done;
 
   g_object_set (c.element, "table", test_path ("out.table"), NULL);
