@@ -6,6 +6,7 @@
 #include "engine/verify.h"
 
 #include <math.h>
+#include <string.h>
 
 G_GNUC_PRINTF (3, 4)
 static gboolean
@@ -206,25 +207,41 @@ passes_bytes (EngineOp op)
          op == ENGINE_OP_TRANSPOSE || op == ENGINE_OP_PAD;
 }
 
+/* Read as the output is written: pixel by pixel, whatever the rank of either. */
+static gboolean
+is_residual_of (const EngineValue *r, const EngineValue *y)
+{
+  int from[4], to[4];
+
+  if (r->rank < 2 || r->rank > 4)
+    return FALSE;
+  engine_value_nhwc (r, from);
+  engine_value_nhwc (y, to);
+  return memcmp (from, to, sizeof to) == 0;
+}
+
 static gboolean
 verify_conv_types (const EngineGraph *graph, const EngineNode *node, GError **error)
 {
   const EngineType x = engine_graph_value (graph, node->inputs[ENGINE_CONV_X])->type;
   const EngineType y = engine_graph_value (graph, node->output)->type;
   const int b = node->inputs[ENGINE_CONV_B], m = node->inputs[ENGINE_CONV_M];
+  const int r = node->inputs[ENGINE_CONV_R];
   const int vectors[] = {b, m};
   const int oc = engine_graph_value (graph, node->inputs[ENGINE_CONV_W])->dims[0];
 
   /* Weights of halves are floats until a back end packs them. */
   if (!type_is (graph, node->inputs[ENGINE_CONV_W], x == ENGINE_TYPE_F16 ? ENGINE_TYPE_F32 : x) ||
-      !type_is (graph, node->inputs[ENGINE_CONV_R], x) || (x != ENGINE_TYPE_S8 && y != x))
+      !type_is (graph, r, x) || (x != ENGINE_TYPE_S8 && y != x))
     return REFUSE_NODE ("input, weights, residual and output differ in type");
   if ((x == ENGINE_TYPE_S8) != (m != ENGINE_NONE) || (x == ENGINE_TYPE_S8 && b == ENGINE_NONE))
     return REFUSE_NODE ("int8 needs both m and b, float takes no m");
   if (x == ENGINE_TYPE_S8 && y == ENGINE_TYPE_F32 &&
-      (node->inputs[ENGINE_CONV_R] != ENGINE_NONE || node->conv.lo > -INFINITY ||
-          node->conv.hi < INFINITY))
+      (r != ENGINE_NONE || node->conv.lo > -INFINITY || node->conv.hi < INFINITY))
     return REFUSE_NODE ("a float output of int8 takes neither residual nor clamp");
+  if (r != ENGINE_NONE &&
+      !is_residual_of (engine_graph_value (graph, r), engine_graph_value (graph, node->output)))
+    return REFUSE_NODE ("residual and output differ in shape");
   for (guint i = 0; i < G_N_ELEMENTS (vectors); i++) {
     const EngineValue *v;
 

@@ -188,6 +188,12 @@ break_bias (const Sound *s)
 }
 
 static void
+break_residual (const Sound *s)
+{
+  node_of (s, s->conv)->inputs[ENGINE_CONV_R] = s->x; /* three channels for four */
+}
+
+static void
 test_verifier (void)
 {
   static const struct {
@@ -217,6 +223,7 @@ test_verifier (void)
       {break_stray, "input 0 (\"stray\") is not computed by any node"},
       {break_m, "node \"conv\" (conv): int8 needs both m and b, float takes no m"},
       {break_bias, "node \"conv\" (conv): b is not float [4]"},
+      {break_residual, "node \"conv\" (conv): residual and output differ in shape"},
   };
   Sound sound = sound_graph ();
 
