@@ -212,11 +212,13 @@ gboolean gst_int8_calib_worker_start (GstInt8Calib *self);
 void gst_int8_calib_worker_stop (GstInt8Calib *self);
 void gst_int8_calib_worker_join (GstInt8Calib *self);
 
-/* output: what can be told without reading the model. */
+/* check: what can be told without reading the model. */
 gboolean gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **error);
+/* The items of `merge`, without empty ones. */
+char **gst_int8_calib_merge_paths (const GstInt8CalibSettings *settings);
 /* Whether a table that is there already is to be used instead of a new one. */
 gboolean gst_int8_calib_table_is_there (const GstInt8CalibSettings *settings);
-/* The rest is for the worker. Existing table: fits, or an error; posts that nothing was done. */
+/* output: for the worker. Existing table: fits, or an error; posts that nothing was done. */
 gboolean gst_int8_calib_use_table (GstInt8Calib *self, GError **error);
 /* New statistics, or those of the file, continued. Also tries the files to be merged. */
 CalibStatistics *gst_int8_calib_open_statistics (GstInt8Calib *self, GError **error);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* calib-refused.c: int8calib: what it refuses before the first frame, or with it. */
+#include "tests/gst/common.h"
+
+GST_START_TEST (test_settings)
+{
+  static const struct {
+    const char *property, *value, *text1, *text2;
+  } cases[] = {
+      {"model", "", "no model", "\"model\""},
+      {"table", "", "nothing to write", "\"table\""},
+      {"table", "/no/such/folder/out.table", "/no/such/folder", "make the folder"},
+      {"qdq-model", "/no/such/folder/q.onnx", "/no/such/folder", "make the folder"},
+      {"table", "/proc/out.table", "/proc", "folder"},
+      {"table", "/tmp", "/tmp", "is a folder"},
+      {"statistics", "/no/such/folder/s.int8stats", "/no/such/folder", "make the folder"},
+      {"backend", "cuda:999", "cuda:999", "backend=auto"},
+      {"mean", "x", "mean", "x"},
+  };
+  TestCalib c = test_calib_new ("int8calib");
+
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  g_object_set (c.element, cases[__i__].property, cases[__i__].value, NULL);
+  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c.bus, cases[__i__].text1, cases[__i__].text2, NULL);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_merge_settings)
+{
+  TestCalib c = test_calib_new ("int8calib method=entropy2-trt");
+
+  g_object_set (c.element, "table", test_path ("out.table"), "merge", "a.int8stats", NULL);
+  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c.bus, "entropy2-trt", "merge", NULL);
+  gst_util_set_object_arg (G_OBJECT (c.element), "method", "entropy2");
+  gst_element_set_state (c.element, GST_STATE_READY);
+  g_object_set (c.element, "statistics", "a.int8stats", NULL);
+  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c.bus, "a.int8stats", "twice", NULL);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+/* Errors of the worker: on the bus once, and as a flow to upstream. */
+GST_START_TEST (test_worker_errors)
+{
+  static const struct {
+    const char *property, *name, *contents, *text;
+  } cases[] = {
+      {"model", "missing.onnx", NULL, "missing.onnx"},
+      {"model", "text.onnx", "not a model", "text.onnx"},
+      {"statistics", "bad.int8stats", "not statistics", "bad.int8stats"},
+      {"merge", "missing.int8stats", NULL, "missing.int8stats"},
+      {"table", "corrupt.table", "TRT-8601-EntropyCalibration2\nx: zebra\n", "corrupt.table"},
+  };
+  const char *path = test_path (cases[__i__].name);
+  TestCalib c = test_calib_new ("int8calib");
+  GstFlowReturn result = GST_FLOW_OK;
+
+  if (cases[__i__].contents)
+    fail_unless (g_file_set_contents (path, cases[__i__].contents, -1, NULL));
+  g_object_set (c.element, "table", test_path ("out.table"), NULL);
+  g_object_set (c.element, cases[__i__].property, path, NULL);
+  test_calib_play (&c);
+  for (guint i = 0; i < 1000 && result == GST_FLOW_OK; i++)
+    result = test_calib_push (&c, i, 1);
+  fail_unless_equals_int (result, GST_FLOW_ERROR);
+  test_expect_error (c.bus, cases[__i__].text, NULL);
+  fail_unless (!g_file_test (test_path ("out.table"), G_FILE_TEST_EXISTS));
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("int8calib refused");
+  TCase *tcase = tcase_create ("refused");
+
+  tcase_set_timeout (tcase, 60);
+  tcase_add_checked_fixture (tcase, test_setup, test_teardown);
+  tcase_add_loop_test (tcase, test_settings, 0, 9);
+  tcase_add_test (tcase, test_merge_settings);
+  tcase_add_loop_test (tcase, test_worker_errors, 0, 5);
+  suite_add_tcase (suite, tcase);
+  return suite;
+}
+
+int
+main (int argc, char **argv)
+{
+  return test_main (argc, argv, "calib-refused", make_suite);
+}
