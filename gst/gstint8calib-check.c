@@ -36,6 +36,60 @@ check_writable (const char *path, const char *property, GError **error)
   return FALSE;
 }
 
+/* Here rather than where the model is loaded, so that a wrong name fails the change of state. */
+static gboolean
+check_readable (const char *path, const char *property, GError **error)
+{
+  if (!path || !*path || g_access (path, R_OK) == 0)
+    return TRUE;
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errno), "%s=%s cannot be read: %s",
+      property, path, g_strerror (errno));
+  return FALSE;
+}
+
+static gboolean
+is_same_file (const char *a, const char *b)
+{
+  g_autofree char *whole = NULL, *other = NULL;
+  GStatBuf one, two;
+
+  if (!a || !b || !*a || !*b)
+    return FALSE;
+  if (g_stat (a, &one) == 0 && g_stat (b, &two) == 0)
+    return one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+  whole = g_canonicalize_filename (a, NULL);
+  other = g_canonicalize_filename (b, NULL);
+  return g_str_equal (whole, other);
+}
+
+/* Nothing is written over what is read, or twice to one place. */
+static gboolean
+check_places (const GstInt8CalibSettings *settings, GError **error)
+{
+  const struct {
+    const char *property, *path;
+  } files[] = {
+      {"table", settings->table},
+      {"statistics", settings->statistics},
+      {"qdq-model", settings->qdq_model},
+      {"report", settings->report},
+      {"model", settings->config.model}, /* from here on they are read */
+      {"proto-file", settings->config.proto_file},
+      {"mean-file", settings->config.mean_file},
+  };
+  const gsize n_written = 4;
+
+  for (gsize i = 0; i < n_written; i++)
+    for (gsize k = i + 1; k < G_N_ELEMENTS (files); k++)
+      if (is_same_file (files[i].path, files[k].path)) {
+        g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+            "%s=%s is the file of \"%s\", too, and would be written over: name another",
+            files[i].property, files[i].path, files[k].property);
+        return FALSE;
+      }
+  return TRUE;
+}
+
 char **
 gst_int8_calib_merge_paths (const GstInt8CalibSettings *settings)
 {
@@ -61,7 +115,7 @@ check_merge (const GstInt8CalibSettings *settings, GError **error)
     return FALSE;
   }
   for (char **path = paths; *path; path++)
-    if (settings->statistics && g_str_equal (*path, settings->statistics)) {
+    if (is_same_file (*path, settings->statistics)) {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
           "merge lists %s, which \"statistics\" continues: its frames would count twice", *path);
       return FALSE;
@@ -111,8 +165,10 @@ gst_int8_calib_check_settings (const GstInt8CalibSettings *settings, GError **er
         calib_method_name (settings->method));
     return FALSE;
   }
-  return gst_int8_config_preprocess (&settings->config, 0, &preprocess, error) &&
-         check_merge (settings, error) &&
+  return check_readable (settings->config.model, "model", error) &&
+         check_readable (settings->config.proto_file, "proto-file", error) &&
+         gst_int8_config_preprocess (&settings->config, 0, &preprocess, error) &&
+         check_places (settings, error) && check_merge (settings, error) &&
          (!settings->table || gst_int8_calib_table_is_there (settings) ||
              check_writable (settings->table, "table", error)) &&
          (!settings->statistics || check_writable (settings->statistics, "statistics", error)) &&

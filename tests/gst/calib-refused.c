@@ -2,12 +2,17 @@
 /* calib-refused.c: int8calib: what it refuses before the first frame, or with it. */
 #include "tests/gst/common.h"
 
+#include <string.h>
+#include <unistd.h>
+
 GST_START_TEST (test_settings)
 {
   static const struct {
     const char *property, *value, *text1, *text2;
   } cases[] = {
       {"model", "", "no model", "\"model\""},
+      {"model", "/nonexistent.onnx", "model=/nonexistent.onnx", "No such file"},
+      {"proto-file", "/nonexistent.prototxt", "proto-file=/nonexistent.prototxt", "No such file"},
       {"table", "", "nothing to write", "\"table\""},
       {"table", "/no/such/folder/out.table", "/no/such/folder", "make the folder"},
       {"qdq-model", "/no/such/folder/q.onnx", "/no/such/folder", "make the folder"},
@@ -46,13 +51,50 @@ GST_START_TEST (test_merge_settings)
 }
 GST_END_TEST;
 
+/* Nothing is written over the model, or over another file that is written. */
+GST_START_TEST (test_one_place)
+{
+  static const struct {
+    const char *property, *name, *other, *text;
+  } cases[] = {
+      {"table", "m.onnx", "\"model\"", "written over"},
+      {"statistics", "link.onnx", "\"model\"", "written over"},
+      {"report", "m.onnx", "\"model\"", "written over"},
+      {"qdq-model", "link.onnx", "\"model\"", "written over"},
+      {"statistics", "out.table", "\"statistics\"", "written over"},
+      {"report", "./out.table", "\"report\"", "written over"},
+      {"merge", "link.int8stats", "merge", "twice"},
+  };
+  const char *path = test_path (cases[__i__].name);
+  TestCalib c = test_calib_new ("int8calib preprocess=unit table-exists=overwrite");
+  g_autofree char *model = NULL, *after = NULL;
+  gsize size, size_after;
+
+  fail_unless (g_file_get_contents (test_model (), &model, &size, NULL));
+  fail_unless (g_file_set_contents (test_path ("m.onnx"), model, size, NULL));
+  fail_unless_equals_int (symlink (test_path ("m.onnx"), test_path ("link.onnx")), 0);
+  if (g_str_equal (cases[__i__].property, "merge")) {
+    g_object_set (c.element, "statistics", test_path ("s.int8stats"), NULL);
+    fail_unless (g_file_set_contents (test_path ("s.int8stats"), "", -1, NULL));
+    fail_unless_equals_int (symlink (test_path ("s.int8stats"), path), 0);
+  }
+  g_object_set (c.element, "model", test_path ("m.onnx"), "table", test_path ("out.table"), NULL);
+  g_object_set (c.element, cases[__i__].property, path, NULL);
+  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c.bus, cases[__i__].other, cases[__i__].text, NULL);
+  fail_unless (g_file_get_contents (test_path ("m.onnx"), &after, &size_after, NULL));
+  fail_unless (size == size_after && memcmp (model, after, size) == 0);
+  test_calib_free (&c);
+}
+GST_END_TEST;
+
 /* Errors of the worker: on the bus once, and as a flow to upstream. */
 GST_START_TEST (test_worker_errors)
 {
   static const struct {
     const char *property, *name, *contents, *text;
   } cases[] = {
-      {"model", "missing.onnx", NULL, "missing.onnx"},
       {"model", "text.onnx", "not a model", "text.onnx"},
       {"statistics", "bad.int8stats", "not statistics", "bad.int8stats"},
       {"merge", "missing.int8stats", NULL, "missing.int8stats"},
@@ -84,9 +126,10 @@ make_suite (void)
 
   tcase_set_timeout (tcase, 60);
   tcase_add_checked_fixture (tcase, test_setup, test_teardown);
-  tcase_add_loop_test (tcase, test_settings, 0, 9);
+  tcase_add_loop_test (tcase, test_settings, 0, 11);
+  tcase_add_loop_test (tcase, test_one_place, 0, 7);
   tcase_add_test (tcase, test_merge_settings);
-  tcase_add_loop_test (tcase, test_worker_errors, 0, 5);
+  tcase_add_loop_test (tcase, test_worker_errors, 0, 4);
   suite_add_tcase (suite, tcase);
   return suite;
 }
