@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* backend.c: back ends that are shared within the process, because what lies in their memory is. */
-#include "engine/engine.h"
+#include "engine/exec.h"
 
 #include <string.h>
 
@@ -98,4 +98,15 @@ engine_backend_close (KernelBackend *backend)
     break;
   }
   g_mutex_unlock (&lock);
+}
+
+int
+engine_backend_lanes (KernelBackend *backend, int threads)
+{
+  KernelQueue *queue = backend->queue_new (backend, threads);
+  const int lanes = queue ? backend->queue_lanes (queue) : 1;
+
+  if (queue)
+    backend->queue_free (queue);
+  return lanes;
 }

@@ -32,6 +32,8 @@ typedef struct {
   const GPtrArray *frames; /* const float *: input tensors, as the FP32 network takes them */
   const EngineBias *equalised; /* or NULL: its scales by channel are the result's, too */
   int threads;             /* 0 for all CPUs */
+  EngineProgressFn progress; /* in frames that have run, with the layer; or NULL */
+  gpointer progress_data;
 } EngineBiasOptions;
 
 /* "full": on frames, layer after layer, for this table: the frames run through half the INT8 network
@@ -62,6 +64,8 @@ typedef struct {
   EngineRanges ranges;
   const EnginePreprocess *preprocess;
   const CalibStatistics *statistics; /* for the correction; NULL: none is wanted */
+  EngineProgressFn progress;         /* in frames that have run, or NULL */
+  gpointer progress_data;
 } EngineEqualiseOptions;
 /* Errors are those of engine_bias_full() but for no frames, and of calib_threshold() with the tensor's name; bias
  * may have some of the scales then. */

@@ -178,18 +178,6 @@ new_counting (Engine *engine, KernelBackend *backend, int batch, int threads,
       (const EngineCounted *) (gpointer) counted->data, counted->len, error);
 }
 
-/* How many threads a queue has, 0 standing for all CPUs. */
-static int
-lanes_of (KernelBackend *backend, int threads)
-{
-  KernelQueue *queue = backend->queue_new (backend, threads);
-  const int lanes = queue ? backend->queue_lanes (queue) : 1;
-
-  if (queue)
-    backend->queue_free (queue);
-  return lanes;
-}
-
 static gboolean
 make_exec (EngineCalibrator *calibrator, Engine *engine, KernelBackend *backend, int threads,
     const CalibStatistics *statistics, GError **error)
@@ -200,7 +188,7 @@ make_exec (EngineCalibrator *calibrator, Engine *engine, KernelBackend *backend,
     calibrator->exec = engine_exec_new_tapped (engine, backend, calibrator->batch, threads, tap,
         calibrator, error);
   } else if (backend->host_memory) {
-    const int lanes = lanes_of (backend, threads);
+    const int lanes = engine_backend_lanes (backend, threads);
 
     calibrator->batch = (calibrator->batch + lanes - 1) / lanes * lanes;
     calibrator->exec = engine_exec_new_tapped_by_image (engine, backend, calibrator->batch, threads,

@@ -13,7 +13,14 @@
 #include <float.h>
 #include <math.h>
 
-#define PARTS 5
+typedef struct {
+  const EngineEqualiser *e;
+  const EngineEqualiseObservation *observation;
+  const EngineBias *plain;
+  Engine *exact;
+  EngineComparison *without; /* the INT8 network with `plain` alone; made with the first scales */
+  GArray *of_frames;         /* double: gains in dB */
+} Judgement;
 
 static EngineComparison *
 compare_with (const EngineEqualiser *e, Engine *exact, const EngineBias *bias, GError **error)
@@ -63,73 +70,64 @@ is_gain (const double *gains, guint n)
   return n > 1 && mean > sqrt (squares / (n - 1) / n);
 }
 
-/* Every PARTS-th frame, or the others. */
-static GPtrArray *
-frames_of (const GPtrArray *frames, guint part, gboolean others)
-{
-  GPtrArray *taken = g_ptr_array_new ();
-
-  for (guint f = 0; f < frames->len; f++)
-    if ((f % PARTS == part) != others)
-      g_ptr_array_add (taken, frames->pdata[f]);
-  return taken;
-}
-
+/* The frames of a part, on both networks. */
 static gboolean
-judge (const EngineEqualiser *e, EngineComparison *plain, EngineComparison *equalised,
-    const GPtrArray *frames, GArray *gains, GError **error)
+judge (const Judgement *j, EngineComparison *with, guint part, GError **error)
 {
-  const float *logits = plain->pairs[plain->logits].exact;
+  const EngineEqualiser *e = j->e;
+  const GPtrArray *frames = e->options->frames;
+  const float *logits = j->without->pairs[j->without->logits].exact;
 
-  for (guint f = 0; f < frames->len; f++) {
+  for (guint f = part; f < frames->len; f += ENGINE_EQUALISE_PARTS) {
+    engine_equalise_tell (e, 2 * frames->len + j->of_frames->len);
     if (g_cancellable_set_error_if_cancelled (e->cancellable, error) ||
-        !engine_comparison_push_frame (plain, frames->pdata[f], NULL, error) ||
-        !engine_comparison_push_frame (equalised, frames->pdata[f], logits, error))
+        !engine_comparison_push_frame (j->without, frames->pdata[f], NULL, error) ||
+        !engine_comparison_push_frame (with, frames->pdata[f], logits, error))
       return FALSE;
-    const double gain = 10 * log10 (noise_of (plain, logits) / noise_of (equalised, logits));
-    g_array_append_val (gains, gain);
+    const double gain = 10 * log10 (noise_of (j->without, logits) / noise_of (with, logits));
+    g_array_append_val (j->of_frames, gain);
   }
   return TRUE;
 }
 
-/* Scales from the other frames, judged on those of a part. No gains where there are no scales. */
+/* Scales from the other frames, judged on those of the part. No gains where there are no scales. */
 static gboolean
-judge_part (const EngineEqualiser *e, Engine *exact, const EngineBias *plain, guint part,
-    GArray *gains, GError **error)
+judge_part (Judgement *j, guint part, GError **error)
 {
-  g_autoptr (GPtrArray) from = frames_of (e->options->frames, part, TRUE);
-  g_autoptr (GPtrArray) on = frames_of (e->options->frames, part, FALSE);
   g_autoptr (EngineBias) channels = engine_bias_new (), corrected = NULL;
-  g_autoptr (EngineComparison) without = NULL, with = NULL;
+  g_autoptr (EngineComparison) with = NULL;
 
-  engine_bias_copy_channels (channels, plain);
-  if (!engine_equalise_find (e, TRUE, from, channels, error))
+  engine_bias_copy_channels (channels, j->plain);
+  if (!engine_equalise_add (j->e, j->observation, TRUE, part, channels, error))
     return FALSE;
-  if (engine_bias_n_equalised (channels) == engine_bias_n_equalised (plain))
+  if (engine_bias_n_equalised (channels) == engine_bias_n_equalised (j->plain))
     return TRUE;
-  corrected = engine_equalise_corrected (e, channels);
-  without = compare_with (e, exact, plain, error);
-  with = without ? compare_with (e, exact, corrected, error) : NULL;
-  return with && judge (e, without, with, on, gains, error);
+  corrected = engine_equalise_corrected (j->e, channels);
+  if (!j->without)
+    j->without = compare_with (j->e, j->exact, j->plain, error);
+  if (j->without)
+    with = compare_with (j->e, j->exact, corrected, error);
+  return with && judge (j, with, part, error);
 }
 
 gboolean
-engine_equalise_gains (const EngineEqualiser *e, const EngineBias *plain, gboolean *gains,
-    GError **error)
+engine_equalise_gains (const EngineEqualiser *e, const EngineEqualiseObservation *observation,
+    const EngineBias *plain, gboolean *gains, GError **error)
 {
   const EngineBuildOptions fp32 = {.precision = ENGINE_PRECISION_FP32};
-  g_autoptr (Engine) exact = NULL;
+  g_autoptr (Engine) exact =
+      engine_build (e->model, &fp32, NULL, NULL, NULL, e->cancellable, error);
   g_autoptr (GArray) of_frames = g_array_new (FALSE, FALSE, sizeof (double));
+  Judgement j = {e, observation, plain, exact, NULL, of_frames};
+  gboolean ok = exact != NULL;
 
-  *gains = FALSE;
-  if (e->options->frames->len < PARTS)
-    return TRUE;
-  exact = engine_build (e->model, &fp32, NULL, NULL, NULL, e->cancellable, error);
-  for (guint part = 0; part < PARTS; part++)
-    if (!exact || !judge_part (e, exact, plain, part, of_frames, error)) {
-      g_prefix_error (error, "equalising before dense convolutions: ");
-      return FALSE;
-    }
+  for (guint part = 0; ok && part < ENGINE_EQUALISE_PARTS; part++)
+    ok = judge_part (&j, part, error);
+  engine_comparison_free (j.without);
+  if (!ok) {
+    g_prefix_error (error, "equalising before dense convolutions: ");
+    return FALSE;
+  }
   *gains = is_gain ((const double *) of_frames->data, of_frames->len);
   return TRUE;
 }

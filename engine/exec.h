@@ -34,3 +34,7 @@ gboolean engine_exec_collect (EngineExec *exec, EngineCountsFn fn, gpointer data
 /* A run that times every step. Returns what failed, or NULL. */
 const char *engine_profile_run (const EngineProgram *program, int batch, EngineProfileFn profile,
     gpointer data);
+
+/* How many threads a queue has, 0 standing for all CPUs: so many images are worth having for
+ * engine_exec_new_tapped_by_image(). */
+int engine_backend_lanes (KernelBackend *backend, int threads);
