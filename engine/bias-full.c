@@ -56,6 +56,18 @@ average (const float *x, gsize n, guint channels, double *means)
     means[k] /= (double) (n / channels);
 }
 
+/* Frames go through the FP32 network, and then through the INT8 one up to each layer. */
+static void
+tell (const Full *full, guint layer, guint frame, const char *what)
+{
+  const EngineBiasOptions *options = full->options;
+  const guint n = options->frames->len;
+
+  if (options->progress)
+    options->progress (layer * n + frame, (full->layers->len + 1) * n, what,
+        options->progress_data);
+}
+
 /* --- The FP32 network ----------------------------------------------------------------------- */
 
 /* The clamp becomes a node of its own, which takes the name. */
@@ -158,6 +170,7 @@ run_exact (Full *full, GError **error)
     return FALSE;
   engine_input (engine, &input);
   for (full->frame = 0; full->frame < frames->len; full->frame++) {
+    tell (full, 0, full->frame, "fp32");
     memcpy (engine_exec_input (exec, 0), g_ptr_array_index (frames, full->frame),
         sizeof (float) * input.height * input.width * input.channels);
     if (g_cancellable_set_error_if_cancelled (full->cancellable, error) ||
@@ -254,12 +267,14 @@ measure (const Full *full, const Layer *layer, Engine *engine, GError **error)
   g_autoptr (EngineExec) exec =
       engine_exec_new (engine, full->backend, 1, full->options->threads, error);
   g_autofree double *off = g_new (double, (gsize) frames->len * layer->channels);
+  const guint number = 1 + (guint) (layer - &g_array_index (full->layers, Layer, 0));
 
   if (!exec)
     return NULL;
   for (guint f = 0; f < frames->len; f++) {
     double *of_frame = off + (gsize) f * layer->channels;
 
+    tell (full, number, f, layer->name);
     fill (engine, g_ptr_array_index (frames, f), engine_exec_input (exec, 0));
     if (g_cancellable_set_error_if_cancelled (full->cancellable, error) ||
         !engine_exec_run (exec, 1, error))
@@ -348,6 +363,7 @@ engine_bias_full (const EngineModel *model, const CalibTable *table,
   for (guint i = 0; i < layers->len; i++)
     if (!correct (&full, &g_array_index (layers, Layer, i), error))
       return NULL;
+  tell (&full, layers->len + 1, 0, "done");
   return g_steal_pointer (&bias);
 }
 

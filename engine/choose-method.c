@@ -31,6 +31,7 @@ typedef struct {
   GCancellable *cancellable;
   Engine *exact;
   guint n_frames; /* the first of those kept */
+  guint done, total; /* frames, of all methods */
   float *logits;  /* of the FP32 network on these; NULL until one method has run */
   double *divergences[CALIB_METHOD_COUNT]; /* of every frame, by method; NULL: not judged */
 } Trials;
@@ -49,9 +50,16 @@ build (const Trials *t, CalibMethod method, GError **error)
   return table ? engine_build (t->model, &options, NULL, NULL, NULL, t->cancellable, error) : NULL;
 }
 
+static void
+tell (const Trials *t, const char *what)
+{
+  if (t->options->progress)
+    t->options->progress (t->done, t->total, what, t->options->progress_data);
+}
+
 /* The FP32 network runs for the first method only. */
 static gboolean
-push_frames (Trials *t, EngineComparison *comparison, GError **error)
+push_frames (Trials *t, CalibMethod method, EngineComparison *comparison, GError **error)
 {
   const EngineTensorPair *pair = &comparison->pairs[comparison->logits];
   const gboolean known = t->logits != NULL;
@@ -62,6 +70,7 @@ push_frames (Trials *t, EngineComparison *comparison, GError **error)
     float *logits = t->logits + i * pair->elements;
     gsize size;
 
+    tell (t, calib_method_name (method));
     if (g_cancellable_set_error_if_cancelled (t->cancellable, error) ||
         !(known ? engine_comparison_push_frame (comparison,
                       calib_statistics_kept (t->statistics, i, &size), logits, error)
@@ -69,6 +78,7 @@ push_frames (Trials *t, EngineComparison *comparison, GError **error)
       return FALSE;
     if (!known)
       memcpy (logits, pair->exact, pair->elements * sizeof *logits);
+    t->done++;
   }
   return TRUE;
 }
@@ -84,7 +94,7 @@ judge (Trials *t, CalibMethod method, EngineMethodScore *score, GError **error)
   g_autoptr (EngineComparison) comparison =
       judged ? engine_comparison_new (t->exact, judged, t->backend, &how, error) : NULL;
 
-  if (!comparison || !push_frames (t, comparison, error)) {
+  if (!comparison || !push_frames (t, method, comparison, error)) {
     g_prefix_error (error, "%s: ", calib_method_name (method));
     return FALSE;
   }
@@ -168,21 +178,28 @@ sort (const Trials *t, GArray *ranking)
   qsort (rows, n_best, sizeof *rows, by_sqnr);
 }
 
-/* Every method that the statistics can serve. */
+/* Whether the statistics can serve the method. */
+static gboolean
+is_served (const Trials *t, CalibMethod method)
+{
+  return (calib_method_flags (method) & ~calib_statistics_flags (t->statistics)) == 0;
+}
+
 static gboolean
 judge_all (Trials *t, GArray *ranking, GError **error)
 {
-  const CalibHistogramFlags there = calib_statistics_flags (t->statistics);
-
+  for (guint i = 0; i < G_N_ELEMENTS (candidates); i++)
+    t->total += is_served (t, candidates[i]) ? t->n_frames : 0;
   for (guint i = 0; i < G_N_ELEMENTS (candidates); i++) {
     EngineMethodScore score;
 
-    if ((calib_method_flags (candidates[i]) & ~there) != 0)
+    if (!is_served (t, candidates[i]))
       continue;
     if (!judge (t, candidates[i], &score, error))
       return FALSE;
     g_array_append_val (ranking, score);
   }
+  tell (t, "methods");
   return TRUE;
 }
 

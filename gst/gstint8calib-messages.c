@@ -166,6 +166,24 @@ gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int perc
           .fields = fields});
 }
 
+void
+gst_int8_calib_post_work (guint done, guint total, const char *what, gpointer data)
+{
+  GstInt8CalibWork *work = data;
+  const int percent = (int) ((guint64) done * 100 / total);
+  g_autofree char *text = NULL;
+
+  if (percent == work->percent)
+    return;
+  text = g_strdup_printf ("%s: %d %%, %s", work->text, percent, what);
+  gst_int8_progress_post (GST_ELEMENT (work->self),
+      work->percent < 0 ? GST_PROGRESS_TYPE_START
+      : done == total   ? GST_PROGRESS_TYPE_COMPLETE
+                        : GST_PROGRESS_TYPE_CONTINUE,
+      &(GstInt8Progress){.code = work->code, .text = text, .percent = percent});
+  work->percent = percent;
+}
+
 char *
 gst_int8_calib_nothing (GstInt8Calib *self)
 {

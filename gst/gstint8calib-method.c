@@ -25,6 +25,8 @@ gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias, const CalibTab
     GError **error)
 {
   const gboolean corrects = self->run.bias_correction != GST_INT8_BIAS_CORRECTION_OFF;
+  GstInt8CalibWork scaling = {self, "equalisation", "finding scales by channel", -1};
+  GstInt8CalibWork correcting = {self, "bias", "correcting biases", -1};
   g_autoptr (EngineBias) taken = bias ? bias : engine_bias_new ();
   g_autoptr (GPtrArray) frames = engine_bias_frames (self->model, self->statistics, error);
   const EngineEqualiseOptions equalise = {.method = self->run.method,
@@ -34,12 +36,16 @@ gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias, const CalibTab
       .table = table,
       .ranges = ENGINE_RANGES_FULL,
       .preprocess = &self->preprocess,
-      .statistics = corrects ? self->statistics : NULL};
+      .statistics = corrects ? self->statistics : NULL,
+      .progress = gst_int8_calib_post_work,
+      .progress_data = &scaling};
   const EngineBiasOptions full = {.ranges = ENGINE_RANGES_FULL,
       .preprocess = &self->preprocess,
       .frames = frames,
       .equalised = taken,
-      .threads = (int) self->run.config.threads};
+      .threads = (int) self->run.config.threads,
+      .progress = gst_int8_calib_post_work,
+      .progress_data = &correcting};
 
   if (!frames || (self->run.equalise &&
                      !engine_equalise (taken, self->model, &equalise, self->host, NULL, error)))
@@ -55,11 +61,14 @@ gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias, const CalibTab
 gboolean
 gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error)
 {
+  GstInt8CalibWork trying = {self, "method", "trying methods", -1};
   const EngineChooseOptions options = {.ranges = ENGINE_RANGES_FULL,
       .percentile = self->run.percentile,
       .preprocess = &self->preprocess,
       .bias = bias,
-      .threads = (int) self->run.config.threads};
+      .threads = (int) self->run.config.threads,
+      .progress = gst_int8_calib_post_work,
+      .progress_data = &trying};
   g_autoptr (GArray) ranking = NULL;
   g_autofree char *text = NULL;
 

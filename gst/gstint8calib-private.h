@@ -147,6 +147,7 @@ struct _GstInt8Calib {
   guint64 processed;             /* frames of this run that went into the calibrator */
   char *precision; /* of precision-target: what was reached, for people; else NULL */
   gint64 begun;                  /* g_get_monotonic_time() of the first frame */
+  gint64 told;                   /* that of the last progress */
   char *ranking;                 /* of method=auto, for people; else NULL */
 };
 
@@ -235,6 +236,13 @@ typedef struct {
 } GstInt8CalibOutcome;
 void gst_int8_calib_post_done (GstInt8Calib *self, const GstInt8CalibOutcome *outcome);
 void gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int percent);
+/* Work after the last frame: progress of its own, from START at the first call to COMPLETE when all is done. */
+typedef struct {
+  GstInt8Calib *self;
+  const char *code, *text; /* text: what is done, for people */
+  int percent;             /* last posted; begins at -1 */
+} GstInt8CalibWork;
+void gst_int8_calib_post_work (guint done, guint total, const char *what, gpointer work);
 /* With auto-stop: why it ended here, or what was still changing. */
 void gst_int8_calib_post_convergence (GstInt8Calib *self);
 /* The property "calib-stats". */

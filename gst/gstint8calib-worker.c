@@ -115,17 +115,20 @@ set_phase (GstInt8Calib *self, GstInt8CalibPhase phase)
 
 /* --- Frames ---------------------------------------------------------------------------------- */
 
-/* One message per percent, or per 25 frames where the end is not known. */
+/* One message per percent, or per 25 frames where the end is not known; and after a second without one. */
 static void
 post_frames_done (GstInt8Calib *self)
 {
   const guint max = self->run.max_frames;
   const guint64 done = self->processed;
+  const gint64 now = g_get_monotonic_time ();
 
-  if (!max && done % 25 == 0)
-    gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_CONTINUE, -1);
-  else if (max && done * 100 / max != (done - 1) * 100 / max)
-    gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_CONTINUE, (int) (done * 100 / max));
+  if ((max ? done * 100 / max == (done - 1) * 100 / max : done % 25 != 0) &&
+      now - self->told < G_USEC_PER_SEC)
+    return;
+  self->told = now;
+  gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_CONTINUE,
+      max ? (int) (done * 100 / max) : -1);
 }
 
 /* Between two batches only: a flush would change what entropy2-trt takes for a batch. */
@@ -298,7 +301,7 @@ calibrate (GstInt8Calib *self, GError **error)
     return FALSE;
 
   set_phase (self, GST_INT8_CALIB_RUNNING);
-  self->begun = g_get_monotonic_time ();
+  self->begun = self->told = g_get_monotonic_time ();
   gst_int8_calib_post_progress (self, GST_PROGRESS_TYPE_START, 0);
   for (;;) {
     switch (wait_for_work (self)) {

@@ -122,7 +122,8 @@ choose_method (Making *m, const EngineBias *bias, GError **error)
   const EngineChooseOptions how = {.percentile = m->options->percentile,
       .preprocess = m->preprocess,
       .bias = bias,
-      .threads = m->options->threads};
+      .threads = m->options->threads,
+      .progress = tool_progress};
   KernelBackend *backend = engine_backend_open ("cpu", error);
   g_autoptr (GArray) ranking =
       backend ? engine_calibration_rank (m->model, m->statistics, &how, backend, NULL, error)
@@ -160,7 +161,8 @@ full_bias (const Making *m, const CalibTable *table, const EngineBias *equalised
   const EngineBiasOptions options = {.preprocess = m->preprocess,
       .frames = frames,
       .equalised = equalised,
-      .threads = m->options->threads};
+      .threads = m->options->threads,
+      .progress = tool_progress};
   KernelBackend *backend = frames ? engine_backend_open ("cpu", error) : NULL;
   EngineBias *bias =
       backend ? engine_bias_full (m->model, table, &options, backend, NULL, error) : NULL;
@@ -180,7 +182,8 @@ equalise (const Making *m, const CalibTable *table, EngineBias *bias, GError **e
       .threads = m->options->threads,
       .table = table,
       .preprocess = m->preprocess,
-      .statistics = is_corrected (m->options) ? m->statistics : NULL};
+      .statistics = is_corrected (m->options) ? m->statistics : NULL,
+      .progress = tool_progress};
   KernelBackend *backend = frames ? engine_backend_open ("cpu", error) : NULL;
   const gboolean ok = backend && engine_equalise (bias, m->model, &options, backend, NULL, error);
 

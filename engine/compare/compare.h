@@ -162,6 +162,8 @@ typedef struct {
   const EnginePreprocess *preprocess; /* as in EngineCompareOptions */
   const EngineBias *bias;             /* of all methods alike, or NULL */
   int threads;                        /* 0 for all CPUs */
+  EngineProgressFn progress;          /* in frames that have run, with the method; or NULL */
+  gpointer progress_data;
 } EngineChooseOptions;
 
 /* How many frames are worth keeping: of images that the model takes, as many as some 60 MB hold, 16 to 500;

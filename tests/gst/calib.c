@@ -137,7 +137,17 @@ GST_START_TEST (test_finish)
 }
 GST_END_TEST;
 
-/* The message comes before EOS, and progress tells of frames. */
+static gboolean
+is_progress (GstMessage *message, const char *code)
+{
+  g_autofree char *of = NULL;
+
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_PROGRESS)
+    gst_message_parse_progress (message, NULL, &of, NULL);
+  return g_strcmp0 (of, code) == 0;
+}
+
+/* The message comes before EOS, and progress tells of frames, and of what is done with them at the end. */
 GST_START_TEST (test_order_of_messages)
 {
   g_autofree char *launch =
@@ -147,7 +157,7 @@ GST_START_TEST (test_order_of_messages)
   GstElement *pipeline = gst_parse_launch (launch, NULL);
   GstBus *bus = gst_element_get_bus (pipeline);
   gboolean done = FALSE, eos = FALSE;
-  guint progress = 0;
+  guint progress = 0, of_work = 0;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   while (!eos) {
@@ -156,12 +166,14 @@ GST_START_TEST (test_order_of_messages)
     fail_unless (message != NULL);
     fail_if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR);
     done |= gst_message_has_name (message, "int8-calibration-done");
-    progress += GST_MESSAGE_TYPE (message) == GST_MESSAGE_PROGRESS;
+    progress += is_progress (message, "calibration");
+    of_work += is_progress (message, "method") || is_progress (message, "equalisation");
     eos = GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;
     gst_message_unref (message);
   }
   fail_unless (done);
   fail_unless_equals_int (progress, 3); /* start, 25 frames, complete */
+  fail_unless (of_work > 2 * 30);
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_object_unref (bus);
   gst_object_unref (pipeline);
