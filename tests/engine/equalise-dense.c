@@ -49,21 +49,35 @@ make_dense_model (void)
   return net_model (net_finish (net, net_dense (net, x, 4)));
 }
 
+/* It never goes back. */
+static void
+on_progress (guint done, guint total, const char *what, gpointer data)
+{
+  guint *last = data;
+
+  CHECK (done >= *last && done <= total);
+  *last = done;
+}
+
 /* As a command does: with the table, and the correction where there are statistics. */
 static EngineBias *
 equalise (const EngineModel *model, const CalibTable *table, const CalibStatistics *statistics,
-    const GPtrArray *frames, KernelBackend *backend)
+    const GPtrArray *frames, int threads)
 {
+  guint done = 0;
   const EngineEqualiseOptions options = {.method = CALIB_METHOD_MINMAX,
       .frames = frames,
-      .threads = 1,
+      .threads = threads,
       .table = table,
-      .statistics = statistics};
+      .statistics = statistics,
+      .progress = on_progress,
+      .progress_data = &done};
   EngineBias *bias = statistics ? engine_bias_fast (model, statistics, NULL) : engine_bias_new ();
   g_autoptr (GError) error = NULL;
 
-  if (!engine_equalise (bias, model, &options, backend, NULL, &error))
+  if (!engine_equalise (bias, model, &options, cpu, NULL, &error))
     g_error ("%s", error->message);
+  CHECK_INT (done, ==, frames->len < 5 ? 0 : 3 * frames->len);
   return bias;
 }
 
@@ -75,7 +89,7 @@ test_it_helps (void)
   g_autoptr (GPtrArray) frames = make_frames ();
   g_autoptr (CalibStatistics) statistics = calib_statistics_new (NULL, CALIB_HISTOGRAM_DEFAULT);
   g_autoptr (CalibTable) table = net_table (model, cpu, frames, statistics);
-  g_autoptr (EngineBias) bias = equalise (model, table, statistics, frames, cpu);
+  g_autoptr (EngineBias) bias = equalise (model, table, statistics, frames, 1);
   g_autoptr (EngineBias) fast = engine_bias_fast (model, statistics, NULL);
   EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table, .bias = fast};
   const char *pooled =
@@ -110,7 +124,7 @@ test_it_is_judged (void)
   g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
 
   g_ptr_array_set_size (frames, 4);
-  g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, cpu);
+  g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, 1);
   CHECK_INT (engine_bias_n_equalised (bias), ==, 0);
 }
 
@@ -129,15 +143,15 @@ run_on (Engine *engine, KernelBackend *backend, int batch, int threads, float *l
   }
 }
 
-/* Found on any back end and with any threads, run on any and in any batch: the same bytes. */
+/* Found with any threads, run on any and in any batch: the same bytes. */
 static void
 test_bytes (void)
 {
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
   g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
-  g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, cpu);
-  g_autoptr (EngineBias) again = equalise (model, table, NULL, frames, cpu);
+  g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, 1);
+  g_autoptr (EngineBias) again = equalise (model, table, NULL, frames, 3);
   g_autofree char *first = engine_bias_to_string (bias, ""), *second = NULL;
   const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8,
       .table = table,
@@ -181,7 +195,7 @@ test_export (void)
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
   g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
-  g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, cpu);
+  g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, 1);
   EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8, .table = table, .bias = bias};
   g_autoptr (Engine) engine = engine_build (model, &options, NULL, NULL, NULL, NULL, NULL);
   g_autofree char *folder = g_dir_make_tmp ("int8-XXXXXX", NULL);
@@ -217,7 +231,7 @@ test_beside_floats (void)
   g_autoptr (EngineModel) model = make_dense_model ();
   g_autoptr (GPtrArray) frames = make_frames ();
   g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
-  g_autoptr (EngineBias) found = equalise (model, table, NULL, frames, cpu);
+  g_autoptr (EngineBias) found = equalise (model, table, NULL, frames, 1);
   g_autoptr (EngineBias) corrected = engine_bias_new ();
   g_autoptr (EngineLayerRules) rules = engine_layer_rules_new ();
   g_autofree char *pattern = engine_layer_pattern (between (model));
