@@ -49,6 +49,18 @@ engine_range_name (EngineRange range)
   return names[range];
 }
 
+gboolean
+engine_value_has_dims (const EngineValue *value, int rank, const int *dims)
+{
+  return value->rank == rank && memcmp (value->dims, dims, rank * sizeof *dims) == 0;
+}
+
+gboolean
+engine_value_same_dims (const EngineValue *a, const EngineValue *b)
+{
+  return engine_value_has_dims (a, b->rank, b->dims);
+}
+
 gint64
 engine_value_elements (const EngineValue *value)
 {

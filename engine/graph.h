@@ -185,6 +185,8 @@ engine_graph_node (const EngineGraph *graph, int node)
 }
 
 gint64 engine_value_elements (const EngineValue *value); /* of one image */
+gboolean engine_value_has_dims (const EngineValue *value, int rank, const int *dims);
+gboolean engine_value_same_dims (const EngineValue *a, const EngineValue *b);
 gsize engine_type_size (EngineType type);
 const char *engine_type_name (EngineType type); /* "f32", "s8", "f16" */
 const char *engine_range_name (EngineRange range); /* "symmetric", "full", "affine" */

@@ -308,10 +308,7 @@ verify_shape (const EngineGraph *graph, const EngineNode *node, GError **error)
 
   if (!engine_graph_output_dims (graph, node, &rank, dims, error))
     return FALSE;
-  for (int i = 0; rank == y->rank && i < rank; i++)
-    if (dims[i] != y->dims[i])
-      rank = ENGINE_NONE;
-  if (rank != y->rank)
+  if (!engine_value_has_dims (y, rank, dims))
     return REFUSE_NODE ("its output does not have the shape that follows from its inputs");
   return TRUE;
 }

@@ -152,8 +152,7 @@ define (EngineOnnx *onnx, const EngineOnnxNode *node, const Einsum *e, const cha
 
   for (const char *c = from; *c; c++)
     dims[rank++] = e->size[(guchar) *c];
-  if (engine_graph_value (onnx->graph, value)->rank != rank ||
-      memcmp (engine_graph_value (onnx->graph, value)->dims, dims, rank * sizeof *dims) != 0)
+  if (!engine_value_has_dims (engine_graph_value (onnx->graph, value), rank, dims))
     value = engine_onnx_add_reshape (onnx, node, 0, value, rank, dims, error);
   value = arrange (onnx, node, value, from, e->y, error);
   if (value == ENGINE_NONE)

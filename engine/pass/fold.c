@@ -171,12 +171,6 @@ has_dims (const EngineValue *value, const Atoms *atoms, const int *order)
   return TRUE;
 }
 
-static gboolean
-same_dims (const EngineValue *a, const EngineValue *b)
-{
-  return a->rank == b->rank && memcmp (a->dims, b->dims, a->rank * sizeof (int)) == 0;
-}
-
 /* A transpose, and a reshape on each side where the atoms are not the axes. */
 static int
 count_nodes (const EngineValue *x, const EngineValue *y, const Atoms *atoms)
@@ -209,7 +203,7 @@ describe_chain (const EngineGraph *graph, EngineNode **chain, int depth, Move *m
   atoms_join (atoms, 0);
   move->moves = atoms->n > 1;
   if (!move->moves) {
-    move->nodes = same_dims (x, y) ? 0 : 1;
+    move->nodes = engine_value_same_dims (x, y) ? 0 : 1;
     return TRUE;
   }
   if (count_nodes (x, y, &single) == 1) /* larger axes would have to be made first */
@@ -261,7 +255,7 @@ replace_chain (EngineGraph *graph, int x, int y, const Move *move)
     }
     value = add_transpose (graph, name, value, name, atoms);
   }
-  if (!same_dims (engine_graph_value (graph, value), &to))
+  if (!engine_value_same_dims (engine_graph_value (graph, value), &to))
     value = add_reshape (graph, name, value, name, to.rank, to.dims);
   engine_rewrite_stand_for (graph, y, value);
 }
@@ -331,7 +325,7 @@ is_no_op (const EngineGraph *graph, const EngineNode *node)
     return node->n_inputs == 1;
   case ENGINE_OP_SLICE:
   case ENGINE_OP_PAD:
-    return same_dims (x, y);
+    return engine_value_same_dims (x, y);
   default:
     return FALSE;
   }

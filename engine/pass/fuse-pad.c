@@ -4,8 +4,6 @@
  * zero, so it may always. An average pool may if its divisor then counts what it counted before. A
  * maximum leaves padding out, which is the same as zero only where nothing is negative.
  */
-#include <string.h>
-
 #include "engine/pass/pass.h"
 #include "engine/rewrite.h"
 
@@ -91,8 +89,8 @@ keeps_shape (EngineGraph *graph, const EngineNode *node)
   const EngineValue *y = engine_graph_value (graph, node->output);
   int rank, dims[ENGINE_MAX_RANK];
 
-  return engine_graph_output_dims (graph, node, &rank, dims, NULL) && rank == y->rank &&
-         memcmp (dims, y->dims, rank * sizeof (int)) == 0;
+  return engine_graph_output_dims (graph, node, &rank, dims, NULL) &&
+         engine_value_has_dims (y, rank, dims);
 }
 
 static void

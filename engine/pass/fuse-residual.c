@@ -20,17 +20,6 @@ candidate (const EngineGraph *graph, const EngineNode *add, int operand)
   return conv;
 }
 
-static gboolean
-same_shape (const EngineValue *a, const EngineValue *b)
-{
-  if (a->rank != b->rank)
-    return FALSE;
-  for (int i = 0; i < a->rank; i++)
-    if (a->dims[i] != b->dims[i])
-      return FALSE;
-  return TRUE;
-}
-
 static void
 fuse (EngineGraph *graph, int index)
 {
@@ -39,8 +28,9 @@ fuse (EngineGraph *graph, int index)
   int residual;
 
   if (add->op != ENGINE_OP_ADD ||
-      engine_graph_value (graph, add->inputs[ENGINE_BINARY_X2])->data || !same_shape (engine_graph_value (graph, add->inputs[0]),
-                                      engine_graph_value (graph, add->inputs[1])))
+      engine_graph_value (graph, add->inputs[ENGINE_BINARY_X2])->data ||
+      !engine_value_same_dims (engine_graph_value (graph, add->inputs[0]),
+          engine_graph_value (graph, add->inputs[1])))
     return;
   conv = candidate (graph, add, 0);
   other = candidate (graph, add, 1);
