@@ -219,6 +219,19 @@ warn_about_rules (GstElement *element, const EngineBuildReport *report)
         ("%u such; the message int8-engine lists them, strict=true makes them errors", unmatched));
 }
 
+/* asked: where the engine file was to be, or NULL. */
+static void
+post_engine_warning (GstElement *element, const EngineRequestReport *report, const char *asked)
+{
+  g_autofree char *shown = report->path ? g_filename_display_name (report->path) : NULL;
+
+  if (asked && g_strcmp0 (report->path, asked) != 0)
+    GST_ELEMENT_WARNING (element, RESOURCE, FAILED,
+        ("%s; the engine is kept in %s", report->warning, shown ? shown : "no file"), (NULL));
+  else
+    GST_ELEMENT_WARNING (element, RESOURCE, FAILED, ("%s", report->warning), (NULL));
+}
+
 static Engine *
 obtain (GstElement *element, const GstInt8NetworkSettings *settings,
     const EnginePreprocess *preprocess, const GstInt8Device *device, GCancellable *cancellable,
@@ -249,7 +262,7 @@ obtain (GstElement *element, const GstInt8NetworkSettings *settings,
     explain_missing_table (request.model, &failure);
   post_build_end (&build, failure);
   if (engine && report->warning)
-    GST_ELEMENT_WARNING (element, RESOURCE, FAILED, ("%s", report->warning), (NULL));
+    post_engine_warning (element, report, given (settings->engine));
   if (engine)
     warn_about_rules (element, &report->build);
   if (failure)
