@@ -28,7 +28,7 @@ struct _EngineOnnxChains {
   GHashTable *readers;   /* name to the number of inputs that are it; outputs of the model count */
   GHashTable *last;      /* name to the last node that reads it */
   GHashTable *inside;    /* node to EngineOnnxChain */
-  GPtrArray *all;
+  GPtrArray *all;        /* of EngineOnnxChain */
 };
 
 static Node

@@ -8,36 +8,60 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PRODUCTS ((gint64) 1 << 32) /* of all constants of a model: seconds */
+#define MAX_PRODUCTS ((gint64) 1 << 34) /* of all constants of a model: seconds */
 
 /* --- Products ------------------------------------------------------------------------------- */
 
-/* Element (row, column) is at from + row * of_row + column * of_column. */
+/* Element (row, column) is f[row * of_row + column * of_column]. */
 typedef struct {
-  const EngineOnnxConstant *of;
-  gint64 from, of_row, of_column;
+  const float *f;
+  gint64 of_row, of_column;
 } Matrix;
+
+static Matrix
+matrix (const EngineOnnxConstant *of, gint64 from, gint64 of_row, gint64 of_column)
+{
+  return of->splat ? (Matrix){of->f, 0, 0} : (Matrix){of->f + from, of_row, of_column};
+}
 
 /* The matrix that a constant of two axes is, or its transpose. */
 static Matrix
 whole (const EngineOnnxConstant *of, gboolean transposed)
 {
-  return transposed ? (Matrix){of, 0, 1, of->dims[1]} : (Matrix){of, 0, of->dims[1], 1};
+  return transposed ? matrix (of, 0, 1, of->dims[1]) : matrix (of, 0, of->dims[1], 1);
+}
+
+/* sums += x * a row of b */
+static void
+add_row (double *sums, double x, const Matrix *b, gint64 row, gint64 columns)
+{
+  const float *f = b->f + row * b->of_row;
+
+  if (b->of_column == 1)
+    for (gint64 c = 0; c < columns; c++)
+      sums[c] += x * f[c];
+  else
+    for (gint64 c = 0; c < columns; c++)
+      sums[c] += x * f[c * b->of_column];
 }
 
 /* Into y, which is dense. */
-static void
-multiply (float *y, const Matrix *a, const Matrix *b, gint64 rows, gint64 inner, gint64 columns)
+static gboolean
+multiply (EngineOnnx *onnx, float *y, const Matrix *a, const Matrix *b, gint64 rows, gint64 inner,
+    gint64 columns, GError **error)
 {
-  for (gint64 r = 0; r < rows; r++)
-    for (gint64 c = 0; c < columns; c++) {
-      double sum = 0;
+  g_autofree double *sums = engine_onnx_alloc (onnx, columns, sizeof (double), error);
 
-      for (gint64 k = 0; k < inner; k++)
-        sum += (double) engine_onnx_f (a->of, a->from + r * a->of_row + k * a->of_column) *
-               engine_onnx_f (b->of, b->from + k * b->of_row + c * b->of_column);
-      y[r * columns + c] = sum;
-    }
+  if (!sums)
+    return FALSE;
+  for (gint64 r = 0; r < rows; r++) {
+    memset (sums, 0, columns * sizeof (double));
+    for (gint64 k = 0; k < inner; k++)
+      add_row (sums, a->f[r * a->of_row + k * a->of_column], b, k, columns);
+    for (gint64 c = 0; c < columns; c++)
+      y[r * columns + c] = sums[c];
+  }
+  return TRUE;
 }
 
 /* Whether a model may have a product of `elements` by `times`. */
@@ -51,6 +75,16 @@ may_multiply (EngineOnnx *onnx, const EngineOnnxNode *node, gint64 elements, gin
         elements, times);
   onnx->products += elements * times;
   return TRUE;
+}
+
+/* Output 0 is the result, unless something before went wrong. */
+static gboolean
+define (EngineOnnx *onnx, const EngineOnnxNode *node, gboolean ok, const EngineOnnxResult *result)
+{
+  if (ok)
+    return engine_onnx_define_constant (onnx, node, result->constant);
+  engine_onnx_constant_unref (result->constant);
+  return FALSE;
 }
 
 /* [.. m k] times [k n] */
@@ -70,11 +104,12 @@ engine_onnx_fold_matmul (EngineOnnx *onnx, const EngineOnnxNode *node, const Eng
   dims[a->rank - 1] = b->dims[1];
   if (!engine_onnx_result_new (onnx, &result, TRUE, a->rank, dims, error))
     return FALSE;
-  const Matrix rows = {a, 0, b->dims[0], 1}, right = whole (b, FALSE);
+  const Matrix rows = matrix (a, 0, b->dims[0], 1), right = whole (b, FALSE);
 
-  multiply (result.f, &rows, &right, result.constant->n / MAX (b->dims[1], 1), b->dims[0],
-      b->dims[1]);
-  return engine_onnx_define_constant (onnx, node, result.constant);
+  return define (onnx, node,
+      multiply (onnx, result.f, &rows, &right, result.constant->n / MAX (b->dims[1], 1), b->dims[0],
+          b->dims[1], error),
+      &result);
 }
 
 /* y [m n] += beta * c, which is broadcast. */
@@ -102,6 +137,7 @@ engine_onnx_fold_gemm (EngineOnnx *onnx, const EngineOnnxNode *node, const Engin
   const EngineOnnxConstant *a = engine_onnx_floats (onnx, node, 0, error), *c = NULL;
   const EngineOnnxConstant *b = a ? engine_onnx_floats (onnx, node, 1, error) : NULL;
   EngineOnnxResult result;
+  gboolean ok;
 
   if (!b)
     return FALSE;
@@ -116,14 +152,11 @@ engine_onnx_fold_gemm (EngineOnnx *onnx, const EngineOnnxNode *node, const Engin
   if (!may_multiply (onnx, node, a->n, dims[1], error) ||
       !engine_onnx_result_new (onnx, &result, TRUE, 2, dims, error))
     return FALSE;
-  multiply (result.f, &left, &right, dims[0], inner, dims[1]);
-  for (gint64 i = 0; i < result.constant->n; i++)
+  ok = multiply (onnx, result.f, &left, &right, dims[0], inner, dims[1], error);
+  for (gint64 i = 0; ok && i < result.constant->n; i++)
     result.f[i] *= p->alpha;
-  if (c && !add_multiple (node, &result, c, p->beta, error)) {
-    engine_onnx_constant_unref (result.constant);
-    return FALSE;
-  }
-  return engine_onnx_define_constant (onnx, node, result.constant);
+  ok = ok && (!c || add_multiple (node, &result, c, p->beta, error));
+  return define (onnx, node, ok, &result);
 }
 
 /* --- Convolutions --------------------------------------------------------------------------- */
@@ -154,6 +187,7 @@ convolve (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant
   const Matrix left = whole (w, FALSE);
   gint64 dims[ENGINE_ONNX_MAX_RANK], pixels = 1;
   EngineOnnxResult result;
+  gboolean ok = TRUE;
 
   memcpy (dims, x->dims, sizeof dims);
   dims[1] = oc;
@@ -162,14 +196,14 @@ convolve (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxConstant
   if (!may_multiply (onnx, node, x->n, oc, error) ||
       !engine_onnx_result_new (onnx, &result, TRUE, x->rank, dims, error))
     return FALSE;
-  for (gint64 image = 0; image < dims[0]; image++) {
-    const Matrix right = {x, image * ic * pixels, pixels, 1};
+  for (gint64 image = 0; ok && image < dims[0]; image++) {
+    const Matrix right = matrix (x, image * ic * pixels, pixels, 1);
 
-    multiply (result.f + image * oc * pixels, &left, &right, oc, ic, pixels);
+    ok = multiply (onnx, result.f + image * oc * pixels, &left, &right, oc, ic, pixels, error);
   }
-  for (gint64 i = 0; bias && i < result.constant->n; i++)
+  for (gint64 i = 0; ok && bias && i < result.constant->n; i++)
     result.f[i] += engine_onnx_f (bias, i / pixels % oc);
-  return engine_onnx_define_constant (onnx, node, result.constant);
+  return define (onnx, node, ok, &result);
 }
 
 gboolean

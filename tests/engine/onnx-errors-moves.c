@@ -85,7 +85,7 @@ test_moves (void)
           "input 0 (\"x\") is computed from the image"},
       {"input x 1 3 8 8; floats a 2 3; floats b 2 8; MatMul a b -> m; Add x m -> y; output y", UNSUPPORTED,
           "a product of constants"},
-      {"input x 1 3 8 8; ints s = 65536 1; ConstantOfShape s -> a; ints t = 1 65536; "
+      {"input x 1 3 8 8; ints s = 131072 1; ConstantOfShape s -> a; ints t = 1 131072; "
        "ConstantOfShape t -> b; floats c 2 2; MatMul c c -> d; MatMul a b -> m; Add m d -> e; "
        "Add x e -> y; output y",
           UNSUPPORTED, "node \"m\" (MatMul): products of constants that are too large"},
