@@ -25,6 +25,15 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 /* A seed in memory from malloc(), or NULL when there is no such seed. */
 uint8_t *fuzz_seed (unsigned index, size_t *size);
+/* That of an array of texts. */
+#define FUZZ_TEXT_SEEDS(texts)                                                                     \
+  uint8_t *fuzz_seed (unsigned index, size_t *size)                                                \
+  {                                                                                                \
+    if (index >= sizeof (texts) / sizeof *(texts))                                                 \
+      return NULL;                                                                                 \
+    *size = strlen (texts[index]);                                                                 \
+    return (uint8_t *) strdup (texts[index]);                                                      \
+  }
 
 /* A property that must hold for every input. */
 #define FUZZ_REQUIRE(cond)                                                                         \

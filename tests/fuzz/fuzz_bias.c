@@ -18,14 +18,7 @@ static const char *const seeds[] = {
     "\nconv1: 1\nchannels\nx:0: 5.5 1 0.25 0.015625\ny: 1 1\nend",
 };
 
-uint8_t *
-fuzz_seed (unsigned index, size_t *size)
-{
-  if (index >= G_N_ELEMENTS (seeds))
-    return NULL;
-  *size = strlen (seeds[index]);
-  return (uint8_t *) strdup (seeds[index]);
-}
+FUZZ_TEXT_SEEDS (seeds)
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)

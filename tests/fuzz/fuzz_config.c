@@ -17,14 +17,7 @@ static const char *const seeds[] = {
     "  maintain-aspect-ratio: 1\n  input-dims: 3;224;224;0\nclass-attrs-all:\n  threshold: 0.5\nempty:\n",
 };
 
-uint8_t *
-fuzz_seed (unsigned index, size_t *size)
-{
-  if (index >= G_N_ELEMENTS (seeds))
-    return NULL;
-  *size = strlen (seeds[index]);
-  return (uint8_t *) strdup (seeds[index]);
-}
+FUZZ_TEXT_SEEDS (seeds)
 
 static void
 run (const char *text, size_t size, gboolean is_yaml)

@@ -11,14 +11,7 @@ static const char *const seeds[] = {
     "P5 4 2 255\n\x01\x02\x03\x04\xff\xfe\xfd\xfc and more",
 };
 
-uint8_t *
-fuzz_seed (unsigned index, size_t *size)
-{
-  if (index >= G_N_ELEMENTS (seeds))
-    return NULL;
-  *size = strlen (seeds[index]);
-  return (uint8_t *) strdup (seeds[index]);
-}
+FUZZ_TEXT_SEEDS (seeds)
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)

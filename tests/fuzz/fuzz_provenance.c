@@ -21,14 +21,7 @@ static const char *const seeds[] = {
     HEAD ", \"tool\": null, \"frames\": -1, \"source\": [true]}",
 };
 
-uint8_t *
-fuzz_seed (unsigned index, size_t *size)
-{
-  if (index >= G_N_ELEMENTS (seeds))
-    return NULL;
-  *size = strlen (seeds[index]);
-  return (uint8_t *) strdup (seeds[index]);
-}
+FUZZ_TEXT_SEEDS (seeds)
 
 static gboolean
 is_text (const char *string)

@@ -14,14 +14,7 @@ static const char *const seeds[] = {
     "conv?:fp32,*v*1:int8,input0:output=int8\n\xc3\xa4?\\?:output=int8\n\\\n:fp32\n",
 };
 
-uint8_t *
-fuzz_seed (unsigned index, size_t *size)
-{
-  if (index >= G_N_ELEMENTS (seeds))
-    return NULL;
-  *size = strlen (seeds[index]);
-  return (uint8_t *) strdup (seeds[index]);
-}
+FUZZ_TEXT_SEEDS (seeds)
 
 static const EngineGraph *
 network (void)

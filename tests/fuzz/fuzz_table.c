@@ -16,14 +16,7 @@ static const char *const seeds[] = {
     "\n\xef\xbb\xbfheader\nx: 1\nx: 2\ny: 3C010A14 \nz: 80000000",
 };
 
-uint8_t *
-fuzz_seed (unsigned index, size_t *size)
-{
-  if (index >= G_N_ELEMENTS (seeds))
-    return NULL;
-  *size = strlen (seeds[index]);
-  return (uint8_t *) strdup (seeds[index]);
-}
+FUZZ_TEXT_SEEDS (seeds)
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
