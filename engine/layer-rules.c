@@ -185,8 +185,13 @@ read_entry (Reader *reader, const char *text, gsize n, GError **error)
     cause = "the name ends in a backslash; write two for one";
   if (cause)
     return refuse (reader, text, n, cause, error);
-  append (reader->rules, g_strdup_printf ("%.*s:%s", (int) pattern_size, pattern, value),
-      pattern_size, of_output, number);
+
+  /* Behind a comma '#' is a name's; on the line of its own that the canonical text has it would be a comment's. */
+  const gboolean hash = *pattern == '#';
+
+  append (reader->rules,
+      g_strdup_printf ("%s%.*s:%s", hash ? "\\" : "", (int) pattern_size, pattern, value),
+      pattern_size + hash, of_output, number);
   return TRUE;
 }
 

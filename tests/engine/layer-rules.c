@@ -42,6 +42,7 @@ test_canonical_text (void)
   check_canonical ("(Unnamed Layer* 0) [Convolution]_output:int8",
       "(Unnamed Layer* 0) [Convolution]_output:int8\n");
   check_canonical ("a\\,b:fp32,c\\\\:int8", "a\\,b:fp32\nc\\\\:int8\n");
+  check_canonical ("a:int8,#b:fp32", "a:int8\n\\#b:fp32\n"); /* no comment behind a comma */
   check_canonical ("\\#1:fp32,\\ a \\ :fp32", "\\#1:fp32\n\\ a \\ :fp32\n");
   check_canonical ("a\\\nb:fp32", "a\\\nb:fp32\n"); /* a line feed in a name */
 }

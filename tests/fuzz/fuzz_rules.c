@@ -11,6 +11,7 @@
 
 static const char *const seeds[] = {
     "# comment, with: marks\n*:fp32, a\\,b\\*c:int8\r\n conv1 :output=fp32,\\\\:int8\n",
+    ",#v*1:int8 ",
     "conv?:fp32,*v*1:int8,input0:output=int8\n\xc3\xa4?\\?:output=int8\n\\\n:fp32\n",
 };
 
