@@ -6,7 +6,6 @@
  * follow each other, so that these lines are read from a cache.
  */
 #include "kernels/cpu/dwconv.h"
-#include "kernels/requant.h"
 
 #include <math.h>
 #include <string.h>
@@ -209,36 +208,36 @@ kernel_dwconv_scratch (const DwconvKind *kind, const KernelConvShape *shape, Ker
   return KERNEL_ALIGN + scratch_size (&p) * kernel_pool_threads (queue->pool);
 }
 
-/* Outputs that a strip cannot finish, one by one. */
+/* Outputs that a strip cannot finish. */
 static void
-finish (const Run *run, const DwconvStrip *s)
+finish (const Run *run, const DwconvStrip *s, int channel)
 {
   const Plan *p = &run->plan;
   const IgemmArgs *args = run->args;
-  const int lanes = p->kind->lanes, row = 4 * lanes;
+  const int lane = 4 * p->kind->lanes / s->places;
+  const IgemmTile t = {
+      .channels = s->channels,
+      .y = args->y,
+      .r = args->r,
+      .m = args->m + channel,
+      .b = args->b + channel,
+      .mr = args->mr,
+      .lo = args->lo,
+      .hi = args->hi,
+      .y_f32 = args->y_f32,
+  };
 
   for (int o = 0; o < s->outputs; o++) {
-    for (int c = 0; c < s->channels * s->places * p->lines; c++) {
-      const int line = c / s->channels % p->lines, place = c / s->channels / p->lines;
-      const int channel = c % s->channels, lane = channel / 16 + place * (lanes / s->places);
-      const int part = channel % 16 / 4;
-      const int32_t *sums = s->sums + ((size_t) o * p->lines + line) * DWCONV_PARTS * row;
-      const int at_lane = part * row + lane * 4 + channel % 4;
-      float y = fmaf ((float) sums[at_lane], s->factors[at_lane],
-          s->factors[DWCONV_PARTS * row + at_lane]);
+    for (int line = 0; line < p->lines; line++) {
+      const int32_t *sums = s->sums + (o * p->lines + line) * DWCONV_PARTS * 4 * p->kind->lanes;
 
-      if (!s->y[line][place])
-        continue;
-      /* y counts values of y, whatever their size. */
-      const size_t at = s->y[line][place] - (int8_t *) args->y + o * s->y_step + channel;
+      for (int place = 0; place < s->places; place++) {
+        const int8_t *y = s->y[line][place];
 
-      if (args->y_f32) {
-        ((float *) args->y)[at] = y;
-        continue;
+        /* y counts values of y, whatever their size. */
+        if (y)
+          p->kind->finish (&t, sums + place * lane, y - (const int8_t *) args->y + o * s->y_step);
       }
-      if (args->r)
-        y = fmaf ((float) ((const int8_t *) args->r)[at], args->mr, y);
-      ((int8_t *) args->y)[at] = kernel_round_s8 (y, s->lo, s->hi);
     }
   }
 }
@@ -308,7 +307,7 @@ run_strip (const Run *run, DwconvStrip *strip, int image, int line_group, int ow
   }
   p->kind->strip[p->lines - 1](strip);
   if (strip->sums)
-    finish (run, strip);
+    finish (run, strip, channel);
 }
 
 static void

@@ -70,6 +70,9 @@ typedef struct DwconvKind {
   /* m and b of `channels` channels, in the order of DwconvStrip.factors. */
   void (*factors) (const float *m, const float *b, int channels, int places, float *factors);
   void (*strip[DWCONV_LINES]) (const DwconvStrip *strip); /* of 1 line, of 2 */
+  /* The t->channels outputs of a pixel, from value `at` of the tile on; sums[p * 4 * lanes + 4 * l + i] is
+   * that of channel 16 * l + 4 * p + i. */
+  void (*finish) (const IgemmTile *t, const int32_t *sums, size_t at);
   bool (*bounded) (const float *m, const float *b, int channels, float terms);
   int grain; /* products that take a few microseconds */
 } DwconvKind;

@@ -269,6 +269,21 @@ strip_2 (const DwconvStrip *s)
   strip (s, 2);
 }
 
+static void
+finish (const IgemmTile *t, const int32_t *sums, size_t at)
+{
+  for (int c = 0; c < t->channels; c += 16, sums += 4) {
+    const __mmask16 mask = lanes_mask (t->channels - c);
+    __m512i acc = _mm512_setzero_si512 ();
+
+    IGEMM_EACH (part, DWCONV_PARTS)
+      acc = _mm512_mask_broadcast_i32x4 (acc, (__mmask16) (0xf << 4 * part),
+          _mm_loadu_si128 ((const __m128i *) (const void *) (sums + part * 16)));
+    lanes_finish_s8 (t, acc, _mm512_maskz_loadu_ps (mask, t->m + c),
+        _mm512_maskz_loadu_ps (mask, t->b + c), mask, at + c);
+  }
+}
+
 /* Whether fmaf (acc, m, b) is far within int32 for every |acc| <= terms; false where it may be a NaN.
  * Integers packed with saturation are then right, and an output's bounds may be applied to bytes. */
 bool
@@ -295,6 +310,7 @@ static const DwconvKind lines = {
     .columns = columns,
     .factors = factors,
     .strip = {strip_1, strip_2},
+    .finish = finish,
     .bounded = kernel_bounded_avx512vnni,
     .grain = 1 << 18,
 };
