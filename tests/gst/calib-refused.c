@@ -5,6 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+static void
+check_refused (TestCalib *c, const char *text1, const char *text2)
+{
+  fail_unless_equals_int (gst_element_set_state (c->element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  test_expect_error (c->bus, text1, text2, NULL);
+}
+
 GST_START_TEST (test_settings)
 {
   static const struct {
@@ -26,9 +34,7 @@ GST_START_TEST (test_settings)
 
   g_object_set (c.element, "table", test_path ("out.table"), NULL);
   g_object_set (c.element, cases[__i__].property, cases[__i__].value, NULL);
-  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
-      GST_STATE_CHANGE_FAILURE);
-  test_expect_error (c.bus, cases[__i__].text1, cases[__i__].text2, NULL);
+  check_refused (&c, cases[__i__].text1, cases[__i__].text2);
   test_calib_free (&c);
 }
 GST_END_TEST;
@@ -38,15 +44,11 @@ GST_START_TEST (test_merge_settings)
   TestCalib c = test_calib_new ("int8calib method=entropy2-trt");
 
   g_object_set (c.element, "table", test_path ("out.table"), "merge", "a.int8stats", NULL);
-  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
-      GST_STATE_CHANGE_FAILURE);
-  test_expect_error (c.bus, "entropy2-trt", "merge", NULL);
+  check_refused (&c, "entropy2-trt", "merge");
   gst_util_set_object_arg (G_OBJECT (c.element), "method", "entropy2");
   gst_element_set_state (c.element, GST_STATE_READY);
   g_object_set (c.element, "statistics", "a.int8stats", NULL);
-  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
-      GST_STATE_CHANGE_FAILURE);
-  test_expect_error (c.bus, "a.int8stats", "twice", NULL);
+  check_refused (&c, "a.int8stats", "twice");
   test_calib_free (&c);
 }
 GST_END_TEST;
@@ -80,9 +82,7 @@ GST_START_TEST (test_one_place)
   }
   g_object_set (c.element, "model", test_path ("m.onnx"), "table", test_path ("out.table"), NULL);
   g_object_set (c.element, cases[__i__].property, path, NULL);
-  fail_unless_equals_int (gst_element_set_state (c.element, GST_STATE_PAUSED),
-      GST_STATE_CHANGE_FAILURE);
-  test_expect_error (c.bus, cases[__i__].other, cases[__i__].text, NULL);
+  check_refused (&c, cases[__i__].other, cases[__i__].text);
   fail_unless (g_file_get_contents (test_path ("m.onnx"), &after, &size_after, NULL));
   fail_unless (size == size_after && memcmp (model, after, size) == 0);
   test_calib_free (&c);
