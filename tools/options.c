@@ -240,11 +240,22 @@ has_folder (const char *output, GError **error)
   return FALSE;
 }
 
+static gboolean
+is_no_folder (const char *output, GError **error)
+{
+  if (!g_file_test (output, G_FILE_TEST_IS_DIR))
+    return TRUE;
+  g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_ISDIR, "'%s' is a folder; name a file in it",
+      output);
+  return FALSE;
+}
+
 gboolean
 tool_check_output (const ToolOptions *options, const char *output, GError **error)
 {
-  return !output ||
-         ((!options || differs_from_inputs (options, output, error)) && has_folder (output, error));
+  return !output || (is_no_folder (output, error) &&
+                        (!options || differs_from_inputs (options, output, error)) &&
+                        has_folder (output, error));
 }
 
 /* --- The model ------------------------------------------------------------------------------ */
