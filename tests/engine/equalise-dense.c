@@ -143,7 +143,8 @@ run_on (Engine *engine, KernelBackend *backend, int batch, int threads, float *l
   }
 }
 
-/* Found with any threads, run on any and in any batch: the same bytes. */
+/* Found with any threads (of every fifth of the frames two have an image each), run on any and in any batch:
+ * the same bytes. */
 static void
 test_bytes (void)
 {
@@ -151,7 +152,7 @@ test_bytes (void)
   g_autoptr (GPtrArray) frames = make_frames ();
   g_autoptr (CalibTable) table = net_table (model, cpu, frames, NULL);
   g_autoptr (EngineBias) bias = equalise (model, table, NULL, frames, 1);
-  g_autoptr (EngineBias) again = equalise (model, table, NULL, frames, 3);
+  g_autoptr (EngineBias) again = equalise (model, table, NULL, frames, 2);
   g_autofree char *first = engine_bias_to_string (bias, ""), *second = NULL;
   const EngineBuildOptions options = {.precision = ENGINE_PRECISION_INT8,
       .table = table,
