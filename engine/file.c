@@ -222,13 +222,14 @@ engine_file_parse (GBytes *contents, const char *name, EngineFileState *state, G
   return read_contents (&reader, contents);
 }
 
-/* While a file is mapped, no other gets its number; one that is rewritten in place has another time. */
+/* While a file is mapped, no other gets its number; one that is rewritten in place has another time. NULL for
+ * what is no file. */
 static char *
 identity (int fd)
 {
   struct stat st;
 
-  if (fstat (fd, &st) != 0)
+  if (fstat (fd, &st) != 0 || !S_ISREG (st.st_mode))
     return NULL;
   return g_strdup_printf ("file %llu-%llu-%lld-%lld.%09ld", (unsigned long long) st.st_dev,
       (unsigned long long) st.st_ino, (long long) st.st_size, (long long) st.st_mtim.tv_sec,
@@ -236,13 +237,13 @@ identity (int fd)
 }
 
 /* Opened once, so that all checks see one file whatever the name means later. name receives what
- * engines of the file are called (live.h), or NULL. shown: the path, for people. */
+ * engines of the file are called (live.h). shown: the path, for people. */
 static GMappedFile *
 map (const char *path, const char *shown, char **name, EngineFileState *state, GError **error)
 {
   const int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   const int saved = errno;
-  GMappedFile *mapped;
+  GMappedFile *mapped = NULL;
 
   if (fd < 0) {
     *state = saved == ENOENT || saved == ENOTDIR ? ENGINE_FILE_ABSENT : ENGINE_FILE_UNREADABLE;
@@ -252,10 +253,12 @@ map (const char *path, const char *shown, char **name, EngineFileState *state, G
   }
   *state = ENGINE_FILE_UNREADABLE;
   *name = identity (fd);
-  mapped = g_mapped_file_new_from_fd (fd, FALSE, error);
-  close (fd);
-  if (!mapped)
+  if (!*name)
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+        "engine file '%s' is a folder, a device or a pipe, not a file", shown);
+  else if (!(mapped = g_mapped_file_new_from_fd (fd, FALSE, error)))
     g_prefix_error (error, "engine file '%s': ", shown);
+  close (fd);
   return mapped;
 }
 
@@ -265,7 +268,7 @@ engine_file_read (const char *path, EngineFileState *state, GError **error)
   g_autofree char *shown = g_filename_display_name (path), *name = NULL;
   GMappedFile *mapped = map (path, shown, &name, state, error);
   g_autoptr (GBytes) contents = NULL;
-  Engine *engine = mapped && name ? engine_live_find (name) : NULL;
+  Engine *engine = mapped ? engine_live_find (name) : NULL;
 
   if (!mapped)
     return NULL;
@@ -276,7 +279,7 @@ engine_file_read (const char *path, EngineFileState *state, GError **error)
     return engine;
   }
   engine = engine_file_parse (contents, shown, state, error);
-  return engine && name ? engine_live_share (name, engine) : engine;
+  return engine ? engine_live_share (name, engine) : NULL;
 }
 
 Engine *
