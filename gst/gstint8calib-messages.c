@@ -7,8 +7,6 @@
 
 #include <math.h>
 
-#include "gst/progress.h"
-
 #define GST_CAT_DEFAULT gst_int8_calib_debug
 
 static const char *const reasons[] = {
@@ -171,17 +169,17 @@ gst_int8_calib_post_work (guint done, guint total, const char *what, gpointer da
 {
   GstInt8CalibWork *work = data;
   const int percent = (int) ((guint64) done * 100 / total);
+  const gboolean first = work->pace.at == 0;
   g_autofree char *text = NULL;
 
-  if (percent == work->percent)
+  if (!gst_int8_pace_is_due (&work->pace, percent))
     return;
   text = g_strdup_printf ("%s: %d %%, %s", work->text, percent, what);
   gst_int8_progress_post (GST_ELEMENT (work->self),
-      work->percent < 0 ? GST_PROGRESS_TYPE_START
-      : done == total   ? GST_PROGRESS_TYPE_COMPLETE
-                        : GST_PROGRESS_TYPE_CONTINUE,
+      first           ? GST_PROGRESS_TYPE_START
+      : done == total ? GST_PROGRESS_TYPE_COMPLETE
+                      : GST_PROGRESS_TYPE_CONTINUE,
       &(GstInt8Progress){.code = work->code, .text = text, .percent = percent});
-  work->percent = percent;
 }
 
 char *

@@ -25,8 +25,8 @@ gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias, const CalibTab
     GError **error)
 {
   const gboolean corrects = self->run.bias_correction != GST_INT8_BIAS_CORRECTION_OFF;
-  GstInt8CalibWork scaling = {self, "equalisation", "finding scales by channel", -1};
-  GstInt8CalibWork correcting = {self, "bias", "correcting biases", -1};
+  GstInt8CalibWork scaling = {self, "equalisation", "equalising", {0}};
+  GstInt8CalibWork correcting = {self, "bias", "correcting biases", {0}};
   g_autoptr (EngineBias) taken = bias ? bias : engine_bias_new ();
   g_autoptr (GPtrArray) frames = engine_bias_frames (self->model, self->statistics, error);
   const EngineEqualiseOptions equalise = {.method = self->run.method,
@@ -61,7 +61,7 @@ gst_int8_calib_finish_bias (GstInt8Calib *self, EngineBias *bias, const CalibTab
 gboolean
 gst_int8_calib_choose_method (GstInt8Calib *self, const EngineBias *bias, GError **error)
 {
-  GstInt8CalibWork trying = {self, "method", "trying methods", -1};
+  GstInt8CalibWork trying = {self, "method", "trying methods", {0}};
   const EngineChooseOptions options = {.ranges = ENGINE_RANGES_FULL,
       .percentile = self->run.percentile,
       .preprocess = &self->preprocess,

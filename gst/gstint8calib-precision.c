@@ -5,8 +5,6 @@
  */
 #include "gst/gstint8calib-private.h"
 
-#include "gst/progress.h"
-
 #define GST_CAT_DEFAULT gst_int8_calib_debug
 
 /* Where keep-frames says nothing: one of them is half a percent. */
@@ -17,7 +15,7 @@
 typedef struct {
   GstInt8Calib *self;
   GCancellable *cancellable;
-  int percent; /* last posted */
+  GstInt8Pace pace;
 } Choice;
 
 void
@@ -43,17 +41,17 @@ on_progress (guint done, guint total, const char *what, gpointer data)
 {
   Choice *choice = data;
   const int percent = (int) ((guint64) done * 100 / total);
+  const gboolean first = choice->pace.at == 0;
   g_autofree char *text = NULL;
 
   if (is_stopping (choice->self))
     g_cancellable_cancel (choice->cancellable);
-  if (percent == choice->percent)
+  if (!gst_int8_pace_is_due (&choice->pace, percent))
     return;
   text = g_strdup_printf ("choosing layers for fp32: %d %%, %s", percent, what);
   gst_int8_progress_post (GST_ELEMENT (choice->self),
-      choice->percent < 0 ? GST_PROGRESS_TYPE_START : GST_PROGRESS_TYPE_CONTINUE,
+      first ? GST_PROGRESS_TYPE_START : GST_PROGRESS_TYPE_CONTINUE,
       &(GstInt8Progress){.code = "precision", .text = text, .layer = what, .percent = percent});
-  choice->percent = percent;
 }
 
 static void
@@ -82,7 +80,7 @@ choose (GstInt8Calib *self, const CalibTable *table, const EngineBias *bias, GEr
       .preprocess = &self->preprocess};
   g_autoptr (GPtrArray) frames = engine_precision_frames (self->model, self->statistics, error);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  Choice state = {self, cancellable, -1};
+  Choice state = {self, cancellable, {0}};
 
   if (!frames)
     return NULL;

@@ -25,6 +25,7 @@
 #include "gst/gstint8calib.h"
 #include "gst/config-file.h"
 #include "gst/objects.h"
+#include "gst/progress.h"
 #include "gst/sampler.h"
 
 G_BEGIN_DECLS
@@ -240,7 +241,7 @@ void gst_int8_calib_post_progress (GstInt8Calib *self, GstProgressType type, int
 typedef struct {
   GstInt8Calib *self;
   const char *code, *text; /* text: what is done, for people */
-  int percent;             /* last posted; begins at -1 */
+  GstInt8Pace pace;
 } GstInt8CalibWork;
 void gst_int8_calib_post_work (guint done, guint total, const char *what, gpointer work);
 /* With auto-stop: why it ended here, or what was still changing. */

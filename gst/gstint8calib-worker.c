@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#include "gst/progress.h"
-
 #define GST_CAT_DEFAULT gst_int8_calib_debug
 
 /* --- Beginning ------------------------------------------------------------------------------- */

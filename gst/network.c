@@ -16,7 +16,7 @@ GST_DEBUG_CATEGORY_EXTERN (gst_int8_infer_debug);
 typedef struct {
   GstElement *element;
   char *reason;
-  int percent; /* last posted; -1: no build has begun */
+  GstInt8Pace pace;
 } Build;
 
 static void
@@ -26,7 +26,7 @@ on_build_start (const char *reason, gpointer data)
   g_autofree char *text = g_strdup_printf ("building the engine: %s", reason);
 
   build->reason = g_strdup (reason);
-  build->percent = 0;
+  gst_int8_pace_is_due (&build->pace, 0);
   GST_INFO_OBJECT (build->element, "%s", text);
   gst_int8_progress_post (build->element, GST_PROGRESS_TYPE_START,
       &(GstInt8Progress){.code = "engine", .text = text, .reason = reason, .percent = 0});
@@ -39,9 +39,8 @@ on_build_progress (guint done, guint total, const char *what, gpointer data)
   const int percent = total ? (int) ((guint64) done * 100 / total) : -1;
   g_autofree char *text = NULL;
 
-  if (percent == build->percent)
+  if (!gst_int8_pace_is_due (&build->pace, percent))
     return;
-  build->percent = percent;
   text = g_strdup_printf ("building the engine: %d %%, %s", percent, what);
   gst_int8_progress_post (build->element, GST_PROGRESS_TYPE_CONTINUE,
       &(GstInt8Progress){.code = "engine",
@@ -251,7 +250,7 @@ obtain (GstElement *element, const GstInt8NetworkSettings *settings,
       .tune_for = settings->tune ? device->backend : NULL,
       .tune_batch = (int) settings->batch_size,
       .tune_threads = (int) settings->config.threads};
-  Build build = {.element = element, .percent = -1};
+  Build build = {.element = element};
   g_autoptr (GError) failure = NULL;
   Engine *engine;
 

@@ -2,6 +2,19 @@
 /* progress.c: posting progress messages. */
 #include "gst/progress.h"
 
+#define LEAST_GAP (G_USEC_PER_SEC / 4)
+
+gboolean
+gst_int8_pace_is_due (GstInt8Pace *pace, int percent)
+{
+  const gint64 now = g_get_monotonic_time ();
+
+  if (pace->at && (percent == pace->percent || (percent < 100 && now - pace->at < LEAST_GAP)))
+    return FALSE;
+  *pace = (GstInt8Pace){now, percent};
+  return TRUE;
+}
+
 static gboolean
 add_field (GQuark name, const GValue *value, gpointer fields)
 {

@@ -19,6 +19,15 @@ typedef struct {
   const GstStructure *fields; /* further fields, or NULL */
 } GstInt8Progress;
 
+/* What was posted last of work that may have hundreds of steps a second; zeros in the beginning. */
+typedef struct {
+  gint64 at; /* 0: nothing was */
+  int percent;
+} GstInt8Pace;
+
+/* Whether to post that work is so far: where that is news, at first, at 100 and four times a second at most. */
+gboolean gst_int8_pace_is_due (GstInt8Pace *pace, int percent);
+
 void gst_int8_progress_post (GstElement *element, GstProgressType type,
     const GstInt8Progress *progress);
 
