@@ -200,9 +200,10 @@ talk_nonsense (gpointer data)
     GInputStream *in = g_io_stream_get_input_stream (G_IO_STREAM (connection));
     GOutputStream *out = g_io_stream_get_output_stream (G_IO_STREAM (connection));
     char bytes[4096];
+    const gssize size = g_input_stream_read (in, bytes, sizeof bytes, NULL, NULL);
 
-    /* Who only looks whether somebody is there is not counted. */
-    if (g_input_stream_read (in, bytes, sizeof bytes, NULL, NULL) > 0) {
+    /* Who only looks whether somebody is there is not counted, nor is the subscriber, who comes back, too. */
+    if (size > 0 && !memmem (bytes, (gsize) size, "watcher", 7)) {
       g_output_stream_write_all (out, "\x20\x02\x00\x00", 4, NULL, NULL, NULL); /* accepted */
       for (guint i = 0; i < GST_INT8_MQTT_IN_FLIGHT; i++)
         g_input_stream_read (in, bytes, i == 0 ? sizeof bytes : 1, NULL, NULL);
