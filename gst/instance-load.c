@@ -124,6 +124,8 @@ take_failure (GstInt8Instance *instance, gboolean first, const GError *error)
 
   g_mutex_lock (&instance->lock);
   outdated = instance->stopping || instance->reload;
+  if (first && !outdated)
+    instance->load_state = GST_INT8_LOAD_FAILING;
   g_mutex_unlock (&instance->lock);
   if (outdated) {
     GST_DEBUG ("loading was given up: %s", error->message);

@@ -23,7 +23,8 @@ GST_DEBUG_CATEGORY_EXTERN (gst_int8_infer_debug);
 typedef enum {
   GST_INT8_LOAD_BUSY,
   GST_INT8_LOAD_READY,
-  GST_INT8_LOAD_FAILED /* its message has been posted */
+  GST_INT8_LOAD_FAILING, /* its message is being posted: no change helps any more */
+  GST_INT8_LOAD_FAILED   /* and has been */
 } GstInt8LoadState;
 
 typedef enum {

@@ -226,7 +226,8 @@ names_model (const GstInt8NetworkSettings *settings)
 static gboolean
 has_failed_locked (const GstInt8Instance *instance, GError **error)
 {
-  if (instance->load_state != GST_INT8_LOAD_FAILED)
+  if (instance->load_state != GST_INT8_LOAD_FAILING &&
+      instance->load_state != GST_INT8_LOAD_FAILED)
     return FALSE;
   if (instance->id)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,

@@ -106,11 +106,23 @@ GST_START_TEST (test_model_later)
 }
 GST_END_TEST;
 
-/* Where there can be no network any more, that is said. */
+static GstBusSyncReply
+change_at_error (G_GNUC_UNUSED GstBus *bus, GstMessage *message, gpointer element)
+{
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR)
+    g_object_set (element, "model", test_model (), NULL);
+  return GST_BUS_PASS;
+}
+
+/* Where there can be no network any more, that is said, from the moment that the error is on its way. */
 GST_START_TEST (test_change_after_failure)
 {
-  TestElement test = infer_new ("int8infer model=/nonexistent.onnx precision=fp32");
+  TestElement test;
 
+  test.element = test_element_new ("int8infer model=/nonexistent.onnx precision=fp32", &test.bus);
+  gst_bus_set_sync_handler (test.bus, change_at_error, test.element, NULL);
+  test.h = gst_harness_new_with_element (test.element, "sink", "src");
+  test_expect_warning (test.bus, "set the pipeline to NULL first", NULL);
   test_expect_error (test.bus, "/nonexistent.onnx", NULL);
   g_object_set (test.element, "model", test_model (), NULL);
   test_expect_warning (test.bus, "set the pipeline to NULL first", NULL);
