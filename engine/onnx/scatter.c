@@ -11,11 +11,11 @@
 
 /* The first element that a row of indices names; -1 where it is outside. */
 static gint64
-place_of (const EngineOnnxConstant *x, const EngineOnnxConstant *indices, gint64 row, gint64 depth)
+place_of (const EngineOnnxConstant *x, const gint64 *stride, const EngineOnnxConstant *indices,
+    gint64 row, gint64 depth)
 {
-  gint64 stride[ENGINE_ONNX_MAX_RANK], at = 0;
+  gint64 at = 0;
 
-  engine_onnx_row_strides (x->rank, x->dims, stride);
   for (gint64 i = 0; i < depth; i++) {
     gint64 index = engine_onnx_i (indices, row * depth + i);
 
@@ -32,7 +32,7 @@ of_constants (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxCons
     const EngineOnnxConstant *indices, const EngineOnnxConstant *updates, GError **error)
 {
   const gint64 depth = indices->dims[indices->rank - 1];
-  gint64 rows, width = 1;
+  gint64 stride[ENGINE_ONNX_MAX_RANK], rows, width = 1;
   EngineOnnxResult result;
 
   if (depth > x->rank || !x->f != !updates->f)
@@ -47,8 +47,9 @@ of_constants (EngineOnnx *onnx, const EngineOnnxNode *node, const EngineOnnxCons
     return FALSE;
   for (gint64 i = 0; i < x->n; i++)
     engine_onnx_result_copy (&result, i, x, i);
+  engine_onnx_row_strides (x->rank, x->dims, stride);
   for (gint64 row = 0; row < rows; row++) {
-    const gint64 at = place_of (x, indices, row, depth);
+    const gint64 at = place_of (x, stride, indices, row, depth);
 
     if (at < 0) {
       engine_onnx_constant_unref (result.constant);
